@@ -1,0 +1,45 @@
+"""Errors of the streams package, all in one place.
+
+StreamsError
+├── FrameError          a frame that cannot be read: reason and where
+├── LogUnavailable      the log cannot take records (disk full, read-only, closed)
+├── Overloaded          too much is waiting; try again in ``retry_after_s``
+├── LogInUse            another running service holds the log
+└── RecordingError      a recorded file that cannot be read: line and reason
+"""
+
+__all__ = ["FrameError", "LogInUse", "LogUnavailable", "Overloaded", "RecordingError", "StreamsError"]
+
+
+class StreamsError(Exception):
+    """Anything that goes wrong in the moving of records."""
+
+
+class FrameError(StreamsError):
+    """A frame that cannot be read; ``reason`` is a code, ``where`` names the column or entry."""
+
+    def __init__(self, reason: str, where: str, detail: str) -> None:
+        super().__init__(f"{where}: {detail}")
+        self.reason = reason
+        self.where = where
+        self.detail = detail
+
+
+class LogUnavailable(StreamsError):
+    """The log cannot take records now; nothing of the request was kept."""
+
+
+class Overloaded(StreamsError):
+    """More is waiting than the service may hold; nothing of the request was kept."""
+
+    def __init__(self, retry_after_s: float = 1.0) -> None:
+        super().__init__(f"too much is waiting; try again in {retry_after_s:g} s")
+        self.retry_after_s = retry_after_s
+
+
+class LogInUse(StreamsError):
+    """Another running service holds the log file."""
+
+
+class RecordingError(StreamsError):
+    """A recorded file that cannot be read."""

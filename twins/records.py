@@ -1,0 +1,292 @@
+"""The records of the log and what a step over them gives back.
+
+``Record`` is everything that can stand in the log ``inputs``: frames of observations, charted facts, commands and
+ticks. ``Outcome`` is everything a step produces. All times are integer microseconds since 1970 UTC.
+Columns are raw little-endian bytes, read with the properties that return numpy views.
+"""
+
+from enum import IntEnum
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+__all__ = [
+    "HORIZONS_MIN", "QUANTILES", "Acknowledge", "Admit", "Columns", "Command", "Discharge", "Estimates", "Fact", "Frame",
+    "Move", "Outcome", "Profile", "Record", "Score", "SetLimits", "SetProfile", "Status", "Tick", "Transition",
+]
+
+HORIZONS_MIN: tuple[int, ...] = (5, 10, 15, 30, 45, 60)
+"""Forecast horizons, minutes after the effective time of the newest measurement."""
+
+QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
+"""Forecast quantiles, in the order of the last axis of ``Estimates.quantiles``."""
+
+U1 = npt.NDArray[np.uint8]
+U2 = npt.NDArray[np.uint16]
+U4 = npt.NDArray[np.uint32]
+I8 = npt.NDArray[np.int64]
+F4 = npt.NDArray[np.float32]
+F8 = npt.NDArray[np.float64]
+
+
+class Status(IntEnum):
+    """What became of one reading in the twin."""
+
+    ACCEPTED = 0
+    GATED = 1
+    IMPLAUSIBLE = 2
+    LATE = 3
+    DUPLICATE = 4
+    UNFILTERED = 5
+    UNKNOWN_PATIENT = 6
+    FUTURE = 7
+    REACQUIRED = 8
+    INVALID = 9
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Readings side by side: ``patient`` indexes ``patients``; values are in the signals' own units."""
+
+    patients: list[str]
+    patient: U4
+    signal: U2
+    time: I8
+    value: F8
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+class Frame(msgspec.Struct, tag="frame", kw_only=True):
+    """Observations of many patients as columns; ``received`` is the door's clock, never decreasing in a partition.
+
+    ``sources`` names the devices; ``source`` (u16 per reading) indexes it and is empty when there is one.
+    """
+
+    version: int = 1
+    received: int = 0
+    sources: list[str] = []
+    patients: list[str]
+    patient: bytes
+    signal: bytes
+    time: bytes
+    value: bytes
+    source: bytes = b""
+
+    @property
+    def columns(self) -> Columns:
+        """The readings as read-only numpy views over the record's bytes."""
+        return Columns(
+            self.patients,
+            np.frombuffer(self.patient, "<u4"),
+            np.frombuffer(self.signal, "<u2"),
+            np.frombuffer(self.time, "<i8"),
+            np.frombuffer(self.value, "<f8"),
+        )
+
+
+class Fact(msgspec.Struct, tag="fact", kw_only=True):
+    """A charted fact: ``oxygen`` (L/min, 0 is air), ``consciousness`` (A C V P U), ``meal``, ``insulin``, ``note``."""
+
+    patient: str
+    kind: str
+    time: int
+    value: float | str | None = None
+    unit: str = ""
+    note: str = ""
+    by: str = ""
+    received: int = 0
+
+
+class Tick(msgspec.Struct, tag="tick"):
+    """Time moving forward: everything clock-driven happens on ticks."""
+
+    received: int
+
+
+class Admit(msgspec.Struct, tag="admit", kw_only=True):
+    """Begin to follow a patient, or resume after a discharge."""
+
+    patient: str
+    ward: str = ""
+    bed: str = ""
+    label: str = ""
+    by: str = ""
+    received: int = 0
+
+
+class Move(msgspec.Struct, tag="move", kw_only=True):
+    """Another ward, bed or label; ``None`` leaves a field as it is."""
+
+    patient: str
+    ward: str | None = None
+    bed: str | None = None
+    label: str | None = None
+    by: str = ""
+    received: int = 0
+
+
+class Discharge(msgspec.Struct, tag="discharge", kw_only=True):
+    """End of monitoring: alarms end, readings are refused until the next admission."""
+
+    patient: str
+    by: str = ""
+    received: int = 0
+
+
+class Acknowledge(msgspec.Struct, tag="acknowledge", kw_only=True):
+    """One alarm, and only this one, is acknowledged."""
+
+    patient: str
+    alarm: str
+    by: str = ""
+    note: str = ""
+    received: int = 0
+
+
+class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
+    """Limits of one signal for a patient, or for a ward when ``patient`` is empty; ``None`` falls back one level.
+
+    Ward limits are written to every partition.
+    """
+
+    signal: str
+    patient: str = ""
+    ward: str = ""
+    critical_low: float | None = None
+    low: float | None = None
+    high: float | None = None
+    critical_high: float | None = None
+    delay_s: float | None = None
+    by: str = ""
+    received: int = 0
+
+
+class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
+    """What a clinician prescribed for scoring: SpO2 scale 1 or 2 of NEWS2."""
+
+    patient: str
+    spo2_scale: int = 1
+    by: str = ""
+    received: int = 0
+
+
+Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile
+Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile
+
+
+class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
+    """The twins' belief, one row per (patient, signal) that changed; at most once a second and patient.
+
+    ``time`` is the effective time of the newest measurement, ``value`` the newest reading as observed, ``mean``/``sd``
+    the posterior, ``trend`` per second, ``quality`` 0–1, ``status`` the channel's state (0 ok, 1 searching, 2 fault,
+    3 silent), ``quantiles`` float32 of shape (rows, horizons, quantiles).
+    """
+
+    version: int = 1
+    emitted: int
+    patients: list[str]
+    patient: bytes
+    signal: bytes
+    time: bytes
+    value: bytes
+    mean: bytes
+    sd: bytes
+    trend: bytes
+    quality: bytes
+    status: bytes
+    quantiles: bytes
+
+    @property
+    def rows(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns as read-only numpy views, by name."""
+        views: dict[str, npt.NDArray[Any]] = {
+            "patient": np.frombuffer(self.patient, "<u4"),
+            "signal": np.frombuffer(self.signal, "<u2"),
+            "time": np.frombuffer(self.time, "<i8"),
+            "status": np.frombuffer(self.status, "u1"),
+            "quality": np.frombuffer(self.quality, "<f4"),
+        }
+        for name in ("value", "mean", "sd", "trend"):
+            views[name] = np.frombuffer(getattr(self, name), "<f8")
+        shape = (len(views["patient"]), len(HORIZONS_MIN), len(QUANTILES))
+        views["quantiles"] = np.frombuffer(self.quantiles, "<f4").reshape(shape)
+        return views
+
+
+class Score(msgspec.Struct, kw_only=True):
+    """A patient's NEWS2 as known at ``time``: parts by parameter, and what is missing or stale (never counted as 0)."""
+
+    patient: str
+    time: int
+    total: int
+    risk: str
+    partial: bool
+    parts: dict[str, int]
+    missing: list[str]
+    stale: list[str]
+    ages_s: dict[str, float]
+
+
+class Profile(msgspec.Struct, kw_only=True):
+    """Who is monitored and where, with the charted facts and limits in force."""
+
+    patient: str
+    active: bool = True
+    ward: str = ""
+    bed: str = ""
+    label: str = ""
+    admitted: int = 0
+    spo2_scale: int = 1
+    oxygen: float | None = None
+    oxygen_time: int = 0
+    consciousness: str | None = None
+    consciousness_time: int = 0
+    limits: dict[str, dict[str, float]] = {}
+
+
+class Transition(msgspec.Struct, tag="transition", kw_only=True):
+    """One change of one alarm condition. ``alarm`` names the episode, ``id`` this change; both follow from the log."""
+
+    id: str
+    alarm: str
+    patient: str
+    ward: str = ""
+    condition: str
+    signal: str = ""
+    kind: str = "physiological"
+    priority: str = "low"
+    presence: str
+    onset: int
+    time: int
+    emitted: int = 0
+    value: float | None = None
+    limit: float | None = None
+    by: str = ""
+    note: str = ""
+    explanation: dict[str, Any] = {}
+
+
+class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
+    """What one record did: estimates, scores, profiles and alarm transitions, and the fate of each reading.
+
+    ``status`` holds one ``Status`` per reading of the frame. ``complete`` marks the whole state of a partition, sent
+    once when a partition starts to be served.
+    """
+
+    partition: int = 0
+    offset: int = -1
+    time: int = 0
+    complete: bool = False
+    estimates: Estimates | None = None
+    scores: list[Score] = []
+    profiles: list[Profile] = []
+    transitions: list[Transition] = []
+    status: bytes = b""
+
+    @property
+    def empty(self) -> bool:
+        """Whether nobody outside has to hear of it."""
+        return not (self.estimates or self.scores or self.profiles or self.transitions or self.complete)
