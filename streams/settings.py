@@ -1,0 +1,45 @@
+"""Settings of a running service, read from ``VITALTWIN_…`` environment variables or given by the command line."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+__all__ = ["Settings"]
+
+
+class Settings(BaseSettings):
+    """Everything a site may change without touching code; durations in seconds, sizes in bytes."""
+
+    model_config = SettingsConfigDict(env_prefix="VITALTWIN_", extra="ignore", frozen=True)
+
+    database: Path = Field(Path("vitaltwin.db"), description="The one file of the embedded service.")
+    host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
+    allowed_hosts: list[str] = Field([], description="Host names browsers may use besides the loopback ones.")
+    clock_speed: float = Field(1.0, gt=0, description="Service clock against the wall's; above 1 for demonstrations.")
+    demo: bool = Field(False, description="Whether this service is a demonstration ward.")
+
+    partitions: int = Field(4, ge=1, le=1024, description="Partitions of the log, fixed when the file is created.")
+    tick_seconds: float = Field(1.0, gt=0, description="Wall seconds between ticks.")
+    checkpoint_seconds: float = Field(5.0, gt=0, description="Every changed block is written within this time.")
+    log_retention_seconds: float = Field(3 * 86_400.0, gt=0, description="Age at which log records may go.")
+    log_retention_bytes: int = Field(4 << 30, gt=0, description="Size above which the oldest log records go.")
+    history_retention_days: float = Field(30.0, gt=0, description="Age at which observations and estimates go.")
+    alarm_retention_days: float = Field(400.0, gt=0, description="Age at which alarm transitions go.")
+    dead_letter_limit: int = Field(10_000, ge=0, description="How many dead letters are kept; the oldest go first.")
+
+    unknown_patients: Literal["admit", "refuse"] = Field(
+        "admit", description="Whether a reading of a patient nobody admitted admits them or is refused."
+    )
+    default_ward: str = Field("unassigned", description="Ward of patients admitted by their first reading.")
+    max_new_patients_per_request: int = Field(20_000, ge=0, description="Most patients one request may admit.")
+    max_patients: int = Field(1_000_000, ge=1, description="Most patients the service follows.")
+    future_tolerance_s: float = Field(60.0, ge=0, description="How far ahead of the service's clock a reading may be.")
+    oldest_accepted_s: float = Field(7 * 86_400.0, gt=0, description="How old a reading may be on arrival.")
+
+    max_body_bytes: int = Field(8 << 20, gt=0, description="Largest request body as sent.")
+    max_inflated_bytes: int = Field(32 << 20, gt=0, description="Largest request body after decompression.")
+    max_waiting_bytes: int = Field(256 << 20, gt=0, description="Most observation bytes waiting for the disk.")
+    metrics_need_sign_in: bool = Field(False, description="Whether /metrics and /health/ready ask for a key.")
