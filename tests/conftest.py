@@ -1,0 +1,63 @@
+"""What every test may ask for: missing parts named aloud, the shared recordings, a browser, a quiet environment."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MAY_SKIP = os.environ.get("CI", "").lower() not in {"1", "true"} and not os.environ.get("VITALTWIN_NO_SKIP")
+RECORDINGS = Path(os.environ.get("VITALTWIN_DATA") or ROOT.parent / "shared" / "data")
+
+
+def require(part: str | Path, how: str) -> Path:
+    """Where ``part`` is: a command by name or a path; skips, or in CI fails, with ``how`` to get it."""
+    found = shutil.which(part) if isinstance(part, str) else part.exists() and part
+    if found:
+        return Path(found)
+    reason = f"{part} is missing: {how}"
+    if MAY_SKIP:
+        pytest.skip(reason)
+    pytest.fail(reason, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def shared_recordings() -> Path:
+    """The folder of recorded patients."""
+    return require(RECORDINGS, "name the folder of recordings in VITALTWIN_DATA")
+
+
+@pytest.fixture(scope="session")
+def browser_type_launch_args() -> dict[str, object]:
+    """Debian's Chromium in place of the one Playwright would download."""
+    chromium = require("chromium", "apt-get install chromium fonts-dejavu-core")
+    return {
+        "executable_path": str(chromium),
+        "args": [
+            "--no-sandbox",
+            "--disable-dev-shm-usage",
+            "--disable-background-networking",
+            "--disable-component-update",
+            "--disable-sync",
+            "--no-first-run",
+        ],
+    }
+
+
+@pytest.fixture(scope="session", autouse=True)
+def quiet_environment() -> Iterator[None]:
+    """No setting of the person running the tests reaches the program under test."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ:
+            if name.startswith("VITALTWIN_"):
+                patch.delenv(name)
+        yield
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Browser tests come last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
+    items.sort(
+        key=lambda item: item.get_closest_marker("browser") is not None or "page" in getattr(item, "fixturenames", ())
+    )

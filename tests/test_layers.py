@@ -1,0 +1,100 @@
+"""The arrows between the rooms go one way, and ``twins`` stays pure."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import grimp
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ROOMS = ("api", "streams", "twins")
+
+PURE = {
+    "__future__",
+    "abc",
+    "bisect",
+    "collections",
+    "dataclasses",
+    "enum",
+    "functools",
+    "hashlib",
+    "heapq",
+    "itertools",
+    "math",
+    "operator",
+    "re",
+    "statistics",
+    "types",
+    "typing",
+}
+"""The standard library without a clock, a file, a socket, a thread or chance."""
+
+ONLY_IN = {
+    "numba": "twins.kernels",
+    "fastapi": "api",
+    "sqlalchemy": "api.accounts",
+    "alembic": "api.accounts",
+    "typer": "api.cli",
+    "prometheus_client": "api",
+}
+"""Libraries that one place keeps to itself."""
+
+
+@pytest.fixture(scope="module")
+def imports() -> dict[str, set[str]]:
+    """What each module of the program imports from outside it, by top-level name."""
+    graph = grimp.build_graph(*ROOMS, include_external_packages=True, cache_dir=None)
+    modules = [module for module in graph.modules if module.split(".")[0] in ROOMS]
+    return {
+        module: {name.split(".")[0] for name in graph.find_modules_directly_imported_by(module)} - set(ROOMS)
+        for module in modules
+    }
+
+
+def lint_imports(where: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as main; main()", "--no-cache"]
+    return subprocess.run(
+        command, cwd=where, capture_output=True, text=True, check=False, env={"PYTHONPATH": str(where)}
+    )
+
+
+def test_contracts_are_kept() -> None:
+    outcome = lint_imports(ROOT)
+    assert outcome.returncode == 0, outcome.stdout + outcome.stderr
+
+
+@pytest.mark.parametrize(
+    ("room", "line", "contract"),
+    [
+        ("twins", "import streams", "never back"),
+        ("streams", "import api", "never back"),
+        ("twins", "import time", "reads no clock"),
+        ("twins", "import asyncio", "reads no clock"),
+        ("streams", "import fastapi", "stays in api"),
+        ("api", "import sqlite3", "not by SQL of its own"),
+    ],
+)
+def test_contracts_bite(room: str, line: str, contract: str, tmp_path: Path) -> None:
+    for name in ROOMS:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    (tmp_path / room / "stray.py").write_text(line + "\n")
+    outcome = lint_imports(tmp_path)
+    broken = [words for words in outcome.stdout.splitlines() if words.endswith("BROKEN")]
+    assert outcome.returncode == 1
+    assert any(contract in words for words in broken), outcome.stdout + outcome.stderr
+
+
+def test_twins_import_only_numerics(imports: dict[str, set[str]]) -> None:
+    allowed = PURE | {"numpy", "scipy", "numba", "msgspec"}
+    strays = {module: names - allowed for module, names in imports.items() if module.split(".")[0] == "twins"}
+    assert {module: names for module, names in strays.items() if names} == {}
+
+
+@pytest.mark.parametrize(("library", "home"), ONLY_IN.items())
+def test_library_stays_home(library: str, home: str, imports: dict[str, set[str]]) -> None:
+    users = {module for module, names in imports.items() if library in names}
+    assert {module for module in users if not f"{module}.".startswith(f"{home}.")} == set()
