@@ -61,10 +61,11 @@ pip_install() {
   What is installed already stays; run it again to carry on."
 }
 
-# Compiled kernels outlive an upgrade only while every file that can be baked into them is unchanged.
+# numba notices an edit of a kernel's own file only, not of a table baked into it: so a cache for each state of the
+# files that hold kernels or feed them.
 kernel_cache() {
   local sources
-  sources=$(cat twins/signals.py twins/kernels/*.py | sha256sum | cut -c1-12)
+  sources=$({ echo twins/signals.py; grep -rlw --include='*.py' kernel twins; } | sort -u | xargs cat | sha256sum | cut -c1-12)
   printf '%s/vitaltwin/kernels-%s' "${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}" "$sources"
 }
 

@@ -58,6 +58,4 @@ def quiet_environment() -> Iterator[None]:
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Browser tests come last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
-    items.sort(
-        key=lambda item: item.get_closest_marker("browser") is not None or "page" in getattr(item, "fixturenames", ())
-    )
+    items.sort(key=lambda item: "playwright" in getattr(item, "fixturenames", ()))
