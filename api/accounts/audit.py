@@ -1,0 +1,171 @@
+"""The audit trail: who read or changed what, written behind the answer within a second.
+
+An entry is queued in memory and written with others in one transaction, so recording never waits for the disk. What a
+killed process had not written yet, at most about a second, is lost; changes of a patient's record are then still in
+the log, with their author.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import structlog
+from sqlalchemy import insert, select
+from sqlalchemy.orm import Session
+
+from api.accounts.database import Database
+from api.accounts.errors import AuditUnavailable, Invalid, StoreUnavailable
+from api.accounts.models import AuditRow
+from api.accounts.rights import Actor
+from streams.clock import Clock
+
+FLUSH_S = 0.5
+BATCH = 1000
+MOST_PENDING = 100_000
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """One line of the trail; `time` in µs of the service's clock."""
+
+    id: int
+    time: int
+    actor: str
+    kind: str
+    action: str
+    patient: str
+    detail: str
+    outcome: str
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPage:
+    """Some entries, newest first, and the cursor of those before them, if any."""
+
+    entries: list[AuditEntry]
+    next: str | None
+
+
+class AuditTrail:
+    """Queues entries and writes them in batches; reads them back in pages."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+        self._pending: deque[dict[str, Any]] = deque()
+        self._waiting = asyncio.Event()
+        self._closing = asyncio.Event()
+        self._flushing = asyncio.Lock()
+        self._writer: asyncio.Task[None] | None = None
+        self.written = 0
+
+    @property
+    def pending(self) -> int:
+        """Entries recorded and not yet written."""
+        return len(self._pending)
+
+    def open(self) -> None:
+        """Start writing behind."""
+        self._writer = asyncio.create_task(self._write_behind(), name="audit trail")
+
+    async def close(self) -> None:
+        """Write what is left, trying once; what the database then refuses is counted in the service's own log."""
+        self._closing.set()
+        self._waiting.set()
+        if self._writer is not None:
+            await self._writer
+        try:
+            await self.flush()
+        except StoreUnavailable as error:
+            log.exception("audit entries lost", entries=len(self._pending), reason=str(error))
+
+    def record(self, actor: Actor, action: str, patient: str = "", *, detail: str = "", outcome: str = "ok") -> None:
+        """Queue an entry with the present time.
+
+        Raises `AuditUnavailable` when the trail has been unwritable for so long that more would not fit in memory:
+        nothing leaves a record unseen.
+        """
+        if len(self._pending) >= MOST_PENDING:
+            raise AuditUnavailable(f"{len(self._pending)} audit entries could not be written")
+        self._pending.append(
+            {
+                "time": self._clock.now(),
+                "actor": _plain(actor.name, 64),
+                "kind": actor.kind,
+                "action": _plain(action, 64),
+                "patient": _plain(patient, 128),
+                "detail": _plain(detail, 1000),
+                "outcome": _plain(outcome, 64),
+            }
+        )
+        self._waiting.set()
+
+    async def flush(self) -> None:
+        """Write all that is queued; raises `StoreUnavailable` and keeps what could not be written."""
+        await asyncio.shield(self._flush())  # a caller giving up between commit and count would have rows written twice
+
+    async def _flush(self) -> None:
+        async with self._flushing:
+            while self._pending:
+                rows = list(islice(self._pending, BATCH))
+                await self._database.write(partial(_write, rows=rows))
+                for _ in rows:
+                    self._pending.popleft()
+                self.written += len(rows)
+
+    async def page(self, cursor: str | None, limit: int, patient: str | None, actor: str | None) -> AuditPage:
+        """Entries before the cursor, newest first, including those just recorded.
+
+        Raises `Invalid` for a cursor that is not one.
+        """
+        if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
+            raise Invalid("cursor", "not a cursor of this list")
+        limit = max(1, min(limit, BATCH))
+        query = select(AuditRow).order_by(AuditRow.id.desc()).limit(limit + 1)
+        if cursor is not None:
+            query = query.where(AuditRow.id < int(cursor))
+        if patient is not None:
+            query = query.where(AuditRow.patient == _plain(patient, 128))
+        if actor is not None:
+            query = query.where(AuditRow.actor == _plain(actor, 64))
+        await self.flush()
+        entries = await self._database.read(lambda session: [_entry(row) for row in session.scalars(query)])
+        return AuditPage(entries[:limit], str(entries[limit - 1].id) if len(entries) > limit else None)
+
+    async def _write_behind(self) -> None:
+        while not self._closing.is_set():
+            await self._waiting.wait()
+            self._waiting.clear()
+            try:
+                async with asyncio.timeout(FLUSH_S):  # gathers what comes in meanwhile; closing ends it
+                    await self._closing.wait()
+            except TimeoutError:
+                pass
+            try:
+                await self.flush()
+            except StoreUnavailable as error:
+                log.warning("audit trail not written", pending=len(self._pending), reason=str(error))
+                self._waiting.set()
+
+
+def _write(session: Session, rows: list[dict[str, Any]]) -> None:
+    session.execute(insert(AuditRow), rows)
+
+
+def _entry(row: AuditRow) -> AuditEntry:
+    return AuditEntry(row.id, row.time, row.actor, row.kind, row.action, row.patient, row.detail, row.outcome)
+
+
+def _plain(text: str, most: int) -> str:
+    """Text any database stores: no NUL, no lone surrogates, not longer than its column."""
+    text = text[:most]
+    return (
+        text if text.isascii() and text.isprintable() else text.replace("\0", "�").encode("utf-8", "replace").decode()
+    )

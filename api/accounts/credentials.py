@@ -1,0 +1,171 @@
+"""How people get in: by name and password, or by a link that works once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from sqlalchemy import delete, select, update
+from sqlalchemy.orm import Session
+
+from api.accounts.database import Database
+from api.accounts.errors import Forbidden, InvalidCredentials, LinkRefused, Unauthenticated
+from api.accounts.models import AccountRow, LinkRow, SessionRow
+from api.accounts.passwords import Passwords, check_new
+from api.accounts.people import by_name, first_administrator, normal
+from api.accounts.rights import Actor
+from api.accounts.sessions import US, Sessions, SignedIn, end_all
+from api.accounts.throttle import Throttle
+from api.accounts.tokens import digest, looked_up, new_token
+from streams.clock import Clock
+
+FIRST_LINK_S = 3600
+INVITATION_S = 24 * 3600
+
+
+class Credentials:
+    """Signs people in, makes their links, and sets their passwords."""
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        clock: Clock,
+        real: Callable[[], float],
+        sessions: Sessions,
+        passwords: Passwords,
+        throttle: Throttle,
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._real = real
+        self._sessions = sessions
+        self._passwords = passwords
+        self._throttle = throttle
+
+    async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
+        """Begin a session.
+
+        Raises `TooManyAttempts`, or `InvalidCredentials`, which does not say which of the two was wrong.
+        """
+        name = normal(name)[:64]
+        stored = await self._verified(name, password, address)
+        stronger = await self._passwords.hash(password) if self._passwords.outdated(stored) else stored
+
+        def work(session: Session) -> SignedIn:
+            row = _usable(session, name)
+            if row is None or row.password != stored:  # disabled or changed while the hash was computed
+                raise InvalidCredentials("name or password is wrong")
+            row.password = stronger
+            return self._sessions.begin(session, row, by_link=False)
+
+        return await self._database.write(work)
+
+    async def redeem(self, token: str) -> SignedIn:
+        """Begin a session by a one-time link.
+
+        Raises `LinkRefused` if it is unknown, used, expired, or its account disabled.
+        """
+        key = looked_up(token)
+        now = int(self._real() * US)
+
+        def work(session: Session) -> SignedIn:
+            taken = (
+                update(LinkRow)
+                .where(LinkRow.token == key, LinkRow.used.is_(None), LinkRow.expires > now)
+                .values(used=self._clock.now())
+            )
+            if session.scalar(taken.returning(LinkRow.token)) is None:  # of two at the same moment one finds it used
+                raise LinkRefused("the link is unknown, was used before, or has expired")
+            account = session.get_one(LinkRow, key).account
+            if account.disabled:
+                raise LinkRefused("the link's account is disabled")
+            return self._sessions.begin(session, account, by_link=True)
+
+        if key is None:
+            raise LinkRefused("the link is unknown, was used before, or has expired")
+        return await self._database.write(work)
+
+    async def first_start_link(self) -> str | None:
+        """Return a link's token for the first administrator, valid one hour.
+
+        None once one with a password has signed in.
+        """
+
+        def work(session: Session) -> str | None:
+            row = first_administrator(session, self._clock.now())
+            return None if row is None else self._link(session, row, FIRST_LINK_S)
+
+        return await self._database.write(work)
+
+    async def link(self, name: str) -> str:
+        """Return the token of a link for this account, valid one day; earlier ones become void. Raises `NotFound`."""
+        return await self._database.write(lambda session: self._link(session, by_name(session, name), INVITATION_S))
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Give an account a password and end its sessions; raises `NotFound` or `Invalid`."""
+        check_new(password, normal(name))
+        encoded = await self._passwords.hash(password)
+
+        def work(session: Session) -> list[str]:
+            row = by_name(session, name)
+            row.password = encoded
+            return end_all(session, row)
+
+        await self._database.write(work, then=self._sessions.forget)
+
+    async def change_password(self, actor: Actor, current: str, new: str, address: str) -> None:
+        """Change one's own password and end one's other sessions.
+
+        The current one is asked for, unless a one-time link led here: whoever lost a password has none to give.
+        Raises `InvalidCredentials`, `TooManyAttempts`, `Invalid`, or `Forbidden` for who has no account.
+        """
+        if actor.kind != "account":
+            raise Forbidden("only accounts have passwords")
+        check_new(new, actor.name)
+        if not await self._database.read(lambda session: _came_by_link(session, actor.key)):
+            await self._verified(actor.name, current, address)
+        encoded = await self._passwords.hash(new)
+
+        def work(session: Session) -> list[str]:
+            row = session.get(SessionRow, actor.key)
+            if row is None:
+                raise Unauthenticated("the session is over")
+            row.by_link = False
+            row.account.password = encoded
+            return end_all(session, row.account, but=actor.key)
+
+        await self._database.write(work, then=self._sessions.forget)
+
+    async def _verified(self, name: str, password: str, address: str) -> str:
+        """The hash the password was found to belong to."""
+        self._throttle.attempt(name, address)
+        stored = await self._database.read(lambda session: _hash_of(session, name))
+        if not await self._passwords.verify(stored, password) or stored is None:
+            raise InvalidCredentials("name or password is wrong")
+        self._throttle.succeeded(name, address)
+        return stored
+
+    def _link(self, session: Session, account: AccountRow, lifetime_s: float) -> str:
+        session.execute(delete(LinkRow).where(LinkRow.account_id == account.id, LinkRow.used.is_(None)))
+        token = new_token()
+        expires = int((self._real() + lifetime_s) * US)
+        session.add(LinkRow(token=digest(token).hex(), account=account, created=self._clock.now(), expires=expires))
+        return token
+
+
+def _usable(session: Session, name: str) -> AccountRow | None:
+    if not name.isprintable():
+        return None
+    return session.scalar(select(AccountRow).where(AccountRow.name == name, AccountRow.disabled.is_(False)))
+
+
+def _hash_of(session: Session, name: str) -> str | None:
+    row = _usable(session, name)
+    return None if row is None else row.password
+
+
+def _came_by_link(session: Session, key: str) -> bool:
+    row = session.get(SessionRow, key)
+    if row is None:
+        raise Unauthenticated("the session is over")
+    return row.by_link

@@ -1,0 +1,54 @@
+"""Bring the accounts tables to the newest revision, by Alembic and without any file of the machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import column, inspect, select, table
+
+from api.accounts.errors import StoreUnavailable
+
+if TYPE_CHECKING:
+    from alembic.config import Config
+    from sqlalchemy import Connection, Engine
+
+HEAD = "0001"
+"""The newest revision in `migrations/versions`; a test holds the two together."""
+
+VERSION_TABLE = "accounts_version"
+"""Not Alembic's default name: the file is shared."""
+
+
+def configuration(connection: Connection | None = None) -> Config:
+    """Alembic's configuration of this package's scripts, on the given connection."""
+    from alembic.config import Config  # noqa: PLC0415  late: most starts find nothing to do and need not wait for it
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def migrate(reading: Engine, writing: Engine) -> None:
+    """Run what revisions are missing, all in one transaction; two services starting at once wait for each other.
+
+    Raises `StoreUnavailable` for a database that a newer version of the program has changed.
+    """
+    with reading.connect() as connection:
+        if _revision(connection) == HEAD:
+            return
+    from alembic import command  # noqa: PLC0415  as above
+    from alembic.util import CommandError  # noqa: PLC0415  as above
+
+    with writing.begin() as connection:
+        try:
+            command.upgrade(configuration(connection), "head")
+        except CommandError as error:
+            raise StoreUnavailable(f"the database was written by a newer version of the program: {error}") from error
+
+
+def _revision(connection: Connection) -> str | None:
+    if not inspect(connection).has_table(VERSION_TABLE):
+        return None
+    return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()

@@ -1,0 +1,111 @@
+"""The tables of people, devices and the audit trail; the same on SQLite and PostgreSQL.
+
+Times are integer µs since 1970 of the service's clock, which can run faster than the wall's; the columns named
+`expires` are µs of real time instead, because a session must not end sixty times sooner on a service that runs at
+sixty times the speed. Secrets are never stored, only what they hash to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, MetaData, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+
+_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+SERIAL = BigInteger().with_variant(Integer, "sqlite")
+"""Only INTEGER makes a row id in SQLite, and only BIGINT is wide enough in PostgreSQL."""
+
+
+class Table(DeclarativeBase):
+    """A row of this package's tables."""
+
+    metadata = MetaData(naming_convention=_CONVENTION)
+    type_annotation_map = {list[str]: JSON}  # noqa: RUF012  SQLAlchemy reads it as a plain class attribute
+
+
+class AccountRow(Table):
+    """A person with a name to sign in by; `password` is an argon2 hash, or nothing while only a link lets them in."""
+
+    __tablename__ = "accounts"
+    __table_args__ = (CheckConstraint("role IN ('viewer', 'clinician', 'admin')", name="role"),)
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    role: Mapped[str] = mapped_column(String(16))
+    wards: Mapped[list[str]]
+    password: Mapped[str | None] = mapped_column(String(255))
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+    created: Mapped[int] = mapped_column(BigInteger)
+    last_sign_in: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class SessionRow(Table):
+    """A signed-in browser: the SHA-256 of its cookie, whose it is, and until when (µs of real time)."""
+
+    __tablename__ = "account_sessions"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    by_link: Mapped[bool] = mapped_column(Boolean)
+    created: Mapped[int] = mapped_column(BigInteger)
+    expires: Mapped[int] = mapped_column(BigInteger, index=True)
+
+    account: Mapped[AccountRow] = relationship(lazy="joined", innerjoin=True)
+
+
+class LinkRow(Table):
+    """A link that signs one account in once, before it expires (µs of real time)."""
+
+    __tablename__ = "account_links"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    account_id: Mapped[int] = mapped_column(ForeignKey("accounts.id", ondelete="CASCADE"), index=True)
+    created: Mapped[int] = mapped_column(BigInteger)
+    expires: Mapped[int] = mapped_column(BigInteger, index=True)
+    used: Mapped[int | None] = mapped_column(BigInteger)
+
+    account: Mapped[AccountRow] = relationship(lazy="joined", innerjoin=True)
+
+
+class DeviceRow(Table):
+    """A key by which a device or a program speaks; it stays, revoked, so that old audit entries keep their meaning."""
+
+    __tablename__ = "device_keys"
+
+    id: Mapped[str] = mapped_column(String(8), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64))
+    secret: Mapped[str] = mapped_column(String(64))
+    scopes: Mapped[list[str]]
+    wards: Mapped[list[str]]
+    patients: Mapped[list[str]]
+    created: Mapped[int] = mapped_column(BigInteger)
+    created_by: Mapped[str] = mapped_column(String(64))
+    revoked: Mapped[int | None] = mapped_column(BigInteger)
+    last_used: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class AuditRow(Table):
+    """Who did what to whose record, and how it ended; rows are added and never changed or deleted."""
+
+    __tablename__ = "audit_trail"
+    __table_args__: Any = (
+        Index("ix_audit_trail_patient", "patient", "id"),
+        Index("ix_audit_trail_actor", "actor", "id"),
+        {"sqlite_autoincrement": True},
+    )
+
+    id: Mapped[int] = mapped_column(SERIAL, primary_key=True)
+    time: Mapped[int] = mapped_column(BigInteger)
+    actor: Mapped[str] = mapped_column(String(64))
+    kind: Mapped[str] = mapped_column(String(16))
+    action: Mapped[str] = mapped_column(String(64))
+    patient: Mapped[str] = mapped_column(String(128))
+    detail: Mapped[str] = mapped_column(String(1000))
+    outcome: Mapped[str] = mapped_column(String(64))

@@ -1,0 +1,160 @@
+"""Signed-in browsers: a random cookie, of which only the hash is kept, good for twelve hours of real time.
+
+Whom a cookie stands for is remembered for ten seconds, so that a page of requests costs one look-up. What this
+process ends is refused from that moment; what another process ends (several doors on one PostgreSQL), or the command
+line, is refused when the memory runs out.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.orm import Session
+
+from api.accounts.database import Database
+from api.accounts.errors import Unauthenticated
+from api.accounts.models import AccountRow, LinkRow, SessionRow
+from api.accounts.rights import Actor
+from api.accounts.tokens import digest, looked_up, new_token
+from streams.clock import Clock
+
+LIFETIME_S = 12 * 3600
+"""One shift."""
+REMEMBERED_S = 10.0
+US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """A session just begun: the cookie's value, shown this once, whose it is, and the seconds of real time it lasts."""
+
+    token: str
+    actor: Actor
+    max_age: int
+
+
+class Sessions:
+    """Begins, recognises and ends sessions.
+
+    `ended` is called with a session's key when it ends or its rights change.
+    """
+
+    def __init__(
+        self, database: Database, clock: Clock, real: Callable[[], float], ended: Callable[[str], None]
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._real = real
+        self._ended = ended
+        self._remembered: dict[str, tuple[Actor, float]] = {}
+        self._changes = 0
+        self._lock = threading.Lock()
+
+    def __len__(self) -> int:
+        """Sessions remembered at present."""
+        return len(self._remembered)
+
+    def begin(self, session: Session, account: AccountRow, *, by_link: bool) -> SignedIn:
+        """Add a session for the account within the caller's transaction."""
+        token = new_token()
+        expires = int((self._real() + LIFETIME_S) * US)
+        row = SessionRow(
+            token=digest(token).hex(), account=account, by_link=by_link, created=self._clock.now(), expires=expires
+        )
+        session.add(row)
+        account.last_sign_in = self._clock.now()
+        return SignedIn(token, _actor(row), LIFETIME_S)
+
+    async def authenticate(self, token: str | None) -> Actor:
+        """Whose cookie this is; raises `Unauthenticated` if it is nobody's, has expired or was ended."""
+        key = looked_up(token)
+        if key is None:
+            raise Unauthenticated("sign in first")
+        return await self.current(key)
+
+    async def current(self, key: str) -> Actor:
+        """The actor of a session with the rights it has now; raises `Unauthenticated` if the session is over."""
+        now = self._real()
+        actor, until = self._remembered.get(key, (None, 0.0))
+        while actor is None or now >= until:
+            changes = self._changes
+            actor = await self._database.read(lambda session: _find(session, key))
+            if actor is None:
+                self._remembered.pop(key, None)
+                raise Unauthenticated("the session is over")
+            with self._lock:
+                if changes != self._changes:  # something ended while the database was read: what was read may be it
+                    actor = None
+                    continue
+                until = now + REMEMBERED_S
+                self._remembered[key] = (actor, until)
+        if actor.expires <= now:
+            raise Unauthenticated("the session is over")
+        return actor
+
+    def forget(self, keys: Iterable[str]) -> None:
+        """Look these up anew from now on, and tell whoever holds sockets of theirs.
+
+        Called after the commit, from any thread.
+        """
+        keys = list(keys)
+        with self._lock:
+            self._changes += 1
+            for key in keys:
+                self._remembered.pop(key, None)
+        for key in keys:
+            self._ended(key)
+
+    async def end(self, key: str) -> None:
+        """End one session."""
+        await self._database.write(lambda session: _delete(session, key), then=lambda _: self.forget([key]))
+
+    async def prune(self) -> None:
+        """Drop the sessions and links that expired."""
+        now = self._real()
+        with self._lock:
+            for key in [key for key, (_, until) in self._remembered.items() if until <= now]:
+                del self._remembered[key]
+        await self._database.write(lambda session: _prune(session, int(now * US)))
+
+
+def of_account(session: Session, account: AccountRow) -> list[str]:
+    """Return the keys of an account's sessions."""
+    return list(session.scalars(select(SessionRow.token).where(SessionRow.account_id == account.id)))
+
+
+def end_all(session: Session, account: AccountRow, *, but: str = "") -> list[str]:
+    """Delete an account's sessions and links within the caller's transaction; returns the keys to `forget`."""
+    keys = [key for key in of_account(session, account) if key != but]
+    session.execute(delete(SessionRow).where(SessionRow.token.in_(keys)))
+    session.execute(delete(LinkRow).where(LinkRow.account_id == account.id))
+    return keys
+
+
+def _find(session: Session, key: str) -> Actor | None:
+    row = session.get(SessionRow, key)
+    return None if row is None or row.account.disabled else _actor(row)
+
+
+def _actor(row: SessionRow) -> Actor:
+    account = row.account
+    return Actor(
+        kind="account",
+        name=account.name,
+        role=account.role,
+        wards=frozenset(account.wards),
+        key=row.token,
+        expires=row.expires / US,
+    )
+
+
+def _delete(session: Session, key: str) -> None:
+    session.execute(delete(SessionRow).where(SessionRow.token == key))
+
+
+def _prune(session: Session, now: int) -> None:
+    session.execute(delete(SessionRow).where(SessionRow.expires <= now))
+    session.execute(delete(LinkRow).where(LinkRow.expires <= now))

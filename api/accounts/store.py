@@ -1,0 +1,335 @@
+"""The one thing the doors know of people and devices: `Accounts`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar
+
+import structlog
+
+from api.accounts.audit import AuditPage, AuditTrail
+from api.accounts.credentials import Credentials
+from api.accounts.database import Database
+from api.accounts.devices import Device, DeviceKey, Devices
+from api.accounts.errors import AccountsError, StoreUnavailable, Unauthenticated
+from api.accounts.passwords import Passwords
+from api.accounts.people import Account, People
+from api.accounts.rights import DEMO, SYSTEM, Action, Actor, anonymous, require
+from api.accounts.sessions import Sessions, SignedIn
+from api.accounts.throttle import Throttle
+from api.accounts.tickets import Ticket, Tickets
+from streams.clock import Clock
+
+REFRESH_S = 10
+STAMP_S = 60
+PRUNE_S = 3600
+
+T = TypeVar("T")
+log = structlog.get_logger(__name__)
+
+
+class Accounts:
+    """People, devices, their rights and the audit trail, in one database.
+
+    `clock` dates what happened. `real` measures how long sessions, links and tickets live, in seconds since 1970: a
+    service clock that runs at sixty times the speed must not end them sixty times sooner. Methods with a parameter
+    `by` raise `Forbidden` unless that actor may do it, and leave an audit entry either way; all that touch the
+    database can raise `StoreUnavailable`. Belongs to one event loop, from `open` to `close`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        *,
+        real: Callable[[], float] = time.time,  # noqa: TID251  see above
+        passwords: Passwords | None = None,
+        throttle: Throttle | None = None,
+    ) -> None:
+        passwords = passwords or Passwords()
+        self._database = Database(url)
+        self._tickets = Tickets(real)
+        self._sessions = Sessions(self._database, clock, real, self._ended)
+        self._devices = Devices(self._database, clock, self._ended)
+        self._people = People(self._database, clock, self._sessions, passwords)
+        self._credentials = Credentials(
+            self._database,
+            clock=clock,
+            real=real,
+            sessions=self._sessions,
+            passwords=passwords,
+            throttle=throttle or Throttle(),
+        )
+        self._audit = AuditTrail(self._database, clock)
+        self._listeners: list[Callable[[str], None]] = []
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._upkeep: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        """Bring the tables up to date and start writing behind. The log, if it shares the file, goes first."""
+        self._loop = asyncio.get_running_loop()
+        await self._database.open()
+        await self._devices.refresh()
+        self._audit.open()
+        self._upkeep = asyncio.create_task(self._keep_up(), name="accounts upkeep")
+
+    async def close(self) -> None:
+        """Write what is still in memory, and let go of the database."""
+        if self._upkeep is not None:
+            self._upkeep.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._upkeep
+        await self._audit.close()
+        with contextlib.suppress(StoreUnavailable):
+            await self._devices.stamp()
+        await self._database.close()
+
+    # --- who is it?
+
+    async def authenticate(self, token: str | None) -> Actor:
+        """Whose session cookie this is; raises `Unauthenticated`."""
+        return await self._sessions.authenticate(token)
+
+    def authenticate_device(self, key: str | None) -> Actor:
+        """Whose device key this is; raises `Unauthenticated`. Some microseconds, no database."""
+        return self._devices.authenticate(key)
+
+    async def recheck(self, actor: Actor) -> Actor:
+        """The same actor with the rights of now.
+
+        Raises `Unauthenticated` when its session or key has ended. For sockets that stay open.
+        """
+        if actor.kind == "account":
+            return await self._sessions.current(actor.key)
+        if actor.kind == "device":
+            return self._devices.current(actor.key)
+        if actor.kind == "anonymous":
+            raise Unauthenticated("sign in first")
+        return actor
+
+    def on_revoked(self, callback: Callable[[str], None]) -> None:
+        """Have `callback` called with an actor's key when its session or device key ends or its rights change."""
+        self._listeners.append(callback)
+
+    def issue_ticket(self, actor: Actor) -> Ticket:
+        """Return a ticket for a socket, good once and for 30 s, and no longer than the actor's session."""
+        return self._tickets.issue(actor)
+
+    def redeem_ticket(self, ticket: str) -> Actor:
+        """Whose ticket this is.
+
+        Raises `Unauthenticated` if it is unknown, used or expired, or its session has ended.
+        """
+        return self._tickets.redeem(ticket)
+
+    @staticmethod
+    def demo_actor() -> Actor:
+        """Whoever sits at the browser of a demonstration.
+
+        Everything is allowed, since it is bound to loopback and holds no real patient.
+        """
+        return DEMO
+
+    @staticmethod
+    def system_actor() -> Actor:
+        """The command line on the service's own machine."""
+        return SYSTEM
+
+    # --- people
+
+    async def first_start_link(self) -> str | None:
+        """Return a one-time token that signs the first administrator in.
+
+        None once an administrator with a password has signed in.
+        """
+        return await self._credentials.first_start_link()
+
+    async def redeem_link(self, token: str) -> SignedIn:
+        """Begin a session by a one-time link; raises `LinkRefused`."""
+        return await self._signing_in("", "by link", lambda: self._credentials.redeem(token))
+
+    async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
+        """Begin a session by name and password; raises `InvalidCredentials` or `TooManyAttempts`."""
+        return await self._signing_in(
+            name, f"from {address}", lambda: self._credentials.sign_in(name, password, address)
+        )
+
+    async def sign_out(self, actor: Actor) -> None:
+        """End the actor's session, its tickets and its sockets."""
+        if actor.kind == "account":
+            await self._sessions.end(actor.key)
+            self.audit(actor, "session.end")
+
+    async def change_password(self, actor: Actor, current: str, new: str, address: str = "") -> None:
+        """Change one's own password and end one's other sessions.
+
+        Raises `InvalidCredentials`, `TooManyAttempts` or `Invalid`.
+        """
+        await self._recorded(
+            actor, "password.change", "own", lambda: self._credentials.change_password(actor, current, new, address)
+        )
+
+    async def list_accounts(self, by: Actor) -> list[Account]:
+        """All accounts by name."""
+        require(by, Action.ACCOUNTS_MANAGE)
+        return await self._people.list()
+
+    async def create_account(
+        self, by: Actor, name: str, role: str, *, wards: Sequence[str] = ("*",), password: str | None = None
+    ) -> Account:
+        """Add an account; without a password a `sign_in_link` lets its owner in. Raises `Invalid` or `Conflict`."""
+        return await self._managed(
+            by,
+            Action.ACCOUNTS_MANAGE,
+            f"create {name} as {role} for {', '.join(wards)}",
+            lambda: self._people.create(name, role, wards, password),
+        )
+
+    async def change_account(
+        self,
+        by: Actor,
+        name: str,
+        *,
+        role: str | None = None,
+        wards: Sequence[str] | None = None,
+        disabled: bool | None = None,
+    ) -> Account:
+        """Change what is given, effective at once; raises `NotFound`, `Invalid` or `LastAdministrator`."""
+        changes = {"role": role, "wards": wards, "disabled": disabled}
+        detail = f"change {name}: " + ", ".join(
+            f"{field} {value}" for field, value in changes.items() if value is not None
+        )
+        return await self._managed(
+            by, Action.ACCOUNTS_MANAGE, detail, lambda: self._people.change(name, role, wards, disabled=disabled)
+        )
+
+    async def set_password(self, by: Actor, name: str, password: str) -> None:
+        """Give an account a password and end its sessions; raises `NotFound` or `Invalid`."""
+        await self._managed(
+            by,
+            Action.ACCOUNTS_MANAGE,
+            f"set password of {name}",
+            lambda: self._credentials.set_password(name, password),
+        )
+
+    async def sign_in_link(self, by: Actor, name: str) -> str:
+        """Return a one-time token that signs this account in, valid one day; raises `NotFound`."""
+        return await self._managed(
+            by, Action.ACCOUNTS_MANAGE, f"sign-in link for {name}", lambda: self._credentials.link(name)
+        )
+
+    # --- devices
+
+    async def list_devices(self, by: Actor) -> list[Device]:
+        """All device keys, newest first, the revoked ones too."""
+        require(by, Action.DEVICES_MANAGE)
+        return await self._devices.list()
+
+    async def create_device(
+        self,
+        by: Actor,
+        name: str,
+        *,
+        scopes: Sequence[str] = ("observations:write",),
+        wards: Sequence[str] = (),
+        patients: Sequence[str] = (),
+    ) -> DeviceKey:
+        """Make a device key, shown this once; without wards and patients it reaches all. Raises `Invalid`."""
+        return await self._managed(
+            by,
+            Action.DEVICES_MANAGE,
+            f"create {name} for {', '.join(scopes)}",
+            lambda: self._devices.create(name, scopes, wards, patients, by.name),
+        )
+
+    async def revoke_device(self, by: Actor, device_id: str) -> Device:
+        """Refuse a key from this moment on; raises `NotFound`."""
+        return await self._managed(
+            by, Action.DEVICES_MANAGE, f"revoke {device_id}", lambda: self._devices.revoke(device_id)
+        )
+
+    # --- audit
+
+    def audit(self, actor: Actor, action: str, patient: str = "", *, detail: str = "", outcome: str = "ok") -> None:
+        """Record who read or changed what, without waiting.
+
+        Raises `AuditUnavailable` when nothing could be written for too long.
+        """
+        self._audit.record(actor, action, patient, detail=detail, outcome=outcome)
+
+    async def audit_page(
+        self,
+        by: Actor,
+        cursor: str | None = None,
+        *,
+        limit: int = 100,
+        patient: str | None = None,
+        actor: str | None = None,
+    ) -> AuditPage:
+        """Some entries before the cursor, newest first; raises `Invalid` for a cursor that is none."""
+        require(by, Action.AUDIT_READ)
+        return await self._audit.page(cursor, limit, patient, actor)
+
+    def counters(self) -> dict[str, int]:
+        """Figures of now, and since the start, for metrics and health."""
+        return {
+            "devices": len(self._devices),
+            "sessions_remembered": len(self._sessions),
+            "tickets": len(self._tickets),
+            "audit_pending": self._audit.pending,
+            "audit_written": self._audit.written,
+        }
+
+    # --- inside
+
+    async def _signing_in(self, name: str, detail: str, work: Callable[[], Awaitable[SignedIn]]) -> SignedIn:
+        try:
+            signed_in = await work()
+        except AccountsError as error:
+            self.audit(anonymous(name), "session.begin", detail=detail, outcome=error.slug)
+            raise
+        self.audit(signed_in.actor, "session.begin", detail=detail)
+        return signed_in
+
+    async def _managed(self, by: Actor, action: Action, detail: str, work: Callable[[], Awaitable[T]]) -> T:
+        async def allowed() -> T:
+            require(by, action)
+            return await work()
+
+        return await self._recorded(by, action, detail, allowed)
+
+    async def _recorded(self, by: Actor, action: str, detail: str, work: Callable[[], Awaitable[T]]) -> T:
+        try:
+            answer = await work()
+        except AccountsError as error:
+            self.audit(by, action, detail=detail, outcome=error.slug)
+            raise
+        self.audit(by, action, detail=detail)
+        return answer
+
+    def _ended(self, key: str) -> None:
+        """Reach the loop from whichever thread ended something, before the caller that waits for it goes on."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._tell, key)
+
+    def _tell(self, key: str) -> None:
+        self._tickets.drop(key)
+        for listener in self._listeners:
+            listener(key)
+
+    async def _keep_up(self) -> None:
+        """Pick up what other processes changed, stamp the keys used, drop what expired."""
+        for seconds in itertools.count(REFRESH_S, REFRESH_S):
+            await asyncio.sleep(REFRESH_S)
+            try:
+                await self._devices.refresh()
+                if seconds % STAMP_S == 0:
+                    await self._devices.stamp()
+                if seconds % PRUNE_S == 0:
+                    await self._sessions.prune()
+            except StoreUnavailable as error:
+                log.warning("accounts upkeep put off", reason=str(error))
