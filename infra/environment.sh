@@ -46,7 +46,7 @@ make_venv() {
   base=$(find_python) || die "needs Python 3.11 or newer, found $(python3 --version 2>&1 || echo none).
   On Debian 12 or newer: apt-get install python3 python3-venv
   A Python of another name: PYTHON=/path/to/python3 $0"
-  if ! "$base" -c 'import ensurepip, venv' 2>/dev/null; then
+  if ! "$base" -c 'import venv; from ensurepip import bootstrap' 2>/dev/null; then
     minor=$("$base" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
     system_packages "Python's venv module" "python$minor-venv" || die "Python's venv module is missing.
   On Debian, as root: apt-get install python$minor-venv"
@@ -96,4 +96,5 @@ environment() {
   # shellcheck disable=SC2034 # for the script that sources this
   python="$root/.venv/bin/python"
   export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$(kernel_cache)}
+  find "${NUMBA_CACHE_DIR%/*}" -maxdepth 1 -name 'kernels-????????????' -mtime +30 ! -path "$NUMBA_CACHE_DIR" -exec rm -rf {} + 2>/dev/null || true
 }

@@ -56,6 +56,10 @@ def quiet_environment() -> Iterator[None]:
         yield
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Browser tests come last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
-    items.sort(key=lambda item: "playwright" in getattr(item, "fixturenames", ()))
+    """Mark browser tests, and put them last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
+    in_browser = [item for item in items if "playwright" in getattr(item, "fixturenames", ())]
+    for item in in_browser:
+        item.add_marker("browser")
+    items.sort(key=in_browser.__contains__)
