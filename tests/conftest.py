@@ -58,7 +58,7 @@ def quiet_environment() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark browser tests, and put them last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
+    """Mark browser tests and put them last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
     in_browser = [item for item in items if "playwright" in getattr(item, "fixturenames", ())]
     for item in in_browser:
         item.add_marker("browser")
