@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from api.accounts.database import Database
-from api.accounts.errors import Invalid, NotFound, Unauthenticated
+from api.accounts.errors import Invalid, NotFound, StoreUnavailable, Unauthenticated
 from api.accounts.models import DeviceRow
 from api.accounts.people import checked_names
 from api.accounts.rights import ALL_WARDS, SCOPES, Actor
@@ -133,10 +133,8 @@ class Devices:
         changes = self._changes
         known = await self._database.read(_read_known)
         with self._lock:
-            if (
-                changes != self._changes
-            ):  # one was made or revoked meanwhile: what was read may be older, the next refresh will tell
-                return
+            if changes != self._changes:
+                return  # one was made or revoked meanwhile, so what was read may be older; the next refresh will tell
             gone = self._known.keys() - known.keys()
             self._known = known
         for device_id in gone:
@@ -145,9 +143,14 @@ class Devices:
     async def stamp(self) -> None:
         """Write when keys were last used; called no more than once a minute."""
         used, self._used = self._used, {}
-        if used:
-            stamps = [{"id": device_id, "last_used": time} for device_id, time in used.items()]
+        if not used:
+            return
+        stamps = [{"id": device_id, "last_used": time} for device_id, time in used.items()]
+        try:
             await self._database.write(lambda session: session.execute(update(DeviceRow), stamps))
+        except StoreUnavailable:
+            self._used = used | self._used
+            raise
 
     def _add(self, session: Session, row: DeviceRow) -> Device:
         session.add(row)

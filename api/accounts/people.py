@@ -79,11 +79,12 @@ class People:
 
         def work(session: Session) -> tuple[Account, list[str]]:
             row = by_name(session, name)
+            before = _administrators(session)
             row.role = _checked_role(role if role is not None else row.role)
             row.wards = _checked_wards(row.role, wards if wards is not None else row.wards)
             row.disabled = row.disabled if disabled is None else disabled
             session.flush()
-            if _administrators(session) == 0:
+            if before > _administrators(session) == 0:
                 raise LastAdministrator("the service needs an administrator who is not disabled")
             return _view(row), end_all(session, row) if row.disabled else of_account(session, row)
 

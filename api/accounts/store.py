@@ -25,8 +25,9 @@ from api.accounts.tickets import Ticket, Tickets
 from streams.clock import Clock
 
 REFRESH_S = 10
-STAMP_S = 60
-PRUNE_S = 3600
+STAMP_EVERY = 6
+PRUNE_EVERY = 360
+"""Rounds of upkeep, of `REFRESH_S` real seconds each."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -323,13 +324,13 @@ class Accounts:
 
     async def _keep_up(self) -> None:
         """Pick up what other processes changed, stamp the keys used, drop what expired."""
-        for seconds in itertools.count(REFRESH_S, REFRESH_S):
+        for count in itertools.count(1):
             await asyncio.sleep(REFRESH_S)
             try:
                 await self._devices.refresh()
-                if seconds % STAMP_S == 0:
+                if count % STAMP_EVERY == 0:
                     await self._devices.stamp()
-                if seconds % PRUNE_S == 0:
+                if count % PRUNE_EVERY == 0:
                     await self._sessions.prune()
             except StoreUnavailable as error:
                 log.warning("accounts upkeep put off", reason=str(error))

@@ -65,5 +65,8 @@ class Tickets:
             del self._held[ticket]
 
     def _drop_expired(self, now: float) -> None:
-        for ticket in [ticket for ticket, (_, expires) in self._held.items() if expires <= now]:
-            del self._held[ticket]
+        while self._held:  # oldest first, so what has expired stands in front
+            oldest = next(iter(self._held))
+            if self._held[oldest][1] > now:
+                return
+            del self._held[oldest]
