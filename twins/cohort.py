@@ -75,9 +75,9 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
         since = time_s - self.start_s
         if self.period_s:
             since = np.where(since >= 0.0, since % self.period_s, since)
-        rising = np.clip(since / self.rise_s, 0.0, 1.0) if self.rise_s else (since >= 0.0).astype(np.float64)
+        rising = _within(since / self.rise_s, 0.0, 1.0) if self.rise_s else (since >= 0.0).astype(np.float64)
         left = since - self.rise_s - self.hold_s
-        falling = np.clip(1.0 - left / self.recover_s, 0.0, 1.0) if self.recover_s else (left < 0.0).astype(np.float64)
+        falling = _within(1.0 - left / self.recover_s, 0.0, 1.0) if self.recover_s else (left < 0.0).astype(np.float64)
         result: F8 = rising * falling
         return result
 
@@ -122,8 +122,9 @@ def vital(person: Person, signal: str, time_s: F8) -> F8:
         elif episode.kind == "probe_off" and signal in _PROBE:
             off |= episode.force(time_s) > 0.0
     row = BY_NAME[signal]
-    shown = np.clip(np.round(value / row.step) * row.step, *row.plausible)
-    result: F8 = np.where(off, np.float64(0.0), np.round(shown, 2))
+    low, high = row.plausible
+    result: F8 = np.round(_within(np.round(value / row.step) * row.step, low, high), 2)
+    result[off] = 0.0
     return result
 
 
@@ -152,13 +153,17 @@ def glucose(person: Person, time_s: F8) -> F8:
             rise = rng.uniform(60.0, 120.0) if person.diabetic else rng.uniform(20.0, 50.0)
             dose = rise * (rng.uniform(0.75, 1.5) if person.diabetic else 0.55)
             value = value + rise * _bump(clock - eaten, 2_700.0) - dose * _bump(clock - eaten - 1_800.0, 5_400.0)
-    low, high = (40.0, 400.0)
-    result: F8 = np.round(np.clip(value, low, high))
+    result: F8 = np.round(_within(value, 40.0, 400.0))
+    return result
+
+
+def _within(value: F8, low: float, high: float) -> F8:
+    result: F8 = np.minimum(np.maximum(value, low), high)
     return result
 
 
 def _bump(since_s: F8, tau_s: float) -> F8:
-    scaled = np.clip(since_s / tau_s, 0.0, 40.0)
+    scaled = _within(since_s / tau_s, 0.0, 40.0)
     result: F8 = scaled * np.exp(1.0 - scaled)
     return result
 
