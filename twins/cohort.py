@@ -6,17 +6,17 @@ and always gives the same answer. An ``Episode`` adds a trapezoid of change (ris
 once or periodically. Times are seconds; nothing here describes a real person.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Literal
 
 import msgspec
 import numpy as np
 
-from twins.records import F8
+from twins.records import F8, U2
 from twins.signals import BY_NAME
 
-__all__ = ["EPISODES", "VITALS", "Episode", "Person", "draw", "glucose", "vital", "worn"]
+__all__ = ["CADENCE_S", "EPISODES", "VITALS", "Episode", "Person", "draw", "glucose", "ill", "readings", "vital", "worn"]
 
 Kind = Literal["sepsis", "desaturation", "tachycardia", "bradycardia", "haemorrhage", "probe_off", "silent"]
 
@@ -36,6 +36,12 @@ VITALS: dict[str, tuple[float, float, float, float, float]] = {
     "body_temperature": (36.8, 0.15, 0.3, 0.05, 0.04),
 }
 """What a synthetic person has besides glucose; ``pulse_rate`` follows ``heart_rate``."""
+
+CADENCE_S: dict[str, float] = {
+    "heart_rate": 10.0, "pulse_rate": 10.0, "respiratory_rate": 10.0, "oxygen_saturation": 10.0,
+    "systolic_bp": 900.0, "diastolic_bp": 900.0, "body_temperature": 300.0, "glucose": 300.0,
+}  # fmt: skip
+"""Seconds between readings where nothing else is asked for."""
 
 _CHANGES: dict[Kind, dict[str, float]] = {
     "sepsis": {
@@ -135,6 +141,45 @@ def worn(person: Person, time_s: F8) -> np.typing.NDArray[np.bool_]:
         if episode.kind == "silent":
             sending &= episode.force(time_s) == 0.0
     return sending
+
+
+def ill(seed: int, hours: float) -> tuple[Episode, ...]:
+    """Episodes a patient of this seed may go through: one or two in the time, each minutes to hours long."""
+    rng = np.random.default_rng([seed, 4])
+    episodes = []
+    for _ in range(int(rng.integers(1, 3))):
+        kind = EPISODES[int(rng.integers(len(EPISODES)))]
+        brief = kind in ("probe_off", "silent")
+        episodes.append(
+            Episode(
+                kind=kind,
+                start_s=float(rng.uniform(0.1, 0.8)) * hours * 3_600.0,
+                rise_s=0.0 if brief else float(rng.uniform(600.0, 7_200.0)),
+                hold_s=float(rng.uniform(60.0, 900.0) if brief else rng.uniform(1_200.0, 7_200.0)),
+                recover_s=0.0 if brief else float(rng.uniform(1_200.0, 7_200.0)),
+            )
+        )
+    return tuple(episodes)
+
+
+def readings(person: Person, from_s: float, to_s: float, cadence_s: Mapping[str, float]) -> tuple[U2, F8, F8]:
+    """Everything a person's devices send in [from_s, to_s): signal codes, times and values in order of time.
+
+    Readings stand at whole multiples of each signal's cadence, so that adjoining windows meet without gap or repeat.
+    """
+    codes, times, values = [], [], []
+    for name, every in cadence_s.items():
+        time_s = np.arange(np.ceil(from_s / every), np.ceil(to_s / every)) * every
+        time_s = time_s[worn(person, time_s)]
+        if len(time_s):
+            codes.append(np.full(len(time_s), BY_NAME[name].code, np.uint16))
+            times.append(time_s)
+            values.append(glucose(person, time_s) if name == "glucose" else vital(person, name, time_s))
+    if not times:
+        return np.zeros(0, np.uint16), np.zeros(0), np.zeros(0)
+    time, code, value = (np.concatenate(column) for column in (times, codes, values))
+    order = np.lexsort((code, time))
+    return code[order], time[order], value[order]
 
 
 def glucose(person: Person, time_s: F8) -> F8:

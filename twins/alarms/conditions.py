@@ -1,0 +1,49 @@
+"""The alarm conditions there are: name, kind, priority, whether they latch, and which twin they rest on."""
+
+from typing import Literal
+
+import msgspec
+
+from twins.kernels import layout
+from twins.signals import SIGNALS
+
+__all__ = ["CHANNEL_CONDITIONS", "SCORE_CONDITIONS", "Condition", "priority_of"]
+
+Priority = Literal["high", "medium", "low"]
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """One kind of alarm. ``latches``: it stays after its end until somebody has acknowledged it."""
+
+    name: str
+    kind: Literal["physiological", "technical"]
+    priority: Priority
+    latches: bool = False
+    side: Literal["low", "high", ""] = ""
+
+
+CHANNEL_CONDITIONS: tuple[Condition, ...] = (
+    Condition("limit.critical_low", "physiological", "high", latches=True, side="low"),
+    Condition("limit.low", "physiological", "medium", side="low"),
+    Condition("limit.high", "physiological", "medium", side="high"),
+    Condition("limit.critical_high", "physiological", "high", latches=True, side="high"),
+    Condition("predicted.low", "physiological", "low", side="low"),
+    Condition("predicted.high", "physiological", "low", side="high"),
+    Condition("sensor.fault", "technical", "low"),
+    Condition("sensor.silent", "technical", "low"),
+)
+"""In the order of the kernels' condition numbers."""
+
+SCORE_CONDITIONS: tuple[Condition, ...] = (
+    Condition("news2.high", "physiological", "high", latches=True),
+    Condition("news2.medium", "physiological", "medium"),
+    Condition("news2.single", "physiological", "low"),
+)
+"""NEWS2 of 7 or more; 5 or 6; 3 in one parameter below that (Royal College of Physicians 2017, chart 4)."""
+
+
+def priority_of(number: int, signal: int) -> Priority:
+    """The priority of a channel's condition: predictions follow the signals table."""
+    if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
+        return SIGNALS[signal].predictive_priority or "low"
+    return CHANNEL_CONDITIONS[number].priority

@@ -1,0 +1,85 @@
+"""Why an alarm is there: the limit in force, the observations behind it, the twin's state, the forecast it rested on."""
+
+import math
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.alarms.conditions import CHANNEL_CONDITIONS
+from twins.bank import Bank
+from twins.kernels import forecast, layout
+from twins.kernels.layout import PARAMETERS
+from twins.models.channel import CHANNEL
+from twins.records import HORIZONS_MIN, QUANTILES, Score
+from twins.signals import SIGNALS
+
+__all__ = ["HORIZONS_S", "Z", "of_event", "of_score"]
+
+HORIZONS_S: npt.NDArray[np.float64] = np.array([minutes * 60.0 for minutes in HORIZONS_MIN])
+Z: npt.NDArray[np.float64] = np.array(
+    [-1.6448536269514722, -1.2815515655446004, -0.6744897501960817, 0.0, 0.6744897501960817, 1.2815515655446004,
+     1.6448536269514722]
+)  # fmt: skip
+"""Standard normal quantiles of ``QUANTILES``."""
+
+
+def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """The explanation of a channel condition, from the event the kernel wrote when it began."""
+    row = int(event[layout.E_ROW])
+    number = int(event[layout.E_CONDITION])
+    condition = CHANNEL_CONDITIONS[number]
+    code = int(bank.signal_of_row[row])
+    signal = SIGNALS[code]
+    ring = event[layout.E_RING :].reshape(layout.RING, 2)
+    explanation: dict[str, Any] = {
+        "observations": [[int(t) // 1000, _round(v)] for t, v in ring.tolist() if t > 0],
+        "state": {
+            "mean": _round(event[layout.E_MEAN]),
+            "sd": _round(event[layout.E_SD]),
+            "trend_per_min": _round(event[layout.E_TREND] * 60.0),
+            "quality": _round(event[layout.E_QUALITY]),
+        },
+        "model": {"name": CHANNEL.name, "version": CHANNEL.version},
+    }
+    if condition.side:
+        force, origin = bank.limits_in_force(int(bank.patient_of_row[row]), code)
+        critical = number in (layout.CRITICAL_LOW, layout.CRITICAL_HIGH)
+        explanation["limit"] = {
+            "bound": _round(event[layout.E_LIMIT]),
+            "side": condition.side,
+            "hysteresis": signal.hysteresis,
+            "delay_s": min(force["delay_s"], signal.critical_delay_s) if critical else force["delay_s"],
+            "origin": origin,
+        }
+    if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
+        fan = np.empty((1, len(HORIZONS_S), len(QUANTILES)), np.float32)
+        forecast.quantiles(bank.state, PARAMETERS, np.array([row]), bank.signal_of_row, HORIZONS_S, Z, fan)
+        explanation["forecast"] = {
+            "probability": _round(event[layout.E_EXTRA]),
+            "horizon_min": _round(event[layout.E_HORIZON] / 60.0),
+            "quantiles": [[_round(q) for q in quantiles] for quantiles in fan[0].tolist()],
+        }
+    if number == layout.SILENT:
+        explanation["silent_s"] = _round(event[layout.E_EXTRA])
+    return explanation
+
+
+def of_score(score: Score) -> dict[str, Any]:
+    """The explanation of a NEWS2 threshold: every part, what is missing or stale, and the age of each input."""
+    return {
+        "news2": {
+            "score": score.total,
+            "risk": score.risk,
+            "partial": score.partial,
+            "parts": score.parts,
+            "missing": score.missing,
+            "stale": score.stale,
+            "ages": {name: _round(age) for name, age in score.ages_s.items()},
+        },
+        "model": {"name": "news2", "version": 1},
+    }
+
+
+def _round(value: float) -> float | None:
+    return round(float(value), 4) if math.isfinite(value) else None

@@ -1,0 +1,104 @@
+"""What becomes of an alarm condition: presence on, latched, acknowledged, off (words of IEEE 11073-10207).
+
+Pure functions: an ``Alarm`` in, its next state and the transition out. Ids follow from (patient, condition, signal, onset)
+and the number of the change, so that the same log gives the same ids and a re-emitted transition overwrites itself.
+"""
+
+from hashlib import blake2b
+from typing import Any, Literal
+
+import msgspec
+
+from twins.records import Transition
+
+__all__ = ["Alarm", "acknowledge", "begin", "end"]
+
+Presence = Literal["on", "latched", "acknowledged", "off"]
+
+
+class Alarm(msgspec.Struct, kw_only=True):
+    """One episode of one condition of one patient; times in µs."""
+
+    id: str
+    patient: str
+    condition: str
+    signal: str
+    kind: str
+    priority: str
+    presence: Presence
+    onset: int
+    time: int
+    latches: bool = False
+    standing: bool = True
+    """Whether the condition itself is true now (a latched alarm's is not)."""
+    changes: int = 0
+    value: float | None = None
+    limit: float | None = None
+    by: str = ""
+    note: str = ""
+    explanation: dict[str, Any] = {}
+
+
+def episode(patient: str, condition: str, signal: str, onset: int) -> str:
+    """The id of an episode.
+
+    >>> episode("p1", "limit.high", "heart_rate", 0)
+    '365d7b90b7bde8e4b608'
+    """
+    return blake2b(f"{patient}\0{condition}\0{signal}\0{onset}".encode(), digest_size=10).hexdigest()
+
+
+def begin(alarm: Alarm, ward: str) -> Transition:
+    """The condition became true."""
+    alarm.presence = "on"
+    alarm.standing = True
+    return _change(alarm, ward, alarm.time)
+
+
+def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Transition | None:
+    """The condition is no longer true: off, or latched where nobody has acknowledged a latching one."""
+    alarm.standing = False
+    alarm.value = value if value is not None else alarm.value
+    presence: Presence = "latched" if alarm.latches and alarm.presence == "on" else "off"
+    if alarm.presence == presence:
+        return None
+    alarm.presence = presence
+    return _change(alarm, ward, time)
+
+
+def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> Transition | None:
+    """Somebody has seen it: silent until the condition ends; a latched alarm ends with it."""
+    if alarm.presence not in ("on", "latched"):
+        return None
+    alarm.presence = "acknowledged" if alarm.standing else "off"
+    alarm.by = by
+    alarm.note = note
+    return _change(alarm, ward, time)
+
+
+def _change(alarm: Alarm, ward: str, time: int) -> Transition:
+    alarm.changes += 1
+    alarm.time = time
+    return snapshot(alarm, ward)
+
+
+def snapshot(alarm: Alarm, ward: str) -> Transition:
+    """The alarm's latest transition, as it was or would be emitted."""
+    return Transition(
+        id=f"{alarm.id}-{alarm.changes}",
+        alarm=alarm.id,
+        patient=alarm.patient,
+        ward=ward,
+        condition=alarm.condition,
+        signal=alarm.signal,
+        kind=alarm.kind,
+        priority=alarm.priority,
+        presence=alarm.presence,
+        onset=alarm.onset,
+        time=alarm.time,
+        value=alarm.value,
+        limit=alarm.limit,
+        by=alarm.by,
+        note=alarm.note,
+        explanation=alarm.explanation,
+    )

@@ -1,0 +1,339 @@
+"""The state of all twins of one partition: numpy arrays with a row per channel and a row per patient.
+
+A *channel* is one signal of one patient. Patients are numbered densely; ``slot[patient, signal]`` is the channel's row or
+−1. Nothing here reads a clock or does I/O; ``step`` moves the bank, ``blocks`` cuts it for checkpoints.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from twins.alarms.lifecycle import Alarm
+from twins.kernels import layout
+from twins.models.registry import ChannelModel
+from twins.records import Profile, SetLimits
+from twins.signals import BY_NAME, SIGNALS, Limits
+
+__all__ = ["BLOCK", "Bank"]
+
+BLOCK = 64
+"""Patients per checkpoint block."""
+
+_ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "state": ("f8", (layout.STATE_WIDTH,)),
+    "watch": ("f8", (layout.WATCH_WIDTH,)),
+    "ring": ("f8", (layout.RING, 2)),
+    "limit": ("f8", (layout.LIMIT_WIDTH,)),
+    "phase": ("u1", (layout.CONDITIONS,)),
+    "since": ("i8", (layout.CONDITIONS,)),
+    "signal_of_row": ("u2", ()),
+    "patient_of_row": ("i8", ()),
+}
+_PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "slot": ("i4", (len(SIGNALS),)),
+    "active": ("u1", ()),
+    "live": ("u1", ()),
+    "pending": ("u1", ()),
+    "emitted": ("i8", ()),
+    "oxygen": ("f8", ()),
+    "oxygen_time": ("i8", ()),
+    "consciousness": ("f8", ()),
+    "consciousness_time": ("i8", ()),
+    "scale2": ("u1", ()),
+    "parts": ("i1", (7,)),
+    "stale": ("u1", (7,)),
+    "scored": ("i8", ()),
+    "score_phase": ("u1", (3,)),
+    "score_since": ("i8", (3,)),
+}
+_KEPT_ROWS = tuple(name for name in _ROWS if name != "patient_of_row")
+_KEPT_PATIENTS = tuple(name for name in _PATIENTS if name not in ("slot", "live"))
+_FILL: dict[str, float] = {
+    "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "parts": -1, "limit": np.nan
+}  # fmt: skip
+
+
+class Block(msgspec.Struct):
+    """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
+
+    version: int
+    partition: int
+    number: int
+    offset: int
+    profiles: list[Profile]
+    limits: list[dict[str, dict[str, float]]]
+    alarms: list[tuple[int, str, int, Alarm]]
+    rows: list[int]
+    arrays: dict[str, bytes]
+    models: dict[str, bytes]
+
+
+class Foundation(msgspec.Struct):
+    """What a partition knows that is no patient's: the log's time, ward limits, counts of readings by status."""
+
+    version: int
+    partition: int
+    offset: int
+    time: int
+    ward_limits: list[SetLimits]
+
+
+class Bank:
+    """All twins of one partition; ``models`` are the site's additional channel models."""
+
+    state: npt.NDArray[np.float64]
+    watch: npt.NDArray[np.float64]
+    ring: npt.NDArray[np.float64]
+    limit: npt.NDArray[np.float64]
+    phase: npt.NDArray[np.uint8]
+    since: npt.NDArray[np.int64]
+    signal_of_row: npt.NDArray[np.uint16]
+    patient_of_row: npt.NDArray[np.int64]
+    slot: npt.NDArray[np.int32]
+    active: npt.NDArray[np.uint8]
+    live: npt.NDArray[np.uint8]
+    pending: npt.NDArray[np.uint8]
+    emitted: npt.NDArray[np.int64]
+    oxygen: npt.NDArray[np.float64]
+    oxygen_time: npt.NDArray[np.int64]
+    consciousness: npt.NDArray[np.float64]
+    consciousness_time: npt.NDArray[np.int64]
+    scale2: npt.NDArray[np.uint8]
+    parts: npt.NDArray[np.int8]
+    stale: npt.NDArray[np.uint8]
+    scored: npt.NDArray[np.int64]
+    score_phase: npt.NDArray[np.uint8]
+    score_since: npt.NDArray[np.int64]
+
+    def __init__(self, partition: int = 0, models: Iterable[ChannelModel] = ()) -> None:
+        self.partition = partition
+        self.models = tuple(models)
+        self.model_state: dict[str, npt.NDArray[Any]] = {model.name: np.zeros(64, model.dtype) for model in self.models}
+        self.index: dict[str, int] = {}
+        self.profiles: list[Profile | None] = []
+        self.patient_limits: list[dict[str, dict[str, float]]] = []
+        self.ward_limits: dict[tuple[str, str], SetLimits] = {}
+        self.alarms: dict[tuple[int, str, int], Alarm] = {}
+        self.time = 0
+        self.rows = 0
+        self.free: list[int] = []
+        self.covered: list[int] = []
+        """Offset each block has seen when it was restored; −1 for a block that starts with the log."""
+        self.foundation_covered = -1
+        self.catching_up = False
+        self.dirty: set[int] = set()
+        for name, (dtype, shape) in _ROWS.items():
+            setattr(self, name, _new(name, dtype, (64, *shape)))
+        for name, (dtype, shape) in _PATIENTS.items():
+            setattr(self, name, _new(name, dtype, (BLOCK, *shape)))
+
+    # -- patients -----------------------------------------------------------------------------------------------
+
+    @property
+    def patients(self) -> int:
+        """How many patient numbers are in use, holes included."""
+        return len(self.profiles)
+
+    def number(self, patient: str) -> int:
+        """The patient's number, given now if there is none yet."""
+        known = self.index.get(patient)
+        if known is not None:
+            return known
+        number = next((at for at, held in enumerate(self.profiles) if held is None), -1) if self.catching_up else -1
+        if number < 0:
+            number = len(self.profiles)
+            self._extend(number + 1)
+        self.index[patient] = number
+        self.profiles[number] = Profile(patient=patient, active=False)
+        self.live[number] = 1
+        return number
+
+    def _extend(self, count: int) -> None:
+        while len(self.profiles) < count:
+            self.profiles.append(None)
+            self.patient_limits.append({})
+        while len(self.covered) * BLOCK < count:
+            self.covered.append(-1)
+        held = len(self.active)
+        if count > held:
+            for name in _PATIENTS:
+                setattr(self, name, _grown(name, getattr(self, name), max(count, 2 * held)))
+
+    def profile(self, number: int) -> Profile:
+        """The profile of a patient's number."""
+        profile = self.profiles[number]
+        if profile is None:
+            raise KeyError(number)
+        return profile
+
+    # -- channels -----------------------------------------------------------------------------------------------
+
+    def open_channel(self, number: int, signal: int) -> int:
+        """The row of a channel, made if there is none."""
+        row = int(self.slot[number, signal])
+        if row >= 0:
+            return row
+        if self.free:
+            row = self.free.pop()
+        else:
+            row = self.rows
+            self.rows += 1
+            if row >= len(self.state):
+                for name in _ROWS:
+                    setattr(self, name, _grown(name, getattr(self, name), 2 * len(getattr(self, name))))
+                for name, held in self.model_state.items():
+                    self.model_state[name] = _grown(name, held, 2 * len(held))
+        self.slot[number, signal] = row
+        self.signal_of_row[row] = signal
+        self.patient_of_row[row] = number
+        self.set_row_limits(row)
+        return row
+
+    def close_channels(self, number: int) -> None:
+        """Forget a patient's channels: the next stay starts afresh."""
+        for signal in range(len(SIGNALS)):
+            row = int(self.slot[number, signal])
+            if row >= 0:
+                for name, (dtype, shape) in _ROWS.items():
+                    getattr(self, name)[row] = _new(name, dtype, (1, *shape))[0]
+                for held in self.model_state.values():
+                    held[row] = np.zeros((), held.dtype)
+                self.slot[number, signal] = -1
+                self.free.append(row)
+
+    def limits_in_force(self, number: int, signal_code: int) -> tuple[dict[str, float], str]:
+        """Limits of a channel by name (with ``delay_s``), and the level the most specific one comes from."""
+        signal = SIGNALS[signal_code]
+        force = default_limits(signal.name)
+        origin = "default"
+        ward = self.ward_limits.get((self.profile(number).ward, signal.name))
+        own = self.patient_limits[number].get(signal.name)
+        for level, given in (("ward", limits_given(ward) if ward else None), ("patient", own)):
+            if given:
+                force.update(given)
+                origin = level
+        return force, origin
+
+    def set_row_limits(self, row: int) -> None:
+        """Write the limits in force into a channel's row."""
+        code = int(self.signal_of_row[row])
+        signal = SIGNALS[code]
+        force, _ = self.limits_in_force(int(self.patient_of_row[row]), code)
+        self.limit[row] = (
+            force["critical_low"],
+            force["low"],
+            force["high"],
+            force["critical_high"],
+            signal.hysteresis,
+            force["delay_s"] * 1e6,
+            min(force["delay_s"], signal.critical_delay_s) * 1e6,
+            signal.silence_s * 1e6,
+        )
+
+    # -- blocks -------------------------------------------------------------------------------------------------
+
+    def touch(self, number: int) -> None:
+        """Mark a patient's block as changed since its last checkpoint."""
+        self.dirty.add(number // BLOCK)
+
+    def begin_catch_up(self, offset: int) -> None:
+        """Before a record at ``offset`` after a restore: only blocks that have not seen it are live."""
+        waiting = False
+        for block, seen in enumerate(self.covered):
+            behind = seen < offset
+            waiting |= not behind
+            self.live[block * BLOCK : (block + 1) * BLOCK] = 1 if behind else 0
+        self.catching_up = waiting or self.foundation_covered >= offset
+
+    def is_live(self, number: int) -> bool:
+        """Whether the patient's block has not yet seen the record at hand."""
+        return bool(self.live[number])
+
+    def block(self, number: int, offset: int) -> Block:
+        """A checkpoint of block ``number`` as of ``offset``."""
+        first, last = number * BLOCK, min((number + 1) * BLOCK, len(self.profiles))
+        slots = self.slot[first:last]
+        rows = np.sort(slots[slots >= 0]).astype(np.int64)
+        # Rows in (patient, signal) order: the same state gives the same bytes wherever its rows happen to lie.
+        order = [int(row) for row in slots.ravel() if row >= 0]
+        owners = self.patient_of_row[order] - first if order else rows
+        arrays = {name: getattr(self, name)[order].tobytes() for name in _KEPT_ROWS}
+        arrays |= {name: getattr(self, name)[first:last].tobytes() for name in _KEPT_PATIENTS}
+        return Block(
+            version=1,
+            partition=self.partition,
+            number=number,
+            offset=offset,
+            profiles=[profile or Profile(patient="") for profile in self.profiles[first:last]],
+            limits=self.patient_limits[first:last],
+            alarms=sorted(
+                ((n - first, condition, signal, alarm) for (n, condition, signal), alarm in self.alarms.items()
+                 if first <= n < last), key=lambda item: item[:3],
+            ),
+            rows=[int(owner) for owner in owners],
+            arrays=arrays,
+            models={name: held[order].tobytes() for name, held in self.model_state.items()},
+        )  # fmt: skip
+
+    def restore(self, block: Block) -> None:
+        """Take over a checkpoint; blocks may come in any order."""
+        first = block.number * BLOCK
+        count = len(block.profiles)
+        self._extend(first + count)
+        self.covered[block.number] = block.offset
+        for at, profile in enumerate(block.profiles):
+            if profile.patient:
+                self.index[profile.patient] = first + at
+                self.profiles[first + at] = profile
+                self.patient_limits[first + at] = block.limits[at]
+                self.live[first + at] = 1
+        for name in _KEPT_PATIENTS:
+            dtype, shape = _PATIENTS[name]
+            getattr(self, name)[first : first + count] = np.frombuffer(block.arrays[name], dtype).reshape(count, *shape)
+        signals = np.frombuffer(block.arrays["signal_of_row"], "u2")
+        rows = [self.open_channel(first + owner, int(code)) for owner, code in zip(block.rows, signals, strict=True)]
+        for name in _KEPT_ROWS:
+            dtype, shape = _ROWS[name]
+            getattr(self, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(rows), *shape)
+        for name, held in self.model_state.items():
+            if name in block.models and len(block.models[name]) == len(rows) * held.dtype.itemsize:
+                held[rows] = np.frombuffer(block.models[name], held.dtype)
+        for owner, condition, code, alarm in block.alarms:
+            self.alarms[first + owner, condition, code] = alarm
+
+    def foundation(self, offset: int) -> Foundation:
+        """A checkpoint of what belongs to no patient."""
+        return Foundation(1, self.partition, offset, self.time, [self.ward_limits[key] for key in sorted(self.ward_limits)])
+
+    def restore_foundation(self, foundation: Foundation) -> None:
+        """Take over such a checkpoint."""
+        self.foundation_covered = foundation.offset
+        self.time = foundation.time
+        self.ward_limits = {(limits.ward, limits.signal): limits for limits in foundation.ward_limits}
+
+
+def default_limits(signal: str) -> dict[str, float]:
+    """The limits of the signals table, by name, with the delay in seconds."""
+    entry = BY_NAME[signal]
+    return {name: getattr(entry.limits, name) for name in Limits.__struct_fields__} | {"delay_s": entry.delay_s}
+
+
+def limits_given(command: SetLimits) -> dict[str, float]:
+    """What a command sets, by name."""
+    names = (*Limits.__struct_fields__, "delay_s")
+    return {name: value for name in names if (value := getattr(command, name)) is not None}
+
+
+def _new(name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    return np.full(shape, _FILL.get(name, 0), dtype)
+
+
+def _grown(name: str, array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    grown: npt.NDArray[Any] = np.zeros((count, *array.shape[1:]), array.dtype)
+    if name in _FILL:
+        grown[...] = _FILL[name]
+    grown[: len(array)] = array
+    return grown

@@ -1,0 +1,49 @@
+"""One typed decorator for every compiled kernel.
+
+Options are fixed here so that all kernels behave alike: compiled ahead of the first call (explicit signatures),
+cached on disk, without the GIL, with IEEE arithmetic (no fastmath: NaN means "missing" everywhere) and with numpy's
+answer to a division by zero (inf or NaN) instead of an exception.
+
+Signatures are strings read by numba, evaluated in the namespace of ``numba.types``::
+
+    @kernel("void(float64[::1], int8[:, ::1])")
+    @kernel("void(Array(float64, 1, 'A', readonly=True), int8[:, ::1])")
+
+**The read-only trap.** Columns made with ``np.frombuffer`` are read-only, and ``float64[:]`` means a *writable* array:
+such a call finds no matching signature and raises ``TypeError``. Inputs a kernel only reads should therefore be written
+as ``Array(float64, 1, 'C', readonly=True)`` (contiguous) or ``'A'`` (any stride): numba also takes writable arrays
+there. A writable ``'C'`` array fits a read-only ``'A'`` parameter, never the other way round.
+
+**The cache trap.** The cache on disk notices edits of the kernel's own file only. After an edit of a module whose
+functions or constants a kernel bakes in, delete ``__pycache__/*.nbi`` beside the kernel.
+
+With ``NUMBA_DISABLE_JIT=1`` the decorator returns the plain Python function, which is how branches are measured.
+"""
+
+from collections.abc import Callable
+from typing import Any, ParamSpec, TypeVar, cast
+
+import numba
+
+__all__ = ["READ_ONLY_F8", "kernel"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+READ_ONLY_F8 = "Array(float64, 1, 'A', readonly=True)"
+"""The type of a column that is only read, for use in a signature: float64, one axis, any stride, writable or not."""
+
+
+def kernel(*signatures: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 (numba's options)
+    """Compile a function for the given signatures and keep its Python type.
+
+    ``options`` are numba's and override the defaults. Without a signature the function is compiled for the types of
+    its first call, which then takes seconds: give one.
+    """
+    chosen: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"} | options
+
+    def compile_kernel(function: Callable[P, R]) -> Callable[P, R]:
+        decorate = numba.njit(list(signatures), **chosen) if signatures else numba.njit(**chosen)
+        return cast("Callable[P, R]", decorate(function))
+
+    return compile_kernel

@@ -1,0 +1,66 @@
+"""Columns of the bank's row arrays, named once for kernels and for the Python around them.
+
+Every channel (patient, signal) owns one row in each of these arrays; all times are µs since 1970.
+"""
+
+import numpy as np
+
+from twins.signals import SIGNALS
+
+# state: float64[rows, STATE_WIDTH], two cache lines: the filter itself
+M0, M1, P00, P01, P11, T, NIS, R_SCALE, BASE, COUNT, FIRST, REJECTS, REJECT_SINCE, QUALITY, VALUE, LAST = range(16)
+STATE_WIDTH = 16
+STATE_FIELDS = (
+    "m0", "m1", "p00", "p01", "p11", "t", "nis", "r_scale", "base", "count", "first", "rejects", "reject_since",
+    "quality", "value", "last",
+)  # fmt: skip
+"""m0 estimate, m1 trend per s, p.. covariance, t effective time of the last measurement taken, nis smoothed normalised
+innovation squared, r_scale adapted noise, base the patient's own level, count of measurements, first their time, rejects
+signed run of gated readings, reject_since its start, quality 0–1, value and last the newest reading and its time."""
+
+# watch: float64[rows, WATCH_WIDTH]: what the alarm rules remember of the channel
+RECEIVED, INTERVAL, BAD, BAD_SINCE, GOOD, DIRTY, HEAD, SPARE = range(8)
+WATCH_WIDTH = 8
+
+# ring: float64[rows, RING, 2]: newest readings as (time, value), whatever became of them
+RING = 8
+
+# limits: float64[rows, LIMIT_WIDTH]
+CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
+LIMIT_WIDTH = 8
+
+# phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
+PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
+CONDITIONS = 8
+IDLE, PENDING, ON = 0, 1, 2
+
+# events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine
+E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_HORIZON = range(12)
+E_RING = 12
+EVENT_WIDTH = E_RING + 2 * RING
+
+# parameters: float64[signals, PARAMETER_WIDTH], from the signals table
+(A_LOW, A_HIGH, A_R, A_QUANTUM, A_SIGMA, A_LAMBDA, A_TYPICAL, A_TYPICAL_SD, A_PREDICTIVE, A_FILTERED) = range(10)
+PARAMETER_WIDTH = 10
+
+
+def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The kernels' view of the signals table, one row per signal code."""
+    table = np.zeros((len(SIGNALS), PARAMETER_WIDTH))
+    for signal in SIGNALS:
+        table[signal.code] = (
+            signal.plausible[0],
+            signal.plausible[1],
+            signal.sensor_sd**2,
+            signal.step**2 / 12.0,
+            signal.deviation_sd,
+            np.sqrt(3.0) / signal.timescale_s,
+            signal.typical,
+            signal.typical_sd,
+            0.0 if not signal.predictive_priority else 1.0,
+            float(signal.filtered),
+        )
+    return table
+
+
+PARAMETERS = parameters()

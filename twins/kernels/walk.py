@@ -1,0 +1,149 @@
+"""The walks over a frame, over the rows due for emission and over all rows on a tick: columns in, columns out."""
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.kernels import channel, limits
+from twins.kernels.jit import kernel
+from twins.kernels.layout import COUNT, DIRTY, INTERVAL, LAST, RECEIVED
+
+F8 = npt.NDArray[np.float64]
+I4 = npt.NDArray[np.int32]
+I8 = npt.NDArray[np.int64]
+U1 = npt.NDArray[np.uint8]
+U2 = npt.NDArray[np.uint16]
+U4 = npt.NDArray[np.uint32]
+
+UNFILTERED, UNKNOWN_PATIENT, FUTURE, INVALID = 5, 6, 7, 9
+FUTURE_US = 600_000_000
+"""A reading further ahead of its record than this never enters a twin, whoever wrote it to the log."""
+READING_EVENTS = 8
+"""Most events one reading can raise."""
+
+
+@kernel()
+def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U1) -> npt.NDArray[np.int64]:
+    """Places of readings whose channel has no row yet (first of each run; may name a channel twice)."""
+    found = np.empty(len(patient), np.int64)
+    n = 0
+    for k in range(len(patient)):
+        if patient[k] >= len(patient_of_entry) or signal[k] >= len(filtered) or filtered[signal[k]] == 0:
+            continue
+        p = patient_of_entry[patient[k]]
+        if p >= 0 and slot[p, signal[k]] < 0:
+            found[n] = k
+            n += 1
+            slot[p, signal[k]] = -2 - k
+    for i in range(n):
+        k = found[i]
+        slot[patient_of_entry[patient[k]], signal[k]] = -1
+    return found[:n]
+
+
+@kernel()
+def frame(
+    begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
+    watch: F8, ring: F8, limit: F8, phase: U1, since: I8, parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
+) -> int:  # fmt: skip
+    """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
+
+    ``counts[0]`` receives the number of events written; the walk pauses when ``events`` could overflow.
+    """
+    n = 0
+    k = begin
+    while k < len(time):
+        if n + READING_EVENTS > len(events):
+            break
+        i = k
+        k += 1
+        if patient[i] >= len(patient_of_entry) or signal[i] >= len(parameters) or not np.isfinite(value[i]):
+            status[i] = INVALID
+            continue
+        p = patient_of_entry[patient[i]]
+        if p < 0:
+            status[i] = UNKNOWN_PATIENT
+            continue
+        row = slot[p, signal[i]]
+        if row < 0:
+            status[i] = UNFILTERED
+            continue
+        if time[i] > received + FUTURE_US:
+            status[i] = FUTURE
+            continue
+        t = float(time[i])
+        own = state[row]
+        before = own[LAST]
+        verdict = channel.update(own, parameters[signal[i]], t, value[i])
+        status[i] = verdict
+        if verdict in (channel.LATE, channel.DUPLICATE):
+            # Late news is still news from the sensor: it is not silent.
+            watch[row, RECEIVED] = float(received)
+            continue
+        touched[p] = 1
+        if before > 0.0:
+            gap = (t - before) * 1e-6
+            watch[row, INTERVAL] = gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
+        n = limits.after_reading(
+            row, verdict, t, float(received), value[i], own, watch[row], ring[row], limit[row], phase[row], since[row],
+            events, n,
+        )  # fmt: skip
+    counts[0] = n
+    return k
+
+
+@kernel()
+def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
+    """Rows of ``patients`` that changed since they were last emitted, in patient and signal order; marks them clean."""
+    rows = np.empty(len(patients) * slot.shape[1], np.int64)
+    n = 0
+    for i in range(len(patients)):
+        for s in range(slot.shape[1]):
+            row = slot[patients[i], s]
+            if row >= 0 and watch[row, DIRTY] != 0.0:
+                watch[row, DIRTY] = 0.0
+                rows[n] = row
+                n += 1
+    return rows[:n].copy()
+
+
+@kernel()
+def predictions(
+    begin: int, rows: I8, signal_of_row: U2, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, parameters: F8,
+    events: F8, counts: I8,
+) -> int:  # fmt: skip
+    """Predicted crossings of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
+    n = 0
+    k = begin
+    while k < len(rows):
+        if n + 2 > len(events):
+            break
+        row = rows[k]
+        k += 1
+        if state[row, COUNT] > 0.0:
+            n = limits.predicted(
+                row, state[row], parameters[signal_of_row[row]], watch[row], ring[row], limit[row], phase[row], since[row],
+                events, n,
+            )  # fmt: skip
+    counts[0] = n
+    return k
+
+
+@kernel()
+def tick(
+    begin: int, rows: int, now: int, patient_of_row: I8, live: U1, state: F8, watch: F8, ring: F8, limit: F8, phase: U1,
+    since: I8, events: F8, counts: I8,
+) -> int:  # fmt: skip
+    """Conditions that time moves, over rows ``begin`` to ``rows`` of live patients; pauses and counts as ``frame`` does."""
+    n = 0
+    row = begin
+    while row < rows:
+        if n + READING_EVENTS > len(events):
+            break
+        p = patient_of_row[row]
+        if p >= 0 and live[p] != 0:
+            n = limits.after_tick(
+                row, float(now), state[row], watch[row], ring[row], limit[row], phase[row], since[row], events, n
+            )
+        row += 1
+    counts[0] = n
+    return row

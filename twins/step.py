@@ -1,0 +1,427 @@
+"""The one function that moves the twins: ``step(bank, record, offset) -> Outcome``.
+
+It reads no clock and does no I/O, so the same records always give the same state, estimates and alarms, bit for bit.
+Log time is the record's ``received``; it never goes back within a partition.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twins import news2
+from twins.alarms import explain, lifecycle
+from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
+from twins.bank import BLOCK, Bank, limits_given
+from twins.kernels import forecast, layout, walk
+from twins.models import deterioration
+from twins.records import (
+    HORIZONS_MIN, QUANTILES, Acknowledge, Admit, Command, Discharge, Estimates, Fact, Frame, Move, Outcome, Profile, Record,
+    Score, SetLimits, SetProfile, Status, Tick, Transition,
+)  # fmt: skip
+from twins.signals import BY_NAME, FILTERED, SIGNALS
+
+__all__ = ["complete", "estimates_of", "step"]
+
+I8 = npt.NDArray[np.int64]
+
+EMIT_US = 1_000_000
+"""A patient's estimates go out at most this often; the first change goes at once."""
+_EVENTS = 256
+_FILTERED = FILTERED.astype(np.uint8)
+
+
+class _Step:
+    """What one record has brought about so far."""
+
+    def __init__(self, bank: Bank, now: int, offset: int) -> None:
+        self.bank = bank
+        self.now = now
+        self.outcome = Outcome(partition=bank.partition, offset=offset, time=now)
+        self.events = np.zeros((_EVENTS, layout.EVENT_WIDTH))
+        self.counts = np.zeros(1, np.int64)
+        self.urgent: set[int] = set()
+
+    # -- alarms -------------------------------------------------------------------------------------------------
+
+    def raised(self) -> None:
+        """Carry the events a kernel has just written into the alarms."""
+        bank = self.bank
+        for event in self.events[: int(self.counts[0])]:
+            row = int(event[layout.E_ROW])
+            number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
+            which = int(event[layout.E_CONDITION])
+            condition = CHANNEL_CONDITIONS[which]
+            time = int(event[layout.E_TIME])
+            value = float(event[layout.E_VALUE])
+            if event[layout.E_BEGIN]:
+                limit = float(event[layout.E_LIMIT]) if condition.side else None
+                self.begin(number, condition, code, time, priority_of(which, code), value, limit, explain.of_event(bank, event))
+            else:
+                self.end(number, condition.name, code, time, value)
+
+    def begin(
+        self, number: int, condition: Condition, code: int, time: int, priority: str, value: float | None,
+        limit: float | None, explanation: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """A condition became true; one that is latched comes back on within its episode."""
+        profile = self.bank.profile(number)
+        signal = SIGNALS[code].name if code >= 0 else ""
+        key = (number, condition.name, code)
+        alarm = self.bank.alarms.get(key)
+        if alarm is None:
+            alarm = lifecycle.Alarm(
+                id=lifecycle.episode(profile.patient, condition.name, signal, time),
+                patient=profile.patient, condition=condition.name, signal=signal, kind=condition.kind, priority=priority,
+                presence="on", onset=time, time=time, latches=condition.latches,
+            )  # fmt: skip
+            self.bank.alarms[key] = alarm
+        alarm.time = time
+        alarm.value = value if value is None or np.isfinite(value) else None
+        alarm.limit = limit
+        alarm.explanation = explanation
+        self.tell(number, lifecycle.begin(alarm, profile.ward))
+
+    def end(self, number: int, condition: str, code: int, time: int, value: float | None = None) -> None:
+        """A condition is no longer true."""
+        key = (number, condition, code)
+        alarm = self.bank.alarms.get(key)
+        if alarm is None:
+            return
+        self.tell(number, lifecycle.end(alarm, self.bank.profile(number).ward, time, value))
+        if alarm.presence == "off":
+            del self.bank.alarms[key]
+
+    def tell(self, number: int, transition: Transition | None) -> None:
+        """Add a transition to the outcome; its patient's estimates go out with it."""
+        if transition is not None:
+            transition.emitted = self.now
+            self.outcome.transitions.append(transition)
+            self.urgent.add(number)
+
+    # -- emission -----------------------------------------------------------------------------------------------
+
+    def emit(self, numbers: I8) -> None:
+        """Predictions, scores and estimates of the patients that are due."""
+        bank = self.bank
+        if not len(numbers):
+            return
+        rows = walk.due_rows(numbers, bank.slot, bank.watch)
+        at = 0
+        while at < len(rows):
+            at = walk.predictions(
+                at, rows, bank.signal_of_row, bank.state, bank.watch, bank.ring, bank.limit, bank.phase, bank.since,
+                layout.PARAMETERS, self.events, self.counts,
+            )  # fmt: skip
+            self.raised()
+        self.score(numbers)
+        # Predictions mark their own rows dirty again; they go out here, so they are clean.
+        bank.watch[rows, layout.DIRTY] = 0.0
+        bank.emitted[numbers] = self.now
+        bank.pending[numbers] = 0
+        if len(rows):
+            self.outcome.estimates = estimates_of(bank, rows, self.now)
+
+    def score(self, numbers: I8) -> None:
+        """NEWS2 of ``numbers`` and what it alarms."""
+        scores, events = deterioration.evaluate(self.bank, numbers, self.now)
+        self.outcome.scores.extend(scores)
+        for number, which, begins, score in events:
+            condition = SCORE_CONDITIONS[which]
+            if begins:
+                limit = (7.0, 5.0, None)[which]
+                self.begin(number, condition, -1, self.now, condition.priority, float(score.total), limit, explain.of_score(score))
+            else:
+                self.end(number, condition.name, -1, self.now, float(score.total))
+
+    def due(self, touched: I8) -> I8:
+        """Which of the touched patients may speak now; the others wait for their second."""
+        bank = self.bank
+        speak = self.now - bank.emitted[touched] >= EMIT_US
+        if self.urgent:
+            speak |= np.isin(touched, np.fromiter(self.urgent, np.int64))
+        bank.pending[touched[~speak]] = 1
+        return touched[speak]
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    def frame(self, frame: Frame) -> None:
+        """Walk a frame's readings in arrival order."""
+        bank = self.bank
+        columns = frame.columns
+        find = bank.index.get
+        numbers = np.array([find(patient, -1) for patient in columns.patients] or [-1], dtype=np.int64)
+        numbers[(bank.active[numbers] == 0) | (bank.live[numbers] == 0)] = -1
+        for place in walk.missing(columns.patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
+            bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
+        status = np.zeros(len(columns), np.uint8)
+        touched = np.zeros(len(bank.active), np.uint8)
+        at = 0
+        while at < len(columns):
+            at = walk.frame(
+                at, columns.patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
+                bank.state, bank.watch, bank.ring, bank.limit, bank.phase, bank.since, layout.PARAMETERS, status, touched,
+                self.events, self.counts,
+            )  # fmt: skip
+            self.raised()
+        self.outcome.status = status.tobytes()
+        if bank.models:
+            self.site_models(columns, numbers, status)
+        moved = np.flatnonzero(touched)
+        bank.dirty.update(np.unique(moved // BLOCK).tolist())
+        self.emit(self.due(moved))
+
+    def site_models(self, columns: Any, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
+        """Hand what the channel twin took to the site's own models."""
+        bank = self.bank
+        taken = np.flatnonzero((status == Status.ACCEPTED) | (status == Status.REACQUIRED))
+        signal = columns.signal[taken]
+        rows = bank.slot[numbers[columns.patient[taken]], signal].astype(np.int64)
+        for model in bank.models:
+            model.update(bank.model_state[model.name], rows, signal, columns.time[taken], columns.value[taken])
+
+    def _taking(self, number: int) -> int:
+        bank = self.bank
+        return number if number >= 0 and bank.active[number] and bank.live[number] else -1
+
+    def tick(self) -> None:
+        """Silence, delays, scores growing old, and what waited for its second."""
+        bank = self.bank
+        count = bank.patients
+        live = bank.live * bank.active
+        at = 0
+        while at < bank.rows:
+            at = walk.tick(
+                at, bank.rows, self.now, bank.patient_of_row, live, bank.state, bank.watch, bank.ring, bank.limit,
+                bank.phase, bank.since, self.events, self.counts,
+            )  # fmt: skip
+            self.raised()
+        here = live[:count] != 0
+        waiting = here & (bank.pending[:count] != 0) & (self.now - bank.emitted[:count] >= EMIT_US)
+        old = here & (bank.parts[:count] >= 0).any(axis=1) & (self.now - bank.scored[:count] >= 20_000_000)
+        held = here & ((bank.score_phase[:count] & 1) != 0).any(axis=1)
+        urgent = np.zeros(count, bool)
+        if self.urgent:
+            urgent[list(self.urgent)] = True
+        numbers = np.flatnonzero(waiting | old | held | urgent)
+        bank.dirty.update(np.unique(numbers // BLOCK).tolist())
+        self.emit(numbers)
+
+    def fact(self, fact: Fact) -> None:
+        """Chart a fact; oxygen and consciousness count for NEWS2 from then on."""
+        bank = self.bank
+        number = self._taking(bank.index.get(fact.patient, -1))
+        if number < 0:
+            return
+        profile = bank.profile(number)
+        if fact.kind == "oxygen" and isinstance(fact.value, float | int) and fact.time >= bank.oxygen_time[number]:
+            bank.oxygen[number] = profile.oxygen = float(fact.value)
+            bank.oxygen_time[number] = profile.oxygen_time = fact.time
+        elif (
+            fact.kind == "consciousness"
+            and fact.value in news2.CONSCIOUSNESS
+            and fact.time >= bank.consciousness_time[number]
+        ):
+            profile.consciousness = str(fact.value)
+            bank.consciousness[number] = news2.CONSCIOUSNESS[profile.consciousness]
+            bank.consciousness_time[number] = profile.consciousness_time = fact.time
+        else:
+            return
+        self.changed(number)
+        self.emit(np.array([number]))
+
+    def command(self, command: Command) -> None:
+        """Carry out a command of a person."""
+        if isinstance(command, SetLimits):
+            self.set_limits(command)
+            return
+        bank = self.bank
+        if isinstance(command, Admit):
+            number = bank.number(command.patient)
+        else:
+            number = bank.index.get(command.patient, -1)
+            if number < 0:
+                return
+        if not bank.live[number]:
+            return
+        profile = bank.profile(number)
+        if isinstance(command, Acknowledge):
+            self.acknowledge(number, command)
+            return
+        if isinstance(command, Admit):
+            if not profile.active:
+                profile.admitted = command.received
+                profile.active = True
+                bank.active[number] = 1
+            profile.ward, profile.bed, profile.label = command.ward, command.bed, command.label
+        elif isinstance(command, Move):
+            profile.ward = profile.ward if command.ward is None else command.ward
+            profile.bed = profile.bed if command.bed is None else command.bed
+            profile.label = profile.label if command.label is None else command.label
+        elif isinstance(command, SetProfile):
+            profile.spo2_scale = command.spo2_scale
+            bank.scale2[number] = command.spo2_scale == 2
+        elif isinstance(command, Discharge):
+            self.discharge(number)
+        self.relimit([number])
+        self.changed(number)
+        if profile.active:
+            self.score(np.array([number]))
+
+    def acknowledge(self, number: int, command: Acknowledge) -> None:
+        """Acknowledge one alarm of one patient."""
+        bank = self.bank
+        for key, alarm in list(bank.alarms.items()):
+            if key[0] == number and alarm.id == command.alarm:
+                ward = bank.profile(number).ward
+                self.tell(number, lifecycle.acknowledge(alarm, ward, self.now, command.by, command.note))
+                if alarm.presence == "off":
+                    del bank.alarms[key]
+        bank.touch(number)
+
+    def discharge(self, number: int) -> None:
+        """End monitoring: every alarm goes off, the channels are forgotten."""
+        bank = self.bank
+        for key in sorted(key for key in bank.alarms if key[0] == number):
+            alarm = bank.alarms.pop(key)
+            alarm.latches = False
+            self.tell(number, lifecycle.end(alarm, bank.profile(number).ward, self.now))
+        bank.close_channels(number)
+        bank.active[number] = 0
+        bank.pending[number] = 0
+        bank.oxygen[number] = bank.consciousness[number] = np.nan
+        bank.parts[number] = -1
+        bank.stale[number] = bank.score_phase[number] = 0
+        profile = bank.profile(number)
+        profile.active = False
+        profile.oxygen = profile.consciousness = None
+
+    def set_limits(self, command: SetLimits) -> None:
+        """Limits of a patient or of a ward; the conditions are judged anew with the next reading."""
+        bank = self.bank
+        if command.signal not in BY_NAME:
+            return
+        given = limits_given(command)
+        if command.patient:
+            number = bank.index.get(command.patient, -1)
+            if number < 0 or not bank.live[number]:
+                return
+            if given:
+                bank.patient_limits[number][command.signal] = given
+            else:
+                bank.patient_limits[number].pop(command.signal, None)
+            numbers = [number]
+        else:
+            key = (command.ward, command.signal)
+            if given:
+                bank.ward_limits[key] = command
+            else:
+                bank.ward_limits.pop(key, None)
+            numbers = [
+                number for number, profile in enumerate(bank.profiles)
+                if profile is not None and profile.ward == command.ward and bank.live[number]
+            ]  # fmt: skip
+        self.relimit(numbers)
+        for number in numbers:
+            self.changed(number)
+
+    def relimit(self, numbers: Iterable[int]) -> None:
+        """Write the limits in force into the channels of ``numbers``."""
+        bank = self.bank
+        for number in numbers:
+            for row in bank.slot[number].tolist():
+                if row >= 0:
+                    bank.set_row_limits(row)
+
+    def changed(self, number: int) -> None:
+        """State a patient's profile anew."""
+        bank = self.bank
+        bank.touch(number)
+        self.outcome.profiles.append(profile_of(bank, number))
+
+
+def step(bank: Bank, record: Record, offset: int) -> Outcome:
+    """Move ``bank`` by one record of its partition; ``offset`` is the record's place in the log."""
+    if bank.catching_up:
+        bank.begin_catch_up(offset)
+    now = max(bank.time, record.received)
+    bank.time = now
+    todo = _Step(bank, now, offset)
+    if isinstance(record, Frame):
+        todo.frame(record)
+    elif isinstance(record, Tick):
+        todo.tick()
+    elif isinstance(record, Fact):
+        todo.fact(record)
+    else:
+        todo.command(record)
+    return todo.outcome
+
+
+def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
+    """The estimates of some rows as columns."""
+    numbers = bank.patient_of_row[rows]
+    distinct, entry = np.unique(numbers, return_inverse=True)
+    state = bank.state[rows]
+    fan = np.empty((len(rows), len(HORIZONS_MIN), len(QUANTILES)), np.float32)
+    forecast.quantiles(bank.state, layout.PARAMETERS, rows, bank.signal_of_row, explain.HORIZONS_S, explain.Z, fan)
+    phase = bank.phase[rows]
+    unmeasured = state[:, layout.COUNT] == 0
+    fan[unmeasured] = np.nan
+    status = np.zeros(len(rows), np.uint8)
+    status[(state[:, layout.REJECTS] != 0) | unmeasured] = 1
+    status[phase[:, layout.FAULT] == layout.ON] = 2
+    status[phase[:, layout.SILENT] == layout.ON] = 3
+    mean, sd = state[:, layout.M0].copy(), np.sqrt(np.maximum(state[:, layout.P00], 0.0))
+    mean[unmeasured] = sd[unmeasured] = np.nan
+    return Estimates(
+        emitted=now,
+        patients=[bank.profile(number).patient for number in distinct.tolist()],
+        patient=entry.astype("<u4").tobytes(),
+        signal=bank.signal_of_row[rows].tobytes(),
+        time=state[:, layout.LAST].astype("<i8").tobytes(),
+        value=state[:, layout.VALUE].tobytes(),
+        mean=mean.tobytes(),
+        sd=sd.tobytes(),
+        trend=state[:, layout.M1].tobytes(),
+        quality=state[:, layout.QUALITY].astype("<f4").tobytes(),
+        status=status.tobytes(),
+        quantiles=fan.tobytes(),
+    )
+
+
+def profile_of(bank: Bank, number: int) -> Profile:
+    """A copy of a patient's profile with the limits set for this patient."""
+    profile = bank.profile(number)
+    names = Profile.__struct_fields__
+    copied = Profile(**{name: getattr(profile, name) for name in names})
+    copied.limits = {signal: dict(limits) for signal, limits in bank.patient_limits[number].items()}
+    return copied
+
+
+def complete(bank: Bank, offset: int) -> Outcome:
+    """The whole state of a partition as one outcome, for those who begin to listen now."""
+    active = np.flatnonzero(bank.active[: bank.patients])
+    slots = bank.slot[active]
+    rows = slots[slots >= 0].astype(np.int64)
+    value, age = deterioration.inputs(bank, active, bank.time)
+    del value
+    scores: list[Score] = []
+    for at, number in enumerate(active.tolist()):
+        if (bank.parts[number] >= 0).any():
+            scores.append(
+                deterioration.score_of(bank.profile(number).patient, bank.parts[number], age[at], bank.time)
+            )
+    return Outcome(
+        partition=bank.partition,
+        offset=offset,
+        time=bank.time,
+        complete=True,
+        estimates=estimates_of(bank, rows, bank.time) if len(rows) else None,
+        scores=scores,
+        profiles=[profile_of(bank, number) for number, held in enumerate(bank.profiles) if held is not None],
+        transitions=[
+            lifecycle.snapshot(alarm, bank.profile(key[0]).ward) for key, alarm in sorted(bank.alarms.items())
+        ],
+    )
