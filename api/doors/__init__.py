@@ -1,0 +1,35 @@
+"""The HTTP doors, one noun a file."""
+
+from api.doors import (
+    accounts,
+    alarms,
+    audit,
+    dead_letters,
+    devices,
+    facts,
+    health,
+    histories,
+    limits,
+    patients,
+    session,
+    signals,
+    states,
+)
+
+__all__ = ["ROUTERS"]
+
+ROUTERS = (
+    facts.router,
+    patients.router,
+    states.router,
+    histories.router,
+    alarms.router,
+    limits.router,
+    signals.router,
+    session.router,
+    accounts.router,
+    devices.router,
+    audit.router,
+    dead_letters.router,
+    health.router,
+)

@@ -1,0 +1,78 @@
+"""The application: every door, the pages and the layers around them, over the parts it is given."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.routing import Route
+
+from api import doors, problems
+from api.accounts import Accounts
+from api.cursors import Cursors
+from api.doors.observations import Observations
+from api.guard import Guard
+from api.hub import Hub
+from api.metrics import Figures, Timing
+from api.openapi import describe
+from api.service import Service
+from api.sockets import router as sockets
+from api.static import pages
+from api.view import View
+from api.wiring import Wiring
+from streams.settings import Settings
+
+__all__ = ["create_app"]
+
+_HERE = Path(__file__).parent
+_ABOUT = (
+    "A living model of every monitored patient. Decision support in development, not a certified medical device. "
+    "Errors are problem+json (RFC 9457); times are ISO 8601 with a zone; lists go on where the Link header says."
+)
+
+
+def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, settings: Settings) -> FastAPI:
+    """The ASGI application; its lifespan starts what it is given, in order, and stops it again."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        service.listen(hub.publish)
+        await service.start()
+        try:
+            await accounts.open()
+            try:
+                yield
+            finally:
+                await hub.stop()
+                await accounts.close()
+        finally:
+            await service.stop()
+
+    app = FastAPI(
+        title="vitaltwin",
+        version=version("vitaltwin"),
+        description=_ABOUT,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=settings.max_body_bytes,
+    )
+    wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)))
+    figures = Figures(wired)
+    app.state.wiring = wired
+    app.state.figures = figures
+    problems.install(app)
+    app.router.routes.insert(
+        0, Route("/v1/observations", Observations(wired), methods=["POST"], include_in_schema=False)
+    )
+    for router in doors.ROUTERS:
+        app.include_router(router)
+    app.include_router(sockets(hub, accounts))
+    app.router.routes.extend(pages(_HERE / "reference", "/docs"))
+    app.router.routes.extend(pages(_HERE / "pages"))
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign] # FastAPI's way of changing the document
+    app.add_middleware(Guard, bind=settings.host, allowed=settings.allowed_hosts)
+    app.add_middleware(Timing, figures=figures)
+    return app

@@ -1,0 +1,124 @@
+"""Accounts: who can sign in, managed by administrators."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from api import accounts
+from api.answers import Time, iso, problems, respond
+from api.fields import Body, Ward
+from api.wiring import Caller, Wired
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["administration"])
+
+Role = Literal["viewer", "clinician", "admin"]
+Password = Annotated[str, Field(min_length=1, max_length=1024)]
+Wards = Annotated[list[Literal["*"] | Ward], Field(max_length=1000)]
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """A person who can sign in."""
+
+    name: str
+    role: Role
+    wards: list[str]
+    disabled: bool
+    created: Time
+    last_sign_in: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Every account."""
+
+    items: list[Account]
+
+
+@dataclass(frozen=True, slots=True)
+class SignInLink:
+    """Opens one session, once; hand it to the person it is for."""
+
+    address: str
+
+
+class Wanted(Body):
+    """A new account; without a password the person signs in by a link first."""
+
+    name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.@+\-]+$")]
+    role: Role
+    wards: Annotated[Wards, Field(default_factory=lambda: ["*"])]
+    password: Password | None = None
+
+
+class Change(Body):
+    """What is to be different; what is left out or null stays."""
+
+    role: Role | None = None
+    wards: Wards | None = None
+    disabled: bool | None = None
+    password: Password | None = None
+
+
+class NewPassword(Body):
+    """One's own; ``current`` is not needed after signing in by a link."""
+
+    current: Annotated[str, Field(max_length=1024)] = ""
+    new: Password
+
+
+_ANY = problems("unauthenticated", "forbidden", "foreign-origin", "invalid", "store-unavailable")
+_WRITE = _ANY | problems("malformed-body", "not-found", "conflict", "body-too-large", "unsupported-media-type")
+
+
+@router.get("/accounts", response_model=Accounts, responses=_ANY)
+async def list_accounts(wired: Wired, actor: Caller) -> Response:
+    """Every account, the disabled ones too."""
+    return respond(Accounts([_told(one) for one in await wired.accounts.list_accounts(actor)]))
+
+
+@router.post("/accounts", status_code=201, response_model=Account, responses=_WRITE)
+async def create_account(wired: Wired, actor: Caller, body: Wanted) -> Response:
+    """Make an account."""
+    made = await wired.accounts.create_account(actor, body.name, body.role, wards=body.wards, password=body.password)
+    return respond(_told(made), 201)
+
+
+@router.patch("/accounts/{name}", response_model=Account, responses=_WRITE)
+async def change_account(wired: Wired, actor: Caller, name: str, body: Change) -> Response:
+    """Change role, wards or password, or disable: its sessions end at once."""
+    if body.password is not None:
+        await wired.accounts.set_password(actor, name, body.password)
+    changed = await wired.accounts.change_account(actor, name, role=body.role, wards=body.wards, disabled=body.disabled)
+    return respond(_told(changed))
+
+
+@router.post("/accounts/{name}/link", response_model=SignInLink, responses=_ANY | problems("not-found"))
+async def make_link(wired: Wired, actor: Caller, name: str) -> Response:
+    """A one-time link, for an invitation or a forgotten password."""
+    token = await wired.accounts.sign_in_link(actor, name)
+    return respond(SignInLink(f"/sign-in?token={token}"))
+
+
+@router.put(
+    "/session/password", status_code=204, responses=_WRITE | problems("invalid-credentials", "too-many-attempts")
+)
+async def change_password(wired: Wired, actor: Caller, body: NewPassword) -> Response:
+    """Change one's own password; one's other sessions end."""
+    await wired.accounts.change_password(actor, body.current, body.new)
+    return Response(status_code=204)
+
+
+def _told(account: accounts.Account) -> Account:
+    return Account(
+        name=account.name,
+        role=account.role,  # type: ignore[arg-type] # a Role's text is one of the three
+        wards=list(account.wards),
+        disabled=account.disabled,
+        created=iso(account.created),
+        last_sign_in=None if account.last_sign_in is None else iso(account.last_sign_in),
+    )

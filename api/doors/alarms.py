@@ -1,0 +1,207 @@
+"""Alarms: what is active, what was, each with its explanation; acknowledging one."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.accounts import Action, Actor, require
+from api.answers import Time, iso, problems, respond
+from api.fields import Body, Moment, Note
+from api.problems import Problem
+from api.protocol import alarm_of
+from api.wiring import Caller, Wired, Wiring, patient_of, settled
+from twins.records import Acknowledge, Transition
+
+__all__ = ["Alarm", "alarm", "router"]
+
+router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions."""
+
+    id: str
+    transition: str
+    patient: str
+    ward: str
+    condition: str
+    signal: str
+    kind: Literal["physiological", "technical"]
+    priority: Literal["high", "medium", "low"]
+    presence: Literal["on", "latched", "acknowledged", "off"]
+    onset: Time
+    time: Time
+    value: float | None
+    limit: float | None
+    by: str
+    note: str
+    explanation: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarms:
+    """One page of alarms, newest first; the Link header leads to the next."""
+
+    items: list[Alarm]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """An alarm as it stands now, and how it came to that."""
+
+    alarm: Alarm
+    transitions: list[Alarm]
+
+
+class Acknowledgement(Body):
+    """What is said with it, if anything."""
+
+    note: Note = ""
+
+
+def alarm(transition: Transition) -> Alarm:
+    """A transition as it is told."""
+    told: dict[str, Any] = {
+        name: getattr(transition, name)
+        for name in (
+            "patient",
+            "ward",
+            "condition",
+            "signal",
+            "kind",
+            "priority",
+            "presence",
+            "value",
+            "limit",
+            "by",
+            "note",
+        )
+    }
+    return Alarm(
+        id=transition.alarm,
+        transition=transition.id,
+        onset=iso(transition.onset),
+        time=iso(transition.time),
+        explanation=alarm_of(transition).explanation,
+        **told,
+    )
+
+
+_READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
+
+
+@router.get("", response_model=Alarms, responses=_READ | problems("bad-cursor"))
+async def list_alarms(
+    *,
+    request: Request,
+    wired: Wired,
+    actor: Caller,
+    patient: Annotated[str, Query(max_length=128, description="Only this patient's.")] = "",
+    ward: Annotated[str | None, Query(max_length=128, description="Only this ward's.")] = None,
+    state: Annotated[
+        Literal["active", "all"], Query(description="Those active now, or the ended ones too.")
+    ] = "active",
+    start: Annotated[Moment | None, Query(description="With all: not before.")] = None,
+    end: Annotated[Moment | None, Query(description="With all: before.")] = None,
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """Active alarms, high priority first; or all that are kept, newest first, each with its newest transition."""
+    require(actor, Action.PATIENT_READ)
+    if patient:
+        patient_of(wired, actor, patient)
+    wired.accounts.audit(actor, "alarm.list", patient, detail=state)
+    if state == "active":
+        found = [one for one in wired.view.active_alarms(patient=patient) if _within(wired, actor, one, ward)]
+        return respond(Alarms([alarm(one) for one in found], None))
+    purpose = f"alarms {patient} {ward} {start} {end} {sorted(actor.wards)}"
+    place = wired.cursors.open(cursor, purpose)
+    whose = patient or _reach(wired, actor, ward)
+    begin, until = start or 0, end or wired.service.clock.now() + 1
+    page = await wired.service.history.alarms(whose, begin, until, cursor=place, limit=limit)
+    following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
+    items = [alarm(one) for one in _newest(wired, page.items)]
+    return respond(Alarms(items, following), headers=wired.cursors.link(request.url, following))
+
+
+@router.get("/{id}", response_model=Course, responses=_READ)
+async def read_alarm(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+    """One alarm with all its transitions and their explanations."""
+    course = await _course(wired, actor, id)
+    wired.accounts.audit(actor, Action.PATIENT_READ, course[-1].patient, detail=f"alarm {id}")
+    return respond(Course(alarm(course[-1]), [alarm(one) for one in course]))
+
+
+@router.post(
+    "/{id}/acknowledge",
+    response_model=Alarm,
+    responses=_READ
+    | problems(
+        "malformed-body", "forbidden", "foreign-origin", "alarm-over", "body-too-large", "unsupported-media-type",
+        "overloaded", "log-unavailable", "store-unavailable", "storage-full",
+    ),
+)  # fmt: skip
+async def acknowledge(
+    *,
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    body: Acknowledgement | None = None,
+) -> Response:
+    """Acknowledge this alarm and no other; once is enough."""
+    newest = (await _course(wired, actor, id))[-1]
+    patient_of(wired, actor, newest.patient, Action.ALARM_ACKNOWLEDGE)
+    if newest.presence == "off":
+        raise Problem("alarm-over")
+    if newest.presence != "acknowledged":
+        note = body.note if body else ""
+        await wired.service.append(Acknowledge(patient=newest.patient, alarm=id, by=actor.name, note=note))
+        wired.accounts.audit(actor, Action.ALARM_ACKNOWLEDGE, newest.patient, detail=f"alarm {id}")
+        await settled(lambda: (wired.view.alarm(id) or newest).presence in {"acknowledged", "off"})
+    return respond(alarm(wired.view.alarm(id) or newest))
+
+
+async def _course(wired: Wiring, actor: Actor, name: str) -> list[Transition]:
+    """The transitions of an alarm the actor may read, oldest first; raises ``Problem`` not-found."""
+    require(actor, Action.PATIENT_READ)
+    course = list(await wired.service.history.alarm(name))
+    newest = wired.view.alarm(name)
+    if newest is not None and all(one.id != newest.id for one in course):
+        course.append(newest)
+    if not course or not _readable(wired, actor, course[-1]):
+        raise Problem("not-found", "no such alarm")
+    return course
+
+
+def _readable(wired: Wiring, actor: Actor, transition: Transition) -> bool:
+    profile = wired.service.registry.get(transition.patient)
+    return actor.covers(profile.ward if profile else transition.ward, transition.patient)
+
+
+def _within(wired: Wiring, actor: Actor, transition: Transition, ward: str | None) -> bool:
+    profile = wired.service.registry.get(transition.patient)
+    place = profile.ward if profile else transition.ward
+    return (ward is None or place == ward) and actor.covers(place, transition.patient)
+
+
+def _reach(wired: Wiring, actor: Actor, ward: str | None) -> list[str] | None:
+    """The patients whose alarms are listed, ``None`` for all."""
+    if actor.everywhere and ward is None:
+        return None
+    return [
+        profile.patient
+        for profile in wired.service.registry.profiles()
+        if (ward is None or profile.ward == ward) and actor.covers(profile.ward, profile.patient)
+    ]
+
+
+def _newest(wired: Wiring, transitions: Sequence[Transition]) -> list[Transition]:
+    """One transition for each alarm: the newest, unless a page before has shown it."""
+    seen: dict[str, Transition] = {}
+    for transition in transitions:
+        seen.setdefault(transition.alarm, transition)
+    return [one for one in seen.values() if (wired.view.alarm(one.alarm) or one).id == one.id]

@@ -1,0 +1,70 @@
+"""Dead letters: what was refused, why, and the bytes that came."""
+
+import base64
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.accounts import Action, require
+from api.answers import Time, iso, problems, respond
+from api.wiring import Caller, Wired
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/dead-letters", tags=["administration"])
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """Something refused: ``source`` sent it, ``where`` names the part, ``body`` is what came, in base64."""
+
+    id: int
+    received: Time
+    source: str
+    reason: str
+    where: str
+    detail: str
+    body: str
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetters:
+    """One page, newest first; the Link header leads to the next."""
+
+    items: list[DeadLetter]
+    next: str | None
+
+
+@router.get(
+    "",
+    response_model=DeadLetters,
+    responses=problems("bad-cursor", "unauthenticated", "forbidden", "invalid", "store-unavailable"),
+)
+async def read_dead_letters(
+    request: Request,
+    wired: Wired,
+    actor: Caller,
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
+    limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+) -> Response:
+    """What was refused, newest first."""
+    require(actor, Action.DEAD_LETTERS_READ)
+    place = wired.cursors.open(cursor, "dead letters")
+    found = await wired.service.dead_letters(int(place) if place else None, limit + 1)
+    page = found[:limit]
+    following = wired.cursors.seal(str(page[-1][0]), "dead letters") if len(found) > limit else None
+    wired.accounts.audit(actor, Action.DEAD_LETTERS_READ, detail=f"{len(page)} letters")
+    items = [
+        DeadLetter(
+            id=number,
+            received=iso(one.received),
+            source=one.source,
+            reason=one.reason,
+            where=one.where,
+            detail=one.detail,
+            body=base64.b64encode(one.body).decode(),
+        )
+        for number, one in page
+    ]
+    return respond(DeadLetters(items, following), headers=wired.cursors.link(request.url, following))

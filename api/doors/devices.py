@@ -1,0 +1,101 @@
+"""Device keys: made, listed, revoked by administrators."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from api import accounts
+from api.answers import Time, iso, problems, respond
+from api.fields import Body, Label, PatientId, Ward
+from api.wiring import Caller, Wired
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/devices", tags=["administration"])
+
+Scope = Literal["observations:write", "facts:write", "patients:read"]
+OBSERVE: Scope = "observations:write"
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A key as far as it is kept: what it may do and where."""
+
+    id: str
+    name: str
+    scopes: list[str]
+    wards: list[str]
+    patients: list[str]
+    created: Time
+    created_by: str
+    revoked: Time | None
+    last_used: Time | None
+
+
+@dataclass(frozen=True, slots=True)
+class Devices:
+    """All keys, newest first."""
+
+    items: list[Device]
+
+
+@dataclass(frozen=True, slots=True)
+class NewDevice:
+    """The key itself is shown this once."""
+
+    key: str
+    device: Device
+
+
+class Wanted(Body):
+    """What the key may do; given neither wards nor patients it reaches everyone."""
+
+    name: Annotated[Label, Field(min_length=1, max_length=64)]
+    scopes: Annotated[list[Scope], Field(default_factory=lambda: [OBSERVE], min_length=1)]
+    wards: Annotated[list[Ward], Field(default_factory=list, max_length=1000)]
+    patients: Annotated[list[PatientId], Field(default_factory=list, max_length=10_000)]
+
+
+_ANY = problems("unauthenticated", "forbidden", "foreign-origin", "invalid", "store-unavailable")
+
+
+@router.get("", response_model=Devices, responses=_ANY)
+async def list_devices(wired: Wired, actor: Caller) -> Response:
+    """Every key, the revoked ones too."""
+    return respond(Devices([_told(one) for one in await wired.accounts.list_devices(actor)]))
+
+
+@router.post(
+    "",
+    status_code=201,
+    response_model=NewDevice,
+    responses=_ANY | problems("malformed-body", "conflict", "body-too-large", "unsupported-media-type"),
+)
+async def create_device(wired: Wired, actor: Caller, body: Wanted) -> Response:
+    """Make a key."""
+    made = await wired.accounts.create_device(
+        actor, body.name, scopes=body.scopes, wards=body.wards, patients=body.patients
+    )
+    return respond(NewDevice(made.key, _told(made.device)), 201)
+
+
+@router.delete("/{id}", response_model=Device, responses=_ANY | problems("not-found"))
+async def revoke_device(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+    """Refuse a key from this moment on."""
+    return respond(_told(await wired.accounts.revoke_device(actor, id)))
+
+
+def _told(device: accounts.Device) -> Device:
+    return Device(
+        id=device.id,
+        name=device.name,
+        scopes=list(device.scopes),
+        wards=list(device.wards),
+        patients=list(device.patients),
+        created=iso(device.created),
+        created_by=device.created_by,
+        revoked=None if device.revoked is None else iso(device.revoked),
+        last_used=None if device.last_used is None else iso(device.last_used),
+    )

@@ -1,0 +1,227 @@
+"""Charted facts: oxygen, consciousness, meals, insulin, notes; a batch is answered entry by entry."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request, Response
+from pydantic import Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
+
+from api.accounts import Action, Actor, may, require
+from api.answers import iso, problems, respond
+from api.body import media_type, read_body
+from api.fields import Body, Moment, Note, PatientId
+from api.lot import Refusals
+from api.problems import Problem
+from api.wiring import Caller, Wired, Wiring
+from streams.log import DeadLetter
+from twins import records
+from twins.signals import BY_NAME
+from twins.units import factor
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/facts", tags=["facts"])
+
+_LARGEST = 1 << 20
+_MOST = 1000
+_KEPT = 64 << 10
+
+Number = Annotated[StrictFloat | StrictInt, Field(ge=0, le=100_000, allow_inf_nan=False)]
+
+
+class Oxygen(Body):
+    """Supplemental oxygen from now on: a flow, 0 being air."""
+
+    patient: PatientId
+    kind: Literal["oxygen"]
+    time: Moment | None = None
+    value: Annotated[StrictFloat | StrictInt, Field(ge=0, le=80, allow_inf_nan=False)]
+    unit: Literal["L/min", "mL/min"] = "L/min"
+    note: Note = ""
+
+
+class Consciousness(Body):
+    """Alert, new Confusion, responds to Voice, to Pain, Unresponsive."""
+
+    patient: PatientId
+    kind: Literal["consciousness"]
+    time: Moment | None = None
+    value: Literal["A", "C", "V", "P", "U"]
+    note: Note = ""
+
+
+class Meal(Body):
+    """A meal, with its carbohydrates if they are known."""
+
+    patient: PatientId
+    kind: Literal["meal"]
+    time: Moment | None = None
+    value: Number | None = None
+    unit: Literal["g"] = "g"
+    note: Note = ""
+
+
+class Insulin(Body):
+    """A dose of insulin."""
+
+    patient: PatientId
+    kind: Literal["insulin"]
+    time: Moment | None = None
+    value: Annotated[StrictFloat | StrictInt, Field(ge=0, le=1000, allow_inf_nan=False)]
+    unit: Literal["U"] = "U"
+    note: Note = ""
+
+
+class Remark(Body):
+    """Anything else worth keeping beside the curve."""
+
+    patient: PatientId
+    kind: Literal["note"]
+    time: Moment | None = None
+    note: Annotated[Note, Field(min_length=1)]
+
+
+Charted = Annotated[Oxygen | Consciousness | Meal | Insulin | Remark, Field(discriminator="kind")]
+_charted: TypeAdapter[Oxygen | Consciousness | Meal | Insulin | Remark] = TypeAdapter(Charted)
+
+
+@dataclass(frozen=True, slots=True)
+class FactFault:
+    """Why an entry was refused."""
+
+    index: int
+    reason: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class FactsTaken:
+    """How many were taken, and which were not and why."""
+
+    taken: int
+    refused: int
+    errors: list[FactFault]
+
+
+_SCHEMA = TypeAdapter(Charted | list[Charted]).json_schema(ref_template="#/components/schemas/{model}")
+SCHEMAS: dict[str, Any] = _SCHEMA.pop("$defs")
+"""Schemas of the bodies, for the OpenAPI document."""
+
+
+@router.post(
+    "",
+    response_model=FactsTaken,
+    responses=problems(
+        "malformed-body", "unauthenticated", "forbidden", "foreign-origin", "body-too-large", "unsupported-media-type",
+        "nothing-taken", "overloaded", "log-unavailable", "store-unavailable", "storage-full",
+    ),
+    openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}},
+)  # fmt: skip
+async def chart(request: Request, wired: Wired, actor: Caller) -> Response:
+    """Chart one fact or several; ``time`` is now if left out. The good ones are never lost to a bad neighbour."""
+    require(actor, Action.FACT_WRITE)
+    entries = await _entries(request)
+    refusals = Refusals()
+    letters: list[DeadLetter] = []
+    good: list[records.Fact] = []
+    now = wired.service.clock.now()
+    for index, entry in enumerate(entries):
+        fact = _read(wired, actor, entry, now)
+        if isinstance(fact, records.Fact):
+            good.append(fact)
+            continue
+        reason, detail = fact
+        refusals.add(index, reason, detail)
+        body = json.dumps(entry).encode()[:_KEPT]
+        letters.append(DeadLetter(now, actor.name, reason, f"fact {index}", detail, body))
+    await asyncio.gather(*map(wired.service.append, good))
+    for fact in good:
+        wired.accounts.audit(actor, Action.FACT_WRITE, fact.patient, detail=fact.kind)
+    if letters:
+        wired.refused.update(refusals.counts)
+        await wired.service.refuse(letters)
+        if not good:
+            raise Problem("nothing-taken", faults=refusals.faults, extra={"taken": 0, "refused": len(refusals)})
+    return respond({"taken": len(good), "refused": len(refusals), "errors": refusals.faults})
+
+
+async def _entries(request: Request) -> list[Any]:
+    """The entries of the body; raises ``Problem``."""
+    headers = dict(request.scope["headers"])
+    kind = media_type(headers.get(b"content-type", b""))
+    if kind != "application/json":
+        raise Problem("unsupported-media-type", "facts are sent as application/json")
+    body = await read_body(headers, request.receive, _LARGEST)
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise Problem("malformed-body", f"the body is not JSON: {error}") from None
+    entries = found if isinstance(found, list) else [found]
+    if len(entries) > _MOST:
+        raise Problem("body-too-large", f"{len(entries)} facts; at most {_MOST} at once")
+    return entries
+
+
+def _read(wired: Wiring, actor: Actor, entry: object, now: int) -> records.Fact | tuple[str, str]:
+    """The record of an entry, or (reason, sentence) why there is none."""
+    try:
+        body = _charted.validate_python(entry)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(str(part) for part in first["loc"][1:])
+        return _REASONS.get(first["type"], first["type"]), f"{where}: {first['msg']}".removeprefix(": ")
+    time = now if body.time is None else body.time
+    return (
+        _out_of_time(wired, time, now) or _out_of_reach(wired, actor, body.patient) or _record(body, time, actor.name)
+    )
+
+
+def _out_of_time(wired: Wiring, time: int, now: int) -> tuple[str, str] | None:
+    settings = wired.settings
+    if time > now + settings.future_tolerance_s * 1e6:
+        return "time_in_future", f"{iso(time)} is ahead of the service's clock"
+    if time < now - settings.oldest_accepted_s * 1e6:
+        return "time_too_old", f"{iso(time)} is too long ago"
+    return None
+
+
+def _out_of_reach(wired: Wiring, actor: Actor, patient: str) -> tuple[str, str] | None:
+    profile = wired.service.registry.get(patient)
+    if profile is None or not actor.covers(profile.ward, patient):
+        return "unknown_patient", "no such patient"
+    if not may(actor, Action.FACT_WRITE, profile.ward, patient):
+        return "out_of_scope", "you may not chart for this patient"
+    if not profile.active:
+        return "discharged_patient", "the patient is discharged; admit them again first"
+    return None
+
+
+def _record(body: Oxygen | Consciousness | Meal | Insulin | Remark, time: int, by: str) -> records.Fact:
+    value: float | str | None = None
+    unit = ""
+    if isinstance(body, Oxygen):
+        scale, offset = factor(BY_NAME["oxygen_flow"], body.unit) or (1.0, 0.0)
+        value, unit = body.value * scale + offset, "L/min"
+    elif isinstance(body, Meal | Insulin):
+        value, unit = None if body.value is None else float(body.value), body.unit
+    elif isinstance(body, Consciousness):
+        value = body.value
+    return records.Fact(patient=body.patient, kind=body.kind, time=time, value=value, unit=unit, note=body.note, by=by)
+
+
+_REASONS = {
+    "literal_error": "unknown_value",
+    "missing": "missing_field",
+    "extra_forbidden": "unknown_field",
+    "union_tag_invalid": "unknown_kind",
+    "union_tag_not_found": "missing_field",
+    "model_attributes_type": "not_an_object",
+    "dict_type": "not_an_object",
+    "model_type": "not_an_object",
+    "string_type": "wrong_type",
+    "float_type": "wrong_type",
+    "int_type": "wrong_type",
+    "finite_number": "not_finite",
+}

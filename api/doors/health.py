@@ -1,0 +1,88 @@
+"""Whether the service lives and is ready, its figures, and what its problems mean."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+
+from api.answers import Responses, problems, respond
+from api.metrics import MEDIA_TYPE, exposition
+from api.problems import PROBLEMS, Problem
+from api.wiring import Wired, Wiring, caller
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["health"])
+
+
+@dataclass(frozen=True, slots=True)
+class Alive:
+    """Somebody answers."""
+
+    alive: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Whether state is restored and the log can be written, and what that rests on."""
+
+    ready: bool
+    parts: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ProblemPage:
+    """A kind of problem and what to do about it."""
+
+    type: str
+    title: str
+    status: int
+    advice: str
+
+
+_UNREADY: Responses = {503: {"description": "Not ready", "model": Ready}}
+_FIGURES: Responses = {200: {"description": "Figures in the text form of Prometheus.", "content": {"text/plain": {}}}}
+
+
+@router.get("/health/live", response_model=Alive)
+async def live() -> Response:
+    """Answers as long as the program runs."""
+    return respond(Alive(alive=True))
+
+
+@router.get(
+    "/health/ready",
+    response_model=Ready,
+    responses=_UNREADY | problems("unauthenticated"),
+)
+async def ready(request: Request, wired: Wired) -> Response:
+    """200 once state is restored and the log can be written, 503 otherwise."""
+    await _admitted(request, wired)
+    parts = wired.service.health()
+    good = wired.service.ready and bool(parts.get("ready", True))
+    return respond(Ready(good, parts), 200 if good else 503)
+
+
+@router.get(
+    "/metrics",
+    response_class=Response,
+    responses=_FIGURES | problems("unauthenticated", "store-unavailable"),
+)
+async def metrics(request: Request, wired: Wired) -> Response:
+    """Figures of the service for Prometheus."""
+    await _admitted(request, wired)
+    return Response(exposition(request.app.state.figures), media_type=MEDIA_TYPE)
+
+
+@router.get("/problems/{slug}", response_model=ProblemPage, responses=problems("not-found", "invalid"))
+async def explain(slug: str) -> Response:
+    """What a problem's type means."""
+    kind = PROBLEMS.get(slug)
+    if kind is None:
+        raise Problem("not-found", "no such problem")
+    return respond(ProblemPage(kind.address, kind.title, kind.status, kind.advice))
+
+
+async def _admitted(request: Request, wired: Wiring) -> None:
+    if wired.settings.metrics_need_sign_in:
+        await caller(request)

@@ -1,0 +1,163 @@
+"""What was observed, estimated and charted of a patient, in full or thinned for drawing."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request, Response
+
+from api.accounts import Action
+from api.answers import Time, iso, iso_all, or_none, problems, respond
+from api.fields import Moment
+from api.problems import Fault, Problem
+from api.wiring import Caller, Wired, Wiring, patient_of
+from twins.signals import BY_NAME, Signal
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/patients/{id}", tags=["history"])
+
+_HOUR_US = 3_600_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """What was asked for."""
+
+    patient: str
+    signal: str
+    unit: str
+    start: Time
+    end: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Observations(Window):
+    """Readings as received, side by side; ``status`` is what became of each in the twin (0: taken in)."""
+
+    time: list[Time]
+    value: list[float | None]
+    status: list[int]
+    next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets(Window):
+    """Readings thinned to some points: ``time`` begins each, empty ones are left out."""
+
+    time: list[Time]
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+    count: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Estimates(Window):
+    """What the twin believed, with its standard deviation and the quality of the signal (0–1)."""
+
+    time: list[Time]
+    mean: list[float | None]
+    sd: list[float | None]
+    quality: list[float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class ChartedFact:
+    """A fact as charted."""
+
+    kind: str
+    time: Time
+    value: float | str | None
+    unit: str
+    note: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Charted facts, oldest first."""
+
+    patient: str
+    start: Time
+    end: Time
+    items: list[ChartedFact]
+
+
+@router.get(
+    "/history",
+    response_model=Observations | Buckets | Estimates | Facts,
+    responses=problems("bad-cursor", "unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable"),
+)
+async def read_history(
+    *,
+    request: Request,
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    kind: Literal["observations", "estimates", "facts"] = "observations",
+    signal: Annotated[str, Query(max_length=64, description="Which signal; facts need none.")] = "",
+    start: Annotated[Moment | None, Query(description="Not before; an hour before the end if left out.")] = None,
+    end: Annotated[Moment | None, Query(description="Before; now if left out.")] = None,
+    points: Annotated[int | None, Query(ge=1, le=10_000, description="Thin to at most so many points.")] = None,
+    cursor: Annotated[str | None, Query(max_length=1024)] = None,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="Most readings on a page, without points.")] = 10_000,
+) -> Response:
+    """The window [start, end) of one signal, or of the charted facts."""
+    profile = patient_of(wired, actor, id)
+    until = wired.service.clock.now() + 1 if end is None else end
+    begin = until - _HOUR_US if start is None else start
+    if begin > until:
+        raise Problem(
+            "invalid", "the window ends before it begins", faults=[Fault("ends_before_start", "", field="end")]
+        )
+    wired.accounts.audit(actor, Action.PATIENT_READ, profile.patient, detail=f"history of {kind} {signal}".strip())
+    if kind == "facts":
+        return await _facts(wired, id, begin, until)
+    found = BY_NAME.get(signal)
+    if found is None:
+        fault = Fault("unknown_signal", "GET /v1/signals lists them", field="query.signal")
+        raise Problem("invalid", "no such signal", faults=[fault])
+    window = (id, found.name, found.unit, iso(begin), iso(until))
+    if kind == "estimates":
+        return await _estimates(wired, found, window, (begin, until, points))
+    if points is not None:
+        return await _buckets(wired, found, window, (begin, until, points))
+    purpose = f"history {id} {signal} {begin if start else ''} {until if end else ''}"
+    place = wired.cursors.open(cursor, purpose)
+    page = await wired.service.history.observations_page(id, found.code, begin, until, cursor=place, limit=limit)
+    following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
+    series = page.series
+    told = Observations(*window, iso_all(series.time), or_none(series.value), series.status.tolist(), following)
+    return respond(told, headers=wired.cursors.link(request.url, following))
+
+
+async def _buckets(
+    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int]
+) -> Response:
+    begin, until, points = span
+    found = await wired.service.history.observations(window[0], signal.code, begin, until, points=points)
+    return respond(
+        Buckets(
+            *window,
+            iso_all(found.time),
+            or_none(found.mean),
+            or_none(found.low),
+            or_none(found.high),
+            found.count.tolist(),
+        )
+    )
+
+
+async def _estimates(
+    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int | None]
+) -> Response:
+    begin, until, points = span
+    found = await wired.service.history.estimates(window[0], signal.code, begin, until, points=points)
+    told = Estimates(*window, iso_all(found.time), or_none(found.mean), or_none(found.sd), or_none(found.quality))
+    return respond(told)
+
+
+async def _facts(wired: Wiring, patient: str, begin: int, until: int) -> Response:
+    found = await wired.service.history.facts(patient, begin, until)
+    items = [ChartedFact(one.kind, iso(one.time), one.value, one.unit, one.note, one.by) for one in found]
+    return respond(Facts(patient, iso(begin), iso(until), items))

@@ -1,0 +1,179 @@
+"""Alarm limits: by default, by ward, by patient; the most specific one that is set is in force."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+from pydantic import Field, RootModel, model_validator
+from pydantic_core import PydanticCustomError
+
+from api.accounts import Action, require
+from api.answers import problems, respond
+from api.fields import Body, Ward
+from api.problems import Fault, Problem
+from api.wiring import Caller, Wired, Wiring, patient_of, settled
+from twins.records import SetLimits
+from twins.signals import BY_NAME, SIGNALS, Limits
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["limits"])
+
+BOUNDS = Limits.__struct_fields__
+
+Given = Mapping[str, Mapping[str, float]]
+Bound = Annotated[float, Field(strict=False, ge=-10_000, le=10_000, allow_inf_nan=False)]
+
+
+@dataclass(frozen=True, slots=True)
+class InForce:
+    """The limits of a signal in its own unit, and the most specific level one of them comes from."""
+
+    critical_low: float | None
+    low: float | None
+    high: float | None
+    critical_high: float | None
+    delay_s: float | None
+    origin: Literal["default", "ward", "patient"]
+
+
+class Wanted(Body):
+    """Limits to set; what is left out or null falls back one level."""
+
+    critical_low: Bound | None = None
+    low: Bound | None = None
+    high: Bound | None = None
+    critical_high: Bound | None = None
+    delay_s: Annotated[float, Field(strict=False, ge=0, le=3600, allow_inf_nan=False)] | None = None
+
+
+class WantedLimits(RootModel[dict[str, Wanted | None]]):
+    """Limits by signal: signals left out stay as they are, null falls back one level."""
+
+    @model_validator(mode="after")
+    def known(self) -> "WantedLimits":
+        """Only signals of the table."""
+        for name in self.root:
+            if name not in BY_NAME:
+                raise PydanticCustomError("unknown_signal", "no such signal; GET /v1/signals lists them")
+        return self
+
+
+def _schema() -> dict[str, Any]:
+    wanted = Wanted.model_json_schema()
+    return {
+        "type": "object",
+        "description": "Limits by signal: signals left out stay as they are, null falls back one level.",
+        "additionalProperties": False,
+        "properties": {signal.name: {"anyOf": [wanted, {"type": "null"}]} for signal in SIGNALS},
+    }
+
+
+_BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema()}}}}
+_READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
+_WRITE = _READ | problems(
+    "malformed-body", "unauthenticated", "forbidden", "foreign-origin", "body-too-large", "unsupported-media-type",
+    "overloaded", "log-unavailable", "store-unavailable", "storage-full", "discharged",
+)  # fmt: skip
+WardName = Annotated[Ward, Query(description="Whose limits.")]
+
+
+@router.get("/limits", response_model=dict[str, InForce], responses=_READ)
+async def read_ward_limits(wired: Wired, actor: Caller, ward: Annotated[Ward | None, Query()] = None) -> Response:
+    """Limits in force in a ward where nothing was set for the patient; without ward, the defaults."""
+    require(actor, Action.PATIENT_READ, ward)
+    return respond(in_force(wired.service.ward_limits(ward) if ward else {}, {}))
+
+
+@router.put("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
+async def set_ward_limits(wired: Wired, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
+    """Set limits for a ward: for all its patients that have none of their own."""
+    require(actor, Action.LIMITS_WRITE, ward)
+    wanted = _checked(body, in_force({}, {}))
+    for name, limits in wanted.items():
+        await wired.service.append(_command(limits, ward=ward, signal=name, by=actor.name))
+    wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(wanted)}"[:200])
+    await settled(lambda: _same(wired.service.ward_limits(ward), wanted))
+    return respond(in_force(wired.service.ward_limits(ward), {}))
+
+
+@router.get("/patients/{id}/limits", response_model=dict[str, InForce], responses=_READ)
+async def read_limits(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+    """Limits in force for a patient."""
+    patient_of(wired, actor, id)
+    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="limits")
+    return respond(_of_patient(wired, id))
+
+
+@router.put("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
+async def set_limits(wired: Wired, actor: Caller, id: str, body: WantedLimits) -> Response:  # noqa: A002 - as above
+    """Set limits for a patient."""
+    profile = patient_of(wired, actor, id, Action.LIMITS_WRITE)
+    if not profile.active:
+        raise Problem("discharged")
+    wanted = _checked(body, in_force(wired.service.ward_limits(profile.ward), {}))
+    for name, limits in wanted.items():
+        await wired.service.append(_command(limits, patient=id, signal=name, by=actor.name))
+    wired.accounts.audit(actor, Action.LIMITS_WRITE, id, detail=", ".join(wanted)[:200])
+    await settled(lambda: _same(_own(wired, id), wanted))
+    return respond(_of_patient(wired, id))
+
+
+def in_force(ward: Given, own: Given) -> dict[str, InForce]:
+    """Limits of every signal that may have some, from the levels that set any."""
+    found = {}
+    for signal in SIGNALS:
+        if not signal.filtered:
+            continue
+        values: dict[str, float | None] = {}
+        for name in BOUNDS:
+            bound = getattr(signal.limits, name)
+            values[name] = None if math.isnan(bound) else bound
+        values["delay_s"] = signal.delay_s
+        origin: Literal["default", "ward", "patient"] = "default"
+        if ward.get(signal.name):
+            values.update(ward[signal.name])
+            origin = "ward"
+        if own.get(signal.name):
+            values.update(own[signal.name])
+            origin = "patient"
+        found[signal.name] = InForce(**values, origin=origin)
+    return found
+
+
+def _own(wired: Wiring, patient: str) -> Given:
+    profile = wired.service.registry.get(patient)
+    return profile.limits if profile else {}
+
+
+def _of_patient(wired: Wiring, patient: str) -> dict[str, InForce]:
+    profile = wired.service.registry.get(patient)
+    ward = wired.service.ward_limits(profile.ward) if profile else {}
+    return in_force(ward, _own(wired, patient))
+
+
+def _checked(body: WantedLimits, below: Mapping[str, InForce]) -> dict[str, dict[str, float]]:
+    """What is to be set by signal, in order with the level below; raises ``Problem`` invalid."""
+    wanted = {}
+    for name, limits in body.root.items():
+        set_here = limits.model_dump(exclude_none=True) if limits else {}
+        if name not in below:
+            raise Problem("invalid", faults=[Fault("no_limits", "this signal has no limits", field=name)])
+        order = [set_here.get(bound, getattr(below[name], bound)) for bound in BOUNDS]
+        bounds = [bound for bound in order if bound is not None]
+        if bounds != sorted(bounds) or (order[1] is not None and order[1] == order[2]):
+            detail = "the bounds must rise: critical_low, low, high, critical_high"
+            raise Problem("invalid", detail, faults=[Fault("out_of_order", detail, field=name)])
+        wanted[name] = set_here
+    return wanted
+
+
+def _command(limits: Mapping[str, float], **place: str) -> SetLimits:
+    return msgspec.convert({**place, **limits}, SetLimits)
+
+
+def _same(shown: Given, wanted: Given) -> bool:
+    return all(dict(shown.get(name, {})) == dict(limits) for name, limits in wanted.items())

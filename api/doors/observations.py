@@ -1,0 +1,207 @@
+"""``POST /v1/observations``: the busiest door, a bare ASGI application without anything between it and the log."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+from api.accounts import Action, Actor, require
+from api.admission import Admissions
+from api.answers import iso
+from api.body import BodyTooLarge, inflate, media_type, read_body
+from api.entries import read_json, read_lines
+from api.lot import SHOWN, Lot
+from api.problems import Fault, Problem
+from api.wiring import Wiring, caller
+from streams.errors import FrameError
+from streams.frame import REASONS, check, decode_frame
+from streams.log import DeadLetter
+from twins.records import Columns
+from twins.signals import SIGNALS
+
+__all__ = ["FRAME", "READERS", "Observations"]
+
+FRAME = "application/vnd.vitaltwin.frame+msgpack"
+_KEPT = 64 << 10
+_INLINE = 512 << 10
+_BEARER = b"Bearer "
+
+
+def read_frame(body: bytes) -> Lot:
+    """The observations of a frame; raises ``Problem``."""
+    try:
+        columns = decode_frame(body)
+    except FrameError as error:
+        fault = Fault(error.reason, error.detail, field=error.where)
+        raise Problem("malformed-body", f"the frame cannot be read: {error}", faults=[fault]) from None
+    return Lot(columns, lambda _, row: _row(columns, row))
+
+
+READERS: dict[str, Callable[[bytes], Lot]] = {
+    "application/json": read_json,
+    "application/x-ndjson": read_lines,
+    "application/ndjson": read_lines,
+    FRAME: read_frame,
+    "application/msgpack": read_frame,
+    "application/x-msgpack": read_frame,
+}
+
+
+class Observations:
+    """Reads a batch, refuses what cannot be taken entry by entry, and answers once the rest is durable."""
+
+    def __init__(self, wired: Wiring) -> None:
+        self._wired = wired
+        self._service = wired.service
+        self._admissions = Admissions(wired.service)
+        settings = wired.settings
+        self._future_us = int(settings.future_tolerance_s * 1e6)
+        self._oldest_us = int(settings.oldest_accepted_s * 1e6)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        headers = dict(scope["headers"])
+        actor = await self._actor(scope, headers)
+        require(actor, Action.OBSERVATION_WRITE)
+        if not self._service.ready:
+            raise Problem("not-ready", headers={"Retry-After": "1"})
+        lot = await self._lot(headers, receive, actor)
+        self._look(lot)
+        if len(lot):
+            await self._admissions.sift(lot, actor)
+        taken = len(lot)
+        if taken:
+            await self._service.observe(lot.columns, actor.name)
+        if lot.refusals:
+            await self._keep(lot, actor)
+            _answer(lot, taken)
+        response = Response(_success(lot, taken), media_type="application/json")
+        await response(scope, receive, send)
+
+    async def _actor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor:
+        key = headers.get(b"authorization", b"")
+        if key.startswith(_BEARER):
+            return self._wired.accounts.authenticate_device(key[7:].decode("latin-1").strip())
+        return await caller(HTTPConnection(scope))
+
+    async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor) -> Lot:
+        """The body as a lot; what cannot be read at all is kept as a dead letter."""
+        settings = self._wired.settings
+        body = b""
+        try:
+            body = await read_body(headers, receive, settings.max_body_bytes)
+            read = _reader(headers)
+            if len(body) <= _INLINE and b"content-encoding" not in headers:
+                return read(body)
+            encoding = headers.get(b"content-encoding", b"identity").strip().lower()
+            return await asyncio.to_thread(_read, body, encoding, read, settings.max_inflated_bytes)
+        except Problem as problem:
+            if isinstance(problem, BodyTooLarge):
+                body = problem.beginning
+            fault = problem.faults[0] if problem.faults else Fault(problem.kind.slug.replace("-", "_"), problem.detail)
+            self._wired.refused[fault.reason] += 1
+            await self._service.refuse([self._letter(actor, fault, fault.field or "body", body)])
+            raise
+
+    def _look(self, lot: Lot) -> None:
+        """Drop the readings whose value, signal or time cannot be taken."""
+        now = self._service.clock.now()
+        verdict = check(lot.columns, now, self._future_us, self._oldest_us)
+        if not verdict.any():
+            return
+        columns = lot.columns
+        for code in np.unique(verdict[verdict != 0]).tolist():
+            rows = np.flatnonzero(verdict == code)
+            reason = REASONS[code]
+
+            def tell(nth: int, reason: str = reason, rows: npt.NDArray[np.intp] = rows) -> str:
+                return self._told(reason, columns, int(rows[nth]))
+
+            lot.refusals.add_many(lot.entries(rows), reason, tell)
+        lot.without(verdict != 0)
+
+    def _told(self, reason: str, columns: Columns, row: int) -> str:
+        settings = self._wired.settings
+        if reason == "time_in_future":
+            ahead = f"more than {settings.future_tolerance_s:g} s ahead of the service's clock"
+            return f"{iso(int(columns.time[row]))} is {ahead}"
+        if reason == "time_too_old":
+            return f"{iso(int(columns.time[row]))} is more than {settings.oldest_accepted_s:g} s ago"
+        if reason == "unknown_signal":
+            return f"no signal has the code {int(columns.signal[row])}; GET /v1/signals lists them"
+        if reason == "not_finite":
+            return "the value is not a finite number"
+        return f"patient {int(columns.patient[row])} is not among the {len(columns.patients)} named"
+
+    async def _keep(self, lot: Lot, actor: Actor) -> None:
+        """Dead letters for what was refused: one an entry up to ``SHOWN``, one more that counts the rest."""
+        self._wired.refused.update(lot.refusals.counts)
+        faults = lot.refusals.faults
+        letters = [
+            self._letter(actor, fault, f"entry {fault.index}", lot.bytes_of(fault.index or 0)) for fault in faults
+        ]
+        if len(lot.refusals) > SHOWN:
+            counts = msgspec.json.encode(lot.refusals.counts)
+            rest = Fault(
+                "and_more", f"{len(lot.refusals) - SHOWN} more entries were refused; all by reason in the body"
+            )
+            letters.append(self._letter(actor, rest, "body", counts))
+        await self._service.refuse(letters)
+
+    def _letter(self, actor: Actor, fault: Fault, where: str, body: bytes) -> DeadLetter:
+        return DeadLetter(
+            received=self._service.clock.now(),
+            source=actor.name,
+            reason=fault.reason,
+            where=where,
+            detail=fault.detail,
+            body=body[:_KEPT],
+        )
+
+
+def _reader(headers: Mapping[bytes, bytes]) -> Callable[[bytes], Lot]:
+    kind = media_type(headers.get(b"content-type", b""))
+    read = READERS.get(kind)
+    if read is None:
+        said = f"{kind[:100]} is not read here" if kind else "the request does not say what its body is"
+        raise Problem("unsupported-media-type", f"{said}; send one of {', '.join(READERS)}")
+    return read
+
+
+def _read(body: bytes, encoding: bytes, read: Callable[[bytes], Lot], limit: int) -> Lot:
+    if encoding in {b"gzip", b"x-gzip"}:
+        return read(inflate(body, limit))
+    if encoding != b"identity":
+        raise Problem("unsupported-media-type", "Content-Encoding may be gzip or left out")
+    return read(body)
+
+
+def _answer(lot: Lot, taken: int) -> None:
+    """Raise the problem of a batch of which nothing was taken."""
+    if not taken:
+        counts = {"taken": 0, "refused": len(lot.refusals)}
+        raise Problem("nothing-taken", faults=lot.refusals.faults, extra=counts)
+
+
+def _success(lot: Lot, taken: int) -> bytes:
+    if not lot.refusals:
+        return b'{"taken":%d,"refused":0,"errors":[]}' % taken
+    return msgspec.json.encode({"taken": taken, "refused": len(lot.refusals), "errors": lot.refusals.faults})
+
+
+def _row(columns: Columns, row: int) -> bytes:
+    """A reading of a frame as JSON, as far as it can be told."""
+    place, code, value = int(columns.patient[row]), int(columns.signal[row]), float(columns.value[row])
+    return msgspec.json.encode(
+        {
+            "patient": columns.patients[place] if place < len(columns.patients) else place,
+            "signal": SIGNALS[code].name if code < len(SIGNALS) else code,
+            "time": int(columns.time[row]),
+            "value": value if np.isfinite(value) else str(value),
+        }
+    )

@@ -1,0 +1,94 @@
+"""The table of signals and the service's clock."""
+
+import math
+from dataclasses import dataclass
+
+from fastapi import APIRouter, Response
+
+from api.answers import Time, iso, problems, respond
+from api.wiring import Caller, Wired
+from twins.signals import SIGNALS, Signal
+from twins.units import accepted
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1", tags=["signals"])
+
+
+@dataclass(frozen=True, slots=True)
+class DefaultLimits:
+    """Limits where nobody set others; null: none on that side."""
+
+    critical_low: float | None
+    low: float | None
+    high: float | None
+    critical_high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SignalRow:
+    """One measurable quantity; ``code`` is its number in frames, ``units`` what it may come in."""
+
+    code: int
+    name: str
+    unit: str
+    units: list[str]
+    kind: str
+    loinc: list[str]
+    mdc: list[int]
+    step: float
+    plausible: list[float]
+    limits: DefaultLimits
+    hysteresis: float
+    delay_s: float
+    critical_delay_s: float
+    silence_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceClock:
+    """Service time, and how fast it runs against the wall's."""
+
+    now: Time
+    speed: float
+
+
+def _bound(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _row(signal: Signal) -> SignalRow:
+    limits = signal.limits
+    return SignalRow(
+        code=signal.code,
+        name=signal.name,
+        unit=signal.unit,
+        units=list(accepted(signal)),
+        kind=signal.kind,
+        loinc=list(signal.loinc),
+        mdc=list(signal.mdc),
+        step=signal.step,
+        plausible=list(signal.plausible),
+        limits=DefaultLimits(*map(_bound, (limits.critical_low, limits.low, limits.high, limits.critical_high))),
+        hysteresis=signal.hysteresis,
+        delay_s=signal.delay_s,
+        critical_delay_s=signal.critical_delay_s,
+        silence_s=signal.silence_s,
+    )
+
+
+_ROWS = [_row(signal) for signal in SIGNALS]
+_ANY = problems("unauthenticated", "store-unavailable")
+
+
+@router.get("/signals", response_model=list[SignalRow], responses=_ANY)
+async def list_signals(_: Caller) -> Response:
+    """Everything that can be observed, by code."""
+    return respond(_ROWS)
+
+
+@router.get("/clock", response_model=ServiceClock, responses=_ANY)
+async def read_clock(wired: Wired, _: Caller) -> Response:
+    """What time it is for the service: the times of observations are judged by it."""
+    clock = wired.service.clock
+    return respond(ServiceClock(iso(clock.now()), clock.speed))

@@ -1,0 +1,142 @@
+"""What the twins believe of a patient now, and where they see it heading."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from api.accounts import Action
+from api.answers import Time, iso, problems, respond
+from api.doors.alarms import Alarm, alarm
+from api.doors.patients import Patient, patient
+from api.problems import Problem
+from api.view import Estimate
+from api.wiring import Caller, Wired, patient_of
+from twins.records import HORIZONS_MIN, QUANTILES, Score
+from twins.signals import BY_NAME
+
+__all__ = ["router"]
+
+router = APIRouter(prefix="/v1/patients/{id}", tags=["patients"])
+
+
+@dataclass(frozen=True, slots=True)
+class SignalState:
+    """A signal's newest reading and the estimate behind it; ``trend`` per minute, ``time`` the newest measurement's."""
+
+    unit: str
+    time: Time
+    value: float | None
+    mean: float | None
+    sd: float | None
+    trend: float | None
+    quality: float | None
+    status: str
+
+
+@dataclass(frozen=True, slots=True)
+class News2:
+    """A NEWS2 score; a parameter that is missing or too old is never counted as 0 but named."""
+
+    score: int
+    risk: str
+    partial: bool
+    parts: dict[str, int]
+    missing: list[str]
+    stale: list[str]
+    ages_s: dict[str, float]
+    at: Time
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """All there is to know of a patient now."""
+
+    patient: Patient
+    signals: dict[str, SignalState]
+    news2: News2 | None
+    alarms: list[Alarm]
+
+
+@dataclass(frozen=True, slots=True)
+class Fan:
+    """The forecast of one signal: for each horizon the value at each quantile."""
+
+    unit: str
+    time: Time
+    forecast: list[list[float | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """Forecasts by signal; horizons in minutes after ``time`` of each."""
+
+    patient: str
+    horizons_min: list[int]
+    quantiles: list[float]
+    signals: dict[str, Fan]
+
+
+def _signal(estimate: Estimate) -> SignalState:
+    return SignalState(
+        unit=BY_NAME[estimate.signal].unit,
+        time=iso(estimate.time),
+        value=estimate.value,
+        mean=estimate.mean,
+        sd=estimate.sd,
+        trend=estimate.trend * 60.0,
+        quality=estimate.quality,
+        status=estimate.status,
+    )
+
+
+def _news2(score: Score) -> News2:
+    return News2(
+        score=score.total,
+        risk=score.risk,
+        partial=score.partial,
+        parts=score.parts,
+        missing=score.missing,
+        stale=score.stale,
+        ages_s=score.ages_s,
+        at=iso(score.time),
+    )
+
+
+_READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
+
+
+@router.get("/state", response_model=State, responses=_READ)
+async def read_state(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+    """Newest readings, estimates, NEWS2 and active alarms."""
+    profile = patient_of(wired, actor, id)
+    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="state")
+    score = wired.view.score(id)
+    return respond(
+        State(
+            patient=patient(profile),
+            signals={estimate.signal: _signal(estimate) for estimate in wired.view.state(id) or ()},
+            news2=_news2(score) if score else None,
+            alarms=[alarm(one) for one in wired.view.active_alarms(patient=id)],
+        )
+    )
+
+
+@router.get("/forecast", response_model=Forecast, responses=_READ)
+async def read_forecast(
+    *,
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    signal: Annotated[str, Query(max_length=64, description="Only this signal.")] = "",
+) -> Response:
+    """Forecast quantiles by horizon of every signal that has them."""
+    patient_of(wired, actor, id)
+    if signal and signal not in BY_NAME:
+        raise Problem("invalid", "no such signal; GET /v1/signals lists them")
+    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="forecast")
+    fans = {
+        estimate.signal: Fan(BY_NAME[estimate.signal].unit, iso(estimate.time), list(map(list, estimate.quantiles)))
+        for estimate in wired.view.forecast(id, signal)
+    }
+    return respond(Forecast(id, list(HORIZONS_MIN), list(QUANTILES), fans))

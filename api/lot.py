@@ -1,0 +1,98 @@
+"""A lot: the readings of one request as columns, and what of them was refused and why."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from api.problems import Fault
+from streams.frame import select
+from twins.records import Columns
+
+__all__ = ["SHOWN", "Lot", "Refusals", "quoted"]
+
+SHOWN = 1000
+"""Most refused entries told one by one, in the answer and as dead letters; the rest are counted."""
+
+_LONGEST = 64
+
+
+def quoted(text: str) -> str:
+    """Somebody's text, safe and short enough for a sentence."""
+    return ascii(text) if len(text) <= _LONGEST else ascii(text[:_LONGEST]) + "…"
+
+
+class Refusals:
+    """What was refused, in the order it was found."""
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self.shown: list[Fault] = []
+
+    def __len__(self) -> int:
+        return self.counts.total()
+
+    def add(self, index: int, reason: str, detail: str) -> None:
+        """Refuse one entry."""
+        self.counts[reason] += 1
+        if len(self.shown) < SHOWN:
+            self.shown.append(Fault(reason, detail, index=index))
+
+    def add_many(self, entries: npt.NDArray[np.intp], reason: str, tell: Callable[[int], str]) -> None:
+        """Refuse entries for one reason; ``tell`` gives the sentence for the n-th of them."""
+        self.counts[reason] += len(entries)
+        room = SHOWN - len(self.shown)
+        for number, index in enumerate(entries[:room].tolist()):
+            self.shown.append(Fault(reason, tell(number), index=index))
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The ones told one by one, in the order of the entries."""
+        return sorted(self.shown, key=lambda fault: fault.index or 0)
+
+
+class Lot:
+    """Readings of one body: ``places`` gives each reading's entry (``None``: the n-th reading is the n-th entry)."""
+
+    def __init__(
+        self,
+        columns: Columns,
+        bytes_of: Callable[["Lot", int], bytes],
+        places: npt.NDArray[np.intp] | None = None,
+        refusals: Refusals | None = None,
+    ) -> None:
+        self.columns = columns
+        self.refusals = refusals or Refusals()
+        self._places = places
+        self._bytes_of = bytes_of
+
+    def __len__(self) -> int:
+        return len(self.columns)
+
+    def entries(self, rows: npt.NDArray[np.intp]) -> npt.NDArray[np.intp]:
+        """The entries some readings stand at."""
+        return rows if self._places is None else self._places[rows]
+
+    def without(self, refused: npt.NDArray[np.bool_]) -> None:
+        """Drop the readings that ``refused`` marks."""
+        kept = np.flatnonzero(~refused)
+        self._places = self.entries(kept)
+        self.columns = select(self.columns, kept)
+
+    def bytes_of(self, entry: int) -> bytes:
+        """The entry as it came, for the dead letter."""
+        return self._bytes_of(self, entry)
+
+
+def raw_entry(raws: Callable[[], Iterable[msgspec.Raw | bytes]]) -> Callable[[Lot, int], bytes]:
+    """``bytes_of`` for bodies whose entries can be cut out again; done once, and only if something was refused."""
+    cut: list[msgspec.Raw | bytes] = []
+
+    def find(_: Lot, entry: int) -> bytes:
+        if not cut:
+            cut.extend(raws())
+        return bytes(cut[entry])
+
+    return find

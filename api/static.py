@@ -1,0 +1,70 @@
+"""The pages: files of the program, read once, served with the right type and an ETag."""
+
+import gzip
+import hashlib
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+__all__ = ["pages"]
+
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+    ".webmanifest": "application/manifest+json",
+    ".txt": "text/plain; charset=utf-8",
+}
+_SQUEEZED = 1400
+
+
+class Page:
+    """One file under one address; browsers keep it and ask whether it changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._plain = path.read_bytes()
+        self._squeezed = gzip.compress(self._plain, 6, mtime=0) if len(self._plain) > _SQUEEZED else b""
+        self._headers = {
+            "ETag": f'"{hashlib.sha256(self._plain).hexdigest()[:20]}"',
+            "Cache-Control": "no-cache",
+            "Content-Type": _TYPES[path.suffix],
+            "Vary": "Accept-Encoding",
+        }
+
+    async def __call__(self, request: Request) -> Response:
+        """The file, or 304 when the browser has it."""
+        headers = self._headers
+        if headers["ETag"] in request.headers.get("if-none-match", ""):
+            return Response(status_code=304, headers=headers)
+        if self._squeezed and "gzip" in request.headers.get("accept-encoding", ""):
+            return Response(self._squeezed, headers={**headers, "Content-Encoding": "gzip"})
+        return Response(self._plain, headers=headers)
+
+
+def pages(directory: Path, prefix: str = "") -> list[Route]:
+    """A route for each file of a directory; ``index.html`` also answers for the directory."""
+    routes = []
+    for path in sorted(directory.rglob("*")):
+        if path.suffix not in _TYPES or not path.is_file():
+            continue
+        page = Page(path)
+        address = f"{prefix}/{path.relative_to(directory).as_posix()}"
+        routes.append(_route(address, page))
+        if path.name == "index.html":
+            routes.append(_route(address.removesuffix("index.html").rstrip("/") or "/", page))
+    return routes
+
+
+def _route(address: str, page: Page) -> Route:
+    async def serve(request: Request) -> Response:
+        return await page(request)
+
+    return Route(address, serve, methods=["GET"], include_in_schema=False, name=address)
