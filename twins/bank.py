@@ -56,7 +56,7 @@ _FILL: dict[str, float] = {
 }  # fmt: skip
 
 
-class Block(msgspec.Struct):
+class Block(msgspec.Struct, tag="block"):
     """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
 
     version: int
@@ -71,7 +71,7 @@ class Block(msgspec.Struct):
     models: dict[str, bytes]
 
 
-class Foundation(msgspec.Struct):
+class Foundation(msgspec.Struct, tag="foundation"):
     """What a partition knows that is no patient's: the log's time, ward limits, counts of readings by status."""
 
     version: int
@@ -248,9 +248,10 @@ class Bank:
             self.live[block * BLOCK : (block + 1) * BLOCK] = 1 if behind else 0
         self.catching_up = waiting or self.foundation_covered >= offset
 
-    def is_live(self, number: int) -> bool:
-        """Whether the patient's block has not yet seen the record at hand."""
-        return bool(self.live[number])
+    def finish_catch_up(self) -> None:
+        """The log has been read to its end: every block is live."""
+        self.live[: len(self.profiles)] = 1
+        self.catching_up = False
 
     def block(self, number: int, offset: int) -> Block:
         """A checkpoint of block ``number`` as of ``offset``."""

@@ -16,9 +16,23 @@ import numpy as np
 from twins.records import F8, U2
 from twins.signals import BY_NAME
 
-__all__ = ["CADENCE_S", "EPISODES", "VITALS", "Episode", "Person", "draw", "glucose", "ill", "readings", "vital", "worn"]
+__all__ = [
+    "CADENCE_S",
+    "EPISODES",
+    "VITALS",
+    "Episode",
+    "Person",
+    "draw",
+    "glucose",
+    "ill",
+    "readings",
+    "vital",
+    "worn",
+]
 
-Kind = Literal["sepsis", "desaturation", "tachycardia", "bradycardia", "haemorrhage", "probe_off", "silent"]
+Kind = Literal[
+    "sepsis", "desaturation", "tachycardia", "bradycardia", "haemorrhage", "hypoglycaemia", "probe_off", "silent"
+]
 
 DAY_S = 86_400.0
 _WANDER_STEP_S = 4.0
@@ -52,6 +66,7 @@ _CHANGES: dict[Kind, dict[str, float]] = {
     "tachycardia": {"heart_rate": 56.0, "systolic_bp": -8.0},
     "bradycardia": {"heart_rate": -34.0, "systolic_bp": -10.0},
     "haemorrhage": {"heart_rate": 34.0, "systolic_bp": -40.0, "diastolic_bp": -18.0, "respiratory_rate": 5.0},
+    "hypoglycaemia": {"glucose": -85.0, "heart_rate": 18.0},
     "probe_off": {},
     "silent": {},
 }  # fmt: skip
@@ -198,6 +213,10 @@ def glucose(person: Person, time_s: F8) -> F8:
             rise = rng.uniform(60.0, 120.0) if person.diabetic else rng.uniform(20.0, 50.0)
             dose = rise * (rng.uniform(0.75, 1.5) if person.diabetic else 0.55)
             value = value + rise * _bump(clock - eaten, 2_700.0) - dose * _bump(clock - eaten - 1_800.0, 5_400.0)
+    for episode in person.episodes:
+        change = _CHANGES[episode.kind].get("glucose", 0.0)
+        if change:
+            value = value + change * episode.force(time_s)
     result: F8 = np.round(_within(value, 40.0, 400.0))
     return result
 

@@ -343,10 +343,10 @@ class _Step:
 
 def step(bank: Bank, record: Record, offset: int) -> Outcome:
     """Move ``bank`` by one record of its partition; ``offset`` is the record's place in the log."""
+    now = record.received if bank.catching_up else max(bank.time, record.received)
     if bank.catching_up:
         bank.begin_catch_up(offset)
-    now = max(bank.time, record.received)
-    bank.time = now
+    bank.time = max(bank.time, now)
     todo = _Step(bank, now, offset)
     if isinstance(record, Frame):
         todo.frame(record)

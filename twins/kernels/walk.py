@@ -75,11 +75,11 @@ def frame(
         before = own[LAST]
         verdict = channel.update(own, parameters[signal[i]], t, value[i])
         status[i] = verdict
+        touched[p] = 1
         if verdict in (channel.LATE, channel.DUPLICATE):
             # Late news is still news from the sensor: it is not silent.
             watch[row, RECEIVED] = float(received)
             continue
-        touched[p] = 1
         if before > 0.0:
             gap = (t - before) * 1e-6
             watch[row, INTERVAL] = gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])

@@ -1,0 +1,287 @@
+"""Group commit: one thread writes everything the embedded file holds, many requests to a transaction.
+
+While a transaction is being made durable the next requests gather; so one reading waits for one ``fsync`` and a flood
+shares it. Frames are joined, split by partition and stamped here, in the order they will have for ever.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+
+import msgspec
+import numpy as np
+
+from streams.clock import Clock
+from streams.embedded.schema import OFFSET_BITS
+from streams.errors import LogUnavailable
+from streams.frame import as_record, join, split
+from streams.history import SqliteHistory
+from streams.log import DeadLetter, Entry, encode_record
+from streams.registry import Registry, partition_of
+from streams.worker import Saved
+from twins.records import Columns, Record, Tick
+
+__all__ = ["GroupCommit"]
+
+_IDLE_S = 0.05
+_COMPACT_UNDER_LOAD = 4_000_000
+_RETAIN_EVERY_S = 60.0
+
+
+class Observed(msgspec.Struct):
+    """Readings waiting for the disk."""
+
+    columns: Columns
+    source: str
+    future: "Future[None]"
+
+
+class Ordered(msgspec.Struct):
+    """A fact or command waiting for the disk, for one partition or (−1) all of them."""
+
+    partition: int
+    record: Record
+    future: "Future[tuple[int, int]]"
+
+
+class Refused(msgspec.Struct):
+    """Dead letters waiting for the disk."""
+
+    letters: Sequence[DeadLetter]
+    future: "Future[None]"
+
+
+Waiting = Observed | Ordered | Refused
+
+
+class GroupCommit:
+    """The writing thread; ``deliver`` gets the durable entries of each commit, on this thread."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, history: SqliteHistory, registry: Registry, clock: Clock, *,
+        next_offsets: list[int], last_received: int, deliver: Callable[[list[Entry]], None], tick_seconds: float,
+        dead_letter_limit: int, keep_us: int, keep_bytes: int, log_bytes: int, committed: dict[int, int],
+    ) -> None:  # fmt: skip
+        self._connection = connection
+        self._history = history
+        self._registry = registry
+        self._clock = clock
+        self._next = next_offsets
+        self._last_received = last_received
+        self._deliver = deliver
+        self._tick_seconds = tick_seconds
+        self._dead_letter_limit = dead_letter_limit
+        self._keep_us = keep_us
+        self._keep_bytes = keep_bytes
+        self.log_bytes = log_bytes
+        self.committed = committed
+        self.commits = 0
+        self.records = 0
+        self.dead_letters = 0
+        self.trouble = ""
+        """Why the last commit failed; empty while the log can be written."""
+        self.waiting_bytes = 0
+        self._queue: list[Waiting] = []
+        self._saved: list[Saved] = []
+        self._condition = threading.Condition()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+
+    def start(self) -> None:
+        """Begin to write."""
+        self._thread.start()
+
+    def finish(self, then: Callable[[], None]) -> None:
+        """Write what is waiting, let ``then`` hand out the last checkpoints, write those, and end."""
+        with self._condition:
+            self._stopping = True
+            self._condition.notify()
+        self._thread.join()
+        then()
+        self._commit([], list(self._saved), ticking=False)
+
+    def submit(self, waiting: Waiting) -> None:
+        """Queue for the next commit; the item's future tells when it is durable."""
+        with self._condition:
+            if self._stopping:
+                raise LogUnavailable("the service is stopping")
+            self._queue.append(waiting)
+            if isinstance(waiting, Observed):
+                self.waiting_bytes += 22 * len(waiting.columns)
+            self._condition.notify()
+
+    def keep(self, saved: Saved) -> None:
+        """Queue checkpoints for the next commit; they stay queued until they are durable."""
+        with self._condition:
+            self._saved.append(saved)
+            self._condition.notify()
+
+    # -- the thread ---------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        next_tick = time.monotonic()
+        next_retain = time.monotonic() + _RETAIN_EVERY_S
+        while True:
+            now = time.monotonic()
+            with self._condition:
+                if not self._queue and not self._saved and not self._stopping and now < next_tick:
+                    self._condition.wait(min(next_tick - now, _IDLE_S))
+                items, self._queue = self._queue, []
+                saved = list(self._saved)
+                stopping = self._stopping
+            now = time.monotonic()
+            ticking = now >= next_tick
+            if ticking:
+                next_tick = now + self._tick_seconds
+            if items or saved or ticking:
+                self._commit(items, saved, ticking)
+            if not items or self._history.backlog > _COMPACT_UNDER_LOAD:
+                self._tidy(now >= next_retain)
+                if now >= next_retain:
+                    next_retain = now + _RETAIN_EVERY_S
+            if stopping and not items:
+                return
+
+    def _commit(self, items: list[Waiting], saved: list[Saved], ticking: bool) -> None:
+        received = max(self._clock.now(), self._last_received)
+        upcoming = list(self._next)
+        entries: list[Entry] = []
+        positions: list[tuple[int, int]] = []
+        observed = [item for item in items if isinstance(item, Observed)]
+        letters = [letter for item in items if isinstance(item, Refused) for letter in item.letters]
+
+        def place(partition: int, record: Record) -> tuple[int, int]:
+            offset = upcoming[partition]
+            upcoming[partition] += 1
+            entries.append(Entry(partition, offset, record))
+            return partition, offset
+
+        # Commands first: a patient admitted in this commit is known to the readings beside it.
+        for item in items:
+            if isinstance(item, Ordered):
+                item.record.received = received
+                partitions = [item.partition] if item.partition >= 0 else range(len(upcoming))
+                positions.append([place(partition, item.record) for partition in partitions][-1])
+        for partition, record in self._frames(observed, received):
+            place(partition, record)
+        if ticking:
+            for partition in range(len(upcoming)):
+                place(partition, Tick(received))
+        try:
+            size = self._write(entries, received, letters, saved)
+        except (sqlite3.Error, OverflowError) as error:
+            self._fail(items, error)
+            return
+        self.trouble = ""
+        self._next = upcoming
+        self._last_received = received
+        self.log_bytes += size
+        self.commits += 1
+        self.records += len(entries)
+        self.dead_letters += len(letters)
+        with self._condition:
+            del self._saved[: len(saved)]
+            self.waiting_bytes -= 22 * sum(len(item.columns) for item in observed)
+        self._deliver(entries)
+        at = 0
+        for item in items:
+            if isinstance(item, Ordered):
+                item.future.set_result(positions[at])
+                at += 1
+            else:
+                item.future.set_result(None)
+
+    def _frames(self, observed: list[Observed], received: int) -> list[tuple[int, Record]]:
+        if not observed:
+            return []
+        columns = join([item.columns for item in observed])
+        sources = sorted({item.source for item in observed})
+        source = None
+        if len(sources) > 1:
+            numbers = [sources.index(item.source) for item in observed]
+            source = np.repeat(np.array(numbers, np.uint16), [len(item.columns) for item in observed])
+        count = len(self._next)
+        known = self._registry.index
+        partitions = np.array(
+            [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients], np.int64
+        )
+        frames: list[tuple[int, Record]] = []
+        for partition, (part, places) in enumerate(split(columns, partitions, count)):
+            if len(part):
+                frames.append((partition, as_record(part, received, sources, None if source is None else source[places])))
+        return frames
+
+    def _write(self, entries: list[Entry], received: int, letters: list[DeadLetter], saved: list[Saved]) -> int:
+        connection = self._connection
+        rows = [
+            (entry.partition << OFFSET_BITS | entry.offset, received, encode_record(entry.record)) for entry in entries
+        ]
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            connection.executemany("INSERT INTO log VALUES (?, ?, ?)", rows)
+            if letters:
+                connection.executemany(
+                    "INSERT INTO dead_letters (received, source, reason, place, detail, body) VALUES (?, ?, ?, ?, ?, ?)",
+                    [(x.received, x.source, x.reason, x.where, x.detail, x.body) for x in letters],
+                )
+                connection.execute(
+                    "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (self._dead_letter_limit,)
+                )
+            committed = dict(self.committed)
+            if saved:
+                # History first, in the same transaction: a checkpoint must never be ahead of it.
+                self._history.flush(connection)
+                for each in saved:
+                    connection.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", each.blobs)
+                    committed.update(each.committed)
+                connection.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?)", sorted(committed.items()))
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self.committed = committed
+        return sum(len(row[2]) for row in rows)
+
+    def _fail(self, items: list[Waiting], error: Exception) -> None:
+        self.trouble = str(error)
+        with self._condition:
+            self.waiting_bytes -= 22 * sum(len(item.columns) for item in items if isinstance(item, Observed))
+        for item in items:
+            item.future.set_exception(LogUnavailable(f"the log cannot be written: {error}"))
+        time.sleep(0.05)
+
+    def _tidy(self, retain: bool) -> None:
+        """History's compaction and the retention of log and history, in slices between commits."""
+        connection = self._connection
+        try:
+            if self._history.backlog > 0 or retain:
+                connection.execute("BEGIN IMMEDIATE")
+                self._history.compact(connection, 0.01)
+                if retain:
+                    self._history.retain(connection, self._clock.now(), 0.02)
+                    self._forget(connection)
+                connection.execute("COMMIT")
+        except sqlite3.Error as error:
+            self.trouble = str(error)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+
+    def _forget(self, connection: sqlite3.Connection) -> None:
+        """Drop the oldest log records by age and size, never what a checkpoint does not cover yet."""
+        cutoff = self._clock.now() - self._keep_us
+        for partition, committed in self.committed.items():
+            base = partition << OFFSET_BITS
+            oldest = connection.execute(
+                "SELECT id, received FROM log WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1", (base, base + committed)
+            ).fetchone()
+            if oldest is None or (oldest[1] >= cutoff and self.log_bytes <= self._keep_bytes):
+                continue
+            before = cutoff if self.log_bytes <= self._keep_bytes else 1 << 62
+            chosen = "id >= ? AND id < ? AND id <= ? AND received < ?"
+            bounds = (base, oldest[0] + 2000, base + committed, before)
+            (size,) = connection.execute(f"SELECT total(length(record)) FROM log WHERE {chosen}", bounds).fetchone()  # noqa: S608
+            connection.execute(f"DELETE FROM log WHERE {chosen}", bounds)  # noqa: S608
+            self.log_bytes -= int(size)

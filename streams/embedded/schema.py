@@ -1,0 +1,46 @@
+"""Tables of the embedded file: log, checkpoints, dead letters. A record's id is its partition and offset in one number."""
+
+import sqlite3
+from pathlib import Path
+
+from streams.errors import LogUnavailable
+
+__all__ = ["OFFSET_BITS", "open_file"]
+
+OFFSET_BITS = 48
+FORMAT = 1
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS log_facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, record BLOB NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS checkpoints (
+  partition INTEGER NOT NULL, number INTEGER NOT NULL, offset INTEGER NOT NULL, block BLOB NOT NULL,
+  PRIMARY KEY (partition, number)) STRICT;
+CREATE TABLE IF NOT EXISTS committed (partition INTEGER PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
+CREATE TABLE IF NOT EXISTS dead_letters (
+  id INTEGER PRIMARY KEY, received INTEGER NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, place TEXT NOT NULL,
+  detail TEXT NOT NULL, body BLOB NOT NULL) STRICT;
+"""
+
+
+def open_file(path: Path, partitions: int) -> sqlite3.Connection:
+    """Open or create the embedded file for writing.
+
+    Raises:
+        LogUnavailable: no such folder, read-only, full, not a database, or made with another partition count.
+    """
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
+        connection.execute("PRAGMA page_size=16384")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA wal_autocheckpoint=4000")
+        connection.executescript(_TABLES)
+        for name, wanted in (("format", FORMAT), ("partitions", partitions)):
+            connection.execute("INSERT OR IGNORE INTO log_facts VALUES (?, ?)", (name, wanted))
+            (held,) = connection.execute("SELECT value FROM log_facts WHERE name = ?", (name,)).fetchone()
+            if held != wanted:
+                raise LogUnavailable(f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made")
+    except sqlite3.Error as error:
+        raise LogUnavailable(f"cannot use {path}: {error}; check that the folder exists and can be written") from error
+    return connection

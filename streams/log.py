@@ -1,0 +1,39 @@
+"""The log as the worker and the doors see it, whatever keeps it: ordered records by partition, and dead letters."""
+
+import msgspec
+
+from twins.records import Record
+
+__all__ = ["DeadLetter", "Entry", "decode_record", "encode_record"]
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Record)
+
+
+class DeadLetter(msgspec.Struct, frozen=True):
+    """What was refused: when (µs), from whom, why, where in the request, in words, and the bytes themselves."""
+
+    received: int
+    source: str
+    reason: str
+    where: str
+    detail: str
+    body: bytes
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """A record at its place in the log."""
+
+    partition: int
+    offset: int
+    record: Record
+
+
+def encode_record(record: Record) -> bytes:
+    """The record as it stands in the log."""
+    return _encoder.encode(record)
+
+
+def decode_record(raw: bytes) -> Record:
+    """The record back; raises ``msgspec.MsgspecError`` for foreign bytes."""
+    return _decoder.decode(raw)

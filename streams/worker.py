@@ -1,0 +1,144 @@
+"""The worker: records in, outcomes out. It knows of no store, no broker and no framework; both runtimes drive it."""
+
+import time
+from collections.abc import Callable, Iterable
+
+import msgspec
+import numpy as np
+
+from streams.history.base import History
+from twins.bank import Bank, Block, Foundation
+from twins.models.registry import ChannelModel
+from twins.records import Fact, Frame, Outcome, Record, Status
+from twins.step import complete, step
+
+__all__ = ["Saved", "Worker"]
+
+Blob = tuple[int, int, int, bytes]
+"""A checkpoint to be kept: partition, block number (−1 for what is no patient's), offset, bytes."""
+
+
+class Saved(msgspec.Struct):
+    """Checkpoints to write, and the offset behind which each partition's log is no longer needed."""
+
+    blobs: list[Blob]
+    committed: dict[int, int]
+
+
+class Worker:
+    """The twins of some partitions and the order in which their state is kept."""
+
+    def __init__(self, history: History, models: Iterable[ChannelModel] = ()) -> None:
+        self.history = history
+        self.models = tuple(models)
+        self.banks: dict[int, Bank] = {}
+        self.offsets: dict[int, int] = {}
+        self.counts: dict[str, int] = {status.name.lower(): 0 for status in Status}
+        self.failures = 0
+        self._first_dirty: dict[tuple[int, int], int] = {}
+        self._listeners: list[Callable[[Outcome], None]] = []
+
+    def listen(self, callback: Callable[[Outcome], None]) -> None:
+        """Have every outcome that says anything, in order, on the worker's thread."""
+        self._listeners.append(callback)
+
+    def assign(self, partition: int, blobs: Iterable[bytes], committed: int = -1) -> int:
+        """Begin a partition from its checkpoints, which cover its log up to ``committed``; returns the next offset.
+
+        Blocks may have been written later than that: each skips what it has already seen.
+        """
+        bank = Bank(partition, self.models)
+        for raw in blobs:
+            kept = msgspec.msgpack.decode(raw, type=Block | Foundation)
+            if isinstance(kept, Block):
+                bank.restore(kept)
+            else:
+                bank.restore_foundation(kept)
+        bank.covered = [max(offset, committed) for offset in bank.covered]
+        bank.foundation_covered = max(bank.foundation_covered, committed)
+        bank.catching_up = committed >= 0
+        bank.begin_catch_up(committed + 1)
+        self.banks[partition] = bank
+        self.offsets[partition] = committed
+        return committed + 1
+
+    def take(self, partition: int, offset: int, record: Record) -> Outcome:
+        """Move the partition's twins by one record; nothing a record holds can raise out of here."""
+        bank = self.banks[partition]
+        try:
+            outcome = step(bank, record, offset)
+        except Exception:
+            # A record that breaks a twin must not stop the partition: counted, logged by the runtime, left behind.
+            self.failures += 1
+            outcome = Outcome(partition=partition, offset=offset, time=bank.time)
+            self.failed(partition, offset)
+        self.offsets[partition] = offset
+        for block in bank.dirty:
+            self._first_dirty.setdefault((partition, block), offset)
+        bank.dirty.clear()
+        self._first_dirty.setdefault((partition, -1), offset)
+        if not bank.catching_up:
+            self._count(outcome)
+        self._remember(partition, offset, record, outcome)
+        if not outcome.empty:
+            for callback in self._listeners:
+                callback(outcome)
+        return outcome
+
+    def failed(self, partition: int, offset: int) -> None:
+        """Called inside the handling of a record that could not be taken; runtimes replace it to log."""
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome.status:
+            totals = np.bincount(np.frombuffer(outcome.status, np.uint8), minlength=len(Status))
+            for status in Status:
+                self.counts[status.name.lower()] += int(totals[status])
+
+    def _remember(self, partition: int, offset: int, record: Record, outcome: Outcome) -> None:
+        history = self.history
+        if isinstance(record, Frame) and outcome.status:
+            columns = record.columns
+            history.add_observations(
+                partition, offset, columns.patients, columns.patient, columns.signal, columns.time, columns.value,
+                np.frombuffer(outcome.status, np.uint8),
+            )  # fmt: skip
+        elif isinstance(record, Fact):
+            history.add_facts(partition, offset, [record])
+        if outcome.estimates is not None:
+            rows = outcome.estimates.rows
+            history.add_estimates(
+                partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"], rows["mean"],
+                rows["sd"], rows["quality"],
+            )  # fmt: skip
+        if outcome.transitions:
+            history.add_transitions(partition, offset, outcome.transitions)
+        history.complete(partition, offset)
+
+    def complete(self, partition: int) -> Outcome:
+        """The whole state of a partition, for those who begin to listen."""
+        return complete(self.banks[partition], self.offsets[partition])
+
+    def checkpoint(self, share: float = 1.0, budget_s: float = float("inf")) -> Saved:
+        """The oldest ``share`` of the changed blocks as checkpoints, and how far each partition's log is covered.
+
+        Call it between records. Once written, and not before, ``confirm`` them.
+        """
+        began = time.monotonic()
+        waiting = sorted(self._first_dirty, key=self._first_dirty.__getitem__)
+        chosen = waiting[: max(1, round(share * len(waiting)))] if waiting else []
+        blobs: list[Blob] = []
+        for partition, number in chosen:
+            bank, offset = self.banks[partition], self.offsets[partition]
+            kept = bank.foundation(offset) if number < 0 else bank.block(number, offset)
+            blobs.append((partition, number, offset, msgspec.msgpack.encode(kept)))
+            del self._first_dirty[partition, number]
+            if time.monotonic() - began > budget_s:
+                break
+        return Saved(blobs, self.covered())
+
+    def covered(self) -> dict[int, int]:
+        """Offset by partition up to which every record is in the checkpoints given out so far."""
+        covered = dict(self.offsets)
+        for (partition, _), offset in self._first_dirty.items():
+            covered[partition] = min(covered[partition], offset - 1)
+        return covered
