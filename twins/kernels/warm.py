@@ -1,0 +1,41 @@
+"""Compile every kernel for the types it is called with, by moving a bank of one patient through a few records."""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from twins.bank import Bank
+from twins.models.channel import CHANNEL
+from twins.records import Admit, Frame, Tick
+from twins.step import complete, step
+
+__all__ = ["warm"]
+
+
+def warm() -> Iterator[str]:
+    """Yield a name after each stage; afterwards the on-disk cache holds everything the service runs."""
+    bank = Bank()
+    step(bank, Admit(patient="warm", received=1), 0)
+    step(
+        bank,
+        Frame(
+            received=1_000_000,
+            patients=["warm"],
+            patient=np.zeros(2, "<u4").tobytes(),
+            signal=np.array([0, 3], "<u2").tobytes(),
+            time=np.array([1, 1], "<i8").tobytes(),
+            value=np.array([80.0, 97.0]).tobytes(),
+        ),
+        1,
+    )
+    yield "frame"
+    step(bank, Tick(30_000_000), 2)
+    yield "tick"
+    complete(bank, 2)
+    yield "forecast"
+    state = np.zeros(1, CHANNEL.dtype)
+    rows, signal = np.zeros(1, np.int64), np.zeros(1, np.uint16)
+    CHANNEL.update(state, rows, signal, np.ones(1, np.int64), np.full(1, 80.0))
+    CHANNEL.advance(state, rows, signal, 2_000_000)
+    CHANNEL.forecast(state, rows, signal, np.array([60.0]))
+    yield "channel model"
