@@ -36,4 +36,5 @@ def encode_record(record: Record) -> bytes:
 
 def decode_record(raw: bytes) -> Record:
     """The record back; raises ``msgspec.MsgspecError`` for foreign bytes."""
-    return _decoder.decode(raw)
+    record: Record = _decoder.decode(raw)
+    return record

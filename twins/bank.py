@@ -307,7 +307,9 @@ class Bank:
 
     def foundation(self, offset: int) -> Foundation:
         """A checkpoint of what belongs to no patient."""
-        return Foundation(1, self.partition, offset, self.time, [self.ward_limits[key] for key in sorted(self.ward_limits)])
+        return Foundation(
+            1, self.partition, offset, self.time, [self.ward_limits[key] for key in sorted(self.ward_limits)]
+        )
 
     def restore_foundation(self, foundation: Foundation) -> None:
         """Take over such a checkpoint."""

@@ -13,8 +13,26 @@ import numpy as np
 import numpy.typing as npt
 
 __all__ = [
-    "HORIZONS_MIN", "QUANTILES", "Acknowledge", "Admit", "Columns", "Command", "Discharge", "Estimates", "Fact", "Frame",
-    "Move", "Outcome", "Profile", "Record", "Score", "SetLimits", "SetProfile", "Status", "Tick", "Transition",
+    "HORIZONS_MIN",
+    "QUANTILES",
+    "Acknowledge",
+    "Admit",
+    "Columns",
+    "Command",
+    "Discharge",
+    "Estimates",
+    "Fact",
+    "Frame",
+    "Move",
+    "Outcome",
+    "Profile",
+    "Record",
+    "Score",
+    "SetLimits",
+    "SetProfile",
+    "Status",
+    "Tick",
+    "Transition",
 ]
 
 HORIZONS_MIN: tuple[int, ...] = (5, 10, 15, 30, 45, 60)

@@ -17,8 +17,26 @@ from twins.bank import BLOCK, Bank, limits_given
 from twins.kernels import forecast, layout, walk
 from twins.models import deterioration
 from twins.records import (
-    HORIZONS_MIN, QUANTILES, Acknowledge, Admit, Command, Discharge, Estimates, Fact, Frame, Move, Outcome, Profile, Record,
-    Score, SetLimits, SetProfile, Status, Tick, Transition,
+    HORIZONS_MIN,
+    QUANTILES,
+    Acknowledge,
+    Admit,
+    Columns,
+    Command,
+    Discharge,
+    Estimates,
+    Fact,
+    Frame,
+    Move,
+    Outcome,
+    Profile,
+    Record,
+    Score,
+    SetLimits,
+    SetProfile,
+    Status,
+    Tick,
+    Transition,
 )  # fmt: skip
 from twins.signals import BY_NAME, FILTERED, SIGNALS
 
@@ -57,11 +75,13 @@ class _Step:
             value = float(event[layout.E_VALUE])
             if event[layout.E_BEGIN]:
                 limit = float(event[layout.E_LIMIT]) if condition.side else None
-                self.begin(number, condition, code, time, priority_of(which, code), value, limit, explain.of_event(bank, event))
+                self.begin(
+                    number, condition, code, time, priority_of(which, code), value, limit, explain.of_event(bank, event)
+                )
             else:
                 self.end(number, condition.name, code, time, value)
 
-    def begin(
+    def begin(  # noqa: PLR0917 - everything an alarm is
         self, number: int, condition: Condition, code: int, time: int, priority: str, value: float | None,
         limit: float | None, explanation: dict[str, Any],
     ) -> None:  # fmt: skip
@@ -131,7 +151,16 @@ class _Step:
             condition = SCORE_CONDITIONS[which]
             if begins:
                 limit = (7.0, 5.0, None)[which]
-                self.begin(number, condition, -1, self.now, condition.priority, float(score.total), limit, explain.of_score(score))
+                self.begin(
+                    number,
+                    condition,
+                    -1,
+                    self.now,
+                    condition.priority,
+                    float(score.total),
+                    limit,
+                    explain.of_score(score),
+                )
             else:
                 self.end(number, condition.name, -1, self.now, float(score.total))
 
@@ -172,7 +201,7 @@ class _Step:
         bank.dirty.update(np.unique(moved // BLOCK).tolist())
         self.emit(self.due(moved))
 
-    def site_models(self, columns: Any, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
+    def site_models(self, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
         """Hand what the channel twin took to the site's own models."""
         bank = self.bank
         taken = np.flatnonzero((status == Status.ACCEPTED) | (status == Status.REACQUIRED))
@@ -231,7 +260,7 @@ class _Step:
         self.changed(number)
         self.emit(np.array([number]))
 
-    def command(self, command: Command) -> None:
+    def command(self, command: Command) -> None:  # noqa: C901 - one branch a kind of command
         """Carry out a command of a person."""
         if isinstance(command, SetLimits):
             self.set_limits(command)
@@ -410,9 +439,7 @@ def complete(bank: Bank, offset: int) -> Outcome:
     scores: list[Score] = []
     for at, number in enumerate(active.tolist()):
         if (bank.parts[number] >= 0).any():
-            scores.append(
-                deterioration.score_of(bank.profile(number).patient, bank.parts[number], age[at], bank.time)
-            )
+            scores.append(deterioration.score_of(bank.profile(number).patient, bank.parts[number], age[at], bank.time))
     return Outcome(
         partition=bank.partition,
         offset=offset,

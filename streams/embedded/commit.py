@@ -136,15 +136,15 @@ class GroupCommit:
             if ticking:
                 next_tick = now + self._tick_seconds
             if items or saved or ticking:
-                self._commit(items, saved, ticking)
+                self._commit(items, saved, ticking=ticking)
             if not items or self._history.backlog > _COMPACT_UNDER_LOAD:
-                self._tidy(now >= next_retain)
+                self._tidy(retain=now >= next_retain)
                 if now >= next_retain:
                     next_retain = now + _RETAIN_EVERY_S
             if stopping and not items:
                 return
 
-    def _commit(self, items: list[Waiting], saved: list[Saved], ticking: bool) -> None:
+    def _commit(self, items: list[Waiting], saved: list[Saved], *, ticking: bool) -> None:
         received = max(self._clock.now(), self._last_received)
         upcoming = list(self._next)
         entries: list[Entry] = []
@@ -205,12 +205,15 @@ class GroupCommit:
         count = len(self._next)
         known = self._registry.index
         partitions = np.array(
-            [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients], np.int64
+            [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients],
+            np.int64,
         )
         frames: list[tuple[int, Record]] = []
         for partition, (part, places) in enumerate(split(columns, partitions, count)):
             if len(part):
-                frames.append((partition, as_record(part, received, sources, None if source is None else source[places])))
+                frames.append(
+                    (partition, as_record(part, received, sources, None if source is None else source[places]))
+                )
         return frames
 
     def _write(self, entries: list[Entry], received: int, letters: list[DeadLetter], saved: list[Saved]) -> int:
@@ -227,7 +230,8 @@ class GroupCommit:
                     [(x.received, x.source, x.reason, x.where, x.detail, x.body) for x in letters],
                 )
                 connection.execute(
-                    "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?", (self._dead_letter_limit,)
+                    "DELETE FROM dead_letters WHERE id <= (SELECT max(id) FROM dead_letters) - ?",
+                    (self._dead_letter_limit,),
                 )
             committed = dict(self.committed)
             if saved:
@@ -253,7 +257,7 @@ class GroupCommit:
             item.future.set_exception(LogUnavailable(f"the log cannot be written: {error}"))
         time.sleep(0.05)
 
-    def _tidy(self, retain: bool) -> None:
+    def _tidy(self, *, retain: bool) -> None:
         """History's compaction and the retention of log and history, in slices between commits."""
         connection = self._connection
         try:

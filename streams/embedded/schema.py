@@ -40,7 +40,9 @@ def open_file(path: Path, partitions: int) -> sqlite3.Connection:
             connection.execute("INSERT OR IGNORE INTO log_facts VALUES (?, ?)", (name, wanted))
             (held,) = connection.execute("SELECT value FROM log_facts WHERE name = ?", (name,)).fetchone()
             if held != wanted:
-                raise LogUnavailable(f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made")
+                raise LogUnavailable(
+                    f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made"
+                )
     except sqlite3.Error as error:
         raise LogUnavailable(f"cannot use {path}: {error}; check that the folder exists and can be written") from error
     return connection

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from io import TextIOWrapper
-from typing import Any
+from typing import TypeVar
 
 import structlog
 
@@ -27,6 +27,8 @@ from twins.bank import limits_given
 from twins.records import Admit, Columns, Command, Discharge, Fact, Frame, Move, Outcome, Profile, SetLimits
 
 __all__ = ["EmbeddedService"]
+
+T = TypeVar("T")
 
 _logger = structlog.get_logger(__name__)
 
@@ -89,7 +91,7 @@ class EmbeddedService:
         path = self.settings.database
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = open(f"{path}.lock", "a+", encoding="utf-8")  # noqa: SIM115 - held while the service runs
+            self._lock = path.with_name(f"{path.name}.lock").open("a+", encoding="utf-8")
         except OSError as error:
             raise LogUnavailable(f"cannot use {path}: {error.strerror}") from error
         try:
@@ -186,7 +188,7 @@ class EmbeddedService:
         everywhere = isinstance(record, SetLimits) and not record.patient
         partition = -1 if everywhere else partition_of(record.patient, self.settings.partitions)
         future: Future[tuple[int, int]] = Future()
-        place: tuple[int, int] = await self._submit(Ordered(partition, record, future), future)
+        place = await self._submit(Ordered(partition, record, future), future)
         self._project(record)
         return place
 
@@ -222,7 +224,12 @@ class EmbeddedService:
     def health(self) -> dict[str, object]:
         """What readiness rests on."""
         trouble = self._commit.trouble if self._commit else "not started"
-        return {"ready": self.ready and not trouble, "restored": self.ready, "log": trouble or "ok", "lag_readings": self._lag}
+        return {
+            "ready": self.ready and not trouble,
+            "restored": self.ready,
+            "log": trouble or "ok",
+            "lag_readings": self._lag,
+        }
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics."""
@@ -245,7 +252,7 @@ class EmbeddedService:
             }
         return counters
 
-    async def _submit(self, waiting: Waiting, future: "Future[Any]") -> Any:
+    async def _submit(self, waiting: Waiting, future: "Future[T]") -> T:
         self._commit_thread.submit(waiting)
         return await asyncio.wrap_future(future)
 

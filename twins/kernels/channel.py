@@ -11,8 +11,30 @@ import numpy.typing as npt
 
 from twins.kernels.jit import kernel
 from twins.kernels.layout import (
-    A_HIGH, A_LAMBDA, A_LOW, A_QUANTUM, A_R, A_SIGMA, A_TYPICAL, A_TYPICAL_SD, BASE, COUNT, FIRST, LAST, M0, M1, NIS, P00,
-    P01, P11, QUALITY, R_SCALE, REJECT_SINCE, REJECTS, T, VALUE,
+    A_HIGH,
+    A_LAMBDA,
+    A_LOW,
+    A_QUANTUM,
+    A_R,
+    A_SIGMA,
+    A_TYPICAL,
+    A_TYPICAL_SD,
+    BASE,
+    COUNT,
+    FIRST,
+    LAST,
+    M0,
+    M1,
+    NIS,
+    P00,
+    P01,
+    P11,
+    QUALITY,
+    R_SCALE,
+    REJECT_SINCE,
+    REJECTS,
+    VALUE,
+    T,
 )  # fmt: skip
 
 F8 = npt.NDArray[np.float64]
@@ -117,7 +139,15 @@ def update(state: F8, parameter: F8, t: float, value: float) -> int:
         return ACCEPTED
     dt = (t - state[T]) * 1e-6
     m0, m1, p00, p01, p11 = predict(
-        state[M0], state[M1], state[P00], state[P01], state[P11], state[BASE], parameter[A_SIGMA], parameter[A_LAMBDA], dt
+        state[M0],
+        state[M1],
+        state[P00],
+        state[P01],
+        state[P11],
+        state[BASE],
+        parameter[A_SIGMA],
+        parameter[A_LAMBDA],
+        dt,
     )
     r = parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
     innovation = value - m0

@@ -8,7 +8,21 @@ import numpy.typing as npt
 from twins.kernels.channel import BASELINE_SPANS, predict
 from twins.kernels.jit import kernel
 from twins.kernels.layout import (
-    A_HIGH, A_LAMBDA, A_LOW, A_QUANTUM, A_R, A_SIGMA, BASE, FIRST, M0, M1, P00, P01, P11, R_SCALE, T,
+    A_HIGH,
+    A_LAMBDA,
+    A_LOW,
+    A_QUANTUM,
+    A_R,
+    A_SIGMA,
+    BASE,
+    FIRST,
+    M0,
+    M1,
+    P00,
+    P01,
+    P11,
+    R_SCALE,
+    T,
 )  # fmt: skip
 
 F4 = npt.NDArray[np.float32]

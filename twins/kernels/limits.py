@@ -13,10 +13,51 @@ from twins.kernels.channel import ACCEPTED, GATED, IMPLAUSIBLE, REACQUIRED
 from twins.kernels.forecast import ahead, below
 from twins.kernels.jit import kernel
 from twins.kernels.layout import (
-    A_PREDICTIVE, BAD, BAD_SINCE, CONDITIONS, COUNT, CRITICAL_DELAY, CRITICAL_HIGH, CRITICAL_LOW, DELAY, DIRTY, E_BEGIN,
-    E_CONDITION, E_EXTRA, E_HORIZON, E_LIMIT, E_MEAN, E_QUALITY, E_RING, E_ROW, E_SD, E_TIME, E_TREND, E_VALUE, FAULT, GOOD,
-    HEAD, HIGH, HYSTERESIS, IDLE, INTERVAL, LAST, LOW, M0, M1, ON, P00, PENDING, PREDICTED_HIGH, PREDICTED_LOW, QUALITY,
-    RECEIVED, RING, SILENCE, SILENT, VALUE,
+    A_PREDICTIVE,
+    BAD,
+    BAD_SINCE,
+    CONDITIONS,
+    COUNT,
+    CRITICAL_DELAY,
+    CRITICAL_HIGH,
+    CRITICAL_LOW,
+    DELAY,
+    DIRTY,
+    E_BEGIN,
+    E_CONDITION,
+    E_EXTRA,
+    E_HORIZON,
+    E_LIMIT,
+    E_MEAN,
+    E_QUALITY,
+    E_RING,
+    E_ROW,
+    E_SD,
+    E_TIME,
+    E_TREND,
+    E_VALUE,
+    FAULT,
+    GOOD,
+    HEAD,
+    HIGH,
+    HYSTERESIS,
+    IDLE,
+    INTERVAL,
+    LAST,
+    LOW,
+    M0,
+    M1,
+    ON,
+    P00,
+    PENDING,
+    PREDICTED_HIGH,
+    PREDICTED_LOW,
+    QUALITY,
+    RECEIVED,
+    RING,
+    SILENCE,
+    SILENT,
+    VALUE,
 )  # fmt: skip
 
 F8 = npt.NDArray[np.float64]
@@ -37,7 +78,16 @@ SILENT_INTERVALS = 4.0
 
 @kernel()
 def note(
-    events: F8, n: int, row: int, condition: int, begin: float, time: float, limit: float, state: F8, watch: F8, ring: F8
+    events: F8,
+    n: int,
+    row: int,
+    condition: int,
+    begin: float,
+    time: float,
+    limit: float,
+    state: F8,
+    watch: F8,
+    ring: F8,
 ) -> int:
     """Write one event with the channel as it stands, newest readings included; returns the next free place."""
     event = events[n]
@@ -63,7 +113,7 @@ def note(
 
 
 @kernel()
-def _turn(phase: U1, since: I8, condition: int, true: bool, clear: bool, time: float, delay_us: float) -> int:
+def _turn(phase: U1, since: I8, condition: int, true: int, clear: int, time: float, delay_us: float) -> int:
     """Move one condition; +1 when it goes on, −1 when it ends, else 0."""
     now = int(time)
     if phase[condition] == ON:

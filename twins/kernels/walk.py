@@ -82,7 +82,9 @@ def frame(
             continue
         if before > 0.0:
             gap = (t - before) * 1e-6
-            watch[row, INTERVAL] = gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
+            watch[row, INTERVAL] = (
+                gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
+            )
         n = limits.after_reading(
             row, verdict, t, float(received), value[i], own, watch[row], ring[row], limit[row], phase[row], since[row],
             events, n,

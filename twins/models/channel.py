@@ -14,7 +14,7 @@ _DTYPE = np.dtype([(name, "f8") for name in layout.STATE_FIELDS])
 
 
 @kernel()
-def _update_rows(
+def _update_rows(  # noqa: PLR0917 - a kernel takes columns
     state: npt.NDArray[np.float64],
     parameters: npt.NDArray[np.float64],
     rows: npt.NDArray[np.int64],

@@ -64,9 +64,11 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
     if not len(numbers):
         return [], []
     value, age = inputs(bank, numbers, now)
-    columns = [np.ascontiguousarray(value[:, at]) for at in range(7)]
+    inputs_by_parameter = np.ascontiguousarray(value.T)
     parts = np.empty((len(numbers), 7), np.int8)
-    news2.score_parts(*columns, bank.scale2[numbers] != 0, parts)
+    respiratory, spo2, oxygen, systolic, pulse, consciousness, temperature = inputs_by_parameter
+    scale2 = bank.scale2[numbers] != 0
+    news2.score_parts(respiratory, spo2, oxygen, systolic, pulse, consciousness, temperature, scale2, parts)
     stale = ((age >= _STALE) & (parts >= 0)).astype(np.uint8)
     known = (parts >= 0).any(axis=1)
     changed = (parts != bank.parts[numbers]).any(axis=1) | (stale != bank.stale[numbers]).any(axis=1)
