@@ -11,6 +11,7 @@ from starlette.routing import Route
 
 from api import doors, problems
 from api.accounts import Accounts
+from api.body import Bounded
 from api.cursors import Cursors
 from api.doors.observations import Observations
 from api.guard import Guard
@@ -57,7 +58,7 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=settings.max_body_bytes,
+        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics is ours; paths name patients
     )
     wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)))
     figures = Figures(wired)
@@ -73,6 +74,7 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     app.router.routes.extend(pages(_HERE / "reference", "/docs"))
     app.router.routes.extend(pages(_HERE / "pages"))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign] # FastAPI's way of changing the document
+    app.add_middleware(Bounded, own=frozenset({"/v1/observations"}))
     app.add_middleware(Guard, bind=settings.host, allowed=settings.allowed_hosts)
     app.add_middleware(Timing, figures=figures)
     return app

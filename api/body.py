@@ -3,12 +3,16 @@
 import zlib
 from collections.abc import Mapping
 
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
-from starlette.types import Receive
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.problems import Fault, Problem
+from api.problems import Fault, Problem, answer
 
-__all__ = ["inflate", "media_type", "read_body"]
+__all__ = ["Bounded", "BodyTooLarge", "inflate", "media_type", "read_body"]
+
+ORDINARY = 1 << 20
+"""Largest body of a door that does not read its own."""
 
 _GZIP = 31
 _SLICE = 1 << 20
@@ -22,10 +26,43 @@ class BodyTooLarge(Problem):
         self.beginning = beginning
 
 
+class Bounded:
+    """ASGI middleware: bodies past ``ORDINARY`` are refused, besides those of the paths that read their ``own``."""
+
+    def __init__(self, app: ASGIApp, own: frozenset[str]) -> None:
+        self._app = app
+        self._own = own
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http" or scope["path"] in self._own:
+            await self._app(scope, receive, send)
+            return
+        if announced(dict(scope["headers"])) > ORDINARY:
+            await answer(BodyTooLarge(ORDINARY, b""), scope["path"])(scope, receive, send)
+            return
+        size = 0
+
+        async def count() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > ORDINARY:  # as FastAPI's own: it passes nothing else on while it reads a body
+                raise HTTPException(413, f"at most {ORDINARY} bytes are read", {"Connection": "close"})
+            return message
+
+        await self._app(scope, count, send)
+
+
+def announced(headers: Mapping[bytes, bytes]) -> int:
+    """The length a request says its body has, 0 if it does not say."""
+    said = headers.get(b"content-length", b"")
+    return int(said) if said.isdigit() else 0
+
+
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
     """The body as sent; raises ``BodyTooLarge`` without reading on."""
-    announced = headers.get(b"content-length")
-    if announced is not None and int(announced) > limit:
+    if announced(headers) > limit:
         raise BodyTooLarge(limit, b"")
     message = await receive()
     if not message.get("more_body", False) and message["type"] == "http.request":

@@ -54,7 +54,7 @@ _TABLE = (
     ProblemType("bad-request", 400, "The request cannot be understood", "Read the detail and mend the request."),
     ProblemType(
         "malformed-body", 400, "The body cannot be read",
-        "Nothing was taken, what came is kept as a dead letter. Send it again in the form its Content-Type names.",
+        "Nothing was taken. Send the whole body again in the form its Content-Type names.",
     ),
     ProblemType("bad-cursor", 400, "The cursor is not one of ours", "Begin again without a cursor and follow Link."),
     ProblemType(
@@ -103,7 +103,7 @@ _TABLE = (
 PROBLEMS: dict[str, ProblemType] = {kind.slug: kind for kind in _TABLE}
 
 _BY_STATUS = {
-    400: "bad-request", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
+    400: "malformed-body", 401: "unauthenticated", 403: "forbidden", 404: "not-found", 405: "method-not-allowed",
     409: "conflict", 413: "body-too-large", 415: "unsupported-media-type", 422: "invalid", 503: "not-ready",
 }  # fmt: skip
 
