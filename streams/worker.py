@@ -53,9 +53,8 @@ class Worker:
             if isinstance(kept, Block):
                 bank.restore(kept)
             else:
-                bank.restore_foundation(kept)
+                bank.restore_foundation(kept, committed)
         bank.covered = [max(offset, committed) for offset in bank.covered]
-        bank.foundation_covered = max(bank.foundation_covered, committed)
         bank.catching_up = committed >= 0
         bank.begin_catch_up(committed + 1)
         self.banks[partition] = bank
@@ -124,12 +123,13 @@ class Worker:
         Call it between records. Once written, and not before, ``confirm`` them.
         """
         began = time.monotonic()
+        committed = self.covered()
         waiting = sorted(self._first_dirty, key=self._first_dirty.__getitem__)
         chosen = waiting[: max(1, round(share * len(waiting)))] if waiting else []
         blobs: list[Blob] = []
         for partition, number in chosen:
             bank, offset = self.banks[partition], self.offsets[partition]
-            kept = bank.foundation(offset) if number < 0 else bank.block(number, offset)
+            kept = bank.foundation(offset, committed[partition]) if number < 0 else bank.block(number, offset)
             blobs.append((partition, number, offset, msgspec.msgpack.encode(kept)))
             del self._first_dirty[partition, number]
             if time.monotonic() - began > budget_s:

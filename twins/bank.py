@@ -78,7 +78,7 @@ class Foundation(msgspec.Struct, tag="foundation"):
     partition: int
     offset: int
     time: int
-    ward_limits: list[SetLimits]
+    ward_changes: list[tuple[int, SetLimits]]
 
 
 class Bank:
@@ -116,13 +116,16 @@ class Bank:
         self.profiles: list[Profile | None] = []
         self.patient_limits: list[dict[str, dict[str, float]]] = []
         self.ward_limits: dict[tuple[str, str], SetLimits] = {}
+        self.ward_changes: list[tuple[int, SetLimits]] = []
+        """Where in the log each ward limit was set, as far back as a replay may begin."""
         self.alarms: dict[tuple[int, str, int], Alarm] = {}
         self.time = 0
+        self.time_kept = 0
+        """Log time of the restored checkpoint: a replay begins before it."""
         self.rows = 0
         self.free: list[int] = []
         self.covered: list[int] = []
         """Offset each block has seen when it was restored; −1 for a block that starts with the log."""
-        self.foundation_covered = -1
         self.catching_up = False
         self.dirty: set[int] = set()
         for name, (dtype, shape) in _ROWS.items():
@@ -246,12 +249,13 @@ class Bank:
             behind = seen < offset
             waiting |= not behind
             self.live[block * BLOCK : (block + 1) * BLOCK] = 1 if behind else 0
-        self.catching_up = waiting or self.foundation_covered >= offset
+        self.catching_up = waiting
 
     def finish_catch_up(self) -> None:
         """The log has been read to its end: every block is live."""
         self.live[: len(self.profiles)] = 1
         self.catching_up = False
+        self.time = max(self.time, self.time_kept)
 
     def block(self, number: int, offset: int) -> Block:
         """A checkpoint of block ``number`` as of ``offset``."""
@@ -305,17 +309,31 @@ class Bank:
         for owner, condition, code, alarm in block.alarms:
             self.alarms[first + owner, condition, code] = alarm
 
-    def foundation(self, offset: int) -> Foundation:
-        """A checkpoint of what belongs to no patient."""
-        return Foundation(
-            1, self.partition, offset, self.time, [self.ward_limits[key] for key in sorted(self.ward_limits)]
-        )
+    def foundation(self, offset: int, committed: int = -1) -> Foundation:
+        """A checkpoint of what belongs to no patient; a replay never begins before ``committed`` + 1."""
+        newest: dict[tuple[str, str], int] = {}
+        for at, limits in self.ward_changes:
+            if at <= committed:
+                newest[limits.ward, limits.signal] = at
+        self.ward_changes = [
+            (at, limits) for at, limits in self.ward_changes if at >= newest.get((limits.ward, limits.signal), -1)
+        ]
+        return Foundation(1, self.partition, offset, self.time, self.ward_changes)
 
-    def restore_foundation(self, foundation: Foundation) -> None:
-        """Take over such a checkpoint."""
-        self.foundation_covered = foundation.offset
-        self.time = foundation.time
-        self.ward_limits = {(limits.ward, limits.signal): limits for limits in foundation.ward_limits}
+    def restore_foundation(self, foundation: Foundation, committed: int) -> None:
+        """Take over such a checkpoint as of ``committed``: later changes come again with the log."""
+        self.time_kept = foundation.time
+        for at, limits in foundation.ward_changes:
+            if at <= committed:
+                self.set_ward_limits(at, limits)
+
+    def set_ward_limits(self, offset: int, limits: SetLimits) -> None:
+        """A ward's limits of one signal from the record at ``offset`` on."""
+        self.ward_changes.append((offset, limits))
+        if limits_given(limits):
+            self.ward_limits[limits.ward, limits.signal] = limits
+        else:
+            self.ward_limits.pop((limits.ward, limits.signal), None)
 
 
 def default_limits(signal: str) -> dict[str, float]:

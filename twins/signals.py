@@ -1,10 +1,22 @@
 """The one table of signals: names, units, codes, plausible ranges, noise figures and default limits.
 
-Doors, kernels, dashboard and documentation all read this table. A signal's ``code`` is its place in
-``SIGNALS`` and travels on the wire and in the log, so rows are only ever appended.
+Doors, kernels, dashboard and documentation all read this table; ``docs/signals.md`` is printed from it by
+``infra/signals-doc``. A signal's ``code`` is its place in ``SIGNALS`` and travels on the wire and in the log, so rows
+are only ever appended.
 
-Noise figures are the starting values of pooled recordings (sensor sd / deviation sd / time-scale);
-makers' figures: SpO2 ±2 %, pulse ±3 /min, respiratory rate ±1; cuff pressure sd ≤ 8 mmHg (ISO 81060-2).
+Sources:
+
+- LOINC: the codes of FHIR's vital signs profiles and of the CGM guide, and their neighbours by method (8889-8 is a
+  heart rate by pulse oximetry, 76213-8 to 76215-3 are pressures of an arterial line). Some differ only in the unit's
+  kind (mass or moles): the unit sent decides, never the code.
+- MDC: reference identifiers of ISO/IEEE 11073-10101 as ``partition * 65536 + term``, of what monitors and personal
+  devices send. Panels and identifiers that leave open how something was measured and could mean two signals
+  (150017 to 150019, a pressure; 150324, an oxygen saturation without method) are left out.
+- UCUM units; insulin is written ``U`` as on every pump (UCUM ``[iU]``). The perfusion index is the number of percent.
+- Noise: starting values (sensor sd, deviation sd, time-scale) from recordings; makers' figures are SpO2 ±2 %, pulse
+  ±3 /min, respiratory rate ±1 /min, cuff pressure sd at most 8 mmHg (ISO 81060-2).
+- Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
+  international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
 
 from math import nan
@@ -63,50 +75,26 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in ("vital", "glucose")
 
 
-def _cuff(code: int, name: str, loinc: tuple[str, ...], mdc: tuple[int, ...], typical: float, limits: Limits) -> Signal:
+# Below, one signal reads as one paragraph.
+# fmt: off
+def _cuff(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], typical: float, limits: Limits,
+          noise: tuple[float, float] = (6.0, 10.0)) -> Signal:
     """A non-invasive (cuff) blood pressure."""
+    loinc, mdc = codes
     return Signal(
-        code=code,
-        name=name,
-        unit="mm[Hg]",
-        kind="vital",
-        plausible=(15.0, 300.0),
-        loinc=loinc,
-        mdc=mdc,
-        step=1.0,
-        sensor_sd=6.0,
-        deviation_sd=10.0,
-        timescale_s=1800.0,
-        typical=typical,
-        typical_sd=20.0,
-        limits=limits,
-        hysteresis=3.0,
-        silence_s=5400.0,
+        code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(15.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
+        sensor_sd=noise[0], deviation_sd=noise[1], timescale_s=1800.0, typical=typical, typical_sd=20.0,
+        limits=limits, hysteresis=3.0, silence_s=5400.0,
     )
 
 
-def _line(code: int, name: str, loinc: tuple[str, ...], mdc: tuple[int, ...], typical: float, limits: Limits) -> Signal:
+def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], typical: float, limits: Limits) -> Signal:
     """A blood pressure from an arterial line."""
+    loinc, mdc = codes
     return Signal(
-        code=code,
-        name=name,
-        unit="mm[Hg]",
-        kind="vital",
-        plausible=(10.0, 300.0),
-        loinc=loinc,
-        mdc=mdc,
-        step=1.0,
-        sensor_sd=3.0,
-        deviation_sd=9.0,
-        timescale_s=900.0,
-        typical=typical,
-        typical_sd=20.0,
-        limits=limits,
-        hysteresis=3.0,
-        delay_s=10.0,
-        critical_delay_s=5.0,
-        silence_s=60.0,
-        predictive_priority="low",
+        code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
+        sensor_sd=3.0, deviation_sd=9.0, timescale_s=900.0, typical=typical, typical_sd=20.0,
+        limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, predictive_priority="low",
     )
 
 
@@ -120,19 +108,19 @@ _SATURATION = Limits(critical_low=85.0, low=90.0)
 SIGNALS: tuple[Signal, ...] = (
     Signal(
         code=0, name="heart_rate", unit="/min", kind="vital", plausible=(15.0, 300.0),
-        loinc=("8867-4",), mdc=(147842,), step=1.0, sensor_sd=2.0, deviation_sd=8.0, timescale_s=300.0,
+        loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, sensor_sd=2.0, deviation_sd=8.0, timescale_s=300.0,
         typical=80.0, typical_sd=15.0, limits=_RATE, hysteresis=2.0, delay_s=10.0, critical_delay_s=4.0,
         silence_s=20.0, predictive_priority="low",
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
-        loinc=("8889-8",), mdc=(149530,), step=1.0, sensor_sd=2.5, deviation_sd=8.0, timescale_s=300.0,
+        loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, sensor_sd=2.5, deviation_sd=8.0, timescale_s=300.0,
         typical=80.0, typical_sd=15.0, limits=_RATE, hysteresis=2.0, delay_s=15.0, critical_delay_s=8.0,
         silence_s=20.0,
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
-        loinc=("9279-1",), mdc=(151562, 151578), step=1.0, sensor_sd=2.0, deviation_sd=3.0, timescale_s=300.0,
+        loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, sensor_sd=2.0, deviation_sd=3.0, timescale_s=300.0,
         typical=17.0, typical_sd=4.0,
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
         critical_delay_s=8.0, silence_s=30.0, predictive_priority="low",
@@ -147,22 +135,22 @@ SIGNALS: tuple[Signal, ...] = (
         code=4, name="arterial_oxygen_saturation", unit="%", kind="laboratory", plausible=(20.0, 100.0),
         loinc=("2713-6",), step=1.0,
     ),
-    _cuff(5, "systolic_bp", ("8480-6",), (150022,), 122.0, _SYSTOLIC),
-    _cuff(6, "diastolic_bp", ("8462-4",), (150023,), 68.0, _DIASTOLIC),
-    _cuff(7, "mean_bp", ("8478-0",), (), 84.0, _MEAN),
-    _line(8, "arterial_systolic_bp", ("76215-3",), (150037,), 120.0, _SYSTOLIC),
-    _line(9, "arterial_diastolic_bp", ("76213-8",), (150038,), 62.0, _DIASTOLIC),
-    _line(10, "arterial_mean_bp", ("76214-6",), (150039,), 80.0, _MEAN),
+    _cuff(5, "systolic_bp", codes=("8480-6", (150021, 150301)), typical=122.0, limits=_SYSTOLIC),
+    _cuff(6, "diastolic_bp", codes=("8462-4", (150022, 150302)), typical=68.0, limits=_DIASTOLIC, noise=(5.0, 7.0)),
+    _cuff(7, "mean_bp", codes=("8478-0", (150023, 150303)), typical=84.0, limits=_MEAN),
+    _line(8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), typical=120.0, limits=_SYSTOLIC),
+    _line(9, "arterial_diastolic_bp", codes=("76213-8", (150034, 150038)), typical=62.0, limits=_DIASTOLIC),
+    _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), typical=80.0, limits=_MEAN),
     Signal(
         code=11, name="body_temperature", unit="Cel", kind="vital", plausible=(25.0, 45.0),
-        loinc=("8310-5",), mdc=(150344,), step=0.1, sensor_sd=0.1, deviation_sd=0.3, timescale_s=7200.0,
+        loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1, sensor_sd=0.1, deviation_sd=0.3, timescale_s=7200.0,
         typical=36.9, typical_sd=0.5,
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
         critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low",
     ),
     Signal(
         code=12, name="skin_temperature", unit="Cel", kind="vital", plausible=(15.0, 45.0),
-        loinc=("60839-3",), step=0.02, sensor_sd=0.05, deviation_sd=0.6, timescale_s=1800.0,
+        loinc=("61008-9",), mdc=(150388,), step=0.02, sensor_sd=0.05, deviation_sd=0.6, timescale_s=1800.0,
         typical=33.0, typical_sd=2.0, silence_s=60.0,
     ),
     Signal(
@@ -172,28 +160,42 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         code=14, name="glucose", unit="mg/dL", kind="glucose", plausible=(20.0, 600.0),
-        loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, sensor_sd=3.0, deviation_sd=35.0, timescale_s=3600.0,
+        loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, sensor_sd=3.0, deviation_sd=55.0, timescale_s=7200.0,
         typical=130.0, typical_sd=40.0,
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
         silence_s=900.0, predictive_priority="medium",
     ),
-    Signal(code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),
-           loinc=("41653-7",), step=1.0),
-    Signal(code=16, name="blood_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 2000.0),
-           loinc=("2339-0",), step=1.0),
-    Signal(code=17, name="blood_ketone", unit="mmol/L", kind="laboratory", plausible=(0.0, 30.0),
-           loinc=("53060-9",), step=0.1),
+    Signal(
+        code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),
+        loinc=("41653-7", "14743-9"), mdc=(160184, 160188), step=1.0,
+    ),
+    Signal(
+        code=16, name="blood_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 2000.0),
+        loinc=("2339-0", "15074-8", "2345-7", "14749-6"), step=1.0,
+    ),
+    Signal(
+        code=17, name="blood_ketone", unit="mmol/L", kind="laboratory", plausible=(0.0, 30.0),
+        loinc=("53060-9",), step=0.1,
+    ),
     Signal(code=18, name="insulin_bolus", unit="U", kind="dose", plausible=(0.0, 100.0)),
     Signal(code=19, name="insulin_basal", unit="U/h", kind="dose", plausible=(0.0, 50.0)),
     Signal(code=20, name="insulin_long_acting", unit="U", kind="dose", plausible=(0.0, 200.0)),
     Signal(code=21, name="insulin_premixed", unit="U", kind="dose", plausible=(0.0, 200.0)),
     Signal(code=22, name="oxygen_flow", unit="L/min", kind="setting", plausible=(0.0, 80.0), loinc=("3151-8",)),
-    Signal(code=23, name="inspired_oxygen_fraction", unit="%", kind="setting", plausible=(15.0, 100.0),
-           loinc=("3150-0",)),
-    Signal(code=24, name="glasgow_coma_scale", unit="{score}", kind="score", plausible=(3.0, 15.0),
-           loinc=("9269-2",), step=1.0),
+    Signal(
+        code=23, name="inspired_oxygen_fraction", unit="%", kind="setting", plausible=(15.0, 100.0),
+        loinc=("3150-0",),
+    ),
+    Signal(
+        code=24, name="glasgow_coma_scale", unit="{score}", kind="score", plausible=(3.0, 15.0),
+        loinc=("9269-2",), step=1.0,
+    ),
 )
+"""Every signal, at the place of its code."""
+# fmt: on
 
 BY_NAME: dict[str, Signal] = {signal.name: signal for signal in SIGNALS}
+"""Every signal by name."""
 
 FILTERED: npt.NDArray[np.bool_] = np.array([signal.filtered for signal in SIGNALS])
+"""By code, whether a channel twin follows the signal."""

@@ -342,11 +342,7 @@ class _Step:
                 bank.patient_limits[number].pop(command.signal, None)
             numbers = [number]
         else:
-            key = (command.ward, command.signal)
-            if given:
-                bank.ward_limits[key] = command
-            else:
-                bank.ward_limits.pop(key, None)
+            bank.set_ward_limits(self.outcome.offset, command)
             numbers = [
                 number for number, profile in enumerate(bank.profiles)
                 if profile is not None and profile.ward == command.ward and bank.live[number]
@@ -372,10 +368,9 @@ class _Step:
 
 def step(bank: Bank, record: Record, offset: int) -> Outcome:
     """Move ``bank`` by one record of its partition; ``offset`` is the record's place in the log."""
-    now = record.received if bank.catching_up else max(bank.time, record.received)
     if bank.catching_up:
         bank.begin_catch_up(offset)
-    bank.time = max(bank.time, now)
+    now = bank.time = max(bank.time, record.received)
     todo = _Step(bank, now, offset)
     if isinstance(record, Frame):
         todo.frame(record)
