@@ -17,7 +17,7 @@ from twins.records import F8, I8, U2, U4, Columns
 from twins.signals import BY_NAME
 from twins.units import accepted, factor
 
-__all__ = ["COLUMNS", "Recording", "read", "write"]
+__all__ = ["COLUMNS", "Recording", "cut", "read", "write"]
 
 COLUMNS = ("patient", "time", "signal", "value", "unit")
 """The header of a recorded file; the columns may stand in any order."""
@@ -64,6 +64,10 @@ class Recording(msgspec.Struct, frozen=True):
         codes = [BY_NAME[name].code for name in wanted]
         return self._take(np.flatnonzero(np.isin(self.columns.signal, codes)))
 
+    def first(self, count: int) -> "Recording":
+        """The first ``count`` readings."""
+        return self._take(np.arange(min(count, len(self))))
+
     def _take(self, rows: np.typing.NDArray[np.intp]) -> "Recording":
         columns = self.columns
         return Recording(
@@ -72,6 +76,14 @@ class Recording(msgspec.Struct, frozen=True):
                 columns.patients, columns.patient[rows], columns.signal[rows], columns.time[rows], columns.value[rows]
             ),
         )
+
+
+def cut(columns: Columns, first: int, last: int) -> Columns:
+    """The readings from ``first`` to before ``last``, naming only their patients."""
+    rows = slice(first, last)
+    used, local = np.unique(columns.patient[rows], return_inverse=True)
+    names = [columns.patients[number] for number in used.tolist()]
+    return Columns(names, local.astype(np.uint32), columns.signal[rows], columns.time[rows], columns.value[rows])
 
 
 def read(path: Path, progress: Progress | None = None) -> Recording:

@@ -16,7 +16,7 @@ import numpy as np
 
 from streams.door import Away, Door, DoorRefused
 from streams.frame import encode_frame
-from streams.recordings import Recording
+from streams.recordings import Recording, cut
 from twins.records import Columns
 
 __all__ = ["Replay", "Summary"]
@@ -106,31 +106,23 @@ class Replay:
 
     def _send(self, due: int, shift: int) -> None:
         """One frame of readings from where we are, up to ``due`` at most."""
-        columns, summary = self._columns, self.summary
-        rows = slice(summary.sent, min(due, summary.sent + self._largest))
-        used, local = np.unique(columns.patient[rows], return_inverse=True)
-        frame = encode_frame(
-            Columns(
-                [columns.patients[number] for number in used.tolist()],
-                local.astype(np.uint32),
-                columns.signal[rows],
-                columns.time[rows] + shift,
-                columns.value[rows],
-            )
-        )
+        summary, times = self.summary, self._columns.time
+        last = min(due, summary.sent + self._largest)
+        part = cut(self._columns, summary.sent, last)
+        frame = encode_frame(Columns(part.patients, part.patient, part.signal, part.time + shift, part.value))
         try:
             answer = self._patiently(lambda: self._door.post(frame))
         except DoorRefused as error:
             if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or self._largest == 1:
                 raise
-            self._largest = max(1, (rows.stop - rows.start) // 2)
+            self._largest = max(1, (last - summary.sent) // 2)
             return
-        summary.sent = rows.stop
+        summary.sent = last
         summary.taken += answer.taken
         summary.refused += answer.refused
         for reason, count in answer.reasons.items():
             summary.reasons[reason] = summary.reasons.get(reason, 0) + count
-        summary.recorded_s = (int(columns.time[rows.stop - 1]) - int(columns.time[0])) / 1e6
+        summary.recorded_s = (int(times[last - 1]) - int(times[0])) / 1e6
 
     def _patiently(self, ask: Callable[[], T]) -> T:
         """Ask again, ever more slowly, while the service is away."""

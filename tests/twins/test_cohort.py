@@ -1,9 +1,11 @@
 """Synthetic patients: repeatable, plausible, and disturbed when they should be."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
-from twins.cohort import EPISODES, VITALS, Episode, draw, glucose, vital, worn
+from twins.cohort import CADENCE_S, EPISODES, VITALS, Episode, draw, glucose, ill, readings, vital, worn
 from twins.signals import BY_NAME
 
 HOUR = np.arange(0.0, 3_600.0)
@@ -64,3 +66,14 @@ def test_glucose_has_meals_and_with_diabetes_reaches_further():
     assert diabetic.max() > 180
     assert diabetic.std() > healthy.std()
     assert np.array_equal(glucose(draw(1), day[288:300]), healthy[288:300])
+
+
+def test_adjoining_windows_meet_without_gap_or_repeat():
+    person = draw(2, ill(2, 2.0), diabetic=True)
+    whole = readings(person, 0.0, 7_200.0, CADENCE_S)
+    edges = [0.0, 1.0, 299.9, 300.0, 3_333.3, 7_200.0]
+    parts = [readings(person, a, b, CADENCE_S) for a, b in pairwise(edges)]
+    for column, pieces in zip(whole, zip(*parts, strict=True), strict=True):
+        assert np.array_equal(column, np.concatenate(pieces))
+    assert np.all(np.diff(whole[1]) >= 0)
+    assert len(readings(person, 5.0, 5.0, CADENCE_S)[0]) == 0

@@ -1,0 +1,49 @@
+"""The command ``vitaltwin``: its subcommands, each in a module that imports late, so that ``--help`` is quick."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from api.cli import bench_command, demo, doctor, environment, evaluate, replay, serve, simulate, warm
+from api.cli.output import print_json
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="vitaltwin",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="A living model of every monitored patient. Decision support in development, not a certified medical device.",
+)
+app.command()(demo.demo)
+app.command()(serve.serve)
+app.command()(replay.replay)
+app.command()(evaluate.evaluate)
+app.command()(simulate.simulate)
+app.command()(doctor.doctor)
+app.command()(warm.warm)
+app.command()(bench_command.bench)
+
+
+@app.command()
+def version(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False) -> None:
+    """Print the version."""
+    from importlib.metadata import version as installed
+
+    number = installed("vitaltwin")
+    if as_json:
+        print_json({"version": number, "python": sys.version.split()[0]})
+    else:
+        typer.echo(number)
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0 good, 1 the work failed, 2 wrong usage, 130 interrupted."""
+    environment.prepare()
+    try:
+        app()
+    except KeyboardInterrupt:
+        sys.exit(130)

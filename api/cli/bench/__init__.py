@@ -1,0 +1,5 @@
+"""``vitaltwin bench NAME``: one module a benchmark, run by name."""
+
+from api.cli.bench.registry import BENCHES, run
+
+__all__ = ["BENCHES", "run"]

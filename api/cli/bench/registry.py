@@ -1,0 +1,32 @@
+"""Benchmarks by name. Each stands in a module of this package and is imported only when it is run."""
+
+from collections.abc import Callable
+from importlib import import_module, util
+from typing import Any
+
+from api.cli.output import Failure
+
+__all__ = ["BENCHES", "run"]
+
+Bench = Callable[..., dict[str, Any]]
+"""A benchmark prints nothing to standard output and gives back its figures; ``quick`` asks for a short run."""
+
+
+def _late(module: str) -> Bench:
+    def bench(*, quick: bool) -> dict[str, Any]:
+        name = f"api.cli.bench.{module}"
+        if util.find_spec(name) is None:
+            raise Failure(f"bench {module} is not part of this installation")
+        figures: dict[str, Any] = import_module(name).run(quick=quick)
+        return figures
+
+    return bench
+
+
+BENCHES: dict[str, Bench] = {name: _late(name) for name in ("ingest", "latency", "recovery", "start")}
+"""Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
+
+
+def run(name: str, *, quick: bool = False) -> dict[str, Any]:
+    """Run one benchmark; ``KeyError`` where there is none of that name."""
+    return BENCHES[name](quick=quick)

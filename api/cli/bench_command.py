@@ -1,0 +1,37 @@
+"""``vitaltwin bench``: run one benchmark and print its figures."""
+
+from typing import Annotated, Any
+
+import typer
+
+from api.cli.bench import BENCHES, run
+from api.cli.output import failures, print_json, table
+
+__all__ = ["bench"]
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
+    *,
+    quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Measure the service on this machine."""
+    if name not in BENCHES:
+        raise typer.BadParameter(f"there is no benchmark {name!r}; known: {', '.join(BENCHES)}", param_hint="NAME")
+    with failures():
+        figures = run(name, quick=quick)
+    if as_json:
+        print_json(figures)
+    else:
+        table(f"bench {name}", ["figure", "value"], [[key, value] for key, value in _flat(figures)])
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            rows.extend(_flat(value, f"{prefix}{key}."))
+        else:
+            rows.append((prefix + str(key), f"{value:,.4g}" if isinstance(value, float) else str(value)))
+    return rows

@@ -1,0 +1,77 @@
+"""What commands write: figures to standard output, everything said along the way to standard error."""
+
+import json
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, ProgressColumn
+
+__all__ = ["Failure", "failures", "print_json", "progress", "say", "table"]
+
+
+class Failure(Exception):
+    """The work failed for a reason the message tells; the program ends with 1."""
+
+
+def say(text: str) -> None:
+    """A line for the person at the terminal."""
+    typer.echo(text, err=True)
+
+
+def print_json(figures: object) -> None:
+    """Figures for a program: one JSON document; what is not a number becomes ``null``."""
+    typer.echo(json.dumps(_plain(figures), indent=2, ensure_ascii=False))
+
+
+def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Figures for a person; the first column is text, the others numbers."""
+    from rich.console import Console
+    from rich.table import Table
+
+    drawn = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
+    for row in rows:
+        drawn.add_row(*row)
+    # A pipe has no width: let every row keep its line there.
+    Console(width=None if sys.stdout.isatty() else 200).print(drawn)
+
+
+@contextmanager
+def progress(*columns: "ProgressColumn") -> Iterator["Progress"]:
+    """A progress bar on standard error, gone when done; nothing where that is no terminal."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    shown = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), *columns)
+    with Progress(*shown, console=console, transient=True, disable=not console.is_terminal) as bars:
+        yield bars
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn what may go wrong outside the program into one plain line and exit code 1."""
+    from streams.errors import StreamsError
+
+    try:
+        yield
+    except (StreamsError, Failure, OSError) as error:
+        say(f"error: {error}")
+        raise typer.Exit(1) from error
+
+
+def _plain(figure: object) -> object:
+    if isinstance(figure, dict):
+        return {str(key): _plain(value) for key, value in figure.items()}
+    if isinstance(figure, list | tuple):
+        return [_plain(value) for value in figure]
+    if isinstance(figure, float):
+        return float(f"{figure:.6g}") if math.isfinite(figure) else None
+    return figure

@@ -1,0 +1,144 @@
+"""``vitaltwin replay``: a recorded file comes alive on a running service."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
+
+import typer
+
+from api.cli.environment import key_file
+from api.cli.output import Failure, failures, print_json, progress, say
+
+if TYPE_CHECKING:
+    from streams.recordings import Recording
+    from streams.replay import Replay, Summary
+
+__all__ = ["local_key", "replay"]
+
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+
+def replay(
+    file: Annotated[
+        Path, typer.Argument(help="CSV or CSV.gz: patient,time,signal,value,unit", exists=True, dir_okay=False)
+    ],
+    *,
+    url: Annotated[str, typer.Option(help="The running service.", envvar="VITALTWIN_URL")] = "http://127.0.0.1:8000",
+    key: Annotated[
+        str,
+        typer.Option(
+            "--key",
+            "--token",
+            envvar="VITALTWIN_KEY",
+            help="A device key. On this machine the one `vitaltwin serve` left for its user is found by itself.",
+        ),
+    ] = "",
+    speed: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            show_default="that of the service's clock",
+            help="Recorded seconds per second. Faster than the service's clock, or 0 for as fast as it goes, sends the "
+            "file as history that ends now.",
+        ),
+    ] = None,
+    patients: Annotated[str, typer.Option(help="Only these patients, separated by commas.")] = "",
+    signals: Annotated[str, typer.Option(help="Only these signals, separated by commas.")] = "",
+    limit_patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many patients.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many readings, in order of time.")] = None,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a service that went away.")] = 300.0,
+    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+) -> None:
+    """Push a recorded file through a running service's public door.
+
+    The first reading becomes the service's now and every interval is kept. While the service is away replay waits and
+    then goes on where it was: nothing is lost.
+    """
+    from streams.door import Door
+    from streams.replay import Replay
+
+    with failures():
+        recording = load(file, patients=patients, signals=signals, limit_patients=limit_patients)
+        if limit is not None:
+            recording = recording.by_time().first(limit)
+        try:
+            door = Door(url, key or local_key(url))
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="--url") from error
+        pace = float("inf") if speed == 0 else speed
+        going = Replay(recording, door, speed=pace, patience_s=patience)
+        with door:
+            try:
+                _run(going)
+            except KeyboardInterrupt:
+                say("stopped")
+            finally:
+                if going.summary.sent or not sys.exc_info()[0]:
+                    report(going.summary, as_json=as_json)
+    if going.summary.failed:
+        raise typer.Exit(1)
+
+
+def load(file: Path, *, patients: str = "", signals: str = "", limit_patients: int | None = None) -> "Recording":
+    """The recorded file, read with a progress bar, cut down to what was asked for."""
+    from streams.recordings import read
+    from twins.signals import BY_NAME
+
+    names = _listed(signals)
+    unknown = sorted(set(names) - BY_NAME.keys())
+    if unknown:
+        raise typer.BadParameter(f"unknown: {', '.join(unknown)}", param_hint="--signals")
+    with progress() as bars:
+        task = bars.add_task(f"reading {file.name}", total=file.stat().st_size)
+        recording = read(file, lambda done: bars.update(task, completed=done))
+    if names:
+        recording = recording.of_signals(names)
+    if patients or limit_patients is not None:
+        recording = recording.of_patients(_listed(patients) or None, limit_patients)
+    if not len(recording):
+        raise Failure(f"{file.name} holds no reading of what was asked for")
+    return recording
+
+
+def local_key(url: str) -> str:
+    """The key that ``vitaltwin serve`` of the same user left for its port; empty when there is none."""
+    parts = urlsplit(url if "://" in url else f"http://{url}")
+    if parts.hostname not in _LOOPBACK:
+        return ""
+    try:
+        return key_file(parts.port or 80).read_text().strip()
+    except OSError:
+        return ""
+
+
+def report(summary: "Summary", *, as_json: bool) -> None:
+    """Print what a replay did."""
+    import msgspec
+
+    if as_json:
+        print_json(msgspec.to_builtins(summary))
+        return
+    say(
+        f"sent {summary.sent:,} of {summary.readings:,} readings of {summary.patients} patients: "
+        f"{summary.taken:,} taken, {summary.refused:,} refused, {summary.wall_s:.0f} s"
+    )
+    for reason, count in sorted(summary.reasons.items(), key=lambda item: -item[1]):
+        say(f"  {reason}: {count:,}")
+    if summary.retries:
+        say(f"  the service was away for {summary.away_s:.0f} s, asked again {summary.retries} times")
+
+
+def _run(going: "Replay") -> None:
+    with progress() as bars:
+        task = bars.add_task("replaying", total=going.summary.readings)
+
+        def tell(now: "Summary") -> None:
+            words = f"away ({now.waiting[:40]}), waiting" if now.waiting else f"replaying at {now.speed:g}x"
+            bars.update(task, completed=now.sent, description=words)
+
+        going.run(tell)
+
+
+def _listed(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

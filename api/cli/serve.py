@@ -1,0 +1,232 @@
+"""``vitaltwin serve``: the embedded service, empty, with sign-in. Also what ``demo`` is built from."""
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.environment import key_file, private_folder
+from api.cli.output import Failure, failures, say
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from api.accounts import Accounts
+    from api.hub import Hub
+    from api.service import Service
+    from api.view import View
+    from streams.settings import Settings
+
+__all__ = ["LOOPBACK", "Running", "address", "run", "serve"]
+
+LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+NOTICE = "Decision support in development, not a certified medical device."
+
+
+@dataclass(frozen=True)
+class Running:
+    """The parts of a running service, as its command sees them."""
+
+    service: "Service"
+    accounts: "Accounts"
+    view: "View"
+    hub: "Hub"
+    settings: "Settings"
+    url: str
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port.", show_default="8000")] = None,
+    database: Annotated[
+        Path | None, typer.Option(help="The service's one file.", dir_okay=False, show_default="vitaltwin.db")
+    ] = None,
+    clock_speed: Annotated[
+        float | None, typer.Option(min=0.01, max=3_600, help="Service seconds per second.", show_default="1")
+    ] = None,
+) -> None:
+    """Run the embedded service: one process, one file, no other service. Ctrl-C ends it.
+
+    Further settings are read from VITALTWIN_... variables. The first start prints a one-time sign-in link.
+    """
+    with failures():
+        settings = settings_of(host=host, port=port, database=database, clock_speed=clock_speed)
+        run(settings, _welcome)
+
+
+def settings_of(**given: object) -> "Settings":
+    """Settings from the environment and, above them, the options that were given; exit 2 when they make no sense."""
+    from pydantic import ValidationError
+
+    from streams.settings import Settings
+
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise typer.BadParameter(first["msg"], param_hint=".".join(map(str, first["loc"]))) from error
+
+
+def run(settings: "Settings", started: Callable[[Running], Awaitable[Sequence[Awaitable[None]]]]) -> None:
+    """Serve until a signal ends it.
+
+    ``started`` is called once the service answers and gives back what is to run beside it.
+    """
+    listening = _listen(settings.host, settings.port)
+    with listening:
+        try:
+            import uvloop
+
+            uvloop.run(_serve(settings, listening, started))
+        except ImportError:
+            asyncio.run(_serve(settings, listening, started))
+
+
+def address(host: str, port: int) -> str:
+    """The URL a browser on this machine would use."""
+    name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 # compared, not bound
+    return f"http://{name}:{port}"
+
+
+async def _serve(
+    settings: "Settings",
+    listening: socket.socket,
+    started: Callable[[Running], Awaitable[Sequence[Awaitable[None]]]],
+) -> None:
+    import uvicorn
+
+    from api.accounts import Accounts
+    from api.app import create_app
+    from api.hub import Hub
+    from api.view import View
+    from streams.embedded.service import EmbeddedService
+
+    service = EmbeddedService(settings)
+    accounts = Accounts(url=f"sqlite:///{settings.database.absolute()}", clock=service.clock)
+    view = View()
+    hub = Hub(view, service.clock)
+    url = address(settings.host, listening.getsockname()[1])
+    running = Running(service, accounts, view, hub, settings, url)
+    app = create_app(service, accounts, view, hub, settings)
+    config = uvicorn.Config(
+        app,
+        lifespan="off",  # entered below, so that what goes wrong there reaches the terminal as one plain line
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=65_536,
+        ws_per_message_deflate=False,
+        access_log=False,
+        server_header=False,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )
+    async with app.router.lifespan_context(app):
+        up = asyncio.Event()
+        server = _stoppable(config, hub, up)
+        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        await asyncio.wait([serving, asyncio.ensure_future(up.wait())], return_when=asyncio.FIRST_COMPLETED)
+        beside = [asyncio.ensure_future(work) for work in await started(running)]
+        for task in beside:
+            task.add_done_callback(lambda _: setattr(server, "should_exit", True))
+        await serving
+        for task in beside:
+            task.cancel()
+        ended = await asyncio.gather(*beside, return_exceptions=True)
+    for outcome in ended:
+        if isinstance(outcome, Exception):
+            raise outcome
+
+
+def _stoppable(config: "uvicorn.Config", hub: "Hub", up: asyncio.Event) -> "uvicorn.Server":
+    import uvicorn
+
+    class Server(uvicorn.Server):
+        """Closes the hub's sockets first, and ends by returning, not by raising the signal once more."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await super().startup(sockets)
+            up.set()
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await hub.stop()
+            await super().shutdown(sockets)
+
+    return Server(config)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A bound socket, taken before anything else is opened: a port in use is the likeliest thing to go wrong."""
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise Failure(f"cannot listen on {host!r}: {error.strerror or error}") from error
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(where)
+    except OSError as error:
+        listening.close()
+        raise Failure(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; choose another with --port"
+        ) from error
+    return listening
+
+
+async def _welcome(running: Running) -> list[Awaitable[None]]:
+    from importlib.metadata import version
+
+    settings = running.settings
+    say(f"vitaltwin {version('vitaltwin')} on {running.url}, keeping everything in {settings.database}")
+    say(NOTICE)
+    if settings.clock_speed != 1.0:
+        say(f"the service's clock runs {settings.clock_speed:g} times as fast as the wall's")
+    if settings.host not in LOOPBACK:
+        say(f"warning: {settings.host} can be reached by other machines, and this is plain HTTP.")
+        say("         Put a proxy with TLS before it, or keep to 127.0.0.1.")
+    link = await running.accounts.first_start_link()
+    if link is not None:
+        say(f"first start: sign in once at {running.url}/sign-in?token={link}")
+    await _leave_key(running)
+    return []
+
+
+async def _leave_key(running: Running) -> None:
+    """Leave a device key that only this user can read, so that ``replay`` on this machine needs none by hand."""
+    from api.accounts.errors import AccountsError
+
+    file = key_file(int(running.url.rpartition(":")[2]))
+    accounts = running.accounts
+    with suppress(OSError, AccountsError):
+        try:
+            accounts.authenticate_device(file.read_text().strip())
+            return  # the one from the last start still holds
+        except (OSError, AccountsError):
+            pass
+        made = await accounts.create_device(
+            accounts.system_actor(), "local replay", scopes=("observations:write", "facts:write")
+        )
+        private_folder(file.parent)
+        file.unlink(missing_ok=True)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        os.write(descriptor, made.key.encode())
+        os.close(descriptor)

@@ -1,0 +1,32 @@
+"""``vitaltwin warm``: compile the kernels now rather than at the first start."""
+
+import os
+import time
+from typing import Annotated
+
+import typer
+
+from api.cli.output import failures, print_json, progress, say
+
+__all__ = ["warm"]
+
+
+def warm(
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False,
+) -> None:
+    """Compile the numerical kernels, or find them compiled already. Needed once per version; takes seconds."""
+    started = time.monotonic()
+    names = []
+    with failures(), progress() as bars:
+        task = bars.add_task("loading the compiler", total=None)
+        from twins.kernels.warm import warm as kernels
+
+        for name in kernels():
+            names.append(name)
+            bars.update(task, description=f"compiled {name}")
+    seconds = time.monotonic() - started
+    if as_json:
+        print_json({"kernels": names, "seconds": seconds, "cache": os.environ.get("NUMBA_CACHE_DIR")})
+    else:
+        say(f"{len(names)} kernels ready in {seconds:.1f} s")
