@@ -1,0 +1,140 @@
+"""What the past can be asked, and what it answers, whichever store keeps it.
+
+All times are integer microseconds since 1970 UTC; windows are half open, ``[start_us, end_us)``. A point is identified
+by (patient, signal, time): what is written later under the same identity replaces what was there.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Generic, NamedTuple, Protocol, TypeVar, overload
+
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
+
+__all__ = ["Buckets", "EstimateSeries", "History", "Page", "Series", "SeriesPage"]
+
+Item = TypeVar("Item")
+
+
+class Series(NamedTuple):
+    """Readings of one signal, oldest first; ``status`` holds ``twins.records.Status`` codes."""
+
+    time: I8
+    value: F8
+    status: U1
+
+
+@dataclass(frozen=True, slots=True)
+class Buckets:
+    """Readings of one signal summarised by equal spans; ``time`` is where a span starts, empty spans are left out."""
+
+    time: I8
+    mean: F8
+    low: F8
+    high: F8
+    count: I8
+
+
+class EstimateSeries(NamedTuple):
+    """Posterior estimates of one signal, oldest first; thinned, ``sd`` is the root mean square over the span."""
+
+    time: I8
+    mean: F8
+    sd: F8
+    quality: F4
+
+
+class Page(NamedTuple, Generic[Item]):
+    """Some items, and the cursor to ask for more with; ``None`` when there are no more."""
+
+    items: list[Item]
+    cursor: str | None
+
+
+class SeriesPage(NamedTuple):
+    """Some readings, and the cursor to ask for more with; ``None`` when there are no more."""
+
+    series: Series
+    cursor: str | None
+
+
+class History(Protocol):
+    """A store of observations, estimates, alarm transitions and facts.
+
+    The ``add_*`` methods are cheap and may be called from any one thread; arrays are kept by reference until they
+    are stored, so they must not be written to afterwards. What carries an offset already completed is ignored, which
+    makes replaying the log harmless.
+    """
+
+    def add_observations(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str],
+        patient: U4, signal: U2, time: I8, value: F8, status: U1,
+    ) -> None:
+        """Keep readings; ``patient`` indexes ``patients``."""
+
+    def add_estimates(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str],
+        patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
+    ) -> None:
+        """Keep posterior estimates; ``patient`` indexes ``patients``."""
+
+    def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
+        """Keep alarm transitions, in the order they happened."""
+
+    def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
+        """Keep charted facts; a fact is identified by (patient, kind, time)."""
+
+    def complete(self, partition: int, offset: int) -> None:
+        """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
+
+    @overload
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: None = None
+    ) -> Series: ...
+
+    @overload
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int
+    ) -> Buckets: ...
+
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> Series | Buckets:
+        """All readings of a window or, given ``points``, at most that many summaries of believable readings."""
+
+    async def observations_page(  # noqa: PLR0917 (a window is four)
+        self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
+    ) -> SeriesPage:
+        """Readings of a window, oldest first, ``limit`` at a time.
+
+        Raises:
+            ValueError: the cursor was not made by this method.
+        """
+
+    async def estimates(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> EstimateSeries:
+        """All estimates of a window or, given ``points``, at most that many averages."""
+
+    async def alarms(
+        self, patient: str | Collection[str] | None, start_us: int, end_us: int,
+        cursor: str | None = None, limit: int = 100, *, ascending: bool = False, latest: bool = False,
+    ) -> Page[Transition]:
+        """Transitions of one, several or all (``None``) patients; ``latest``: only the newest of each alarm.
+
+        Raises:
+            ValueError: the cursor was not made by this method.
+        """
+
+    async def alarm(self, alarm: str) -> list[Transition]:
+        """All transitions of one alarm, oldest first."""
+
+    async def latest(self, patient: str | Collection[str] | None = None) -> list[Transition]:
+        """The newest transition of every alarm kept, newest first."""
+
+    async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
+        """Charted facts of a window, oldest first."""
+
+    def close(self) -> None:
+        """Let go of readers and files."""
+
+

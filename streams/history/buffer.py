@@ -1,0 +1,178 @@
+"""What has been added and is not known to be stored yet.
+
+Rows wait in ``Waiting`` until their offset is complete, then go out with a flush. The flushed ones stay in ``sent``
+until the database is seen to cover them, because the transaction they were written in may have been rolled back, and
+because readers must not miss them between flush and commit.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.history.columns import Column, Kind, Lot
+from twins.records import Fact, Transition
+
+__all__ = ["Batch", "Buffer", "Noted", "Placed", "Seen", "Waiting", "place", "pooled"]
+
+PLACES = 1024
+
+
+class Batch(NamedTuple):
+    """Rows of one log record."""
+
+    offset: int
+    kind: Kind
+    lot: Lot
+
+
+class Placed(NamedTuple):
+    """A transition and where in the log it came from, which orders those of one moment."""
+
+    offset: int
+    place: int
+    transition: Transition
+    body: bytes
+
+
+class Noted(NamedTuple):
+    """A fact and the offset of its record."""
+
+    offset: int
+    fact: Fact
+    body: bytes
+
+
+@dataclass
+class Waiting:
+    """Rows, transitions and facts of one partition, in the order they were added."""
+
+    batches: list[Batch] = field(default_factory=list)
+    transitions: list[Placed] = field(default_factory=list)
+    facts: list[Noted] = field(default_factory=list)
+
+    @property
+    def rows(self) -> int:
+        """Observations and estimates held."""
+        return sum(len(batch.lot.patient) for batch in self.batches)
+
+    def take(self, offset: int) -> "Waiting":
+        """Remove and return what belongs to offsets up to this one."""
+        taken = Waiting(
+            [batch for batch in self.batches if batch.offset <= offset],
+            [placed for placed in self.transitions if placed.offset <= offset],
+            [noted for noted in self.facts if noted.offset <= offset],
+        )
+        self.batches = [batch for batch in self.batches if batch.offset > offset]
+        self.transitions = [placed for placed in self.transitions if placed.offset > offset]
+        self.facts = [noted for noted in self.facts if noted.offset > offset]
+        return taken
+
+    def extend(self, other: "Waiting") -> None:
+        """Put what came later behind what is held."""
+        self.batches += other.batches
+        self.transitions += other.transitions
+        self.facts += other.facts
+
+
+@dataclass
+class _Partition:
+    completed: int = -1
+    stored: int = -1
+    waiting: Waiting = field(default_factory=Waiting)
+    sent: Waiting = field(default_factory=Waiting)
+    sent_upto: int = -1
+
+
+class Buffer:
+    """The waiting rows of all partitions; every method may be called from any thread."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._partitions: dict[int, _Partition] = {}
+        self.rows = 0
+
+    def begin(self, covered: dict[int, int]) -> None:
+        """Ignore from now on what the database covers already."""
+        with self._lock:
+            for number, offset in covered.items():
+                partition = self._partitions.setdefault(number, _Partition())
+                partition.completed = max(partition.completed, offset)
+                partition.stored = max(partition.stored, offset)
+
+    def add(self, number: int, offset: int, addition: Waiting) -> None:
+        """Hold an addition, unless its offset is complete."""
+        with self._lock:
+            partition = self._partitions.setdefault(number, _Partition())
+            if offset > partition.completed:
+                partition.waiting.extend(addition)
+                self.rows += addition.rows
+
+    def complete(self, number: int, offset: int) -> None:
+        """Let go out with the next flush what belongs to offsets up to this one."""
+        with self._lock:
+            partition = self._partitions.setdefault(number, _Partition())
+            partition.completed = max(partition.completed, offset)
+
+    def outgoing(self, covered: dict[int, int]) -> Iterator[tuple[int, int, Waiting]]:
+        """By partition, the offset that will be covered and what to write, given what the database covers now."""
+        with self._lock:
+            out = []
+            for number, partition in self._partitions.items():
+                partition.stored = covered.get(number, -1)
+                if partition.sent_upto <= partition.stored:
+                    partition.sent = Waiting()
+                fresh = partition.waiting.take(partition.completed)
+                self.rows -= fresh.rows
+                partition.sent.extend(fresh)
+                partition.sent_upto = partition.completed
+                if partition.completed > partition.stored:
+                    out.append((number, partition.completed, partition.sent))
+        return iter(out)
+
+    def seen(self) -> "Seen":
+        """What readers have to add to the database's rows. Ask before reading there, or rows between are missed."""
+        with self._lock:
+            return Seen([
+                (number, Waiting(list(held.batches), list(held.transitions), list(held.facts)))
+                for number, partition in self._partitions.items()
+                for held in (partition.sent, partition.waiting)
+            ])
+
+
+class Seen(NamedTuple):
+    """The buffer at one moment, by partition."""
+
+    held: list[tuple[int, Waiting]]
+
+    def beyond(self, covered: dict[int, int]) -> Waiting:
+        """What a database that covers these offsets does not hold."""
+        found = Waiting()
+        for number, held in self.held:
+            offset = covered.get(number, -1)
+            found.batches += [batch for batch in held.batches if batch.offset > offset]
+            found.transitions += [placed for placed in held.transitions if placed.offset > offset]
+            found.facts += [noted for noted in held.facts if noted.offset > offset]
+        return found
+
+
+def place(offset: int, index: int) -> int:
+    """Where a transition stands in the log, as one number."""
+    return offset * PLACES + min(index, PLACES - 1)
+
+
+def pooled(lots: Sequence[Lot]) -> Lot:
+    """Several lots as one; a patient list that several share is taken once."""
+    names: list[str] = []
+    begins: dict[int, int] = {}
+    patients: list[Column] = []
+    for lot in lots:
+        begin = begins.get(id(lot.patients))
+        if begin is None:
+            begin = begins[id(lot.patients)] = len(names)
+            names += lot.patients
+        patients.append(lot.patient + np.uint32(begin) if begin else lot.patient)
+    columns = tuple(np.concatenate(same) for same in zip(*(lot.columns for lot in lots), strict=True))
+    return Lot(names, np.concatenate(patients), columns)

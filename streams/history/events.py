@@ -1,0 +1,161 @@
+"""Alarm transitions and charted facts: plain rows, with what the buffer holds laid over them."""
+
+import json
+import sqlite3
+from collections.abc import Collection, Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from streams.history.base import Page
+from streams.history.buffer import Waiting, place
+from twins.records import Fact, Transition
+
+__all__ = ["Question", "alarm", "encode", "facts", "insert", "transitions"]
+
+_transition = msgspec.msgpack.Decoder(Transition).decode
+_fact = msgspec.msgpack.Decoder(Fact).decode
+
+Key = tuple[int, int, str]
+"""time, place in the log, id: the order of transitions"""
+
+
+class Question(NamedTuple):
+    """Which transitions: of ``patients`` (``None``: all), in [start, end), beyond a cursor."""
+
+    patients: tuple[str, ...] | None
+    start_us: int
+    end_us: int
+    cursor: str | None
+    limit: int
+    ascending: bool
+    latest: bool
+
+
+def encode(item: Transition | Fact) -> bytes:
+    """The stored form; numbers of numpy become plain ones."""
+    return msgspec.msgpack.encode(item, enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever an explanation holds)
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    raise NotImplementedError(f"{type(value).__name__} cannot be stored in history")
+
+
+def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
+    """Write transitions and facts, over what stands there under the same identity."""
+    connection.executemany(
+        "INSERT OR REPLACE INTO history_transition (id, alarm, patient, time, place, body) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (held.transition.id, held.transition.alarm, held.transition.patient, held.transition.time,
+             place(held.offset, held.place), held.body)
+            for held in waiting.transitions
+        ],
+    )  # fmt: skip
+    connection.executemany(
+        "INSERT OR REPLACE INTO history_fact (patient, time, kind, body) VALUES (?, ?, ?, ?)",
+        [(held.fact.patient, held.fact.time, held.fact.kind, held.body) for held in waiting.facts],
+    )
+
+
+def transitions(connection: sqlite3.Connection, waiting: Waiting, question: Question) -> Page[Transition]:
+    """A page of transitions, by (time, place in the log, id); raises ValueError on a cursor that is not one of these."""
+    after = None if question.cursor is None else _key(question.cursor)
+    fresh, alarms = _buffered(waiting), set[str]()
+    if question.latest:
+        alarms = {item.alarm for item in fresh.values()}
+        fresh = _newest(_over(_of_alarms(connection, alarms), fresh))
+    names = {item.id for item in fresh.values()}
+    found = {
+        key: item
+        for key, item in _select(connection, question, after, len(fresh))
+        if item.id not in names and item.alarm not in alarms
+    }
+    found |= {key: item for key, item in fresh.items() if _wanted(key, item, question, after)}
+    keys = sorted(found, reverse=not question.ascending)
+    cut = keys[: question.limit]
+    cursor = "{}:{}:{}".format(*cut[-1]) if len(keys) > len(cut) > 0 else None
+    return Page([found[key] for key in cut], cursor)
+
+
+def alarm(connection: sqlite3.Connection, waiting: Waiting, name: str) -> list[Transition]:
+    """All transitions of one alarm, oldest first."""
+    fresh = {key: item for key, item in _buffered(waiting).items() if item.alarm == name}
+    whole = _over(_of_alarms(connection, {name}), fresh)
+    return [whole[key] for key in sorted(whole)]
+
+
+def facts(connection: sqlite3.Connection, waiting: Waiting, patient: str, start_us: int, end_us: int) -> list[Fact]:
+    """Facts of a window, oldest first."""
+    found = {
+        (time, kind): _fact(body)
+        for time, kind, body in connection.execute(
+            "SELECT time, kind, body FROM history_fact WHERE patient = ? AND time >= ? AND time < ?",
+            (patient, start_us, end_us),
+        )
+    }
+    for held in waiting.facts:
+        if held.fact.patient == patient and start_us <= held.fact.time < end_us:
+            found[held.fact.time, held.fact.kind] = held.fact
+    return [found[key] for key in sorted(found)]
+
+
+def _key(cursor: str) -> Key:
+    time, at, name = cursor.split(":", 2)
+    return int(time), int(at), name
+
+
+def _buffered(waiting: Waiting) -> dict[Key, Transition]:
+    newest = {held.transition.id: held for held in waiting.transitions}
+    return {
+        (held.transition.time, place(held.offset, held.place), name): held.transition for name, held in newest.items()
+    }
+
+
+def _over(stored: dict[Key, Transition], fresh: dict[Key, Transition]) -> dict[Key, Transition]:
+    """What is stored, replaced where the buffer has the same transition."""
+    names = {item.id for item in fresh.values()}
+    return {key: item for key, item in stored.items() if item.id not in names} | fresh
+
+
+def _newest(found: dict[Key, Transition]) -> dict[Key, Transition]:
+    last = {found[key].alarm: key for key in sorted(found)}
+    return {key: found[key] for key in last.values()}
+
+
+def _wanted(key: Key, item: Transition, question: Question, after: Key | None) -> bool:
+    beyond = after is None or (key > after if question.ascending else key < after)
+    whose = question.patients is None or item.patient in question.patients
+    return beyond and whose and question.start_us <= item.time < question.end_us
+
+
+def _of_alarms(connection: sqlite3.Connection, alarms: Collection[str]) -> dict[Key, Transition]:
+    rows = connection.execute(
+        "SELECT time, place, id, body FROM history_transition WHERE alarm IN (SELECT value FROM json_each(?))",
+        (json.dumps(list(alarms)),),
+    )
+    return {(time, at, name): _transition(body) for time, at, name, body in rows}
+
+
+def _select(
+    connection: sqlite3.Connection, question: Question, after: Key | None, more: int
+) -> Iterator[tuple[Key, Transition]]:
+    """Stored transitions of a page and one beyond, and ``more`` for those the buffer replaces."""
+    text = "SELECT time, place, id, body FROM history_transition AS one WHERE time >= ? AND time < ?"
+    given: list[int | str] = [question.start_us, question.end_us]
+    if question.patients is not None:
+        text += " AND patient IN (SELECT value FROM json_each(?))"
+        given.append(json.dumps(question.patients))
+    if after is not None:
+        text += f" AND (time, place, id) {'>' if question.ascending else '<'} (?, ?, ?)"
+        given += after
+    if question.latest:
+        text += (
+            " AND NOT EXISTS (SELECT 1 FROM history_transition AS other WHERE other.alarm = one.alarm"
+            " AND (other.time, other.place, other.id) > (one.time, one.place, one.id))"
+        )
+    way = "" if question.ascending else "DESC"
+    text += f" ORDER BY time {way}, place {way}, id {way} LIMIT ?"
+    for time, at, name, body in connection.execute(text, (*given, question.limit + 1 + more)):
+        yield (time, at, name), _transition(body)

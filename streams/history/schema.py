@@ -1,0 +1,76 @@
+"""The tables of the SQLite history, and the few figures kept about them.
+
+``history_lot`` is level 0, ``history_chunk`` everything above it. A chunk's ``sequence`` is the number of the newest
+lot in it, so that by (sequence, then lot) rows stand in the order they were written. ``history_progress`` says how
+far the lots of a partition up to ``upto`` have been cut into chunks: for patients up to ``done``, in order of name.
+"""
+
+import sqlite3
+
+__all__ = ["FINAL", "TABLES", "add_figure", "covered", "create", "figure"]
+
+FINAL = 9
+"""The level of a chunk that is merged no further."""
+
+TABLES = """
+CREATE TABLE IF NOT EXISTS history_offset (partition INTEGER PRIMARY KEY, covered INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS history_figure (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history_lot (
+    lot INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, partition INTEGER NOT NULL,
+    rows INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_lot_span ON history_lot (kind, partition, lot, rows, start_us, end_us);
+CREATE TABLE IF NOT EXISTS history_chunk (
+    chunk INTEGER PRIMARY KEY, kind INTEGER NOT NULL, patient TEXT NOT NULL, level INTEGER NOT NULL,
+    sequence INTEGER NOT NULL, rows INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL,
+    size INTEGER NOT NULL, body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_chunk_span
+    ON history_chunk (kind, patient, end_us, start_us, sequence, level, rows);
+CREATE INDEX IF NOT EXISTS history_chunk_age ON history_chunk (end_us, kind, size);
+CREATE TABLE IF NOT EXISTS history_progress (
+    kind INTEGER, partition INTEGER, upto INTEGER NOT NULL, done TEXT NOT NULL, PRIMARY KEY (kind, partition)
+) WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS history_transition (
+    id TEXT PRIMARY KEY, alarm TEXT NOT NULL, patient TEXT NOT NULL, time INTEGER NOT NULL, place INTEGER NOT NULL,
+    body BLOB NOT NULL
+);
+CREATE INDEX IF NOT EXISTS history_transition_patient ON history_transition (patient, time, place, id);
+CREATE INDEX IF NOT EXISTS history_transition_time ON history_transition (time, place, id);
+CREATE INDEX IF NOT EXISTS history_transition_alarm ON history_transition (alarm, time, place, id);
+CREATE TABLE IF NOT EXISTS history_fact (
+    patient TEXT, time INTEGER, kind TEXT, body BLOB NOT NULL, PRIMARY KEY (patient, time, kind)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS history_fact_time ON history_fact (time);
+"""
+
+
+def create(connection: sqlite3.Connection) -> None:
+    """Make what tables are missing, in one transaction; one that is open is left open."""
+    mine = not connection.in_transaction
+    if mine:
+        connection.execute("BEGIN")
+    for statement in TABLES.split(";\n"):
+        if statement.strip():
+            connection.execute(statement)
+    if mine:
+        connection.execute("COMMIT")
+
+
+def covered(connection: sqlite3.Connection) -> dict[int, int]:
+    """By partition, the newest log offset of which everything is stored."""
+    return dict(connection.execute("SELECT partition, covered FROM history_offset"))
+
+
+def figure(connection: sqlite3.Connection, name: str) -> int:
+    """A figure kept: ``bytes`` of all lots and chunks, ``slices`` of compaction done; 0 if never written."""
+    row = connection.execute("SELECT value FROM history_figure WHERE name = ?", (name,)).fetchone()
+    return int(row[0]) if row else 0
+
+
+def add_figure(connection: sqlite3.Connection, name: str, change: int) -> None:
+    """Change a figure in the transaction of what it counts."""
+    connection.execute(
+        "INSERT INTO history_figure VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
+        (name, change),
+    )

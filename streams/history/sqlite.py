@@ -1,0 +1,221 @@
+"""History in the service's own SQLite file: written by the log's thread, read by a few of its own."""
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import overload
+
+import numpy as np
+
+from streams.history import events, schema
+from streams.history.base import Buckets, EstimateSeries, Page, Series, SeriesPage
+from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting, pooled
+from streams.history.columns import ESTIMATES, KINDS, OBSERVATIONS, Column, Kind, Lot, lot_bytes
+from streams.history.compaction import Compactor
+from streams.history.reading import Readers, rows, rows_page
+from streams.history.retention import retain
+from streams.history.thinning import bucketed, thinned
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
+
+__all__ = ["SqliteHistory"]
+
+DAY_US = 86_400_000_000
+LOT_ROWS = 200_000
+_EVER = (-(1 << 63), (1 << 63) - 1)
+
+
+class SqliteHistory:
+    """Observations, estimates, transitions and facts, kept as columns in blobs.
+
+    ``add_*`` and ``complete`` belong to the worker's thread; ``create``, ``flush``, ``compact`` and ``retain`` to the
+    thread that writes the file, on its connection; the rest may be called from anywhere. Observations and estimates
+    are kept ``keep_days`` and, if ``max_bytes`` is given, as far as they fit; transitions and facts ``keep_alarm_days``.
+    """
+
+    def __init__(
+        self, path: str | Path, *, keep_days: float = 30.0, keep_alarm_days: float = 400.0,
+        max_bytes: int | None = None, readers: int = 2,
+    ) -> None:  # fmt: skip
+        self._keep_us = round(keep_days * DAY_US)
+        self._keep_alarm_us = round(keep_alarm_days * DAY_US)
+        self._max_bytes = max_bytes
+        self._buffer = Buffer()
+        self._compactor = Compactor()
+        self._readers = Readers(path, self._buffer, readers)
+
+    # -- the writer's thread ----------------------------------------------------------------------------------------
+
+    def create(self, connection: sqlite3.Connection) -> None:
+        """Make what tables are missing and take note of what is covered; before anything is added."""
+        schema.create(connection)
+        self._buffer.begin(schema.covered(connection))
+        self._compactor.wake(connection)
+
+    def flush(self, connection: sqlite3.Connection) -> int:
+        """Write what is complete, in the caller's transaction; returns observations and estimates written.
+
+        At most once in a transaction. If that is rolled back, the next flush writes the same again.
+        """
+        written, size = 0, 0
+        for partition, offset, waiting in self._buffer.outgoing(schema.covered(connection)):
+            for kind in KINDS:
+                lots = [batch.lot for batch in waiting.batches if batch.kind is kind]
+                if lots:
+                    size += _insert_lots(connection, partition, kind, pooled(lots))
+            events.insert(connection, waiting)
+            connection.execute("INSERT OR REPLACE INTO history_offset VALUES (?, ?)", (partition, offset))
+            written += waiting.rows
+        if written:
+            schema.add_figure(connection, "bytes", size)
+            self._compactor.wake(connection, written)
+        return written
+
+    def compact(self, connection: sqlite3.Connection, budget_s: float = 0.01) -> bool:
+        """Sort and merge for about ``budget_s``, in the caller's transaction; whether there is more to do now."""
+        return self._compactor.slice(connection, budget_s)
+
+    def retain(self, connection: sqlite3.Connection, now_us: int, budget_s: float = 0.01) -> bool:
+        """Delete what is too old or too much, in the caller's transaction; whether there is more to do now."""
+        before = (now_us - self._keep_us, now_us - self._keep_alarm_us)
+        return retain(connection, *before, self._max_bytes, budget_s)
+
+    def covered(self, connection: sqlite3.Connection) -> dict[int, int]:
+        """By partition, the newest log offset of which everything is stored."""
+        return schema.covered(connection)
+
+    @property
+    def buffered(self) -> int:
+        """Observations and estimates that no flush has written yet."""
+        return self._buffer.rows
+
+    @property
+    def backlog(self) -> int:
+        """Observations and estimates written but not sorted yet, about."""
+        return self._compactor.backlog
+
+    # -- the worker's thread ----------------------------------------------------------------------------------------
+
+    def add_observations(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str],
+        patient: U4, signal: U2, time: I8, value: F8, status: U1,
+    ) -> None:  # fmt: skip
+        """Keep readings; ``patient`` indexes ``patients``."""
+        self._add(partition, Batch(offset, OBSERVATIONS, _lot(patients, patient, (signal, time, value, status))))
+
+    def add_estimates(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str],
+        patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
+    ) -> None:  # fmt: skip
+        """Keep posterior estimates; ``patient`` indexes ``patients``."""
+        self._add(partition, Batch(offset, ESTIMATES, _lot(patients, patient, (signal, time, mean, sd, quality))))
+
+    def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
+        """Keep alarm transitions, in the order they happened."""
+        placed = [Placed(offset, at, item, events.encode(item)) for at, item in enumerate(transitions)]
+        self._buffer.add(partition, offset, Waiting(transitions=placed))
+
+    def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
+        """Keep charted facts; a fact is identified by (patient, kind, time)."""
+        noted = [Noted(offset, fact, events.encode(fact)) for fact in facts]
+        self._buffer.add(partition, offset, Waiting(facts=noted))
+
+    def complete(self, partition: int, offset: int) -> None:
+        """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
+        self._buffer.complete(partition, offset)
+
+    def _add(self, partition: int, batch: Batch) -> None:
+        if len(batch.lot.patient):
+            self._buffer.add(partition, batch.offset, Waiting([batch]))
+
+    # -- readers ----------------------------------------------------------------------------------------------------
+
+    @overload
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: None = None
+    ) -> Series: ...
+
+    @overload
+    async def observations(self, patient: str, signal: int, start_us: int, end_us: int, points: int) -> Buckets: ...
+
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> Series | Buckets:
+        """All readings of a window or, given ``points``, at most that many summaries of believable readings."""
+
+        def answer(connection: sqlite3.Connection, waiting: Waiting) -> Series | Buckets:
+            series = Series(*rows(connection, waiting, OBSERVATIONS, (patient, signal, start_us, end_us))[1:])
+            return series if points is None else bucketed(series, start_us, end_us, points)
+
+        return await self._readers.ask(answer)
+
+    async def observations_page(  # noqa: PLR0917 (a window is four)
+        self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
+    ) -> SeriesPage:
+        """Readings of a window, oldest first; raises ValueError on a cursor that was not made here."""
+        begin = start_us if cursor is None else max(start_us, int(cursor) + 1)
+
+        def answer(connection: sqlite3.Connection, waiting: Waiting) -> SeriesPage:
+            found, more = rows_page(connection, waiting, OBSERVATIONS, (patient, signal, begin, end_us), limit)
+            return SeriesPage(Series(*found[1:]), str(int(found[1][-1])) if more else None)
+
+        return await self._readers.ask(answer)
+
+    async def estimates(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> EstimateSeries:
+        """All estimates of a window or, given ``points``, at most that many averages."""
+
+        def answer(connection: sqlite3.Connection, waiting: Waiting) -> EstimateSeries:
+            series = EstimateSeries(*rows(connection, waiting, ESTIMATES, (patient, signal, start_us, end_us))[1:])
+            return series if points is None else thinned(series, start_us, end_us, points)
+
+        return await self._readers.ask(answer)
+
+    async def alarms(
+        self, patient: str | Collection[str] | None, start_us: int, end_us: int,
+        cursor: str | None = None, limit: int = 100, *, ascending: bool = False, latest: bool = False,
+    ) -> Page[Transition]:  # fmt: skip
+        """Transitions of one, several or all (``None``) patients; raises ValueError on a cursor not made here."""
+        patients = (patient,) if isinstance(patient, str) else None if patient is None else tuple(patient)
+        question = events.Question(patients, start_us, end_us, cursor, limit, ascending, latest)
+        return await self._readers.ask(events.transitions, question)
+
+    async def alarm(self, alarm: str) -> list[Transition]:
+        """All transitions of one alarm, oldest first."""
+        return await self._readers.ask(events.alarm, alarm)
+
+    async def latest(self, patient: str | Collection[str] | None = None) -> list[Transition]:
+        """The newest transition of every alarm kept, newest first."""
+        return (await self.alarms(patient, *_EVER, limit=1 << 40, latest=True)).items
+
+    async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
+        """Charted facts of a window, oldest first."""
+        return await self._readers.ask(events.facts, patient, start_us, end_us)
+
+    def close(self) -> None:
+        """End the readers; what is buffered and not flushed is found again in the log."""
+        self._readers.close()
+
+
+def _lot(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) -> Lot:
+    """Columns as a lot; raises ValueError where they could not be stored and read again."""
+    if any(len(column) != len(patient) for column in columns):
+        raise ValueError("columns of unequal length")
+    if len(patient) and int(patient.max()) >= len(patients):
+        raise ValueError("a row of a patient who is not listed")
+    return Lot(patients if isinstance(patients, list) else list(patients), patient, columns)
+
+
+def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lot: Lot) -> int:
+    """Write a lot, in several when it is large; returns the bytes it takes."""
+    size = 0
+    for first in range(0, len(lot.patient), LOT_ROWS):
+        piece = slice(first, first + LOT_ROWS)
+        part = Lot(lot.patients, lot.patient[piece], tuple(column[piece] for column in lot.columns))
+        body, time = lot_bytes(part, kind), part.columns[1]
+        connection.execute(
+            "INSERT INTO history_lot (kind, partition, rows, start_us, end_us, size, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (kind.code, partition, len(time), int(np.min(time)), int(np.max(time)), len(body), body),
+        )
+        size += len(body)
+    return size
