@@ -58,8 +58,7 @@ def _schema(**schema: object) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", **schema})
 
 
-_NAME = _schema(minLength=1, maxLength=128, pattern=r"^[A-Za-z0-9_\-]([A-Za-z0-9 ._\-]*[A-Za-z0-9_\-])?$")
-"""Stricter than what is read, so that what follows the schema is always taken."""
+_NAME = _schema(minLength=1, maxLength=128, description="Printable; no slash, no space at the ends, not . or ..")
 
 Moment = Annotated[int, BeforeValidator(_moment), _schema(format="date-time")]
 """A time in a request, µs since 1970 once read."""
@@ -67,8 +66,14 @@ Moment = Annotated[int, BeforeValidator(_moment), _schema(format="date-time")]
 PatientId = Annotated[str, AfterValidator(_checked("a patient's id")), _NAME]
 Ward = Annotated[str, AfterValidator(_checked("a ward's name")), _NAME]
 Label = Annotated[
-    str, StringConstraints(max_length=128), AfterValidator(_line), _schema(maxLength=128, pattern=r"^[ -~]*$")
+    str,
+    StringConstraints(max_length=128),
+    AfterValidator(_line),
+    _schema(maxLength=128, description="One line, printable."),
 ]
 Note = Annotated[
-    str, StringConstraints(max_length=2000), AfterValidator(_text), _schema(maxLength=2000, pattern=r"^[ -~]*$")
+    str,
+    StringConstraints(max_length=2000),
+    AfterValidator(_text),
+    _schema(maxLength=2000, description="Printable, line breaks allowed."),
 ]
