@@ -225,7 +225,9 @@ def score(values: Mapping[str, float], ages_s: Mapping[str, float] | None = None
     """
     ages = dict(ages_s or {})
     known = {name: value for name, value in values.items() if ages.get(name, 0.0) <= FORGOTTEN_AFTER_S[name]}
-    rate, spo2, oxygen, systolic, pulse, mind, warmth = (np.array([known.get(name, nan)]) for name in PARAMETERS)
+    rate, spo2, oxygen, systolic, pulse, mind, warmth = (
+        np.array([known.get(name, nan)], np.float64) for name in PARAMETERS
+    )
     parts = np.empty((1, len(PARAMETERS)), np.int8)
     score_parts(rate, spo2, oxygen, systolic, pulse, mind, warmth, np.array([scale2]), parts)
     return summarise(parts[0].tolist(), ages)

@@ -120,8 +120,8 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
-        loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, sensor_sd=2.0, deviation_sd=3.0, timescale_s=300.0,
-        typical=17.0, typical_sd=4.0,
+        loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0,
+        sensor_sd=2.0, deviation_sd=3.0, timescale_s=300.0, typical=17.0, typical_sd=4.0,
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
         critical_delay_s=8.0, silence_s=30.0, predictive_priority="low",
     ),
@@ -143,8 +143,8 @@ SIGNALS: tuple[Signal, ...] = (
     _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), typical=80.0, limits=_MEAN),
     Signal(
         code=11, name="body_temperature", unit="Cel", kind="vital", plausible=(25.0, 45.0),
-        loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1, sensor_sd=0.1, deviation_sd=0.3, timescale_s=7200.0,
-        typical=36.9, typical_sd=0.5,
+        loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1,
+        sensor_sd=0.1, deviation_sd=0.3, timescale_s=7200.0, typical=36.9, typical_sd=0.5,
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
         critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low",
     ),
@@ -175,7 +175,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         code=17, name="blood_ketone", unit="mmol/L", kind="laboratory", plausible=(0.0, 30.0),
-        loinc=("53060-9",), step=0.1,
+        loinc=("6873-4", "104816-4"), step=0.1,
     ),
     Signal(code=18, name="insulin_bolus", unit="U", kind="dose", plausible=(0.0, 100.0)),
     Signal(code=19, name="insulin_basal", unit="U/h", kind="dose", plausible=(0.0, 50.0)),

@@ -58,7 +58,7 @@ _TEMPERATURE = (
     | _scaled(5.0 / 9.0, "[degF]", "degF", "deg F", "°F", "℉", "F", "fahrenheit", "Fahrenheit", offset=-160.0 / 9.0)
     | _scaled(1.0, "K", "kelvin", offset=-273.15)
 )
-_PERCENT = _scaled(1.0, "%", "percent", "pct", "% SpO2", "%{SpO2}", "{%}")
+_PERCENT = _scaled(1.0, "%", "percent", "pct")
 _FRACTION = _scaled(100.0, "1", "{fraction}", "fraction")
 _GLUCOSE = (
     _scaled(1.0, "mg/dL", "mg/dl", "mg/DL", "MG/DL", "mgdl", "mg%")
