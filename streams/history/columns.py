@@ -76,10 +76,10 @@ def lot_bytes(lot: Lot, kind: Kind) -> bytes:
 
 def lot_rows(body: bytes, patient: str | None = None) -> Lot | None:
     """A stored lot as read-only views; ``None`` at little cost when it holds nothing of ``patient``."""
-    begin = 4 + int.from_bytes(body[:4], "little")
-    if patient is not None and body.find(patient.encode(), 4, begin) < 0:
+    length = int.from_bytes(body[:4], "little")
+    if patient is not None and body.find(patient.encode(), 4, 4 + length) < 0:
         return None
-    header = _decode(memoryview(body)[4:begin])
+    header, begin = _head(body)
     columns = _split(header, body, begin, 0, header.rows)
     return Lot(header.patients, columns[0], tuple(columns[1:]))
 
@@ -99,8 +99,7 @@ def chunk_bytes(columns: Sequence[Column]) -> bytes:
 
 def chunk_rows(body: bytes, signal: int | None = None) -> tuple[Column, ...]:
     """A stored chunk's columns, signal first; with ``signal`` only the rows of that one."""
-    begin = 4 + int.from_bytes(body[:4], "little")
-    header = _decode(memoryview(body)[4:begin])
+    header, begin = _head(body)
     if signal is None:
         counts = np.diff(np.asarray([*header.starts, header.rows]))
         signals = np.repeat(np.asarray(header.signals, "<u2"), counts)
@@ -139,11 +138,16 @@ def settle(columns: Sequence[Column]) -> tuple[Column, ...]:
 
 def _join(header: _Header, columns: Sequence[Column]) -> bytes:
     head = _encode(header)
-    parts: list[Any] = [b"", head, bytes(-(4 + len(head)) % 8)]
-    parts[0] = (len(head) + len(parts[2])).to_bytes(4, "little")
+    parts: list[Any] = [len(head).to_bytes(4, "little"), head, bytes(-(4 + len(head)) % 8)]
     for column in columns:
         parts += (np.ascontiguousarray(column).data, bytes(-column.nbytes % 8))
     return b"".join(parts)
+
+
+def _head(body: bytes) -> tuple[_Header, int]:
+    """The header, and where the first column begins."""
+    end = 4 + int.from_bytes(body[:4], "little")
+    return _decode(memoryview(body)[4:end]), -(-end // 8) * 8
 
 
 def _split(header: _Header, body: bytes, begin: int, first: int, last: int) -> list[Column]:

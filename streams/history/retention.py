@@ -9,8 +9,10 @@ __all__ = ["retain"]
 
 _AGED = (
     "DELETE FROM history_transition WHERE id IN (SELECT id FROM history_transition WHERE time < ? LIMIT ?)",
-    "DELETE FROM history_fact WHERE (patient, time, kind) IN"
-    " (SELECT patient, time, kind FROM history_fact WHERE time < ? LIMIT ?)",
+    (
+        "DELETE FROM history_fact WHERE (patient, time, kind) IN"
+        " (SELECT patient, time, kind FROM history_fact WHERE time < ? LIMIT ?)"
+    ),
 )
 _PIECES = {
     "history_chunk": ("SELECT chunk, size FROM history_chunk WHERE end_us < ? ORDER BY end_us LIMIT ?",

@@ -1,0 +1,142 @@
+"""Any order of adding, flushing, compacting, rolling back and crashing tells the same history as a dictionary."""
+
+import asyncio
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.streams.history.conftest import File, shrink
+from twins.records import Fact, Transition
+
+PATIENTS = ["a", "b", "bb", "ä"]
+PARTITIONS = 2
+TIMES = st.one_of(st.integers(0, 40), st.integers(0, 40).map(lambda minute: minute * 3_600_000_000))
+
+readings = st.lists(
+    st.tuples(st.integers(0, 1), st.integers(0, 2), TIMES, st.sampled_from([0.0, -0.0, 36.6, 72.0, 1e300, 0.1, 7e4])),
+    max_size=12,
+)
+record = st.tuples(st.integers(0, PARTITIONS - 1), readings, st.integers(0, 3), st.booleans())
+move = st.one_of(
+    record.map(lambda told: ("add", told)),
+    st.sampled_from([("flush", True), ("flush", True), ("flush", False), ("crash", None)]),
+    st.tuples(st.just("compact"), st.booleans()),
+)
+
+
+class Model:
+    """The log, and what history must say given all of it."""
+
+    def __init__(self) -> None:
+        self.log: list[list[tuple]] = [[] for _ in range(PARTITIONS)]
+        self.observations: dict[tuple[str, int, int], tuple[float, int]] = {}
+        self.estimates: dict[tuple[str, int, int], tuple[float, float, float]] = {}
+        self.transitions: dict[str, Transition] = {}
+        self.facts: dict[tuple[str, int, str], Fact] = {}
+
+    def append(self, partition: int, rows: list, events: int, complete: bool) -> int:
+        offset = len(self.log[partition])
+        own = PATIENTS[partition * 2 : partition * 2 + 2]
+        for place, (patient, signal, time, value) in enumerate(rows):
+            self.observations[own[patient], signal, time] = (value, offset % 4)
+            self.estimates[own[patient], signal, time] = (value / 2, float(place), offset % 5)
+        happened = [
+            Transition(
+                id=f"{partition}/{offset // 2}/{number}", alarm=f"{partition}/{number}", patient=own[number % 2],
+                condition="limit.low", presence="on", onset=offset, time=(offset * 7) % 40,
+            )
+            for number in range(events)
+        ]  # fmt: skip
+        charted = [Fact(patient=own[0], kind="meal", time=number % 2, value=offset) for number in range(events)]
+        self.transitions.update({item.id: item for item in happened})
+        self.facts.update({(item.patient, item.time, item.kind): item for item in charted})
+        self.log[partition].append((own, rows, happened, charted, complete))
+        return offset
+
+
+def feed(file: File, model: Model, partition: int, offset: int, *, complete: bool) -> None:
+    own, rows, happened, charted, _ = model.log[partition][offset]
+    patient, signal, time, value = (np.array(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
+    columns = (np.asarray(patient, "u4"), np.asarray(signal, "u2"), np.asarray(time, "i8"))
+    value = np.asarray(value, "f8")
+    file.history.add_observations(partition, offset, own, *columns, value, np.full(len(rows), offset % 4, "u1"))
+    sd, quality = np.arange(len(rows), dtype="f8"), np.full(len(rows), offset % 5, "f4")
+    file.history.add_estimates(partition, offset, own, *columns, value / 2, sd, quality)
+    file.history.add_transitions(partition, offset, happened)
+    file.history.add_facts(partition, offset, charted)
+    if complete:
+        file.history.complete(partition, offset)
+
+
+async def check(file: File, model: Model) -> None:
+    history, ever = file.history, (0, 1 << 60)
+    for patient in PATIENTS:
+        for signal in range(3):
+            series = await history.observations(patient, signal, *ever)
+            told = dict(zip(series.time.tolist(), zip(series.value.tolist(), series.status.tolist(), strict=True), strict=True))
+            wanted = {time: row for (who, what, time), row in model.observations.items() if (who, what) == (patient, signal)}
+            assert told == wanted
+            assert series.time.tolist() == sorted(wanted)
+            estimates = await history.estimates(patient, signal, *ever)
+            rows = zip(estimates.mean.tolist(), estimates.sd.tolist(), estimates.quality.tolist(), strict=True)
+            told = dict(zip(estimates.time.tolist(), rows, strict=True))
+            assert told == {time: row for (who, what, time), row in model.estimates.items() if (who, what) == (patient, signal)}
+        charted = [model.facts[key] for key in sorted(model.facts) if key[0] == patient]
+        assert await history.facts(patient, *ever) == charted
+    found, cursor = [], None
+    while True:
+        page = await history.alarms(None, *ever, cursor=cursor, limit=2)
+        found += page.items
+        cursor = page.cursor
+        if cursor is None:
+            break
+    assert {item.id: item for item in found} == model.transitions
+    assert len(found) == len(model.transitions)
+    assert [item.time for item in found] == sorted((item.time for item in found), reverse=True)
+
+
+async def play(path: Path, moves: list, replay_from: float) -> None:
+    file, model = File(path), Model()
+    open_upto = [-1] * PARTITIONS
+    for name, told in moves:
+        if name == "add":
+            partition, rows, events, complete = told
+            feed(file, model, partition, model.append(partition, rows, events, complete), complete=complete)
+            if complete:
+                open_upto[partition] = len(model.log[partition]) - 1
+        elif name == "crash":
+            covered = file.history.covered(file.connection)
+            file.close()
+            file = File(path)
+            for partition, log in enumerate(model.log):
+                begin = int(replay_from * (covered.get(partition, -1) + 1))
+                for offset in range(begin, len(log)):
+                    feed(file, model, partition, offset, complete=log[offset][-1])
+        else:
+            file.connection.execute("BEGIN")
+            if name == "flush":
+                file.history.flush(file.connection)
+            else:
+                file.history.compact(file.connection, 0.0 if told else 0.002)
+                file.history.compact(file.connection, 0.0005)
+            file.connection.execute("COMMIT" if told else "ROLLBACK")
+    await check(file, model)
+    file.flush()
+    assert file.history.covered(file.connection) == {p: upto for p, upto in enumerate(open_upto) if upto >= 0}
+    file.compact()
+    await check(file, model)
+    file.check_bytes()
+    file.close()
+
+
+@pytest.mark.slow
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(moves=st.lists(move, max_size=40), replay_from=st.sampled_from([0.0, 0.5, 1.0]))
+def test_history_is_a_dictionary(moves: list, replay_from: float) -> None:
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        shrink(patch)
+        asyncio.run(play(Path(folder) / "service.db", moves, replay_from))
