@@ -1,7 +1,7 @@
 """Who of a lot may have readings taken: known patients within reach, strangers admitted or not."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -18,13 +18,16 @@ LONGEST = 128
 _AT_ONCE = 2_000
 _BREATH = 10_000
 
-_TEXTS = {
-    "out_of_scope": "the key or account does not reach this patient",
-    "discharged_patient": "the patient is discharged; admit them again first",
-    "unknown_patient": "nobody admitted this patient, and the service does not admit by itself",
-    "too_many_new_patients": "one request admits only so many new patients; admit them first or send smaller batches",
-    "too_many_patients": "the service follows as many patients as it may",
-}
+_REASONS = (
+    ("", ""),
+    ("out_of_scope", "the key or account does not reach this patient"),
+    ("discharged_patient", "the patient is discharged; admit them again first"),
+    ("unknown_patient", "nobody admitted this patient, and the service does not admit by itself"),
+    ("too_many_new_patients", "one request admits only so many new patients; admit them first or send smaller batches"),
+    ("too_many_patients", "the service follows as many patients as it may"),
+    ("bad_patient_id", ""),
+)
+_IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID = range(len(_REASONS))
 
 
 def flaw(name: str, what: str = "a patient's id") -> str:
@@ -59,47 +62,44 @@ class Admissions:
             return
         named = np.zeros(len(patients), np.bool_)
         named[lot.columns.patient] = True
-        present = [patients[place] for place in np.flatnonzero(named).tolist()]
-        refused = await self._judged(dict.fromkeys(present), actor)
-        if refused:
-            _drop(lot, refused)
+        verdict = await self._judged(patients, np.flatnonzero(named).tolist(), actor)
+        if verdict.any():
+            _drop(lot, verdict)
 
     async def admit(self, names: Sequence[str], ward: str, by: str) -> None:
         """Return once each of the patients is admitted by the log."""
         for start in range(0, len(names), _AT_ONCE):
             await asyncio.gather(*(self._admit(name, ward, by) for name in names[start : start + _AT_ONCE]))
 
-    async def _judged(self, names: Iterable[str], actor: Actor) -> dict[str, tuple[str, str]]:
-        """(reason, sentence) of everyone whose readings are refused; the others are admitted when this returns."""
+    async def _judged(self, patients: Sequence[str], places: Sequence[int], actor: Actor) -> npt.NDArray[np.uint8]:
+        """Why each patient's readings are refused, 0 if they are not: strangers are admitted when this returns."""
         registry, settings = self._service.registry, self._service.settings
-        refused: dict[str, tuple[str, str]] = {}
-        strangers: list[str] = []
+        verdict = np.zeros(len(patients), np.uint8)
         ward = home(actor, settings.default_ward)
-        for number, name in enumerate(names):
+        room = max(0, settings.max_patients - len(registry))
+        most = min(settings.max_new_patients_per_request, room)
+        past = _TOO_MANY if most == room else _TOO_MANY_NEW
+        strangers: dict[str, None] = {}
+        for number, place in enumerate(places):
             if number % _BREATH == _BREATH - 1:
                 await asyncio.sleep(0)
+            name = patients[place]
             profile = registry.get(name)
             if not actor.covers(ward if profile is None else profile.ward, name):
-                refused[name] = ("out_of_scope", _TEXTS["out_of_scope"])
-            elif profile is None:
-                strangers.append(name)
-            elif not profile.active:
-                refused[name] = ("discharged_patient", _TEXTS["discharged_patient"])
-        fit = []
-        for name in strangers:
-            wrong = flaw(name)
-            if wrong:
-                refused[name] = ("bad_patient_id", wrong)
-            elif settings.unknown_patients == "refuse":
-                refused[name] = ("unknown_patient", _TEXTS["unknown_patient"])
-            else:
-                fit.append(name)
-        room = max(0, settings.max_patients - len(registry))
-        taken = min(settings.max_new_patients_per_request, room)
-        reason = "too_many_patients" if taken == room else "too_many_new_patients"
-        refused.update(dict.fromkeys(fit[taken:], (reason, _TEXTS[reason])))
-        await self.admit(fit[:taken], ward, actor.name)
-        return refused
+                verdict[place] = _OUT_OF_SCOPE
+            elif profile is not None:
+                verdict[place] = _IN if profile.active else _DISCHARGED
+            elif name not in strangers:
+                verdict[place] = self._strange(name) or (_IN if len(strangers) < most else past)
+                if verdict[place] == _IN:
+                    strangers[name] = None
+        await self.admit(list(strangers), ward, actor.name)
+        return verdict
+
+    def _strange(self, name: str) -> int:
+        if flaw(name):
+            return _BAD_ID
+        return _UNKNOWN if self._service.settings.unknown_patients == "refuse" else _IN
 
     async def _admit(self, name: str, ward: str, by: str) -> None:
         under_way = self._under_way.get(name)
@@ -127,21 +127,16 @@ def home(actor: Actor, default: str) -> str:
     return next(iter(actor.wards)) if len(actor.wards) == 1 and not actor.everywhere else default
 
 
-def _drop(lot: Lot, refused: dict[str, tuple[str, str]]) -> None:
-    columns = lot.columns
-    names = columns.patients
-    out: npt.NDArray[np.bool_] = np.fromiter((name in refused for name in names), np.bool_, len(names))
-    rows = np.flatnonzero(out[columns.patient])
-    reasons = {reason: number for number, reason in enumerate(dict.fromkeys(reason for reason, _ in refused.values()))}
-    kind = np.fromiter((reasons[refused[name][0]] if name in refused else -1 for name in names), np.intp, len(names))
-    for reason, number in reasons.items():
-        chosen = rows[kind[columns.patient[rows]] == number]
+def _drop(lot: Lot, verdict: npt.NDArray[np.uint8]) -> None:
+    names, patient = lot.columns.patients, lot.columns.patient
+    of_reading = verdict[patient]
+    for code in np.unique(of_reading[of_reading != _IN]).tolist():
+        rows = np.flatnonzero(of_reading == code)
+        reason, text = _REASONS[code]
 
-        def tell(nth: int, chosen: npt.NDArray[np.intp] = chosen) -> str:
-            name = names[int(columns.patient[chosen[nth]])]
-            return f"{quoted(name)}: {refused[name][1]}"
+        def tell(nth: int, rows: npt.NDArray[np.intp] = rows, text: str = text) -> str:
+            name = names[int(patient[rows[nth]])]
+            return f"{quoted(name)}: {text or flaw(name)}"
 
-        lot.refusals.add_many(lot.entries(chosen), reason, tell)
-    gone = np.zeros(len(columns), np.bool_)
-    gone[rows] = True
-    lot.without(gone)
+        lot.refusals.add_many(lot.entries(rows), reason, tell)
+    lot.without(of_reading != _IN)

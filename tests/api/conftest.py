@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from api.hub import Hub
+from api.view import View
 
 from api.accounts import Accounts
 from api.answers import iso
 from api.app import create_app
-from api.hub import Hub
-from api.view import View
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
 

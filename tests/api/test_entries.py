@@ -1,0 +1,132 @@
+"""JSON bodies to columns: the strict way and the patient way agree, and every refusal has its reason."""
+
+import contextlib
+import json
+import math
+
+import msgspec
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from api import entries, moments
+from api.problems import Problem
+from twins.signals import BY_NAME
+
+GOOD = {"patient": "p1", "signal": "heart_rate", "time": "2026-01-01T00:00:00.250Z", "value": 72}
+
+
+def body(*wanted):
+    return json.dumps(list(wanted)).encode()
+
+
+def only_reason(lot):
+    assert len(lot.refusals) == 1
+    return lot.refusals.faults[0].reason
+
+
+def test_an_object_and_an_array_read_the_same():
+    one, many = entries.read_json(json.dumps(GOOD).encode()), entries.read_json(body(GOOD))
+    assert one.columns.patients == many.columns.patients == ["p1"]
+    assert one.columns.time.tolist() == many.columns.time.tolist() == [1_767_225_600_250_000]
+    assert one.columns.value.tolist() == [72.0]
+
+
+def test_lines_with_empty_ones_between():
+    text = b"\n".join([json.dumps(GOOD).encode(), b"", b"  ", json.dumps(GOOD | {"value": 73}).encode(), b""])
+    assert entries.read_lines(text).columns.value.tolist() == [72.0, 73.0]
+
+
+def test_units_become_the_signals_own():
+    lot = entries.read_json(body(GOOD | {"signal": "glucose", "unit": "mmol/L", "value": 5.0}, GOOD | {"unit": "/min"}))
+    assert lot.columns.value.tolist() == [5.0 * 18.0156, 72.0]
+    assert lot.columns.signal.tolist() == [BY_NAME["glucose"].code, 0]
+
+
+def test_many_readings_of_few_patients_name_them_once():
+    lot = entries.read_json(body(*[GOOD | {"patient": f"p{n % 3}"} for n in range(30)]))
+    assert lot.columns.patients == ["p0", "p1", "p2"]
+    assert lot.columns.patient.tolist() == [n % 3 for n in range(30)]
+
+
+@pytest.mark.parametrize(
+    ("entry", "reason"),
+    [
+        (5, "not_an_object"),
+        (None, "not_an_object"),
+        ([], "not_an_object"),
+        ({}, "missing_field"),
+        ({name: value for name, value in GOOD.items() if name != "value"}, "missing_field"),
+        (GOOD | {"value": "72"}, "wrong_type"),
+        (GOOD | {"value": True}, "wrong_type"),
+        (GOOD | {"value": None}, "wrong_type"),
+        (GOOD | {"value": "NaN"}, "not_finite"),
+        (GOOD | {"value": math.nan}, "not_finite"),
+        (GOOD | {"value": -math.inf}, "not_finite"),
+        (GOOD | {"value": 10**400}, "not_finite"),
+        (GOOD | {"patient": 7}, "wrong_type"),
+        (GOOD | {"unit": 7}, "wrong_type"),
+        (GOOD | {"time": 1767225600}, "wrong_type"),
+        (GOOD | {"signal": "mood"}, "unknown_signal"),
+        (GOOD | {"unit": "kg"}, "unknown_unit"),
+        (GOOD | {"time": "2026-01-01T00:00:00"}, "time_without_zone"),
+        (GOOD | {"time": "yesterday"}, "time_unreadable"),
+        (GOOD | {"time": "2026-02-30T00:00:00Z"}, "time_unreadable"),
+        (GOOD | {"time": ""}, "time_unreadable"),
+    ],
+)
+def test_a_bad_entry_has_a_reason_and_costs_no_neighbour(entry, reason):
+    lot = entries.read_json(body(GOOD, entry, GOOD | {"value": 73}))
+    assert lot.columns.value.tolist() == [72.0, 73.0]
+    assert only_reason(lot) == reason
+    assert lot.refusals.faults[0].index == 1
+    assert lot.entries(np.arange(2)).tolist() == [0, 2]
+    raw = lot.bytes_of(1)
+    assert raw in {json.dumps(entry).encode(), msgspec.json.encode(entry)}
+
+
+def test_invalid_utf8_in_one_entry():
+    lot = entries.read_json(body(GOOD, GOOD).replace(b"p1", b"p\xff", 1))
+    assert len(lot) == 1
+    assert only_reason(lot) == "invalid_utf8"
+
+
+@pytest.mark.parametrize("text", [b"", b" ", b"{", b"[1,", b"nope", b"\xff\xfe", b'{"a":' * 100_000, b"[" * 100_000])
+def test_what_is_no_json_is_a_problem(text):
+    with pytest.raises(Problem) as caught:
+        entries.read_json(text)
+    assert caught.value.kind.slug == "malformed-body"
+
+
+def test_too_many_entries():
+    with pytest.raises(Problem) as caught:
+        entries.read_json(b"[" + b"1," * entries.MAX_ENTRIES + b"1]")
+    assert caught.value.kind.slug == "body-too-large"
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_break_the_readers(raw):
+    for read in (entries.read_json, entries.read_lines):
+        with contextlib.suppress(Problem):
+            read(raw)
+
+
+TIMES = st.datetimes(min_value=moments._EPOCH.replace(tzinfo=None, year=1), timezones=st.just(moments.UTC))
+
+
+@given(st.lists(TIMES, min_size=1, max_size=20), st.sampled_from(["seconds", "milliseconds", "microseconds"]))
+def test_a_column_of_times_is_each_time(found, spec):
+    texts = [moment.isoformat(timespec=spec).replace("+00:00", "Z") for moment in found]
+    assert moments.column(texts).tolist() == [moments.moment(text) for text in texts]
+
+
+@given(st.lists(st.text("0123456789-T:.Z", min_size=20, max_size=24), min_size=1, max_size=4))
+def test_a_column_refuses_what_a_moment_refuses(texts):
+    try:
+        each = [moments.moment(text) for text in texts]
+    except ValueError:
+        with pytest.raises(ValueError, match="time_"):
+            moments.column(texts)
+    else:
+        assert moments.column(texts).tolist() == each

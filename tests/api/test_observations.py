@@ -1,0 +1,167 @@
+"""POST /v1/observations with good input, and who may send what."""
+
+import gzip
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import msgspec
+import numpy as np
+import pytest
+
+from streams.frame import encode_frame
+from tests.api.conftest import Running
+from twins.records import Columns
+
+FRAME = "application/vnd.vitaltwin.frame+msgpack"
+
+
+def frame(running, patients, rows):
+    """A frame of (patient, signal, seconds ago, value) rows."""
+    now = running.service.clock.now()
+    patient, signal, ago, value = zip(*rows, strict=True)
+    return encode_frame(
+        Columns(
+            patients,
+            np.array(patient, "u4"),
+            np.array(signal, "u2"),
+            now - (np.array(ago) * 1e6).astype("i8"),
+            np.array(value, "f8"),
+        )
+    )
+
+
+def post(client, content, kind, **headers):
+    return client.post("/v1/observations", content=content, headers={"Content-Type": kind, **headers})
+
+
+def test_an_object(running, device):
+    answer = device.post("/v1/observations", json=running.reading())
+    assert answer.status_code == 200
+    assert answer.json() == {"taken": 1, "refused": 0, "errors": []}
+    assert answer.headers["cache-control"] == "no-store"
+
+
+@pytest.mark.parametrize("squeeze", [False, True])
+@pytest.mark.parametrize("kind", ["application/json", "application/x-ndjson", FRAME, "application/msgpack"])
+def test_every_form_is_taken(running, device, kind, squeeze):
+    readings = [running.reading(value=70 + n, patient=f"many{n}") for n in range(5)]
+    if kind == "application/json":
+        content = json.dumps(readings).encode()
+    elif kind == "application/x-ndjson":
+        content = b"\n".join(msgspec.json.encode(one) for one in readings)
+    else:
+        content = frame(running, ["many0", "many1"], [(n % 2, 0, n, 70 + n) for n in range(5)])
+    headers = {"Content-Encoding": "gzip"} if squeeze else {}
+    answer = post(device, gzip.compress(content) if squeeze else content, kind, **headers)
+    assert answer.json() == {"taken": 5, "refused": 0, "errors": []}
+
+
+def test_what_was_taken_becomes_the_state(running, device, admin):
+    device.post("/v1/observations", json=[running.reading(patient="seen", value=81.0)])
+    answer = eventually(lambda: admin.get("/v1/patients/seen/state").json()["signals"])
+    assert answer["heart_rate"]["value"] == 81.0
+    assert answer["heart_rate"]["unit"] == "/min"
+    history = admin.get("/v1/patients/seen/history", params={"signal": "heart_rate"}).json()
+    assert history["value"] == [81.0]
+
+
+def eventually(look):
+    deadline = time.monotonic() + 10
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+def test_nobody_is_unauthenticated(running):
+    answer = running.client().post("/v1/observations", json=running.reading())
+    assert answer.status_code == 401
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_a_viewer_may_not_send(running):
+    viewer = running.person("look", "viewer")
+    assert viewer.post("/v1/observations", json=running.reading()).status_code == 403
+
+
+def test_an_administrator_may_send_from_our_own_pages_only(running, admin):
+    assert admin.post("/v1/observations", json=running.reading()).status_code == 200
+    foreign = admin.post("/v1/observations", json=running.reading(), headers={"Origin": "http://evil.example"})
+    assert foreign.status_code == 403
+    assert foreign.json()["type"] == "/problems/foreign-origin"
+
+
+def test_a_device_of_one_ward_reaches_no_other(running: Running, admin: httpx.Client):
+    admin.post("/v1/patients", json={"id": "in-a", "ward": "A"})
+    admin.post("/v1/patients", json={"id": "in-b", "ward": "B"})
+    of_a = running.device(wards=["A"])
+    answer = of_a.post(
+        "/v1/observations", json=[running.reading(patient=name) for name in ("in-a", "in-b", "new-in-a")]
+    ).json()
+    assert answer["taken"] == 2
+    assert [(one["index"], one["reason"]) for one in answer["errors"]] == [(1, "out_of_scope")]
+    assert admin.get("/v1/patients/new-in-a").json()["ward"] == "A"
+
+
+def test_a_device_of_one_patient(running):
+    of_one = running.device(patients=["only"])
+    answer = of_one.post("/v1/observations", json=[running.reading(patient=name) for name in ("only", "other")]).json()
+    assert answer["taken"] == 1
+    assert answer["errors"][0]["reason"] == "out_of_scope"
+
+
+def test_a_revoked_key_is_refused(running, admin):
+    made = admin.post("/v1/devices", json={"name": "pump"}).json()
+    client = running.client(Authorization=f"Bearer {made['key']}")
+    assert client.post("/v1/observations", json=running.reading()).status_code == 200
+    assert admin.delete(f"/v1/devices/{made['device']['id']}").json()["revoked"] is not None
+    assert client.post("/v1/observations", json=running.reading()).status_code == 401
+
+
+def test_a_discharged_patient_and_a_second_stay(running, device, admin):
+    admin.post("/v1/patients", json={"id": "leaving"})
+    assert admin.delete("/v1/patients/leaving").json()["active"] is False
+    refused = device.post("/v1/observations", json=running.reading(patient="leaving"))
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["reason"] == "discharged_patient"
+    assert admin.post("/v1/patients", json={"id": "leaving"}).status_code == 201
+    assert device.post("/v1/observations", json=running.reading(patient="leaving")).json()["taken"] == 1
+
+
+def test_unknown_patients_may_be_refused(start):
+    strict = start(unknown_patients="refuse")
+    answer = strict.device().post("/v1/observations", json=[strict.reading(), strict.reading(patient="p2")])
+    assert answer.status_code == 422
+    assert {one["reason"] for one in answer.json()["errors"]} == {"unknown_patient"}
+    assert {letter.reason for letter in strict.letters()} == {"unknown_patient"}
+
+
+def test_new_patients_are_bounded(start):
+    small = start(max_new_patients_per_request=3)
+    device = small.device()
+    readings = [small.reading(patient=f"n{n}") for n in range(5)]
+    answer = device.post("/v1/observations", json=readings).json()
+    assert answer["taken"] == 3
+    assert [one["reason"] for one in answer["errors"]] == ["too_many_new_patients"] * 2
+    assert device.post("/v1/observations", json=readings).json()["taken"] == 5
+
+
+def test_the_service_follows_only_so_many(start):
+    full = start(max_patients=2)
+    answer = full.device().post("/v1/observations", json=[full.reading(patient=f"n{n}") for n in range(3)]).json()
+    assert answer["taken"] == 2
+    assert answer["errors"][0]["reason"] == "too_many_patients"
+
+
+def test_strangers_in_parallel_are_admitted_once(running):
+    clients = [running.device() for _ in range(4)]
+    names = [f"crowd{n}" for n in range(50)]
+    readings = [running.reading(patient=name) for name in names]
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda client: client.post("/v1/observations", json=readings).json(), clients))
+    assert [answer["taken"] for answer in answers] == [50] * 4
+    records = running.service.registry
+    assert all(records.known(name) for name in names)
