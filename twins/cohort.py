@@ -31,8 +31,9 @@ __all__ = [
 ]
 
 Kind = Literal[
-    "sepsis", "desaturation", "tachycardia", "bradycardia", "haemorrhage", "hypoglycaemia", "probe_off", "silent"
-]
+    "sepsis", "desaturation", "tachycardia", "bradycardia", "haemorrhage", "respiratory_failure", "hypoglycaemia",
+    "probe_off", "silent",
+]  # fmt: skip
 
 DAY_S = 86_400.0
 _WANDER_STEP_S = 4.0
@@ -66,6 +67,7 @@ _CHANGES: dict[Kind, dict[str, float]] = {
     "tachycardia": {"heart_rate": 56.0, "systolic_bp": -8.0},
     "bradycardia": {"heart_rate": -34.0, "systolic_bp": -10.0},
     "haemorrhage": {"heart_rate": 34.0, "systolic_bp": -40.0, "diastolic_bp": -18.0, "respiratory_rate": 5.0},
+    "respiratory_failure": {"respiratory_rate": 12.0, "oxygen_saturation": -5.5, "heart_rate": 30.0},
     "hypoglycaemia": {"glucose": -85.0, "heart_rate": 18.0},
     "probe_off": {},
     "silent": {},
@@ -81,7 +83,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     """A disturbance: ``start_s`` to full force in ``rise_s``, held, gone after ``recover_s``; again every ``period_s``.
 
     ``probe_off`` makes the oximeter read zero and ``silent`` stops all readings, from ``start_s`` for ``hold_s``.
-    ``period_s`` 0 means once.
+    ``period_s`` 0 means once; ``scale`` makes it milder or worse.
     """
 
     kind: Kind
@@ -90,6 +92,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     hold_s: float = 600.0
     recover_s: float = 0.0
     period_s: float = 0.0
+    scale: float = 1.0
 
     def force(self, time_s: F8) -> F8:
         """Between 0 and 1 at each time."""
@@ -139,7 +142,7 @@ def vital(person: Person, signal: str, time_s: F8) -> F8:
     for episode in person.episodes:
         change = _CHANGES[episode.kind].get(slow, 0.0)
         if change:
-            value = value + change * episode.force(time_s)
+            value = value + change * episode.scale * episode.force(time_s)
         elif episode.kind == "probe_off" and signal in _PROBE:
             off |= episode.force(time_s) > 0.0
     row = BY_NAME[signal]
@@ -216,7 +219,7 @@ def glucose(person: Person, time_s: F8) -> F8:
     for episode in person.episodes:
         change = _CHANGES[episode.kind].get("glucose", 0.0)
         if change:
-            value = value + change * episode.force(time_s)
+            value = value + change * episode.scale * episode.force(time_s)
     result: F8 = np.round(_within(value, 40.0, 400.0))
     return result
 

@@ -75,17 +75,36 @@ def cast() -> list[Bed]:
 
 _SCHEDULE: tuple[tuple[int, tuple[Episode, ...], dict[str, float]], ...] = (
     # A heart that races past its limit.
-    (11, (Episode(kind="tachycardia", start_s=12, rise_s=15, hold_s=70, recover_s=60, period_s=660),), _OBSERVED),
-    # Sepsis, quickly: breath, heart, pressure, temperature and saturation move together, so NEWS2 climbs.
-    (12, (Episode(kind="sepsis", start_s=20, rise_s=50, hold_s=180, recover_s=240, period_s=1_260),), _OBSERVED),
+    (11, (Episode(kind="tachycardia", start_s=8, rise_s=30, hold_s=70, recover_s=90, period_s=660),), _OBSERVED),
+    # Breath, heart and saturation move together, so NEWS2 climbs; later, and more slowly, sepsis.
+    (
+        12,
+        (
+            Episode(
+                kind="respiratory_failure", start_s=2, rise_s=60, hold_s=180, recover_s=240, period_s=3_000, scale=1.3
+            ),
+            Episode(kind="sepsis", start_s=1_200, rise_s=600, hold_s=300, recover_s=600, period_s=3_000),
+        ),
+        _OBSERVED,
+    ),
     # A clip that slips off the finger.
     (13, (Episode(kind="probe_off", start_s=40, hold_s=45, period_s=540),), _BEDSIDE),
     # A monitor that falls silent.
     (14, (Episode(kind="silent", start_s=55, hold_s=60, period_s=780),), _OBSERVED),
     # Glucose that falls towards its limit: seen coming, then there.
     (
-        15,
-        (Episode(kind="hypoglycaemia", start_s=-1_440, rise_s=1_800, hold_s=900, recover_s=2_400, period_s=7_200),),
+        23,
+        (
+            Episode(
+                kind="hypoglycaemia",
+                start_s=-1_440,
+                rise_s=2_400,
+                hold_s=900,
+                recover_s=2_400,
+                period_s=7_200,
+                scale=0.5,
+            ),
+        ),
         _OBSERVED | {"glucose": 60.0},
     ),
 )
@@ -102,5 +121,5 @@ def _looped(recording: Recording, patient: str) -> Callable[[int], Source]:
 
 def _simulated(seed: int, episodes: tuple[Episode, ...], cadence: dict[str, float]) -> Callable[[int], Source]:
     # Their clock starts at three in the morning: nobody eats in the first hours, glucose falls from its resting level.
-    person = draw(seed, episodes, diabetic=True, clock_s=3 * 3_600.0)
+    person = draw(seed, episodes, clock_s=3 * 3_600.0)
     return lambda origin: Simulated(person, cadence, origin)

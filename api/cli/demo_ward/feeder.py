@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from api.cli.demo_ward.cast import WARD, Bed
 from api.cli.demo_ward.sources import Source
-from api.service import Service
-from api.view import View
 from streams.errors import LogUnavailable, Overloaded
 from twins.records import Admit, Columns, Fact
+
+if TYPE_CHECKING:
+    from api.service import Service
+    from api.view import View
 
 __all__ = ["Feeder"]
 
@@ -23,7 +26,7 @@ _FRAME = 20_000
 class Feeder:
     """Feeds a service through its front door as devices would; ``run`` goes on until it is cancelled."""
 
-    def __init__(self, service: Service, view: View, beds: list[Bed]) -> None:
+    def __init__(self, service: "Service", view: "View", beds: list[Bed]) -> None:
         self._service = service
         self._view = view
         self._beds = beds
