@@ -1,0 +1,85 @@
+/* The panel of alarms: the active ones, most urgent first, and the latest transitions; and what is read out. */
+
+import { h, mark, write } from "./dom.js";
+import { number } from "./format.js";
+import { t } from "./i18n.js";
+import { calling } from "./store.js";
+import { alarmName, priorityName, why } from "./words.js";
+import { Card, keep, line } from "./card.js";
+
+const LINES = 60;
+
+export class Alarms {
+  #cards = new Map();
+  #shown = -1;
+
+  constructor(store, { may, alert, status, button }) {
+    this.store = store;
+    this.may = may;
+    this.alert = alert;
+    this.status = status;
+    this.button = button;
+    this.list = h("ul", { class: "cards" });
+    this.none = h("p", { class: "none" });
+    this.events = h("ol", { class: "events" });
+    this.noEvents = h("p", { class: "none" });
+    const heading = h("h2", { id: "alarms-heading", tabIndex: -1 }, t("alarms.title"));
+    this.heading = heading;
+    this.root = h("section", { class: "alarms", id: "alarms", "aria-labelledby": "alarms-heading" },
+      h("div", { class: "alarms-head" }, heading,
+        h("button", { class: "close", type: "button", onclick: () => this.toggle(false) }, t("nav.close"))),
+      h("div", { class: "alarms-body", tabIndex: 0, role: "group", "aria-labelledby": "alarms-heading" },
+        this.none, this.list,
+        h("h3", {}, t("alarms.recent")), this.noEvents, this.events));
+    button.addEventListener("click", () => this.toggle(!document.body.classList.contains("show-alarms")));
+    addEventListener("keydown", (event) => event.key === "Escape" && this.toggle(false));
+    addEventListener("hashchange", () => this.toggle(false));
+    store.addEventListener("alarms", () => this.#update());
+    store.addEventListener("transition", ({ detail }) => this.#announce(detail));
+    setInterval(() => this.#tick(), 1000);
+    this.#update();
+  }
+
+  /** On narrow screens the panel lies over the page. */
+  toggle(open) {
+    if (document.body.classList.contains("show-alarms") === open) return;
+    mark(document.body, "show-alarms", open);
+    this.button.setAttribute("aria-expanded", String(open));
+    if (open) this.heading.focus();
+    else this.button.focus();
+  }
+
+  #label(alarm) {
+    const entry = this.store.entries.get(alarm.patient);
+    const bed = entry?.bed ? t("tile.bed", { bed: entry.bed }) : "";
+    const label = entry?.label ?? alarm.patient;
+    return bed && bed !== label ? `${bed} · ${label}` : label;
+  }
+
+  #update() {
+    const active = this.store.active();
+    keep(this.list, this.#cards, active, (alarm) => new Card(alarm, { label: this.#label(alarm), may: this.may }));
+    write(this.none, active.length ? "" : t("alarms.none"));
+    write(this.button, t("nav.alarms_count", { count: number(active.length), amount: active.length }));
+    const worst = active.find(calling);
+    for (const priority of ["high", "medium", "low"]) mark(this.button, priority, worst?.priority === priority);
+    const latest = this.store.transitions.slice(-LINES).reverse();
+    write(this.noEvents, latest.length ? "" : t("alarms.none_recent"));
+    if (this.#shown === this.store.transitions.length && latest.length < LINES) return;
+    this.#shown = this.store.transitions.length;
+    this.events.replaceChildren(...latest.map((alarm) => line(alarm, this.#label(alarm))));
+  }
+
+  #tick() {
+    for (const card of this.#cards.values()) card.tick();
+  }
+
+  /** Read out: new high alarms at once, everything else when the reader pauses. */
+  #announce(alarm) {
+    const texts = { alarm: alarmName(alarm), label: this.#label(alarm), why: why(alarm), priority: priorityName(alarm.priority) };
+    if (alarm.presence === "on" && alarm.priority === "high") this.alert.textContent = t("alarms.announce", texts);
+    else if (alarm.presence === "acknowledged") this.status.textContent = t("alarms.announce_acknowledged", texts);
+    else if (alarm.presence === "off") this.status.textContent = t("alarms.announce_off", texts);
+    else this.status.textContent = t("alarms.announce", texts);
+  }
+}

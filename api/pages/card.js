@@ -1,0 +1,110 @@
+/* An alarm as a card: badge, what, who, why, since when, the way to acknowledge it, and its full explanation. */
+
+import * as clock from "./clock.js";
+import { badge, h, write } from "./dom.js";
+import { sentences } from "./explain.js";
+import { age, shortTime } from "./format.js";
+import { part, post } from "./http.js";
+import { t } from "./i18n.js";
+import { calling, episode } from "./store.js";
+import { alarmName, presenceName, priorityName, why } from "./words.js";
+
+/** Ask the service to acknowledge; the card changes when the transition comes back, on every screen at once. */
+async function acknowledge(alarm, button, error) {
+  button.disabled = true;
+  write(button, t("alarms.sending"));
+  write(error, "");
+  try {
+    await post(`v1/alarms/${part(episode(alarm))}/acknowledge`);
+  } catch (refusal) {
+    write(error, refusal.message);
+    button.disabled = false;
+    write(button, t("alarms.acknowledge"));
+  }
+}
+
+/**
+ * A card that stays in place while its alarm changes. `label` names the patient (empty on the patient's own page);
+ * `rights` says whether this person may acknowledge; `open` shows the explanation at once.
+ */
+export class Card {
+  constructor(alarm, { label = "", may = false, open = false } = {}) {
+    this.may = may;
+    this.label = label;
+    this.open = open;
+    this.root = h("li", { class: "card" });
+    this.since = h("span", { class: "since" });
+    this.update(alarm);
+  }
+
+  update(alarm) {
+    const state = `${alarm.presence}${alarm.priority}${alarm.time}${alarm.value}`;
+    const changed = state !== this.state;
+    this.alarm = alarm;
+    this.state = state;
+    if (changed) this.#build();
+    this.tick();
+  }
+
+  tick() {
+    write(this.since, t("alarms.since", { age: age((clock.now() - this.alarm.onset) / 1000) }));
+  }
+
+  #build() {
+    const { alarm } = this;
+    const error = h("p", { class: "error", role: "status" });
+    const name = alarmName(alarm);
+    const expanded = this.details?.open ?? this.open;
+    this.details = h("details", { open: expanded, ontoggle: () => this.#explain() },
+      h("summary", {}, t("explain.title")), h("ul", { class: "sentences" }));
+    const button = this.may && calling(alarm) && h("button", {
+      class: "acknowledge", type: "button", "aria-label": t("alarms.acknowledge_one", { alarm: name, label: this.label }),
+      onclick: () => acknowledge(this.alarm, button, error),
+    }, t("alarms.acknowledge"));
+    this.root.className = `card ${alarm.priority} ${alarm.presence}`;
+    this.root.dataset.alarm = episode(alarm);
+    this.root.dataset.presence = alarm.presence;
+    this.root.replaceChildren(
+      badge(alarm.priority, !calling(alarm), priorityName(alarm.priority)),
+      h("div", { class: "said" },
+        this.label && h("a", { class: "whom", href: `#/patient/${encodeURIComponent(alarm.patient)}` }, this.label),
+        h("strong", {}, name), h("p", { class: "why" }, why(alarm)),
+        h("p", { class: "state" }, presenceName(alarm), " · ", this.since)),
+      ...(button ? [button] : []), error, this.details);
+    this.#explain();
+  }
+
+  #explain() {
+    if (!this.details.open) return;
+    this.details.lastChild.replaceChildren(...sentences(this.alarm).map((sentence) => h("li", {}, sentence)));
+  }
+}
+
+/** One transition as a line of the event list. */
+export function line(alarm, label) {
+  return h("li", { class: "event", dataset: { transition: `${episode(alarm)}|${alarm.presence}` } },
+    h("time", { dateTime: new Date(alarm.time).toISOString() }, shortTime(alarm.time)),
+    badge(alarm.priority, true, priorityName(alarm.priority)),
+    h("span", {}, h("a", { href: `#/patient/${encodeURIComponent(alarm.patient)}` }, label), " ", alarmName(alarm),
+      h("span", { class: "presence" }, presenceName(alarm))));
+}
+
+/** Keep a list's cards in step with the alarms: same alarm, same card, so that focus and openness stay. */
+export function keep(list, cards, alarms, make) {
+  const wanted = new Map(alarms.map((alarm) => [episode(alarm), alarm]));
+  for (const [id, card] of cards) {
+    if (wanted.has(id)) continue;
+    card.root.remove();
+    cards.delete(id);
+  }
+  const focused = list.contains(document.activeElement) ? document.activeElement : null;
+  let place = list.firstElementChild;
+  for (const [id, alarm] of wanted) {
+    if (cards.has(id)) cards.get(id).update(alarm);
+    else cards.set(id, make(alarm));
+    const { root } = cards.get(id);
+    if (root === place) place = place.nextElementSibling;
+    else list.insertBefore(root, place);
+  }
+  if (focused?.isConnected && document.activeElement !== focused) focused.focus({ preventScroll: true });
+}

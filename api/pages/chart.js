@@ -1,0 +1,194 @@
+/* The chart of one signal on a patient's page: readings, the twin's band, the forecast's fan, and the limits. */
+
+import uPlot from "./vendor/uPlot-1.6.32.esm.js";
+import * as clock from "./clock.js";
+import { measure, number, shortTime, time, value } from "./format.js";
+import { t } from "./i18n.js";
+import { HORIZONS_MIN } from "./sparkline.js";
+
+const TEXT = "#9aa7b4";
+const GRID = "#222b34";
+const HEIGHT = 190;
+const BANDS = {
+  observed: "rgb(201 212 223 / 22%)", estimate: "rgb(86 194 150 / 26%)",
+  wide: "rgb(108 182 255 / 16%)", middle: "rgb(108 182 255 / 30%)",
+};
+const LIMIT_COLOURS = { critical_low: "#ff8d84", low: "#e0b84c", high: "#e0b84c", critical_high: "#ff8d84" };
+/* Places of the series in uPlot's columns. */
+const [LOW, HIGH, SEEN, UNDER, OVER, Q05, Q25, Q50, Q75, Q95] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+
+/** Columns for uPlot (seconds), with a null where readings pause for longer than `gap` ms, so the line breaks. */
+function broken(times, gap, ...columns) {
+  const table = [[], ...columns.map(() => [])];
+  times.forEach((at, i) => {
+    if (i && at - times[i - 1] > gap) {
+      table[0].push((times[i - 1] + 1) / 1000);
+      columns.forEach((_, c) => table[c + 1].push(null));
+    }
+    table[0].push(at / 1000);
+    columns.forEach((column, c) => table[c + 1].push(column[i]));
+  });
+  return table;
+}
+
+/** The forecast as columns: from the estimate now, through the horizons, five quantiles of the seven. */
+function ahead(reading, minutes) {
+  const rows = (reading.f ?? []).filter((row, i) => HORIZONS_MIN[i] <= minutes && row.length === 7 && row.every(Number.isFinite));
+  if (!rows.length) return [[], [], [], [], [], []];
+  const times = [0, ...HORIZONS_MIN.slice(0, rows.length)].map((minute) => (reading.t + minute * 60000) / 1000);
+  const start = reading.m ?? reading.v;
+  return [times, ...[0, 2, 3, 4, 6].map((q) => [start, ...rows.map((row) => row[q])])];
+}
+
+export class Chart {
+  #plot = null;
+  #limits = {};
+  #range = { back: 1800000, ahead: 1800000 };
+
+  constructor(name) {
+    this.name = name;
+    this.readout = document.createElement("p");
+    this.readout.className = "readout";
+    this.root = document.createElement("div");
+    this.root.className = "chart";
+    this.root.setAttribute("role", "img");
+    new ResizeObserver(() => this.#fit()).observe(this.root);
+  }
+
+  /** Draw afresh. `seen` and `twin` are traces, `reading` the entry's signal, `range` {back, ahead} in ms. */
+  update({ seen, twin, reading, limits, range, gap, old }) {
+    this.#limits = limits;
+    this.#range = range;
+    const observed = broken(seen.time, gap, seen.low, seen.high, seen.last);
+    const estimate = broken(twin.time, gap, twin.low, twin.high);
+    const forecast = old ? [[], [], [], [], [], []] : ahead(reading, range.ahead / 60000);
+    const columns = uPlot.join([observed, estimate, forecast].map((table) => (table[0].length ? table : [[0], ...table.slice(1).map(() => [null])])));
+    if (this.#plot) this.#plot.setData(columns);
+    else this.#make(columns);
+    this.root.setAttribute("aria-label", this.#summary(seen, reading, forecast));
+  }
+
+  destroy() {
+    this.#plot?.destroy();
+  }
+
+  #make(columns) {
+    const width = this.root.clientWidth || 480;
+    const hidden = { stroke: null, width: 0, points: { show: false } };
+    const line = (stroke, extra = {}) => ({ stroke, width: 1.5, points: { show: false }, ...extra });
+    const sparse = { points: { show: (u) => u.data[SEEN].filter(Number.isFinite).length < 80, size: 5, fill: "#dfe7ef", stroke: "#dfe7ef" } };
+    const axis = { stroke: TEXT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
+    this.#plot = new uPlot({
+      width, height: HEIGHT, legend: { show: false }, padding: [10, 8, 0, 0],
+      cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
+      scales: { x: { time: false, range: () => this.#across() }, y: { range: (u) => this.#upright(u) } },
+      axes: [
+        { ...axis, space: 70, size: 28, incrs: [300, 600, 900, 1800, 3600, 7200, 14400, 21600], values: (u, splits) => splits.map((s) => shortTime(s * 1000)) },
+        { ...axis, size: 46, space: 30, values: (u, splits) => splits.map((v) => number(v, splits[1] - splits[0] < 1 ? 1 : 0)) },
+      ],
+      series: [{}, hidden, hidden, line("#dfe7ef", sparse), hidden, hidden,
+        hidden, hidden, line("#6cb6ff", { dash: [5, 4] }), hidden, hidden],
+      bands: [
+        { series: [HIGH, LOW], fill: BANDS.observed }, { series: [OVER, UNDER], fill: BANDS.estimate },
+        { series: [Q95, Q05], fill: BANDS.wide }, { series: [Q75, Q25], fill: BANDS.middle },
+      ],
+      hooks: { drawAxes: [(u) => this.#rules(u)], setCursor: [(u) => this.#tell(u)] },
+    }, columns, this.root);
+    this.root.append(this.readout);
+  }
+
+  #across() {
+    const now = clock.now();
+    return [(now - this.#range.back) / 1000, (now + this.#range.ahead) / 1000];
+  }
+
+  #upright(u) {
+    const from = this.#across()[0];
+    let [low, high] = [Infinity, -Infinity];
+    for (const column of [LOW, HIGH, SEEN, Q05, Q95]) {
+      u.data[column].forEach((v, i) => {
+        if (!Number.isFinite(v) || u.data[0][i] < from) return;
+        low = Math.min(low, v);
+        high = Math.max(high, v);
+      });
+    }
+    for (const bound of [this.#limits.low, this.#limits.high]) {
+      if (bound === null || !Number.isFinite(bound)) continue;
+      low = Math.min(low, bound);
+      high = Math.max(high, bound);
+    }
+    if (!Number.isFinite(low)) return [0, 1];
+    const pad = Math.max((high - low) * 0.08, 0.5);
+    return [low - pad, high + pad];
+  }
+
+  /** The limit lines with their names, and the line of now. */
+  #rules(u) {
+    const { ctx, bbox } = u;
+    const ratio = devicePixelRatio || 1;
+    ctx.save();
+    ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.textBaseline = "bottom";
+    ctx.lineWidth = ratio;
+    for (const [bound, colour] of Object.entries(LIMIT_COLOURS)) {
+      const at = this.#limits[bound];
+      if (at === null || !Number.isFinite(at) || at < u.scales.y.min || at > u.scales.y.max) continue;
+      const y = Math.round(u.valToPos(at, "y", true)) + 0.5;
+      ctx.strokeStyle = ctx.fillStyle = colour;
+      ctx.setLineDash([6 * ratio, 4 * ratio]);
+      ctx.beginPath();
+      ctx.moveTo(bbox.left, y);
+      ctx.lineTo(bbox.left + bbox.width, y);
+      ctx.stroke();
+      ctx.fillText(`${t(`limit.${bound}`)} ${value(this.name, at)}`, bbox.left + 4 * ratio, y - 1);
+    }
+    const x = Math.round(u.valToPos(clock.now() / 1000, "x", true)) + 0.5;
+    ctx.setLineDash([]);
+    ctx.strokeStyle = "#5b6773";
+    ctx.fillStyle = TEXT;
+    ctx.beginPath();
+    ctx.moveTo(x, bbox.top);
+    ctx.lineTo(x, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.textBaseline = "top";
+    ctx.fillText(t("chart.now"), x + 4 * ratio, bbox.top);
+    ctx.restore();
+  }
+
+  #tell(u) {
+    const { idx } = u.cursor;
+    let said = "";
+    if (Number.isInteger(idx) && u.cursor.left >= 0) {
+      const at = time(u.data[0][idx] * 1000);
+      const [low, seen, high] = [LOW, SEEN, HIGH].map((column) => u.data[column][idx]);
+      const [q05, q50, q95] = [Q05, Q50, Q95].map((column) => u.data[column][idx]);
+      if (Number.isFinite(seen)) {
+        const texts = { time: at, value: measure(this.name, seen), low: value(this.name, low), high: value(this.name, high) };
+        said = low < high ? t("chart.point_band", texts) : t("chart.point", texts);
+      } else if (Number.isFinite(q50)) {
+        const texts = { time: at, value: measure(this.name, q50), low: value(this.name, q05), high: value(this.name, q95) };
+        said = t("chart.point_forecast", texts);
+      }
+    }
+    this.readout.textContent = said;
+  }
+
+  #fit() {
+    if (this.#plot && this.root.clientWidth) this.#plot.setSize({ width: this.root.clientWidth, height: HEIGHT });
+  }
+
+  /** The chart in words, for those who cannot see it. */
+  #summary(seen, reading, forecast) {
+    const signal = t(`signal.${this.name}`);
+    const range = t(`patient.range.${this.#range.back / 1000}`);
+    if (!seen.time.length) return t("chart.summary_none", { signal, range });
+    const texts = { signal, range, value: measure(this.name, reading.v), low: value(this.name, Math.min(...seen.low)), high: value(this.name, Math.max(...seen.high)) };
+    const said = [t("chart.summary", texts)];
+    const last = forecast[0].length - 1;
+    if (last > 0) {
+      const minutes = Math.round((forecast[0][last] - forecast[0][0]) / 60);
+      said.push(t("chart.summary_forecast", { minutes, value: measure(this.name, forecast[3][last]), low: value(this.name, forecast[1][last]), high: value(this.name, forecast[5][last]) }));
+    }
+    return said.join(" ");
+  }
+}

@@ -1,0 +1,106 @@
+/* The full explanation of an alarm, sentence by sentence, from its structured form. */
+
+import * as clock from "./clock.js";
+import { age, alarmValue, list, measure, moment, number, percent, signalName, time, unit } from "./format.js";
+import { has, known, t } from "./i18n.js";
+import { HORIZONS_MIN } from "./sparkline.js";
+import { inputName, newsParts } from "./words.js";
+
+const OBSERVATIONS = 5;
+
+/** Everything a person needs to judge the alarm, most telling first. */
+export function sentences(alarm) {
+  const explanation = alarm.explanation ?? {};
+  return [
+    t("explain.onset", { time: moment(alarm.onset, clock.now()), age: age((clock.now() - alarm.onset) / 1000) }),
+    ...silence(explanation),
+    ...fault(alarm),
+    ...forecast(alarm, explanation.forecast),
+    ...news(explanation),
+    ...limit(alarm, explanation.limit),
+    ...readings(alarm, explanation.observations),
+    ...state(alarm, explanation.state),
+    ...model(explanation.model),
+    ...answered(alarm),
+  ];
+}
+
+function silence({ silent_s: silent }) {
+  return Number.isFinite(silent) ? [t("explain.silent", { age: age(silent) })] : [];
+}
+
+function fault({ condition }) {
+  return condition === "sensor.fault" ? [t("explain.fault")] : [];
+}
+
+function forecast({ signal, limit: bound }, made) {
+  if (!made) return [];
+  const { probability, horizon_min: minutes, quantiles } = made;
+  const said = [];
+  if (Number.isFinite(probability)) {
+    const texts = { percent: percent(probability), minutes: number(minutes), bound: measure(signal, bound) };
+    said.push(t("explain.forecast", texts));
+  }
+  const row = quantiles?.[HORIZONS_MIN.indexOf(minutes)];
+  if (row?.every(Number.isFinite)) {
+    said.push(t("explain.forecast_at", {
+      minutes: number(minutes), value: measure(signal, row[3]), low: measure(signal, row[0]), high: measure(signal, row[6]),
+    }));
+  }
+  return said;
+}
+
+function news(explanation) {
+  const parts = newsParts(explanation);
+  if (!parts.length) return [];
+  const items = parts.map(([name, points]) => t("explain.news2_part", { input: inputName(name), points: number(points) }));
+  return [t("explain.news2", { list: list(items) })];
+}
+
+function limit({ signal }, given) {
+  if (!given || !Number.isFinite(given.bound) || !signal) return [];
+  const low = given.side === "low";
+  const texts = { bound: measure(signal, given.bound), signal: signalName(signal), delay: age(given.delay_s) };
+  const said = [given.delay_s > 0
+    ? low ? t("explain.limit_low", texts) : t("explain.limit_high", texts)
+    : low ? t("explain.limit_low_now", texts) : t("explain.limit_high_now", texts)];
+  if (given.hysteresis > 0) {
+    const back = { value: measure(signal, given.bound + (low ? given.hysteresis : -given.hysteresis)) };
+    said.push(low ? t("explain.back_low", back) : t("explain.back_high", back));
+  }
+  if (has(`explain.origin.${given.origin}`)) said.push(t(`explain.origin.${given.origin}`));
+  return said;
+}
+
+function readings({ signal }, observations) {
+  const last = (observations ?? []).filter(([, value]) => Number.isFinite(value)).slice(-OBSERVATIONS);
+  if (!last.length) return [];
+  const items = last.map(([at, value]) => t("explain.observation", { value: alarmValue(signal, value), time: time(at) }));
+  return [t("explain.observations", { list: list(items) })];
+}
+
+/** "rising by 0.6 /min a minute", or "steady" where the change in ten minutes stays under the estimate's own doubt. */
+export function trend(signal, { trend_per_min: rate, sd }) {
+  if (!Number.isFinite(rate) || Math.abs(rate) * 10 < (sd ?? 0)) return t("explain.trend_flat");
+  const size = `${number(Math.abs(rate), Math.abs(rate) < 1 ? 2 : 1)}\u00a0${unit(signal)}`.trim();
+  return rate > 0 ? t("explain.trend_up", { rate: size }) : t("explain.trend_down", { rate: size });
+}
+
+function state({ signal }, twin) {
+  if (!twin || !Number.isFinite(twin.mean) || !signal) return [];
+  const value = Number.isFinite(twin.sd)
+    ? `${measure(signal, twin.mean)} ± ${number(twin.sd, twin.sd < 10 ? 1 : 0)}` : measure(signal, twin.mean);
+  if (!Number.isFinite(twin.quality)) return [t("explain.state_plain", { value })];
+  return [t("explain.state", { value, trend: trend(signal, twin), quality: percent(twin.quality) })];
+}
+
+function model(made) {
+  return made?.name ? [t("explain.model", { name: known(`model.${made.name}`, made.name), version: made.version ?? "–" })] : [];
+}
+
+function answered(alarm) {
+  if (alarm.presence === "acknowledged") {
+    return [t("explain.acknowledged", { by: alarm.by || "–", time: moment(alarm.time, clock.now()) })];
+  }
+  return alarm.presence === "latched" ? [t("explain.latched", { time: moment(alarm.time, clock.now()) })] : [];
+}

@@ -1,0 +1,83 @@
+/* Numbers, units, times and ages as a person reads them. Times are milliseconds of the service's clock. */
+
+import { known, locale, t } from "./i18n.js";
+import { signal } from "./signals.js";
+
+const cache = new Map();
+
+function numbers(digits, style = "decimal") {
+  const key = `${style}${digits}`;
+  let format = cache.get(key);
+  if (!format) {
+    format = new Intl.NumberFormat(locale(), { style, minimumFractionDigits: digits, maximumFractionDigits: digits });
+    cache.set(key, format);
+  }
+  return format;
+}
+
+function dates(name, options) {
+  let format = cache.get(name);
+  if (!format) {
+    format = new Intl.DateTimeFormat(locale(), options);
+    cache.set(name, format);
+  }
+  return format;
+}
+
+export function number(value, digits = 0) {
+  return Number.isFinite(value) ? numbers(digits).format(value) : "–";
+}
+
+export function percent(share) {
+  return Number.isFinite(share) ? numbers(0, "percent").format(share) : "–";
+}
+
+/** Decimal places a reading is shown with: as its quantisation step says, at most one. */
+export function digits(name) {
+  const step = signal(name).step;
+  if (!(step > 0) || step >= 1) return 0;
+  return Math.min(1, Math.ceil(-Math.log10(step) - 1e-9));
+}
+
+export const unit = (name) => known(`unit.${signal(name).unit}`, signal(name).unit);
+export const signalName = (name) => (name ? known(`signal.${name}`, name.replaceAll("_", " ")) : t("alarm.all_signals"));
+export const shortName = (name) => known(`short.${name}`, signalName(name));
+
+export function value(name, amount) {
+  return number(amount, digits(name));
+}
+
+/** A value with its unit: "92 %", "120 mmHg", "38.2 °C". */
+export function measure(name, amount) {
+  const symbol = unit(name);
+  return symbol ? `${value(name, amount)}\u00a0${symbol}` : value(name, amount);
+}
+
+/** The alarm's value: a signal's, or a NEWS2 score where there is no signal. */
+export const alarmValue = (name, amount) => (name ? measure(name, amount) : number(amount));
+
+export const time = (ms) => dates("time", { hour: "2-digit", minute: "2-digit", second: "2-digit" }).format(ms);
+export const shortTime = (ms) => dates("short", { hour: "2-digit", minute: "2-digit" }).format(ms);
+export const day = (ms) => dates("day", { weekday: "short", day: "numeric", month: "short" }).format(ms);
+
+/** The time of day, with the day where it is not today's. */
+export function moment(ms, now) {
+  return day(ms) === day(now) ? time(ms) : `${day(ms)}, ${time(ms)}`;
+}
+
+/** How long: "8 s", "12 min", "3 h 05 min", "2 days". */
+export function age(seconds) {
+  const whole = Math.max(0, Math.round(seconds));
+  if (whole < 90) return t("age.seconds", { count: number(whole) });
+  if (whole < 5400) return t("age.minutes", { count: number(Math.round(whole / 60)) });
+  if (whole < 172800) {
+    const minutes = Math.round(whole / 60);
+    return t("age.hours", { hours: number(Math.floor(minutes / 60)), minutes: String(minutes % 60).padStart(2, "0") });
+  }
+  return t("age.days", { count: number(Math.floor(whole / 86400)), amount: Math.floor(whole / 86400) });
+}
+
+/** "a, b and c" in the reader's language. */
+export function list(items) {
+  return new Intl.ListFormat(locale(), { style: "long", type: "conjunction" }).format(items);
+}

@@ -1,0 +1,126 @@
+/* The readings behind a sparkline: the service's history once, then what arrives; thinned, never losing an extreme. */
+
+import { get, millis, part } from "./http.js";
+import { signal, span } from "./signals.js";
+import * as clock from "./clock.js";
+
+const POINTS = 180;
+const AT_ONCE = 4;
+
+/** The trace of one signal: buckets of equal length, each with its last, lowest and highest reading. */
+export class Trace {
+  time = [];
+  low = [];
+  high = [];
+  last = [];
+  filled = false;
+
+  /** `back` in minutes. */
+  constructor(back, points = POINTS) {
+    this.back = back * 60000;
+    this.bucket = this.back / points;
+  }
+
+  add(time, value, low = value, high = value) {
+    const end = this.time.length - 1;
+    if (end >= 0 && time <= this.time[end]) return;
+    if (end > 0 && Math.floor(time / this.bucket) === Math.floor(this.time[end] / this.bucket)) {
+      this.time[end] = time;
+      this.last[end] = value;
+      this.low[end] = Math.min(this.low[end], low);
+      this.high[end] = Math.max(this.high[end], high);
+      return;
+    }
+    this.time.push(time);
+    this.last.push(value);
+    this.low.push(low);
+    this.high.push(high);
+    this.#forget(time - this.back - 2 * this.bucket);
+  }
+
+  #forget(before) {
+    if (this.time[0] >= before) return;
+    const from = this.time.findIndex((time) => time >= before);
+    for (const column of [this.time, this.low, this.high, this.last]) column.splice(0, from < 0 ? column.length : from);
+  }
+
+  /** Put the history before what has arrived live. */
+  prepend({ time, mean, low, high }) {
+    const live = { time: this.time, last: this.last, low: this.low, high: this.high };
+    Object.assign(this, { time: [], last: [], low: [], high: [], filled: true });
+    const start = live.time[0] ?? Infinity;
+    time.forEach((at, i) => at < start && this.add(at, mean[i], low[i], high[i]));
+    live.time.forEach((at, i) => this.add(at, live.last[i], live.low[i], live.high[i]));
+  }
+}
+
+/** A history answer as columns of milliseconds and numbers, whether raw or in buckets. */
+export function columns(answer) {
+  const time = (answer.time ?? []).map(millis);
+  if (answer.mean) return { ...answer, time, low: answer.low ?? answer.mean, high: answer.high ?? answer.mean };
+  const keep = time.map((_, i) => [0, 1, 3, 5, 8].includes(answer.status?.[i] ?? 0));
+  const value = (answer.value ?? []).filter((_, i) => keep[i]);
+  return { time: time.filter((_, i) => keep[i]), mean: value, low: value, high: value };
+}
+
+export async function read(patient, name, start, end, points, kind = "observations") {
+  const query = new URLSearchParams({
+    signal: name, kind, points, start: new Date(start).toISOString(), end: new Date(end).toISOString(),
+  });
+  return get(`v1/patients/${part(patient)}/history?${query}`);
+}
+
+/** The traces of the patients on screen. History is asked for what is visible only, a few at a time. */
+export class Traces {
+  #traces = new Map();
+  #waiting = [];
+  #running = 0;
+
+  constructor(arrived) {
+    this.arrived = arrived;
+  }
+
+  of(patient, name) {
+    const key = `${patient}|${name}`;
+    let trace = this.#traces.get(key);
+    if (!trace) this.#traces.set(key, trace = new Trace(span(name).back));
+    return trace;
+  }
+
+  take(patient, signals) {
+    for (const [name, { t, v }] of Object.entries(signals ?? {})) {
+      if (Number.isFinite(v) && ["vital", "glucose"].includes(signal(name).kind)) this.of(patient, name).add(t, v);
+    }
+  }
+
+  fill(patient, name) {
+    const trace = this.of(patient, name);
+    if (trace.filled) return;
+    trace.filled = true;
+    this.#waiting.push({ patient, name, trace });
+    this.#work();
+  }
+
+  /** Time on screen was missed: ask again for what is shown. */
+  reopen() {
+    for (const trace of this.#traces.values()) trace.filled = false;
+  }
+
+  async #work() {
+    while (this.#running < AT_ONCE && this.#waiting.length) {
+      const { patient, name, trace } = this.#waiting.shift();
+      this.#running += 1;
+      const end = clock.now();
+      read(patient, name, end - trace.back, end + 1000, POINTS)
+        .then((answer) => {
+          trace.prepend(columns(answer));
+          this.arrived(patient);
+        })
+        .catch(() => { trace.filled = false; })
+        .finally(() => {
+          this.#running -= 1;
+          this.#work();
+        });
+    }
+  }
+}

@@ -1,0 +1,137 @@
+/* The dashboard: who is signed in, which ward or patient is shown, and the state of everything that must not fail silently. */
+
+import { Alarms } from "./alarms.js";
+import { h, mark, write } from "./dom.js";
+import { Frame } from "./frame.js";
+import { Refused, get, items, part } from "./http.js";
+import { load as loadMessages, t } from "./i18n.js";
+import { PatientPage } from "./patient.js";
+import { load as loadSignals } from "./signals.js";
+import { Connection } from "./socket.js";
+import { Sound } from "./sound.js";
+import { Store } from "./store.js";
+import { Ward } from "./ward.js";
+
+const KEPT = "vitaltwin.ward";
+const place = (id) => document.getElementById(id);
+
+function toSignIn() {
+  location.replace("sign-in.html");
+}
+
+/** The wards this person may choose from; "*" first where all are open. */
+async function wardNames(session) {
+  let names = session.wards.filter((ward) => ward !== "*");
+  try {
+    const listed = items(await get("v1/wards")).map((ward) => ward.name ?? ward).filter(Boolean);
+    if (listed.length) names = listed;
+  } catch {
+    /* The session's own list will do. */
+  }
+  names.sort(new Intl.Collator(undefined, { numeric: true }).compare);
+  return session.wards.includes("*") ? ["*", ...names] : names;
+}
+
+class Dashboard {
+  #ward = null;
+  #page = null;
+
+  constructor(session, wards) {
+    this.session = session;
+    this.wards = wards;
+    this.may = session.role === "clinician" || session.role === "admin";
+    this.store = new Store();
+    this.connection = new Connection();
+    this.sound = new Sound(this.store, this.connection);
+    this.frame = new Frame(session, this.connection, this.sound);
+    this.alarms = new Alarms(this.store, {
+      may: this.may, alert: place("alert"), status: place("status"), button: place("alarms-button"),
+    });
+    place("side").append(this.alarms.root);
+    this.view = new Ward(this.store);
+    this.connection.addEventListener("signed-out", toSignIn);
+    this.connection.addEventListener("refused", ({ detail }) => this.#refused(detail));
+    this.connection.addEventListener("change", () => this.#connected());
+    this.store.addEventListener("restarted", () => this.#recent());
+    addEventListener("hashchange", () => this.route());
+    this.route();
+    this.connection.open();
+  }
+
+  /** #/ward/A, #/ward/*, #/patient/ID; anything else is the ward last seen. */
+  route() {
+    const [, view, rest = ""] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
+    const name = decodeURIComponent(rest);
+    this.#page?.close();
+    this.#page = null;
+    const kept = localStorage.getItem(KEPT);
+    const usual = this.#ward ?? (this.wards.includes(kept) ? kept : this.wards[0] ?? "*");
+    this.#follow(view === "ward" && name ? name : usual);
+    mark(document.body, "on-patient", view === "patient");
+    if (view === "patient" && name) {
+      this.#page = new PatientPage(name, { ward: this.store, connection: this.connection, may: this.may });
+      place("main").replaceChildren(this.#page.root);
+      place("main").focus({ preventScroll: true });
+    } else {
+      document.title = `${this.view.title(this.#ward)} – ${t("app.title")}`;
+      place("main").replaceChildren(this.view.root);
+    }
+    scrollTo(0, 0);
+  }
+
+  #follow(ward) {
+    place("wards").replaceChildren(...this.wards.map((name) => h("a", {
+      href: `#/ward/${encodeURIComponent(name)}`, "aria-current": name === ward ? "page" : null,
+    }, name === "*" ? t("nav.all") : t("nav.ward", { ward: name }))));
+    if (ward === this.#ward) return;
+    if (this.#ward !== null) this.connection.unsubscribe(`ward/${this.#ward}`);
+    this.#ward = ward;
+    localStorage.setItem(KEPT, ward);
+    this.frame.refused("");
+    this.store.clear();
+    this.connection.subscribe(`ward/${ward}`, (message) => this.store.take(message));
+    this.#recent();
+  }
+
+  /** Earlier transitions for the event list: at the start, and after the service began a new epoch. */
+  async #recent() {
+    const scope = this.#ward === "*" ? "" : `&ward=${part(this.#ward)}`;
+    try {
+      this.store.backfill(items(await get(`v1/alarms?state=all${scope}`)));
+    } catch (refusal) {
+      if (refusal.status === 401) toSignIn();
+    }
+  }
+
+  #refused({ reason, channel = "" }) {
+    if (channel.startsWith("patient/")) this.#page?.refuse();
+    else this.frame.refused(reason);
+  }
+
+  #connected() {
+    if (this.connection.state !== "live") {
+      this.missed = this.connection.state === "lost";
+      return;
+    }
+    if (!this.missed) return;
+    this.missed = false;
+    this.view.reopen();
+    this.#page?.reopen();
+  }
+}
+
+async function start() {
+  await loadMessages();
+  try {
+    const session = await get("v1/session");
+    await loadSignals();
+    return new Dashboard(session, await wardNames(session));
+  } catch (refusal) {
+    if (refusal.status === 401) return toSignIn();
+    write(place("banner"), refusal instanceof Refused ? refusal.message : t("problem.other", { status: "" }));
+    if (!(refusal instanceof Refused)) throw refusal;
+    return setTimeout(() => location.reload(), 5000);
+  }
+}
+
+start();

@@ -1,0 +1,65 @@
+/* The NEWS2 score taken apart: each input's value, its points and its age; what is missing is said, never counted as 0. */
+
+import * as clock from "./clock.js";
+import { attribute, h, write } from "./dom.js";
+import { age, measure, number, time } from "./format.js";
+import { known, t } from "./i18n.js";
+import { inputName, lacking } from "./words.js";
+
+const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
+const SOURCES = {
+  respiratory_rate: ["respiratory_rate"], oxygen_saturation: ["oxygen_saturation"],
+  systolic_bp: ["arterial_systolic_bp", "systolic_bp"], pulse: ["heart_rate", "pulse_rate"], temperature: ["body_temperature"],
+};
+
+function shown(entry, input) {
+  if (input === "consciousness") return entry.consciousness ? known(`consciousness.${entry.consciousness}`, entry.consciousness) : "–";
+  if (input === "oxygen") {
+    if (entry.oxygen === null || entry.oxygen === undefined) return "–";
+    return entry.oxygen > 0 ? measure("oxygen_flow", entry.oxygen) : t("facts.air");
+  }
+  const here = SOURCES[input].filter((name) => Number.isFinite(entry.signals[name]?.m ?? entry.signals[name]?.v));
+  const newest = here.sort((a, b) => entry.signals[b].t - entry.signals[a].t)[0];
+  return newest ? measure(newest, entry.signals[newest].m ?? entry.signals[newest].v) : "–";
+}
+
+export class News2Table {
+  constructor() {
+    this.score = h("p", { class: "big-score" });
+    this.partial = h("p", { class: "partial-long" });
+    this.rows = h("tbody");
+    this.at = h("p", { class: "small" });
+    const column = (key) => h("th", { scope: "col" }, t(key));
+    this.root = h("section", { class: "box news2", "aria-labelledby": "news2-heading" },
+      h("h2", { id: "news2-heading" }, t("news2.title")), this.score, this.partial,
+      h("table", {}, h("thead", {}, h("tr", {}, column("news2.col_input"), column("news2.col_value"),
+        column("news2.col_points"), column("news2.col_age"))), this.rows),
+      this.at, h("p", { class: "small" }, t("news2.credit")));
+  }
+
+  update(entry) {
+    const { news2 } = entry;
+    const risk = news2?.risk ?? "unknown";
+    attribute(this.score, "data-risk", risk);
+    this.score.replaceChildren(...(news2
+      ? [h("strong", {}, number(news2.score)), ` ${t("news2.of")} – ${known(`news2.risk.${risk}`, risk)}`] : [t("news2.none")]));
+    write(this.partial, news2?.partial ? t("news2.partial_long", { why: lacking(news2) }) : "");
+    this.rows.replaceChildren(...INPUTS.map((input) => this.#row(entry, input)));
+    write(this.at, news2?.at ? t("news2.at", { time: time(news2.at), scale: number(entry.spo2_scale ?? 1) }) : "");
+  }
+
+  #row(entry, input) {
+    const { parts = {}, missing = [], stale = [], ages = {}, at } = entry.news2 ?? {};
+    const points = parts[input];
+    const lost = missing.includes(input) || !Number.isFinite(points);
+    const late = stale.includes(input);
+    const since = at ? (clock.now() - at) / 1000 : 0;
+    const old = Number.isFinite(ages[input]) ? age(ages[input] + since) : "–";
+    const value = lost ? `${shown(entry, input)} (${t("news2.is_missing")})` : shown(entry, input);
+    return h("tr", { class: lost ? "missing" : late ? "stale" : "", dataset: { points: lost ? "" : String(points) } },
+      h("th", { scope: "row" }, inputName(input)),
+      h("td", {}, lost && shown(entry, input) === "–" ? t("news2.is_missing") : value),
+      h("td", { class: "points" }, lost ? t("news2.not_counted") : number(points)),
+      h("td", {}, late ? `${old} (${t("news2.is_stale")})` : old));
+  }
+}

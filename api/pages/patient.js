@@ -1,0 +1,161 @@
+/* The patient's page: every signal's course and forecast, the alarms with their reasons, the score, facts and limits. */
+
+import * as clock from "./clock.js";
+import { Card, keep, line } from "./card.js";
+import { h, write } from "./dom.js";
+import { Facts } from "./facts.js";
+import { age, measure, moment, signalName } from "./format.js";
+import { get, items, part } from "./http.js";
+import { t } from "./i18n.js";
+import { Limits } from "./limits.js";
+import { News2Table } from "./news2.js";
+import { SignalView } from "./signal.js";
+import { recorded, rows, PAIRS } from "./signals.js";
+import { byUrgency, Store } from "./store.js";
+
+const RANGES_S = [1800, 7200, 28800, 86400];
+const KEPT = "vitaltwin.range";
+const EARLIER = 20;
+
+export class PatientPage {
+  #views = new Map();
+  #cards = new Map();
+  #names = "";
+
+  constructor(id, { ward, connection, may }) {
+    this.id = id;
+    this.connection = connection;
+    this.may = may;
+    this.channel = `patient/${id}`;
+    this.store = new Store();
+    this.range = RANGES_S.includes(Number(localStorage.getItem(KEPT))) ? Number(localStorage.getItem(KEPT)) : 1800;
+    this.#build();
+    this.store.addEventListener("entries", () => this.#update());
+    this.store.addEventListener("alarms", () => this.#alarms());
+    this.limits.addEventListener("change", () => this.#draw());
+    this.timer = setInterval(() => this.#tick(), 1000);
+    connection.subscribe(this.channel, (message) => {
+      this.store.take(message);
+      if (message.type === "alarm") ward.transition({ ...message.alarm }, true);
+    }, 2);
+    this.#earlier();
+  }
+
+  #build() {
+    this.heading = h("h1", { tabIndex: -1 }, t("patient.loading"));
+    this.where = h("p", { class: "where" });
+    this.facts = new Facts(this.id, this.may);
+    this.limits = new Limits(this.id, this.may);
+    this.news2 = new News2Table();
+    this.charts = h("div", { class: "charts" });
+    this.other = h("dl", { class: "recorded" });
+    this.cards = h("ul", { class: "cards" });
+    this.none = h("p", { class: "none" });
+    this.past = h("ol", { class: "events" });
+    const range = h("select", { id: "range", onchange: () => this.#choose(Number(range.value)) },
+      ...RANGES_S.map((seconds) => h("option", { value: String(seconds) }, t(`patient.range.${seconds}`))));
+    range.value = String(this.range);
+    const key = (name) => h("li", { class: name }, t(`chart.key_${name}`));
+    this.root = h("section", { class: "patient" },
+      h("div", { class: "patient-head" }, h("a", { class: "back", href: "#/ward" }, t("nav.back")), this.heading, this.where,
+        h("label", { for: "range" }, t("patient.range")), range),
+      h("div", { class: "columns" },
+        h("div", { class: "left" },
+          h("ul", { class: "key" }, ...["observed", "estimate", "forecast", "limit"].map(key)), this.charts, this.other),
+        h("div", { class: "right" },
+          h("section", { class: "box", "aria-labelledby": "patient-alarms" },
+            h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
+            h("details", {}, h("summary", {}, t("patient.past")), this.past)),
+          this.news2.root, this.facts.root, this.limits.root)));
+  }
+
+  refuse() {
+    write(this.heading, t("patient.unknown"));
+  }
+
+  get entry() {
+    return this.store.entries.get(this.id);
+  }
+
+  #update() {
+    const { entry } = this;
+    if (!entry) {
+      if (this.store.loaded) write(this.heading, t("patient.unknown"));
+      return;
+    }
+    const bed = entry.bed ? t("tile.bed", { bed: entry.bed }) : "";
+    write(this.heading, [bed, entry.label !== bed ? entry.label || this.id : ""].filter(Boolean).join(" · "));
+    document.title = `${this.heading.textContent} – ${t("app.title")}`;
+    const admitted = entry.admitted ? t("patient.admitted", { time: moment(entry.admitted, clock.now()) }) : "";
+    write(this.where, [entry.ward ? t("patient.ward", { ward: entry.ward }) : "", admitted].filter(Boolean).join(" · "));
+    this.#arrange(entry);
+    for (const [name, view] of this.#views) view.take(entry.signals[name]);
+    this.#draw();
+    this.news2.update(entry);
+    this.facts.update(entry);
+  }
+
+  /** A view for every signal the twin follows; made once, as the signals appear. */
+  #arrange(entry) {
+    const order = rows(Object.keys(entry.signals)).flatMap((name) => (PAIRS[name] in entry.signals ? [name, PAIRS[name]] : [name]));
+    if (order.join() === this.#names) return;
+    this.#names = order.join();
+    for (const name of order) {
+      if (this.#views.has(name)) continue;
+      const view = new SignalView(this.id, name);
+      this.#views.set(name, view);
+      view.show(this.range * 1000).then(() => this.#draw());
+    }
+    this.charts.replaceChildren(...(order.length ? order.map((name) => this.#views.get(name).root)
+      : [h("p", { class: "none" }, t("patient.no_signals"))]));
+    if (order.length) this.limits.load(order);
+  }
+
+  #draw() {
+    const { entry } = this;
+    if (!entry) return;
+    for (const [name, view] of this.#views) view.update(entry.signals[name], entry.alarms, this.limits.of(name));
+    const others = Object.entries(entry.signals).filter(([name]) => recorded(name));
+    this.other.replaceChildren(...others.flatMap(([name, { t: at, v }]) => [h("dt", {}, signalName(name)),
+      h("dd", {}, `${measure(name, v)} – ${t("tile.old", { age: age((clock.now() - at) / 1000) })}`)]));
+  }
+
+  #tick() {
+    this.#draw();
+    if (this.entry) this.news2.update(this.entry);
+    for (const card of this.#cards.values()) card.tick();
+  }
+
+  #alarms() {
+    const alarms = [...(this.entry?.alarms ?? [])].sort(byUrgency);
+    keep(this.cards, this.#cards, alarms, (alarm) => new Card(alarm, { may: this.may, open: true }));
+    write(this.none, alarms.length ? "" : t("alarms.none_patient"));
+    const here = this.store.transitions.filter((alarm) => alarm.patient === this.id).slice(-EARLIER).reverse();
+    this.past.replaceChildren(...here.map((alarm) => line(alarm, "")));
+  }
+
+  async #earlier() {
+    try {
+      this.store.backfill(items(await get(`v1/alarms?state=all&patient=${part(this.id)}`)));
+    } catch {
+      /* The active alarms come over the socket; the earlier ones are an extra. */
+    }
+  }
+
+  #choose(seconds) {
+    this.range = seconds;
+    localStorage.setItem(KEPT, String(seconds));
+    this.reopen();
+  }
+
+  /** Read the charts again: another range, or time missed while the connection was lost. */
+  reopen() {
+    for (const view of this.#views.values()) view.show(this.range * 1000).then(() => this.#draw());
+  }
+
+  close() {
+    clearInterval(this.timer);
+    this.connection.unsubscribe(this.channel);
+    for (const view of this.#views.values()) view.destroy();
+  }
+}

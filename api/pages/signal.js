@@ -1,0 +1,108 @@
+/* One signal of the patient's page: name, value, what the twin expects, and its chart over the chosen time. */
+
+import { Chart } from "./chart.js";
+import * as clock from "./clock.js";
+import { attribute, h, mark, write } from "./dom.js";
+import { trend } from "./explain.js";
+import { age, measure, number, percent, signalName, unit, value } from "./format.js";
+import { columns, read, Trace } from "./history.js";
+import { t } from "./i18n.js";
+import { signal } from "./signals.js";
+import { fan } from "./sparkline.js";
+import { byUrgency } from "./store.js";
+import { isOld } from "./tile.js";
+
+const POINTS = 600;
+const FURTHEST_MS = 3600000;
+
+export class SignalView {
+  #seen;
+  #twin;
+  #turn = 0;
+
+  constructor(patient, name) {
+    this.patient = patient;
+    this.name = name;
+    this.chart = new Chart(name);
+    this.number = h("span", { class: "value" });
+    this.expected = h("p", { class: "expected" });
+    this.forecast = h("p", { class: "forecast" });
+    this.state = h("p", { class: "state" });
+    this.problem = h("p", { class: "problem" });
+    this.root = h("section", { class: "signal", dataset: { signal: name } },
+      h("div", { class: "signal-head" }, h("h3", {}, signalName(name)),
+        h("p", { class: "reading" }, this.number, h("span", { class: "unit" }, unit(name))),
+        h("div", { class: "twin" }, this.expected, this.forecast, this.state)),
+      this.problem, this.chart.root);
+  }
+
+  /** Show the last `back` ms: ask for the readings and the twin's band over it. */
+  async show(back) {
+    this.range = { back, ahead: Math.min(back, FURTHEST_MS) };
+    const turn = ++this.#turn;
+    const minutes = back / 60000;
+    this.#seen = new Trace(minutes, POINTS);
+    this.#twin = new Trace(minutes, POINTS);
+    write(this.problem, t("chart.loading"));
+    const end = clock.now() + 1000;
+    try {
+      const [observed, estimated] = await Promise.all(["observations", "estimates"].map((kind) => (
+        read(this.patient, this.name, end - back, end, POINTS, kind))));
+      if (turn !== this.#turn) return;
+      this.#seen.prepend(columns(observed));
+      const { time, mean } = columns(estimated);
+      const sd = estimated.sd ?? mean.map(() => 0);
+      this.#twin.prepend({ time, mean, low: mean.map((m, i) => m - 2 * sd[i]), high: mean.map((m, i) => m + 2 * sd[i]) });
+      write(this.problem, "");
+    } catch {
+      if (turn === this.#turn) write(this.problem, t("chart.failed"));
+    }
+  }
+
+  take(reading) {
+    if (Number.isFinite(reading.v)) this.#seen.add(reading.t, reading.v);
+    if (Number.isFinite(reading.m)) this.#twin.add(reading.t, reading.m, reading.m - 2 * reading.sd, reading.m + 2 * reading.sd);
+  }
+
+  update(reading, alarms, limits) {
+    const now = clock.now();
+    const old = isOld(this.name, reading, now);
+    write(this.number, value(this.name, Number.isFinite(reading.v) ? reading.v : reading.m));
+    write(this.expected, this.#expected(reading, old));
+    write(this.forecast, old ? "" : this.#ahead(reading));
+    write(this.state, this.#state(reading, old, now));
+    mark(this.root, "old", old);
+    mark(this.root, "fault", reading.s === "fault");
+    const worst = alarms.filter((alarm) => alarm.signal === this.name).sort(byUrgency)[0];
+    attribute(this.root, "data-alarm", worst?.priority ?? null);
+    const gap = 3000 * Math.max(signal(this.name).silence_s ?? 60, 20, this.range.back / 1000 / POINTS);
+    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap, old });
+  }
+
+  #expected(reading, old) {
+    if (!Number.isFinite(reading.m) || old) return "";
+    const texts = { mean: value(this.name, reading.m), sd: number(reading.sd, reading.sd < 10 ? 1 : 0) };
+    return t("chart.expected_trend", { ...texts, trend: trend(this.name, { trend_per_min: reading.trend, sd: reading.sd }) });
+  }
+
+  #ahead(reading) {
+    const points = fan(reading.f);
+    const point = points.find(({ minutes }) => minutes === 30) ?? points.at(-1);
+    if (!point) return "";
+    const texts = { minutes: point.minutes, value: measure(this.name, point.mid) };
+    return t("chart.forecast", { ...texts, low: value(this.name, point.low), high: value(this.name, point.high) });
+  }
+
+  #state(reading, old, now) {
+    const since = age((now - reading.t) / 1000);
+    if (old) return t("state.silent_long", { age: since });
+    if (reading.s === "fault") return t("state.fault_long");
+    if (reading.s === "searching") return t("state.searching_long");
+    return t("tile.quality", { percent: percent(reading.q) });
+  }
+
+  destroy() {
+    this.#turn += 1;
+    this.chart.destroy();
+  }
+}

@@ -1,0 +1,50 @@
+/* The service's own table of signals, fetched once; and how the ward shows them. */
+
+import { get } from "./http.js";
+
+const table = new Map();
+const UNKNOWN = { unit: "", kind: "vital", step: 0.1, limits: {}, silence_s: 600 };
+
+/* The order of a tile's rows: what a nurse looks for first. A pair shares one row. */
+const ORDER = [
+  "heart_rate", "pulse_rate", "oxygen_saturation", "arterial_oxygen_saturation", "respiratory_rate",
+  "systolic_bp", "arterial_systolic_bp", "body_temperature", "glucose", "capillary_glucose", "blood_glucose",
+  "mean_bp", "arterial_mean_bp", "skin_temperature", "perfusion_index",
+];
+export const PAIRS = { systolic_bp: "diastolic_bp", arterial_systolic_bp: "arterial_diastolic_bp" };
+export const PAIR_NAMES = { systolic_bp: "short.pressure", arterial_systolic_bp: "short.arterial_pressure" };
+const SECOND = Object.fromEntries(Object.entries(PAIRS).map(([first, second]) => [second, first]));
+
+export async function load() {
+  const answer = await get("v1/signals");
+  for (const row of Array.isArray(answer) ? answer : answer.signals) table.set(row.name, row);
+}
+
+export function signal(name) {
+  return table.get(name) ?? UNKNOWN;
+}
+
+/** Recorded only: a dose, a setting, a score, a laboratory value; has no twin, no forecast and no tile row. */
+export function recorded(name) {
+  return !["vital", "glucose"].includes(signal(name).kind);
+}
+
+/** The rows of a patient's tile, first the most telling; diastolic pressure rides with systolic. */
+export function rows(names) {
+  const here = names.filter((name) => !recorded(name) && !(SECOND[name] && names.includes(SECOND[name])));
+  const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : 99);
+  here.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
+  if (here.includes("heart_rate") && here.includes("pulse_rate")) {
+    here.splice(here.indexOf("pulse_rate"), 1);
+    here.push("pulse_rate");
+  }
+  return here;
+}
+
+/** The row under which a signal is shown (its own, or its pair's first). */
+export const rowOf = (name) => SECOND[name] ?? name;
+
+/** What a sparkline spans, in minutes: glucose moves in hours, the others in minutes. */
+export function span(name) {
+  return signal(name).kind === "glucose" ? { back: 180, ahead: 60 } : { back: 30, ahead: 30 };
+}

@@ -1,0 +1,116 @@
+/*
+ * What the service has told this page: the entries of the patients followed, their alarms, and every alarm
+ * transition seen. State is merged (latest wins); transitions are kept each once, in their order.
+ *
+ * Events: "entries" (detail: ids changed, or null for all), "alarms", "transition" (detail: the alarm).
+ */
+
+import { millis } from "./http.js";
+
+const RECENT = 500;
+const RANK = { high: 0, medium: 1, low: 2 };
+
+export const episode = (alarm) => alarm.alarm ?? alarm.id;
+const change = (alarm) => `${episode(alarm)}|${alarm.presence}|${alarm.priority}|${alarm.time}`;
+
+/** Most urgent first: unacknowledged before acknowledged, then by priority, then the newest. */
+export function byUrgency(a, b) {
+  const quiet = (alarm) => Number(alarm.presence === "acknowledged");
+  return quiet(a) - quiet(b) || RANK[a.priority] - RANK[b.priority] || b.onset - a.onset;
+}
+
+/** Whether nobody has answered this alarm yet: the ones that sound and flash. */
+export const calling = (alarm) => alarm.presence === "on" || alarm.presence === "latched";
+
+export class Store extends EventTarget {
+  entries = new Map();
+  transitions = [];
+  loaded = false;
+  epoch = null;
+  #seen = new Set();
+
+  /** Start afresh for another channel. */
+  clear() {
+    this.entries.clear();
+    this.loaded = false;
+    this.#tell("entries", null);
+    this.#tell("alarms");
+  }
+
+  take(message) {
+    if (message.type === "snapshot") this.#snapshot(message);
+    else if (message.type === "delta") this.#delta(message);
+    else if (message.type === "alarm") this.transition(message.alarm, true);
+  }
+
+  #snapshot({ entries, epoch }) {
+    this.entries = new Map(Object.entries(entries));
+    for (const entry of this.entries.values()) {
+      entry.signals ??= {};
+      entry.alarms ??= [];
+    }
+    if (this.epoch !== null && epoch !== this.epoch) this.#tell("restarted");
+    this.epoch = epoch;
+    this.loaded = true;
+    this.#tell("entries", null);
+    this.#tell("alarms");
+  }
+
+  #delta({ set = {}, del = [] }) {
+    let alarms = del.length > 0;
+    for (const id of del) this.entries.delete(id);
+    for (const [id, part] of Object.entries(set)) {
+      const entry = this.entries.get(id) ?? { label: id, signals: {}, alarms: [] };
+      const signals = { ...entry.signals, ...part.signals };
+      alarms ||= "alarms" in part || !this.entries.has(id);
+      this.entries.set(id, { ...entry, ...part, signals });
+    }
+    this.#tell("entries", del.length ? null : Object.keys(set));
+    if (alarms) this.#tell("alarms");
+  }
+
+  /** Take one transition; known ones are passed over. `live` ones are announced. */
+  transition(alarm, live) {
+    for (const field of ["onset", "time"]) alarm[field] = millis(alarm[field]);
+    if (this.#seen.has(change(alarm))) return;
+    this.#seen.add(change(alarm));
+    this.transitions.push(alarm);
+    if (!live) return;
+    this.#apply(alarm);
+    this.#tell("alarms");
+    this.#tell("transition", alarm);
+  }
+
+  /** Transitions read from the history, to stand before the live ones. */
+  backfill(alarms) {
+    for (const alarm of alarms) this.transition(alarm, false);
+    this.transitions.sort((a, b) => a.time - b.time);
+    this.transitions.splice(0, Math.max(0, this.transitions.length - RECENT));
+    this.#tell("alarms");
+  }
+
+  /** A transition also changes the entry's list of active alarms, so that no screen waits for the next delta. */
+  #apply(alarm) {
+    const entry = this.entries.get(alarm.patient);
+    if (!entry) return;
+    const present = entry.alarms.find((one) => episode(one) === episode(alarm));
+    if (present && present.time > alarm.time) return;
+    const others = entry.alarms.filter((one) => one !== present);
+    const alarms = alarm.presence === "off" ? others : [...others, alarm];
+    this.entries.set(alarm.patient, { ...entry, alarms });
+    this.#tell("entries", [alarm.patient]);
+  }
+
+  /** The active alarms of all patients followed, most urgent first. */
+  active() {
+    return [...this.entries.values()].flatMap((entry) => entry.alarms).sort(byUrgency);
+  }
+
+  label(patient) {
+    return this.entries.get(patient)?.label || patient;
+  }
+
+  #tell(name, detail) {
+    this.dispatchEvent(new CustomEvent(name, { detail }));
+  }
+}
