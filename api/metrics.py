@@ -108,7 +108,7 @@ class Timing:
             self._child(scope, status).observe(time.perf_counter() - started)
 
     def _child(self, scope: Scope, status: int) -> Histogram:
-        route = getattr(scope.get("route"), "path", "") or "none"
+        route = getattr(scope.get("route"), "path", "") or (scope["path"] if "endpoint" in scope else "none")
         method = scope["method"] if scope["method"] in _METHODS else "other"
         key = (method, route, status)
         child = self._children.get(key)

@@ -17,8 +17,6 @@ from api.problems import Problem
 from api.wiring import Caller, Wired, Wiring
 from streams.log import DeadLetter
 from twins import records
-from twins.signals import BY_NAME
-from twins.units import factor
 
 __all__ = ["router"]
 
@@ -38,7 +36,7 @@ class Oxygen(Body):
     kind: Literal["oxygen"]
     time: Moment | None = None
     value: Annotated[StrictFloat | StrictInt, Field(ge=0, le=80, allow_inf_nan=False)]
-    unit: Literal["L/min", "mL/min"] = "L/min"
+    unit: Literal["L/min"] = "L/min"
     note: Note = ""
 
 
@@ -201,10 +199,7 @@ def _out_of_reach(wired: Wiring, actor: Actor, patient: str) -> tuple[str, str] 
 def _record(body: Oxygen | Consciousness | Meal | Insulin | Remark, time: int, by: str) -> records.Fact:
     value: float | str | None = None
     unit = ""
-    if isinstance(body, Oxygen):
-        scale, offset = factor(BY_NAME["oxygen_flow"], body.unit) or (1.0, 0.0)
-        value, unit = body.value * scale + offset, "L/min"
-    elif isinstance(body, Meal | Insulin):
+    if isinstance(body, Oxygen | Meal | Insulin):
         value, unit = None if body.value is None else float(body.value), body.unit
     elif isinstance(body, Consciousness):
         value = body.value
