@@ -1,7 +1,7 @@
 """Figures for Prometheus: what the service counts, what the doors refused, and how long requests take."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -17,11 +17,29 @@ MEDIA_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call] # they double every series and say nothing of ours
 
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-_GROWING = (
-    "taken", "refused", "late", "duplicate", "implausible", "gated", "readings", "records", "frames", "bytes", "alarms",
-    "slow", "written", "appended", "total", "commits", "steps", "dead_letters",
-)  # fmt: skip
-"""A figure whose name ends in one of these words only ever grows."""
+_KNOWN: dict[str, tuple[bool, str]] = {
+    "patients": (False, "Patients admitted"),
+    "worker_lag_readings": (False, "Readings durable in the log that the twins have not seen yet"),
+    "worker_failures": (True, "Records the twins could not take"),
+    "history_buffered": (False, "Readings and estimates not yet written to the history"),
+    "history_backlog": (False, "Rows of the history waiting to be compacted"),
+    "log_commits": (True, "Group commits of the log"),
+    "log_records": (True, "Records appended to the log"),
+    "log_bytes": (False, "Bytes of the records in the log"),
+    "log_waiting_bytes": (False, "Bytes of observations waiting for the disk"),
+    "dead_letters": (True, "Dead letters kept"),
+    "websocket_connections": (False, "Sockets open now"),
+    "websocket_subscriptions": (False, "Subscriptions open now"),
+    "websocket_frames": (True, "Messages sent to sockets"),
+    "websocket_bytes": (True, "Bytes sent to sockets"),
+    "websocket_slow": (True, "Sockets closed because they could not follow"),
+    "websocket_alarms": (True, "Alarm transitions delivered"),
+    "websocket_offset": (False, "Number of the newest event"),
+    "accounts_audit_written": (True, "Entries written to the audit trail"),
+}
+"""Name → whether it only ever grows, and what it says; figures not named here are shown as they are called."""
+
+_READINGS = "readings_"
 
 
 class _Counted(Collector):
@@ -35,26 +53,35 @@ class _Counted(Collector):
         wired = self._wired
         ready = float(wired.service.ready)
         yield GaugeMetricFamily("vitaltwin_ready", "1 once state is restored and the log writable", ready)
-        yield GaugeMetricFamily("vitaltwin_patients", "Patients admitted", len(wired.service.registry))
-        refused = CounterMetricFamily("vitaltwin_refused", "Entries refused at the doors, by reason", labels=["reason"])
-        for reason, count in wired.refused.items():
-            refused.add_metric([reason], count)
-        yield refused
-        for part, counters in (
-            ("", wired.service.counters()),
+        counters = wired.service.counters()
+        readings = {name[len(_READINGS) :]: counters.pop(name) for name in list(counters) if name.startswith(_READINGS)}
+        yield _labelled(
+            "vitaltwin_readings", "Readings the twins have seen, by what became of them", "status", readings
+        )
+        yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", wired.refused)
+        for part, found in (
+            ("", counters),
             ("websocket_", wired.hub.counters()),
             ("accounts_", wired.accounts.counters()),
         ):
-            for name, value in counters.items():
-                yield _metric(part, name, value)
+            for name, value in found.items():
+                yield _metric(part + _clean(name), value)
 
 
-def _metric(part: str, name: str, value: float) -> Metric:
-    clean = "".join(letter if letter.isalnum() else "_" for letter in name)
-    said = f"{part}{name}".replace("_", " ").strip().capitalize()
-    if clean.endswith(_GROWING):
-        return CounterMetricFamily(f"vitaltwin_{part}{clean}", said, value)
-    return GaugeMetricFamily(f"vitaltwin_{part}{clean}", said, value)
+def _labelled(name: str, said: str, label: str, values: Mapping[str, float]) -> Metric:
+    family = CounterMetricFamily(name, said, labels=[label])
+    for key, value in values.items():
+        family.add_metric([key], value)
+    return family
+
+
+def _metric(name: str, value: float) -> Metric:
+    grows, said = _KNOWN.get(name, (False, name.replace("_", " ").capitalize()))
+    return (CounterMetricFamily if grows else GaugeMetricFamily)(f"vitaltwin_{name}", said, value)
+
+
+def _clean(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "_" for letter in name)
 
 
 class Figures:

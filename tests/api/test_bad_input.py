@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 import pytest
 
+from streams.errors import LogUnavailable, Overloaded
 from streams.frame import encode_frame
 from twins.records import Columns
 
@@ -229,3 +230,23 @@ def test_a_million_patients_in_one_frame(start):
     assert (told["taken"], told["refused"]) == (500, count - 500)
     assert {one["reason"] for one in told["errors"]} == {"too_many_new_patients"}
     assert len(running.service.registry) == 500
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "slug"),
+    [
+        (LogUnavailable("database or disk is full"), 507, "storage-full"),
+        (LogUnavailable("attempt to write a readonly database"), 503, "log-unavailable"),
+        (Overloaded(3.0), 503, "overloaded"),
+    ],
+)
+def test_what_cannot_be_kept_is_not_acknowledged(running, device, monkeypatch, error, status, slug):
+    async def fail(*_):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(running.service, "observe", fail)
+        answer = device.post("/v1/observations", json=[running.reading(), running.reading(signal="mood")])
+    assert answer.status_code == status
+    assert answer.json()["type"] == f"/problems/{slug}"
+    assert int(answer.headers["retry-after"]) >= 1
