@@ -224,3 +224,15 @@ def test_accounts(running, admin):
     link = admin.post("/v1/accounts/root/link").json()["address"]
     assert running.client().get(link).status_code == 303
     assert "ada" in {one["name"] for one in admin.get("/v1/accounts").json()["items"]}
+
+
+def test_the_pages(running):
+    client = running.client()
+    front = client.get("/")
+    assert front.headers["content-type"] == "text/html; charset=utf-8"
+    assert front.content == client.get("/index.html").content
+    for kind, address in re.findall(r'(src|href)="([^"#]+)"', front.text):
+        if not address.startswith(("data:", "#")):
+            found = client.get(f"/{address.removeprefix('./').removeprefix('/')}")
+            assert found.status_code == 200, (kind, address)
+    assert client.get("/__init__.py").status_code == 404
