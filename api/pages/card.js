@@ -70,7 +70,7 @@ export class Card {
         this.label && h("a", { class: "whom", href: `#/patient/${encodeURIComponent(alarm.patient)}` }, this.label),
         h("strong", {}, name), h("p", { class: "why" }, why(alarm)),
         h("p", { class: "state" }, presenceName(alarm), " · ", this.since)),
-      ...(button ? [button] : []), error, this.details);
+      this.details, ...(button ? [button] : []), error);
     this.#explain();
   }
 

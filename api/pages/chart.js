@@ -128,6 +128,7 @@ export class Chart {
     const ratio = devicePixelRatio || 1;
     ctx.save();
     ctx.font = `${11 * ratio}px system-ui, sans-serif`;
+    ctx.textAlign = "left";
     ctx.textBaseline = "bottom";
     ctx.lineWidth = ratio;
     for (const [bound, colour] of Object.entries(LIMIT_COLOURS)) {

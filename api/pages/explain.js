@@ -17,7 +17,7 @@ export function sentences(alarm) {
     ...fault(alarm),
     ...forecast(alarm, explanation.forecast),
     ...news(explanation),
-    ...limit(alarm, explanation.limit),
+    ...limit(alarm, explanation.limit, alarm.condition.startsWith("predicted.")),
     ...readings(alarm, explanation.observations),
     ...state(alarm, explanation.state),
     ...model(explanation.model),
@@ -41,10 +41,11 @@ function forecast({ signal, limit: bound }, made) {
     const texts = { percent: percent(probability), minutes: number(minutes), bound: measure(signal, bound) };
     said.push(t("explain.forecast", texts));
   }
-  const row = quantiles?.[HORIZONS_MIN.indexOf(minutes)];
+  const nearest = HORIZONS_MIN.reduce((best, at) => (Math.abs(at - minutes) < Math.abs(best - minutes) ? at : best));
+  const row = quantiles?.[HORIZONS_MIN.indexOf(nearest)];
   if (row?.every(Number.isFinite)) {
     said.push(t("explain.forecast_at", {
-      minutes: number(minutes), value: measure(signal, row[3]), low: measure(signal, row[0]), high: measure(signal, row[6]),
+      minutes: number(nearest), value: measure(signal, row[3]), low: measure(signal, row[0]), high: measure(signal, row[6]),
     }));
   }
   return said;
@@ -57,14 +58,14 @@ function news(explanation) {
   return [t("explain.news2", { list: list(items) })];
 }
 
-function limit({ signal }, given) {
+function limit({ signal }, given, ahead) {
   if (!given || !Number.isFinite(given.bound) || !signal) return [];
   const low = given.side === "low";
   const texts = { bound: measure(signal, given.bound), signal: signalName(signal), delay: age(given.delay_s) };
-  const said = [given.delay_s > 0
+  const said = [ahead ? t("explain.limit_ahead", texts) : given.delay_s > 0
     ? low ? t("explain.limit_low", texts) : t("explain.limit_high", texts)
     : low ? t("explain.limit_low_now", texts) : t("explain.limit_high_now", texts)];
-  if (given.hysteresis > 0) {
+  if (given.hysteresis > 0 && !ahead) {
     const back = { value: measure(signal, given.bound + (low ? given.hysteresis : -given.hysteresis)) };
     said.push(low ? t("explain.back_low", back) : t("explain.back_high", back));
   }

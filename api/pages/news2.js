@@ -43,7 +43,7 @@ export class News2Table {
     attribute(this.score, "data-risk", risk);
     this.score.replaceChildren(...(news2
       ? [h("strong", {}, number(news2.score)), ` ${t("news2.of")} – ${known(`news2.risk.${risk}`, risk)}`] : [t("news2.none")]));
-    write(this.partial, news2?.partial ? t("news2.partial_long", { why: lacking(news2) }) : "");
+    write(this.partial, news2?.partial ? t("news2.partial_long", { why: lacking(news2) }) : news2 ? "" : t("news2.none_long"));
     this.rows.replaceChildren(...INPUTS.map((input) => this.#row(entry, input)));
     write(this.at, news2?.at ? t("news2.at", { time: time(news2.at), scale: number(entry.spo2_scale ?? 1) }) : "");
   }

@@ -28,7 +28,7 @@ export class PatientPage {
     this.may = may;
     this.channel = `patient/${id}`;
     this.store = new Store();
-    this.range = RANGES_S.includes(Number(localStorage.getItem(KEPT))) ? Number(localStorage.getItem(KEPT)) : 1800;
+    this.range = RANGES_S.includes(Number(localStorage.getItem(KEPT))) ? Number(localStorage.getItem(KEPT)) : 7200;
     this.#build();
     this.store.addEventListener("entries", () => this.#update());
     this.store.addEventListener("alarms", () => this.#alarms());
@@ -61,12 +61,12 @@ export class PatientPage {
         h("label", { for: "range" }, t("patient.range")), range),
       h("div", { class: "columns" },
         h("div", { class: "left" },
-          h("ul", { class: "key" }, ...["observed", "estimate", "forecast", "limit"].map(key)), this.charts, this.other),
+          h("ul", { class: "key" }, ...["observed", "estimate", "forecast", "limit"].map(key)), this.charts, this.other, this.limits.root),
         h("div", { class: "right" },
           h("section", { class: "box", "aria-labelledby": "patient-alarms" },
             h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
             h("details", {}, h("summary", {}, t("patient.past")), this.past)),
-          this.news2.root, this.facts.root, this.limits.root)));
+          this.news2.root, this.facts.root)));
   }
 
   refuse() {

@@ -30,7 +30,7 @@ export class SignalView {
     this.state = h("p", { class: "state" });
     this.problem = h("p", { class: "problem" });
     this.root = h("section", { class: "signal", dataset: { signal: name } },
-      h("div", { class: "signal-head" }, h("h3", {}, signalName(name)),
+      h("div", { class: "signal-head" }, h("h2", {}, signalName(name)),
         h("p", { class: "reading" }, this.number, h("span", { class: "unit" }, unit(name))),
         h("div", { class: "twin" }, this.expected, this.forecast, this.state)),
       this.problem, this.chart.root);

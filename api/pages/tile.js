@@ -2,7 +2,7 @@
 
 import { attribute, badge, h, mark, write } from "./dom.js";
 import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
-import { t } from "./i18n.js";
+import { known, t } from "./i18n.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
 import { draw } from "./sparkline.js";
 import { byUrgency, calling, episode } from "./store.js";
@@ -26,8 +26,8 @@ class Row {
     this.quality = h("span", { class: "quality", role: "img" }, h("i"), h("i"), h("i"));
     this.canvas = h("canvas", { "aria-hidden": "true" });
     this.root = h("div", { class: "row", dataset: { signal: name } },
-      h("span", { class: "what" }, this.label, this.quality),
-      h("span", { class: "reading" }, this.number, this.unit),
+      h("span", { class: "what" }, this.label, h("span", { class: "scale" }, this.unit, this.quality)),
+      h("span", { class: "reading" }, this.number),
       h("span", { class: "course" }, this.canvas, this.note));
   }
 
@@ -51,7 +51,7 @@ class Row {
   #note(reading, old, now) {
     if (old) return t("tile.old", { age: age((now - reading.t) / 1000) });
     if (reading.s === "fault") return t("state.fault");
-    if (now - reading.t > 120000) return t("tile.old", { age: age((now - reading.t) / 1000) });
+    if (now - reading.t > (signal(this.name).kind === "glucose" ? 400000 : 120000)) return t("tile.old", { age: age((now - reading.t) / 1000) });
     return "";
   }
 
@@ -67,6 +67,7 @@ class Row {
 export class Tile {
   visible = false;
   dirty = true;
+  more = 0;
   #rows = new Map();
   #layout = "";
   #alarm = "";
@@ -103,7 +104,9 @@ export class Tile {
     const risk = news2?.risk ?? "unknown";
     attribute(this.score, "data-risk", risk);
     write(this.score, news2 ? t("news2.badge", { score: number(news2.score) }) : t("news2.none"));
-    const missing = news2?.partial ? `${t("news2.partial")} – ${lacking(news2)}` : "";
+    attribute(this.score, "title", news2 ? known(`news2.risk.${risk}`, risk) : t("news2.none_long"));
+    const lacks = news2 ? lacking(news2) : "";
+    const missing = news2?.partial ? `${t("news2.partial")} – ${lacks}` : lacks;
     write(this.partial, missing);
     attribute(this.partial, "title", missing || null);
   }
@@ -118,19 +121,19 @@ export class Tile {
     if (layout === this.#layout) return;
     this.#layout = layout;
     this.#rows = new Map(kept.map((name) => [name, this.#rows.get(name) ?? new Row(name, PAIRS[name] in entry.signals)]));
-    const more = order.length - kept.length;
+    this.more = order.length - kept.length;
     const none = kept.length || names.some((name) => recorded(name)) ? null : h("p", { class: "none" }, t("tile.none"));
-    this.body.replaceChildren(...[...this.#rows.values()].map((row) => row.root),
-      ...(more > 0 ? [h("p", { class: "more" }, t("tile.more", { count: more }))] : []), ...(none ? [none] : []));
+    this.body.replaceChildren(...[...this.#rows.values()].map((row) => row.root), ...(none ? [none] : []));
   }
 
   #foot(alarms) {
     const first = alarms[0];
-    const shown = first ? `${episode(first)}${first.presence}${first.priority}${why(first)}${alarms.length}` : "none";
+    const shown = first ? `${episode(first)}${first.presence}${first.priority}${why(first)}${alarms.length}` : `none${this.more}`;
     if (shown === this.#alarm) return;
     this.#alarm = shown;
     if (!first) {
-      this.foot.replaceChildren(h("span", { class: "calm" }, t("tile.no_alarm")));
+      const more = this.more > 0 ? ` · ${t("tile.more", { count: this.more })}` : "";
+      this.foot.replaceChildren(h("span", { class: "calm" }, `${t("tile.no_alarm")}${more}`));
       return;
     }
     const quiet = !calling(first);

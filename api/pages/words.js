@@ -55,17 +55,17 @@ export function newsParts(explanation) {
 }
 
 function whyNews2({ value, explanation }) {
-  const most = newsParts(explanation).filter(([, points]) => points > 0).slice(0, 2).map(([name]) => inputName(name));
+  const most = newsParts(explanation).filter(([, points]) => points > 0).slice(0, 2)
+    .map(([name]) => known(`news2.short.${name}`, inputName(name)));
   const score = t("why.news2_plain", { value: number(value) });
   return most.length ? `${score}. ${t("why.news2_parts", { inputs: list(most) })}` : score;
 }
 
-/** What a partial score lacks: "consciousness missing"; empty for a whole one. */
-export function lacking(news2) {
-  const lower = (name) => (document.documentElement.lang === "de" ? inputName(name) : inputName(name).toLowerCase());
-  const short = (names) => names.map(lower);
+/** What a partial score lacks, in few words: "consciousness, BP missing"; empty for a whole one. */
+export function lacking({ missing = [], stale = [] }) {
+  const short = (names) => names.map((name) => known(`news2.short.${name}`, inputName(name))).join(", ");
   const parts = [];
-  if (news2.missing?.length) parts.push(t("news2.missing", { inputs: list(short(news2.missing)) }));
-  if (news2.stale?.length) parts.push(t("news2.stale", { inputs: list(short(news2.stale)) }));
-  return parts.join(", ");
+  if (missing.length) parts.push(t("news2.missing", { inputs: short(missing) }));
+  if (stale.length) parts.push(t("news2.stale", { inputs: short(stale) }));
+  return parts.join("; ");
 }
