@@ -3,7 +3,7 @@
 import { Alarms } from "./alarms.js";
 import { h, mark, write } from "./dom.js";
 import { Frame } from "./frame.js";
-import { Refused, get, items, part } from "./http.js";
+import { Refused, get, items, millis, part } from "./http.js";
 import { load as loadMessages, t } from "./i18n.js";
 import { PatientPage } from "./patient.js";
 import { load as loadSignals } from "./signals.js";
@@ -52,7 +52,7 @@ class Dashboard {
     this.connection.addEventListener("signed-out", toSignIn);
     this.connection.addEventListener("refused", ({ detail }) => this.#refused(detail));
     this.connection.addEventListener("change", () => this.#connected());
-    this.store.addEventListener("restarted", () => this.#recent());
+    this.store.addEventListener("gap", () => this.#recent(true));
     addEventListener("hashchange", () => this.route());
     this.route();
     this.connection.open();
@@ -93,11 +93,18 @@ class Dashboard {
     this.#recent();
   }
 
-  /** Earlier transitions for the event list: at the start, and after the service began a new epoch. */
-  async #recent() {
+  /**
+   * Earlier alarms for the event list, each as it stands; after a gap the socket could not fill (the service was
+   * restarted) also every step of those that changed meanwhile.
+   */
+  async #recent(gap = false) {
     const scope = this.#ward === "*" ? "" : `&ward=${part(this.#ward)}`;
+    const last = this.store.transitions.at(-1)?.time ?? 0;
     try {
-      this.store.backfill(items(await get(`v1/alarms?state=all${scope}`)));
+      const alarms = items(await get(`v1/alarms?state=all${scope}`));
+      const changed = gap ? alarms.filter((alarm) => millis(alarm.time) > last) : [];
+      const courses = await Promise.all(changed.map((alarm) => get(`v1/alarms/${part(alarm.id)}`)));
+      this.store.backfill([...alarms, ...courses.flatMap((course) => course.transitions)]);
     } catch (refusal) {
       if (refusal.status === 401) toSignIn();
     }

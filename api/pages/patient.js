@@ -55,7 +55,7 @@ export class PatientPage {
     const range = h("select", { id: "range", onchange: () => this.#choose(Number(range.value)) },
       ...RANGES_S.map((seconds) => h("option", { value: String(seconds) }, t(`patient.range.${seconds}`))));
     range.value = String(this.range);
-    const key = (name) => h("li", { class: name }, t(`chart.key_${name}`));
+    const key = (name) => h("li", { class: name }, t(`chart.key.${name}`));
     this.root = h("section", { class: "patient" },
       h("div", { class: "patient-head" }, h("a", { class: "back", href: "#/ward" }, t("nav.back")), this.heading, this.where,
         h("label", { for: "range" }, t("patient.range")), range),

@@ -2,7 +2,8 @@
  * What the service has told this page: the entries of the patients followed, their alarms, and every alarm
  * transition seen. State is merged (latest wins); transitions are kept each once, in their order.
  *
- * Events: "entries" (detail: ids changed, or null for all), "alarms", "transition" (detail: the alarm).
+ * Events: "entries" (detail: ids changed, or null for all), "alarms", "transition" (detail: the alarm), and "gap"
+ * when the service could not replay what was missed, so that the history has to be asked.
  */
 
 import { millis } from "./http.js";
@@ -26,7 +27,6 @@ export class Store extends EventTarget {
   entries = new Map();
   transitions = [];
   loaded = false;
-  epoch = null;
   #seen = new Set();
 
   /** Start afresh for another channel. */
@@ -43,14 +43,13 @@ export class Store extends EventTarget {
     else if (message.type === "alarm") this.transition(message.alarm, true);
   }
 
-  #snapshot({ entries, epoch }) {
+  #snapshot({ entries, epoch, recovered }) {
     this.entries = new Map(Object.entries(entries));
     for (const entry of this.entries.values()) {
       entry.signals ??= {};
       entry.alarms ??= [];
     }
-    if (this.epoch !== null && epoch !== this.epoch) this.#tell("restarted");
-    this.epoch = epoch;
+    if (this.loaded && !recovered) this.#tell("gap");
     this.loaded = true;
     this.#tell("entries", null);
     this.#tell("alarms");

@@ -1,0 +1,154 @@
+"""A real service as its own program, a door to post readings through, and sockets that can be cut."""
+
+import http.client
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Page, WebSocketRoute
+
+
+@dataclass
+class Service:
+    """A running ``vitaltwin demo`` and requests to it as the person at this machine."""
+
+    address: str
+    patients: int = field(default=0)
+
+    def ask(self, method: str, path: str, body: object = None) -> Any:
+        """One request; the answer's content, None where it has none."""
+        place = urlsplit(self.address)
+        assert place.hostname
+        connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
+        headers = {"Origin": self.address, "Content-Type": "application/json"}
+        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        answer = connection.getresponse()
+        content = answer.read()
+        connection.close()
+        assert answer.status < 300, f"{method} {path}: {answer.status} {content[:500]!r}"
+        return json.loads(content) if content else None
+
+    def admit(self, ward: str) -> str:
+        """A new patient in a bed of their own."""
+        self.patients += 1
+        patient = f"browser-{self.patients}"
+        self.ask("POST", "/v1/patients", {"id": patient, "ward": ward, "bed": str(self.patients), "label": patient})
+        return patient
+
+    def observe(self, patient: str, name: str, value: float, seconds: int) -> None:
+        """One reading a second over the last ``seconds``, up to the service's now."""
+        now = datetime.fromisoformat(self.ask("GET", "/v1/clock")["now"])
+        moments = [now - timedelta(seconds=ago) for ago in range(seconds - 1, -1, -1)]
+        self.ask("POST", "/v1/observations", [
+            {"patient": patient, "signal": name, "time": at.isoformat(), "value": value} for at in moments
+        ])  # fmt: skip
+
+    def alarms(self, patient: str) -> list[dict[str, Any]]:
+        """Every transition kept of a patient's alarms."""
+        found: list[dict[str, Any]] = self.ask("GET", f"/v1/alarms?state=all&patient={patient}")["items"]
+        return found
+
+
+def _address(process: "subprocess.Popen[str]") -> str:
+    assert process.stdout
+    for line in process.stdout:
+        if line.startswith("Open "):
+            place = urlsplit(line.split()[1])
+            return f"{place.scheme}://{place.netloc}"
+    raise AssertionError(f"the service ended without an address, exit code {process.wait()}")
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """The demonstration ward on a free port, with an empty database."""
+    folder: Path = tmp_path_factory.mktemp("demo")
+    program = str(Path(sys.executable).with_name("vitaltwin"))
+    command = [program, "demo", "--port", "0", "--database", str(folder / "demo.db"), "--no-open"]
+    environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder)}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=Path(__file__).parents[2]
+        )
+        try:
+            yield Service(_address(process))
+        finally:
+            process.send_signal(signal.SIGINT)
+            try:
+                process.wait(10)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+class Cable:
+    """The line between a page and its service: may be cut, go quiet, and be mended; pings may be asked for faster."""
+
+    def __init__(self, page: Page, ping: float | None = None) -> None:
+        self._ping = ping
+        self._cut = False
+        self._quiet = False
+        self._open: list[WebSocketRoute] = []
+        page.route_web_socket("**/ws", self._opened)
+
+    def _opened(self, near: WebSocketRoute) -> None:
+        if self._cut:
+            near.close()
+            return
+        far = near.connect_to_server()
+        self._open.append(near)
+
+        def back(message: str | bytes) -> None:
+            if not self._quiet:
+                near.send(self._hurried(str(message)))
+
+        far.on_message(back)
+
+    def _hurried(self, message: str) -> str:
+        """The welcome, with a shorter heartbeat than the service's own."""
+        if self._ping is None or '"ping":' not in message:
+            return message
+        return json.dumps({**json.loads(message), "ping": self._ping})
+
+    def cut(self) -> None:
+        """Close the socket, and every next one, until mended."""
+        self._cut = True
+        for near in self._open:
+            near.close()
+        self._open.clear()
+
+    def quiet(self) -> None:
+        """Keep the socket open and let nothing through, as a dead network does."""
+        self._quiet = True
+
+    def mend(self) -> None:
+        """As if nothing had been."""
+        self._cut = self._quiet = False
+
+
+@pytest.fixture
+def cable() -> Callable[..., Cable]:
+    """Put a ``Cable`` under a page, before it goes anywhere."""
+    return Cable
+
+
+@pytest.fixture
+def calm(page: Page) -> Iterator[list[str]]:
+    """Errors of the page's own; the test fails on any."""
+    said: list[str] = []
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text) if _bad(message.type, message.text) else None)
+    yield said
+    assert said == []
+
+
+def _bad(kind: str, text: str) -> bool:
+    return kind == "error" and "ERR_CONNECTION" not in text and "WebSocket" not in text
