@@ -132,9 +132,14 @@ def report(summary: "Summary", *, as_json: bool) -> None:
 def _run(going: "Replay") -> None:
     with progress() as bars:
         task = bars.add_task("replaying", total=going.summary.readings)
+        said = ""
 
         def tell(now: "Summary") -> None:
+            nonlocal said
             words = f"away ({now.waiting[:40]}), waiting" if now.waiting else f"replaying at {now.speed:g}x"
+            if bars.disable and now.waiting != said:
+                say(f"the service is away: {now.waiting}" if now.waiting else "the service is back")
+                said = now.waiting
             bars.update(task, completed=now.sent, description=words)
 
         going.run(tell)

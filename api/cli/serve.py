@@ -4,7 +4,7 @@ import asyncio
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,12 +83,15 @@ def run(settings: "Settings", started: Callable[[Running], Awaitable[Sequence[Aw
     """
     listening = _listen(settings.host, settings.port)
     with listening:
-        try:
-            import uvloop
+        _event_loop()(_serve(settings, listening, started))
 
-            uvloop.run(_serve(settings, listening, started))
-        except ImportError:
-            asyncio.run(_serve(settings, listening, started))
+
+def _event_loop() -> Callable[[Coroutine[None, None, None]], None]:
+    try:
+        import uvloop
+    except ImportError:  # there is none for Windows
+        return asyncio.run
+    return uvloop.run
 
 
 def address(host: str, port: int) -> str:

@@ -1,0 +1,162 @@
+"""The service as a process: started, signed in to, replayed into, killed, started again."""
+
+import json
+import signal
+import socket
+import stat
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+
+import pytest
+
+HEADER = "patient,time,signal,value,unit\n"
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class House:
+    """One service; ``start`` waits until it answers and keeps what it says."""
+
+    def __init__(self, program, home, where):
+        self.program, self.home, self.where = program, home, where
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.said = []
+        self.process = None
+
+    def start(self, command="serve", *more):
+        self.process = subprocess.Popen(
+            [*self.program, command, "--port", str(self.port), *more], env=self.home, cwd=self.where,
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        threading.Thread(target=self._listen, args=(self.process.stdout,), daemon=True).start()
+        deadline = time.monotonic() + 90
+        while time.monotonic() < deadline and self.process.poll() is None:
+            try:
+                urllib.request.urlopen(f"{self.url}/health/ready", timeout=1).close()
+            except OSError:
+                time.sleep(0.1)
+            else:
+                return self
+        raise AssertionError("".join(self.said))
+
+    def _listen(self, stream):
+        with stream:
+            self.said.extend(stream)
+
+    def saying(self, text):
+        deadline = time.monotonic() + 20
+        while time.monotonic() < deadline:
+            found = [line for line in self.said if text in line]
+            if found:
+                return found[0]
+            time.sleep(0.05)
+        raise AssertionError(f"{text!r} not in {self.said}")
+
+    def end(self, how=signal.SIGTERM):
+        self.process.send_signal(how)
+        return self.process.wait(20)
+
+
+@pytest.fixture
+def house(program, home, tmp_path):
+    made = House(program, home, tmp_path)
+    yield made
+    if made.process is not None and made.process.poll() is None:
+        made.end(signal.SIGKILL)
+
+
+def test_first_start_sign_in_key_replay_and_a_clean_end(house, vitaltwin, tmp_path):
+    house.start()
+    link = house.saying("/sign-in?token=").split()[-1]
+    key = tmp_path / "state" / "vitaltwin" / f"{house.port}.key"
+    house.saying("medical device")
+    deadline = time.monotonic() + 5
+    while not key.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+
+    opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
+    with opener.open(link) as page:
+        assert page.status == 200
+    with opener.open(f"{house.url}/v1/session") as answer:
+        assert json.load(answer)["role"] == "admin"
+    with pytest.raises(urllib.error.HTTPError, match="401"):
+        urllib.request.urlopen(f"{house.url}/v1/session")
+
+    rows = [f"p{n % 3},2000-01-01T00:00:{n:02}Z,heart_rate,{80 + n % 5},/min\n" for n in range(30)]
+    (tmp_path / "r.csv").write_text(HEADER + "".join(rows))
+    shown = vitaltwin("replay", "r.csv", "--url", house.url, "--speed", 0, "--json")
+    assert shown.returncode == 0, shown.stderr
+    summary = json.loads(shown.stdout)
+    assert (summary["taken"], summary["refused"]) == (30, 0)
+    with opener.open(f"{house.url}/v1/patients") as answer:
+        assert "p2" in answer.read().decode()
+
+    stranger = vitaltwin("replay", "r.csv", "--url", house.url, "--key", "vt_wrong")
+    assert stranger.returncode == 1
+    assert "401" in stranger.stderr
+    healthy = vitaltwin("doctor", "--port", house.port)
+    assert "in use by a running service" in healthy.stdout
+    assert healthy.returncode == 0, healthy.stdout
+    assert house.end() == 0
+
+
+def test_a_port_or_a_file_in_use_is_one_plain_line(house, vitaltwin):
+    house.start()
+    taken = vitaltwin("serve", "--port", house.port)
+    assert taken.returncode == 1
+    assert taken.stderr.startswith("error: cannot listen on 127.0.0.1 port")
+    second = vitaltwin("serve", "--port", free_port())
+    assert second.returncode == 1
+    assert second.stderr.startswith("error: ")
+    assert "Traceback" not in second.stderr
+
+
+def test_killed_during_a_replay_it_resumes_and_nothing_is_lost(house, vitaltwin, tmp_path):
+    rows = [f"p{n % 5},2000-01-01T00:{n // 60:02}:{n % 60:02}Z,heart_rate,{80 + n % 5},/min\n" for n in range(600)]
+    (tmp_path / "r.csv").write_text(HEADER + "".join(rows))
+    house.start("serve", "--clock-speed", "100")
+    house.saying("sign in once")
+    shown = {}
+    going = threading.Thread(
+        target=lambda: shown.update(run=vitaltwin("replay", "r.csv", "--url", house.url, "--json", timeout=30))
+    )
+    going.start()
+    time.sleep(3)
+    house.end(signal.SIGKILL)
+    time.sleep(1)
+    house.start("serve", "--clock-speed", "100")
+    going.join(40)
+    run = shown["run"]
+    assert run.returncode == 0, run.stderr
+    summary = json.loads(run.stdout)
+    assert (summary["sent"], summary["taken"], summary["refused"]) == (600, 600, 0)
+    assert summary["retries"] > 0
+
+
+def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(house):
+    house.start("demo", "--no-open")
+    assert house.saying("Open ").split()[1] == f"{house.url}/"
+
+    def patients():
+        with urllib.request.urlopen(f"{house.url}/v1/patients?limit=100") as answer:
+            return answer.read().decode().count("demo-")
+
+    deadline = time.monotonic() + 20
+    while patients() < 16 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    first = patients()
+    assert first >= 16
+    house.end(signal.SIGKILL)
+    house.start("demo", "--no-open")
+    time.sleep(1)
+    assert patients() == first
+    assert house.end(signal.SIGINT) == 0
