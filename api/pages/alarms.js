@@ -3,7 +3,7 @@
 import { h, mark, write } from "./dom.js";
 import { number } from "./format.js";
 import { t } from "./i18n.js";
-import { calling } from "./store.js";
+import { calling, episode } from "./store.js";
 import { alarmName, priorityName, why } from "./words.js";
 import { Card, keep, line } from "./card.js";
 
@@ -11,7 +11,8 @@ const LINES = 60;
 
 export class Alarms {
   #cards = new Map();
-  #shown = -1;
+  #shown = "";
+  #timer = 0;
 
   constructor(store, { may, alert, status, button }) {
     this.store = store;
@@ -34,7 +35,7 @@ export class Alarms {
     button.addEventListener("click", () => this.toggle(!document.body.classList.contains("show-alarms")));
     addEventListener("keydown", (event) => event.key === "Escape" && this.toggle(false));
     addEventListener("hashchange", () => this.toggle(false));
-    store.addEventListener("alarms", () => this.#update());
+    store.addEventListener("alarms", () => this.#soon());
     store.addEventListener("transition", ({ detail }) => this.#announce(detail));
     setInterval(() => this.#tick(), 1000);
     this.#update();
@@ -56,6 +57,14 @@ export class Alarms {
     return bed && bed !== label ? `${bed} · ${label}` : label;
   }
 
+  /** Many alarms may change at once: write them in one go. A timer and not a frame, since hidden pages draw none. */
+  #soon() {
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      this.#update();
+    }, 16);
+  }
+
   #update() {
     const active = this.store.active();
     keep(this.list, this.#cards, active, (alarm) => new Card(alarm, { label: this.#label(alarm), may: this.may }));
@@ -65,8 +74,9 @@ export class Alarms {
     for (const priority of ["high", "medium", "low"]) mark(this.button, priority, worst?.priority === priority);
     const latest = this.store.transitions.slice(-LINES).reverse();
     write(this.noEvents, latest.length ? "" : t("alarms.none_recent"));
-    if (this.#shown === this.store.transitions.length && latest.length < LINES) return;
-    this.#shown = this.store.transitions.length;
+    const shown = latest.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.time}${this.#label(alarm)}`).join();
+    if (shown === this.#shown) return;
+    this.#shown = shown;
     this.events.replaceChildren(...latest.map((alarm) => line(alarm, this.#label(alarm))));
   }
 

@@ -22,11 +22,27 @@ function bounds(trace, ahead, limits) {
   return [low - pad, high + pad];
 }
 
+/* Sizes as the browser tells them: asking a canvas for its own in every frame would force a layout each time. */
+const sizes = new WeakMap();
+const measured = new ResizeObserver((changes) => {
+  for (const { target, contentRect } of changes) {
+    sizes.set(target, contentRect);
+    target.dispatchEvent(new Event("measured", { bubbles: true }));
+  }
+});
+
+/** Follow a canvas's size; it says "measured" whenever that changed, and draws nothing before. */
+export function follow(canvas) {
+  measured.observe(canvas);
+  return canvas;
+}
+
 /** Fit the canvas to its box, sharp on dense screens; null while it has no size. */
 function surface(canvas) {
+  const box = sizes.get(canvas);
   const ratio = Math.min(devicePixelRatio || 1, 2);
-  const width = Math.round(canvas.clientWidth * ratio);
-  const height = Math.round(canvas.clientHeight * ratio);
+  const width = Math.round((box?.width ?? 0) * ratio);
+  const height = Math.round((box?.height ?? 0) * ratio);
   if (!width || !height) return null;
   if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
   const context = canvas.getContext("2d");

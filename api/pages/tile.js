@@ -4,7 +4,7 @@ import { attribute, badge, h, mark, write } from "./dom.js";
 import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
 import { known, t } from "./i18n.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
-import { draw } from "./sparkline.js";
+import { draw, follow } from "./sparkline.js";
 import { byUrgency, calling, episode } from "./store.js";
 import { alarmName, lacking, presenceName, priorityName, why } from "./words.js";
 
@@ -24,7 +24,7 @@ class Row {
     this.unit = h("span", { class: "unit" }, unit(name));
     this.note = h("span", { class: "note" });
     this.quality = h("span", { class: "quality", role: "img" }, h("i"), h("i"), h("i"));
-    this.canvas = h("canvas", { "aria-hidden": "true" });
+    this.canvas = follow(h("canvas", { "aria-hidden": "true" }));
     this.root = h("div", { class: "row", dataset: { signal: name } },
       h("span", { class: "what" }, this.label, h("span", { class: "scale" }, this.unit, this.quality)),
       h("span", { class: "reading" }, this.number),

@@ -11,9 +11,13 @@ import { Tile } from "./tile.js";
 
 const KEPT = "vitaltwin.order";
 const LIMITS_FOR_MS = 60000;
+const names = new Intl.Collator(undefined, { numeric: true });
+
+const place = ({ ward, bed }) => `${ward ?? ""}|${bed ?? ""}`;
 
 export class Ward {
   #tiles = new Map();
+  #place = new Map();
   #limits = new Map();
   #frame = 0;
   #order = localStorage.getItem(KEPT) ?? "bed";
@@ -34,8 +38,8 @@ export class Ward {
       this.empty, this.grid);
     this.seen = new IntersectionObserver((changes) => this.#look(changes), { rootMargin: "150px" });
     store.addEventListener("entries", ({ detail }) => this.#changed(detail));
-    store.addEventListener("alarms", () => this.#sort());
-    addEventListener("resize", () => this.#soilAll());
+    store.addEventListener("alarms", () => this.#order === "urgency" && this.#sort());
+    this.grid.addEventListener("measured", ({ target }) => this.#soil(target.closest(".tile").dataset.patient));
     setInterval(() => this.#soilAll(), 5000);
     this.#changed(null);
   }
@@ -61,7 +65,8 @@ export class Ward {
       if (!this.#tiles.has(id)) {
         this.#add(id);
         ids = null;
-      }
+      } else if (ids !== null && this.#place.get(id) !== place(entry)) ids = null;
+      this.#place.set(id, place(entry));
       this.#soil(id);
     }
     if (ids !== null) return;
@@ -83,6 +88,7 @@ export class Ward {
     this.seen.unobserve(root);
     root.remove();
     this.#tiles.delete(id);
+    this.#place.delete(id);
   }
 
   #look(changes) {
@@ -146,9 +152,12 @@ export class Ward {
 
   /** Put the tiles in order: only those out of place move in the document, and the keyboard's focus stays. */
   #sort() {
-    const names = new Intl.Collator(undefined, { numeric: true });
     const { entries } = this.store;
-    const worst = (id) => entries.get(id).alarms.filter(calling).sort(byUrgency)[0];
+    const foremost = new Map();
+    const worst = (id) => {
+      if (!foremost.has(id)) foremost.set(id, entries.get(id).alarms.filter(calling).sort(byUrgency)[0]);
+      return foremost.get(id);
+    };
     const byBed = (a, b) => {
       const [one, two] = [entries.get(a), entries.get(b)];
       return names.compare(one.ward ?? "", two.ward ?? "") || names.compare(one.bed ?? "", two.bed ?? "") || names.compare(a, b);
@@ -160,11 +169,11 @@ export class Ward {
     };
     const order = [...this.#tiles.keys()].filter((id) => entries.has(id)).sort(this.#order === "urgency" ? urgency : byBed);
     const focused = this.grid.contains(document.activeElement) ? document.activeElement : null;
-    let place = this.grid.firstElementChild;
+    let next = this.grid.firstElementChild;
     for (const id of order) {
       const { root } = this.#tiles.get(id);
-      if (root === place) place = place.nextElementSibling;
-      else this.grid.insertBefore(root, place);
+      if (root === next) next = next.nextElementSibling;
+      else this.grid.insertBefore(root, next);
     }
     if (focused && document.activeElement !== focused) focused.focus({ preventScroll: true });
   }
