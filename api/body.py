@@ -9,7 +9,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Fault, Problem, answer
 
-__all__ = ["Bounded", "BodyTooLarge", "inflate", "media_type", "read_body"]
+__all__ = ["BodyTooLarge", "Bounded", "inflate", "media_type", "read_body"]
 
 ORDINARY = 1 << 20
 """Largest body of a door that does not read its own."""
