@@ -187,7 +187,7 @@ def readings(person: Person, from_s: float, to_s: float, cadence_s: Mapping[str,
     """
     codes, times, values = [], [], []
     for name, every in cadence_s.items():
-        time_s = np.arange(np.ceil(from_s / every), np.ceil(to_s / every)) * every
+        time_s: F8 = np.arange(np.ceil(from_s / every), np.ceil(to_s / every), dtype=np.float64) * every
         time_s = time_s[worn(person, time_s)]
         if len(time_s):
             codes.append(np.full(len(time_s), BY_NAME[name].code, np.uint16))

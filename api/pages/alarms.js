@@ -4,7 +4,7 @@ import { h, mark, write } from "./dom.js";
 import { number } from "./format.js";
 import { t } from "./i18n.js";
 import { calling, episode } from "./store.js";
-import { alarmName, priorityName, why } from "./words.js";
+import { alarmName, priorityName, whoLine, why } from "./words.js";
 import { Card, keep, line } from "./card.js";
 
 const LINES = 60;
@@ -51,10 +51,7 @@ export class Alarms {
   }
 
   #label(alarm) {
-    const entry = this.store.entries.get(alarm.patient);
-    const bed = entry?.bed ? t("tile.bed", { bed: entry.bed }) : "";
-    const label = entry?.label ?? alarm.patient;
-    return bed && bed !== label ? `${bed} · ${label}` : label;
+    return whoLine(alarm.patient, this.store.entries.get(alarm.patient));
   }
 
   /** Many alarms may change at once: write them in one go. A timer and not a frame, since hidden pages draw none. */

@@ -12,6 +12,7 @@ import { News2Table } from "./news2.js";
 import { SignalView } from "./signal.js";
 import { recorded, rows, PAIRS } from "./signals.js";
 import { byUrgency, Store } from "./store.js";
+import { whoLine } from "./words.js";
 
 const RANGES_S = [1800, 7200, 28800, 86400];
 const KEPT = "vitaltwin.range";
@@ -83,8 +84,7 @@ export class PatientPage {
       if (this.store.loaded) write(this.heading, t("patient.unknown"));
       return;
     }
-    const bed = entry.bed ? t("tile.bed", { bed: entry.bed }) : "";
-    write(this.heading, [bed, entry.label !== bed ? entry.label || this.id : ""].filter(Boolean).join(" · "));
+    write(this.heading, whoLine(this.id, entry));
     document.title = `${this.heading.textContent} – ${t("app.title")}`;
     const admitted = entry.admitted ? t("patient.admitted", { time: moment(entry.admitted, clock.now()) }) : "";
     write(this.where, [entry.ward ? t("patient.ward", { ward: entry.ward }) : "", admitted].filter(Boolean).join(" · "));

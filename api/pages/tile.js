@@ -6,7 +6,7 @@ import { known, t } from "./i18n.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
 import { draw, follow } from "./sparkline.js";
 import { byUrgency, calling, episode } from "./store.js";
-import { alarmName, lacking, presenceName, priorityName, why } from "./words.js";
+import { alarmName, lacking, presenceName, priorityName, who, whoLine, why } from "./words.js";
 
 const MOST_ROWS = 5;
 
@@ -88,9 +88,11 @@ export class Tile {
 
   /** Write what changed; `draw` paints the canvases afterwards. */
   update(entry, now) {
-    write(this.bed, entry.bed ? t("tile.bed", { bed: entry.bed }) : "");
-    write(this.label, entry.label === t("tile.bed", { bed: entry.bed }) ? "" : entry.label || this.patient);
-    attribute(this.link, "aria-label", t("tile.open", { label: `${this.bed.textContent} ${this.label.textContent}`.trim() }));
+    const { bed, label } = who(this.patient, entry);
+    write(this.bed, bed);
+    write(this.label, label);
+    attribute(this.link, "title", whoLine(this.patient, entry));
+    attribute(this.link, "aria-label", t("tile.open", { label: whoLine(this.patient, entry) }));
     this.#news(entry.news2);
     const alarms = [...entry.alarms].sort(byUrgency);
     this.#arrange(entry, alarms);

@@ -14,6 +14,20 @@ export function alarmName(alarm) {
   return has(key) ? t(key, { signal }) : t("alarm.other", { condition: alarm.condition, signal });
 }
 
+/** Who lies where, as {bed, label}: a label that begins with its own bed ("Bed 3 · Ward round") loses that part. */
+export function who(id, { bed = "", label = "" } = {}) {
+  if (!bed) return { bed: "", label: label || id };
+  const start = label.toLowerCase().startsWith(`bed ${bed}`.toLowerCase()) ? `bed ${bed}`.length : 0;
+  const rest = start && /^\w/.test(label.slice(start)) ? label : label.slice(start).replace(start ? /^[\s·:,–-]+/ : "", "");
+  return { bed: t("tile.bed", { bed }), label: rest };
+}
+
+/** The same in one line: "Bed 3 · Ward round". */
+export function whoLine(id, entry) {
+  const { bed, label } = who(id, entry);
+  return [bed, label].filter(Boolean).join(" · ");
+}
+
 export const priorityName = (priority) => known(`priority.${priority}`, priority);
 
 export function presenceName(alarm) {

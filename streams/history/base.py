@@ -66,14 +66,29 @@ class History(Protocol):
     """
 
     def add_observations(  # noqa: PLR0917 (columns)
-        self, partition: int, offset: int, patients: Sequence[str],
-        patient: U4, signal: U2, time: I8, value: F8, status: U1,
+        self,
+        partition: int,
+        offset: int,
+        patients: Sequence[str],
+        patient: U4,
+        signal: U2,
+        time: I8,
+        value: F8,
+        status: U1,
     ) -> None:
         """Keep readings; ``patient`` indexes ``patients``."""
 
     def add_estimates(  # noqa: PLR0917 (columns)
-        self, partition: int, offset: int, patients: Sequence[str],
-        patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
+        self,
+        partition: int,
+        offset: int,
+        patients: Sequence[str],
+        patient: U4,
+        signal: U2,
+        time: I8,
+        mean: F8,
+        sd: F8,
+        quality: F4,
     ) -> None:
         """Keep posterior estimates; ``patient`` indexes ``patients``."""
 
@@ -92,9 +107,7 @@ class History(Protocol):
     ) -> Series: ...
 
     @overload
-    async def observations(
-        self, patient: str, signal: int, start_us: int, end_us: int, points: int
-    ) -> Buckets: ...
+    async def observations(self, patient: str, signal: int, start_us: int, end_us: int, points: int) -> Buckets: ...
 
     async def observations(
         self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
@@ -116,8 +129,15 @@ class History(Protocol):
         """All estimates of a window or, given ``points``, at most that many averages."""
 
     async def alarms(
-        self, patient: str | Collection[str] | None, start_us: int, end_us: int,
-        cursor: str | None = None, limit: int = 100, *, ascending: bool = False, latest: bool = False,
+        self,
+        patient: str | Collection[str] | None,
+        start_us: int,
+        end_us: int,
+        cursor: str | None = None,
+        limit: int = 100,
+        *,
+        ascending: bool = False,
+        latest: bool = False,
     ) -> Page[Transition]:
         """Transitions of one, several or all (``None``) patients; ``latest``: only the newest of each alarm.
 
@@ -136,5 +156,3 @@ class History(Protocol):
 
     def close(self) -> None:
         """Let go of readers and files."""
-
-

@@ -6,16 +6,14 @@ because readers must not miss them between flush and commit.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-import numpy as np
-
-from streams.history.columns import Column, Kind, Lot
+from streams.history.columns import Kind, Lot
 from twins.records import Fact, Transition
 
-__all__ = ["Batch", "Buffer", "Noted", "Placed", "Seen", "Waiting", "place", "pooled"]
+__all__ = ["Batch", "Buffer", "Noted", "Placed", "Seen", "Waiting", "place"]
 
 PLACES = 1024
 
@@ -135,11 +133,13 @@ class Buffer:
     def seen(self) -> "Seen":
         """What readers have to add to the database's rows. Ask before reading there, or rows between are missed."""
         with self._lock:
-            return Seen([
-                (number, Waiting(list(held.batches), list(held.transitions), list(held.facts)))
-                for number, partition in self._partitions.items()
-                for held in (partition.sent, partition.waiting)
-            ])
+            return Seen(
+                [
+                    (number, Waiting(list(held.batches), list(held.transitions), list(held.facts)))
+                    for number, partition in self._partitions.items()
+                    for held in (partition.sent, partition.waiting)
+                ]
+            )
 
 
 class Seen(NamedTuple):
@@ -161,18 +161,3 @@ class Seen(NamedTuple):
 def place(offset: int, index: int) -> int:
     """Where a transition stands in the log, as one number."""
     return offset * PLACES + min(index, PLACES - 1)
-
-
-def pooled(lots: Sequence[Lot]) -> Lot:
-    """Several lots as one; a patient list that several share is taken once."""
-    names: list[str] = []
-    begins: dict[int, int] = {}
-    patients: list[Column] = []
-    for lot in lots:
-        begin = begins.get(id(lot.patients))
-        if begin is None:
-            begin = begins[id(lot.patients)] = len(names)
-            names += lot.patients
-        patients.append(lot.patient + np.uint32(begin) if begin else lot.patient)
-    columns = tuple(np.concatenate(same) for same in zip(*(lot.columns for lot in lots), strict=True))
-    return Lot(names, np.concatenate(patients), columns)

@@ -8,13 +8,14 @@ identity the later written can always be told.
 import sqlite3
 from collections.abc import Iterator
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
-from streams.history.columns import Column, Kind, chunk_bytes, chunk_rows, joined, settle
+from streams.history.columns import Column, Kind, Runs, chunk_bytes, chunk_rows, joined, runs_of, settle
 from streams.history.schema import FINAL
 
-__all__ = ["FAN", "insert_chunk", "merge", "parted"]
+__all__ = ["FAN", "Place", "insert_chunk", "merge", "parted"]
 
 FAN = 8
 FULL_ROWS = 16_384
@@ -25,17 +26,35 @@ DAY_ROWS = 256
 Rows = tuple[Column, ...]
 
 
-def insert_chunk(connection: sqlite3.Connection, kind: Kind, patient: str, place: tuple[int, int], rows: Rows) -> int:
-    """Write one patient's settled rows at ``place``, a level and a sequence; returns the bytes it takes."""
-    start, end, count = int(rows[1].min()), int(rows[1].max()), len(rows[0])
-    level, sequence = place
+class Place(NamedTuple):
+    """Whose a chunk is, and where it stands among the patient's others."""
+
+    kind: Kind
+    patient: str
+    level: int
+    sequence: int
+
+
+def insert_chunk(
+    connection: sqlite3.Connection,
+    place: Place,
+    rows: Rows,
+    runs: Runs | None = None,
+    span: tuple[int, int] | None = None,
+) -> int:
+    """Write one patient's settled rows; returns the bytes it takes. Runs and span are found out if not given."""
+    start, end = span or (int(rows[1].min()), int(rows[1].max()))
+    count = len(rows[0])
     full = count >= FULL_ROWS or (end - start >= DAY_US and count >= DAY_ROWS)
-    body = chunk_bytes(rows)
+    body = chunk_bytes(rows, runs or runs_of(rows[0]))
     connection.execute(
         "INSERT INTO history_chunk (kind, patient, level, sequence, rows, start_us, end_us, size, body)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (kind.code, patient, FINAL if full else level, sequence, count, start, end, len(body), body),
-    )
+        (
+            place.kind.code, place.patient, FINAL if full else place.level, place.sequence,
+            count, start, end, len(body), body,
+        ),
+    )  # fmt: skip
     return len(body)
 
 
@@ -53,13 +72,15 @@ def parted(rows: Rows) -> Iterator[Rows]:
             yield tuple(column[chosen] for column in rows)
 
 
-def merge(connection: sqlite3.Connection, kind: Kind, patient: str) -> int:
-    """Merge every run of ``FAN`` neighbours of one level; returns by how many bytes the chunks have grown."""
+def merge(connection: sqlite3.Connection, kind: Kind, patient: str) -> int | None:
+    """Merge the oldest run of ``FAN`` neighbours of one level, as far as one chunk may grow.
+
+    Returns by how many bytes the chunks have grown, ``None`` when there was nothing to merge.
+    """
     known = connection.execute(
         "SELECT sequence, level, rows, chunk FROM history_chunk WHERE kind = ? AND patient = ? ORDER BY sequence",
         (kind.code, patient),
     ).fetchall()
-    change = 0
     for level, run in groupby(known, key=lambda row: int(row[1])):
         chunks = list(run)
         if level == FINAL or len(chunks) < FAN:
@@ -68,18 +89,15 @@ def merge(connection: sqlite3.Connection, kind: Kind, patient: str) -> int:
         while count < min(len(chunks), 2 * FAN) and (count < 2 or total + chunks[count][2] <= MOST_ROWS):
             total += chunks[count][2]
             count += 1
-        place = (min(level + 1, FINAL - 1), int(chunks[count - 1][0]))
-        change += _merge_run(connection, kind, patient, place, [chunk[3] for chunk in chunks[:count]])
-    return change
+        place = Place(kind, patient, min(level + 1, FINAL - 1), int(chunks[count - 1][0]))
+        return _merge_run(connection, place, [chunk[3] for chunk in chunks[:count]])
+    return None
 
 
-def _merge_run(
-    connection: sqlite3.Connection, kind: Kind, patient: str, place: tuple[int, int], chunks: list[int]
-) -> int:
+def _merge_run(connection: sqlite3.Connection, place: Place, chunks: list[int]) -> int:
     bodies = [
-        connection.execute("SELECT body FROM history_chunk WHERE chunk = ?", (chunk,)).fetchone()[0]
-        for chunk in chunks
+        connection.execute("SELECT body FROM history_chunk WHERE chunk = ?", (chunk,)).fetchone()[0] for chunk in chunks
     ]
-    rows = settle(joined(kind, [chunk_rows(body) for body in bodies]))
+    rows = settle(joined(place.kind, [chunk_rows(body) for body in bodies]))
     connection.executemany("DELETE FROM history_chunk WHERE chunk = ?", [(chunk,) for chunk in chunks])
-    return insert_chunk(connection, kind, patient, place, rows) - sum(len(body) for body in bodies)
+    return insert_chunk(connection, place, rows) - sum(len(body) for body in bodies)

@@ -1,8 +1,7 @@
-"""Columns as bytes: a header in msgpack, then each column raw and little-endian, padded to eight bytes.
+"""Columns as bytes: a header in msgpack, then each column little-endian, padded to eight bytes.
 
-A *lot* holds rows of many patients in order of arrival (level 0). A *chunk* holds rows of one patient sorted by
-(signal, time) without doubles (level 1 and up); larger chunks keep each column in the narrowest type that gives every
-bit back.
+A *lot* holds rows of many patients in order of arrival (level 0); the names of its patients are stored beside it. A
+*chunk* holds rows of one patient sorted by (signal, time) without doubles (level 1 and up).
 """
 
 from collections.abc import Sequence
@@ -10,14 +9,13 @@ from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
+
+from streams.history.packing import Column, Stored, pack, unpack
 
 __all__ = [
-    "ESTIMATES", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot",
-    "chunk_bytes", "chunk_rows", "joined", "lot_bytes", "lot_rows", "settle",
-]
-
-Column = npt.NDArray[Any]
+    "ESTIMATES", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs",
+    "chunk_bytes", "chunk_rows", "joined", "lot_bytes", "lot_rows", "runs_of", "settle",
+]  # fmt: skip
 
 PACK_ROWS = 512
 """Chunks smaller than this are stored as they are: they are about to be merged."""
@@ -45,56 +43,72 @@ class Lot(NamedTuple):
     columns: tuple[Column, ...]
 
 
-class _Stored(msgspec.Struct, array_like=True):
-    """How a column is stored: value = base + scale · stored; an empty type means that every value is ``base``."""
+class Runs(NamedTuple):
+    """The signals of a chunk, in order, and the row where each begins."""
 
-    dtype: str
-    base: int = 0
-    scale: int = 1
+    signals: list[int]
+    starts: list[int]
 
 
 class _Header(msgspec.Struct, array_like=True):
     version: int
     rows: int
-    columns: list[_Stored]
-    patients: list[str] = []
+    columns: list[Stored]
     signals: list[int] = []
     starts: list[int] = []
 
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Header).decode
+_names = msgspec.msgpack.Decoder(list[str]).decode
 
 
-def lot_bytes(lot: Lot, kind: Kind) -> bytes:
-    """The stored form of a lot."""
-    dtypes = ("<u4", *kind.dtypes)
-    header = _Header(1, len(lot.patient), [_Stored(dtype) for dtype in dtypes], lot.patients)
-    columns = (lot.patient, *lot.columns)
-    return _join(header, [column.astype(dtype, copy=False) for column, dtype in zip(columns, dtypes, strict=True)])
+def lot_bytes(lots: Sequence[Lot], kind: Kind) -> tuple[bytes, bytearray]:
+    """Several lots stored as one: the patients' names, and the rows. A list several lots share is stored once."""
+    names: list[str] = []
+    begins: dict[int, int] = {}
+    for lot in lots:
+        if id(lot.patients) not in begins:
+            begins[id(lot.patients)] = len(names)
+            names += lot.patients
+    rows = sum(len(lot.patient) for lot in lots)
+    dtypes = [np.dtype(dtype) for dtype in ("<u4", *kind.dtypes)]
+    head = _framed(_Header(1, rows, [Stored(dtype.str) for dtype in dtypes]))
+    body = bytearray(len(head) + sum(_padded(rows * dtype.itemsize) for dtype in dtypes))
+    body[: len(head)] = head
+    begin, at = len(head), 0
+    places = np.frombuffer(body, "<u4", rows, begin)
+    for lot in lots:
+        np.add(lot.patient, np.uint32(begins[id(lot.patients)]), out=places[at : at + len(lot.patient)])
+        at += len(lot.patient)
+    for number, dtype in enumerate(dtypes[1:]):
+        begin += _padded(rows * dtypes[number].itemsize)
+        place = np.frombuffer(body, dtype, rows, begin)
+        np.concatenate([lot.columns[number] for lot in lots], out=place, casting="unsafe")
+    return _encode(names), body
 
 
-def lot_rows(body: bytes, patient: str | None = None) -> Lot | None:
-    """A stored lot as read-only views; ``None`` at little cost when it holds nothing of ``patient``."""
-    length = int.from_bytes(body[:4], "little")
-    if patient is not None and body.find(patient.encode(), 4, 4 + length) < 0:
-        return None
+def lot_rows(names: bytes, body: bytes) -> Lot:
+    """A stored lot as read-only views."""
     header, begin = _head(body)
     columns = _split(header, body, begin, 0, header.rows)
-    return Lot(header.patients, columns[0], tuple(columns[1:]))
+    return Lot(_names(names), columns[0], tuple(columns[1:]))
 
 
-def chunk_bytes(columns: Sequence[Column]) -> bytes:
-    """The stored form of one patient's rows, which ``settle`` has sorted."""
+def chunk_bytes(columns: Sequence[Column], runs: Runs) -> bytes:
+    """The stored form of one patient's rows, which are settled."""
     rows = len(columns[0])
-    starts = np.flatnonzero(np.diff(columns[0], prepend=np.int64(-1)))
-    signals: list[int] = columns[0][starts].tolist()
     if rows < PACK_ROWS:
-        stored, kept = [_Stored(column.dtype.str) for column in columns[1:]], list(columns[1:])
+        stored, kept = [Stored(column.dtype.str) for column in columns[1:]], list(columns[1:])
     else:
-        packed = [_pack(column) for column in columns[1:]]
+        packed = [pack(column) for column in columns[1:]]
         stored, kept = [how for how, _ in packed], [column for _, column in packed]
-    return _join(_Header(1, rows, stored, [], signals, starts.tolist()), kept)
+    parts: list[Any] = [_framed(_Header(1, rows, stored, *runs))]
+    for column in kept:
+        parts.append(column.tobytes())
+        if column.nbytes % 8:
+            parts.append(bytes(-column.nbytes % 8))
+    return b"".join(parts)
 
 
 def chunk_rows(body: bytes, signal: int | None = None) -> tuple[Column, ...]:
@@ -136,58 +150,37 @@ def settle(columns: Sequence[Column]) -> tuple[Column, ...]:
     return tuple(column[order] for column in columns)
 
 
-def _join(header: _Header, columns: Sequence[Column]) -> bytes:
+def runs_of(signal: Column) -> Runs:
+    """Where each signal of settled rows begins."""
+    starts = np.flatnonzero(signal[1:] != signal[:-1]) + 1
+    firsts = [0, *starts.tolist()]
+    return Runs(signal[firsts].tolist(), firsts)
+
+
+def _padded(size: int) -> int:
+    return -(-size // 8) * 8
+
+
+def _framed(header: _Header) -> bytes:
     head = _encode(header)
-    parts: list[Any] = [len(head).to_bytes(4, "little"), head, bytes(-(4 + len(head)) % 8)]
-    for column in columns:
-        parts += (np.ascontiguousarray(column).data, bytes(-column.nbytes % 8))
-    return b"".join(parts)
+    return len(head).to_bytes(4, "little") + head + bytes(-(4 + len(head)) % 8)
 
 
 def _head(body: bytes) -> tuple[_Header, int]:
     """The header, and where the first column begins."""
     end = 4 + int.from_bytes(body[:4], "little")
-    return _decode(memoryview(body)[4:end]), -(-end // 8) * 8
+    return _decode(memoryview(body)[4:end]), _padded(end)
 
 
 def _split(header: _Header, body: bytes, begin: int, first: int, last: int) -> list[Column]:
     """Rows ``first:last`` of every column, restored."""
     columns: list[Column] = []
     for how in header.columns:
-        if not how.dtype:
+        if how.dtype:
+            size = np.dtype(how.dtype).itemsize
+            kept = np.frombuffer(body, how.dtype, last - first, begin + first * size)
+            columns.append(unpack(how, kept))
+            begin += _padded(header.rows * size)
+        else:
             columns.append(np.full(last - first, how.base, "<i8"))
-            continue
-        dtype = np.dtype(how.dtype)
-        column: Column = np.frombuffer(body, dtype, last - first, begin + first * dtype.itemsize)
-        begin += -(-header.rows * dtype.itemsize // 8) * 8
-        columns.append(column if how.scale == 1 and not how.base else column * np.int64(how.scale) + how.base)
     return columns
-
-
-def _pack(column: Column) -> tuple[_Stored, Column]:
-    return _pack_float(column) if column.dtype.kind == "f" else _pack_int(column)
-
-
-def _pack_int(column: Column) -> tuple[_Stored, Column]:
-    base = int(column.min())
-    top = int(column.max())
-    if top == base:
-        return _Stored("", base), column[:0]
-    if column.dtype.itemsize < 8 or top - base >= 1 << 62:
-        return _Stored(column.dtype.str), column
-    rest = column - base
-    scale = next(scale for scale in (1_000_000, 1_000, 1) if not (rest % scale).any())
-    rest //= scale
-    dtype = next((dtype for dtype in ("<u2", "<u4") if rest.max() <= np.iinfo(dtype).max), "<i8")
-    return _Stored(dtype, base, scale), rest.astype(dtype)
-
-
-def _pack_float(column: Column) -> tuple[_Stored, Column]:
-    """The narrowest float that gives back the same bits, NaN included."""
-    bits = f"<u{column.dtype.itemsize}"
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for dtype in ("<f2", "<f4"):
-            narrow = column.astype(dtype)
-            if np.array_equal(narrow.astype(column.dtype).view(bits), column.view(bits)):
-                return _Stored(dtype), narrow
-    return _Stored(column.dtype.str), column

@@ -11,17 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
-
-from streams.history.chunks import FAN, insert_chunk, merge, parted
-from streams.history.columns import KINDS, Column, Kind, joined, lot_rows, settle
+from streams.history.chunks import FAN, MOST_ROWS, Place, insert_chunk, merge, parted
+from streams.history.columns import KINDS, Kind, Lot, lot_rows, settle
 from streams.history.schema import add_figure, figure
+from streams.history.sorting import Part, Sorting
 
 __all__ = ["Compactor"]
 
-GROUP_ROWS = 400_000
-"""Lots are cut into chunks this many rows at a time …"""
-READY_ROWS = 100_000
+GROUP_ROWS = 600_000
+"""Lots are cut into chunks up to this many rows at a time …"""
+READY_ROWS = 400_000
 READY_LOTS = 32
 """… as soon as a partition has either so many rows, or so many lots."""
 
@@ -31,6 +30,7 @@ class _Group(NamedTuple):
     partition: int
     upto: int
     done: str
+    lots: list[int]
 
 
 class Compactor:
@@ -91,8 +91,11 @@ class Compactor:
         """One step; whether there was anything to do."""
         if self._work is None:
             if self._due:
-                kind, patient = self._due.pop()
-                self._change += merge(connection, KINDS[kind], patient)
+                kind, patient = self._due[-1]
+                change = merge(connection, KINDS[kind], patient)
+                if change is None:
+                    self._due.pop()
+                self._change += change or 0
                 return True
             group = _ready(connection)
             if group is None:
@@ -107,28 +110,20 @@ class Compactor:
 
     def _cut(self, connection: sqlite3.Connection, group: _Group) -> Iterator[None]:
         """Write the chunks of a group of lots, then delete the lots; every ``yield`` may end a transaction."""
-        names, rank, columns = _load(connection, group)
-        yield
-        order = columns[0].argsort(kind="stable")
-        yield
-        order = order[rank[order].argsort(kind="stable")]
-        yield
-        gathered: list[Column] = []
-        for column in columns:
-            gathered.append(column[order])
+        lots: list[Lot] = []
+        for number in group.lots:
+            stored = connection.execute("SELECT patients, body FROM history_lot WHERE lot = ?", (number,)).fetchone()
+            lots += [lot_rows(*stored)] if stored else []
             yield
-        ranks, starts = np.unique(rank[order], return_index=True)
-        ends = [*starts.tolist()[1:], len(order)]
-        for number, first, last in zip(ranks.tolist(), starts.tolist(), ends, strict=False):
-            patient = names[number]
-            if patient <= group.done:
-                continue
-            rows = settle([column[first:last] for column in gathered])
-            for part in parted(rows):
-                self._change += insert_chunk(connection, group.kind, patient, (1, group.upto), part)
-            self._note(group.kind.code, patient)
-            self._progress = (group.kind.code, group.partition, group.upto, patient)
+        sorting = Sorting(group.kind, lots)
+        for _ in sorting.steps():
             yield
+        for part in sorting.parts():
+            if part.patient > group.done:
+                self._change += _insert(connection, group, part)
+                self._note(group.kind.code, part.patient)
+                self._progress = (group.kind.code, group.partition, group.upto, part.patient)
+                yield
         self._change -= _drop(connection, group)
         self._progress = None
         self.wake(connection)
@@ -145,38 +140,37 @@ def _ready(connection: sqlite3.Connection) -> _Group | None:
     """The group of lots to cut next: one begun before, else the oldest of the partition with most rows."""
     begun = connection.execute("SELECT kind, partition, upto, done FROM history_progress LIMIT 1").fetchone()
     if begun:
-        return _Group(KINDS[begun[0]], *begun[1:])
-    heaps = connection.execute(
+        kind, partition, upto, done = begun
+        lots = [lot for lot, _ in _lots(connection, kind, partition) if lot <= upto]
+        return _Group(KINDS[kind], partition, upto, done, lots)
+    heap = connection.execute(
         "SELECT kind, partition, sum(rows) AS heap FROM history_lot GROUP BY kind, partition"
         " HAVING heap >= ? OR count(*) >= ? ORDER BY heap DESC LIMIT 1", (READY_ROWS, READY_LOTS),
-    ).fetchone()
-    if not heaps:
+    ).fetchone()  # fmt: skip
+    if not heap:
         return None
-    kind, partition, _ = heaps
-    total, upto = 0, 0
-    for lot, rows in connection.execute(
-        "SELECT lot, rows FROM history_lot WHERE kind = ? AND partition = ? ORDER BY lot", (kind, partition)
-    ):
+    lots, total = [], 0
+    for lot, rows in _lots(connection, *heap[:2]):
         total += rows
-        if upto and total > GROUP_ROWS:
+        if lots and total > GROUP_ROWS:
             break
-        upto = lot
-    return _Group(KINDS[kind], partition, upto, "")
+        lots.append(lot)
+    return _Group(KINDS[heap[0]], heap[1], lots[-1], "", lots)
 
 
-def _load(connection: sqlite3.Connection, group: _Group) -> tuple[list[str], Column, tuple[Column, ...]]:
-    """The rows of a group's lots in order of arrival: patients by name, each row's place among them, and columns."""
-    bodies = connection.execute(
-        "SELECT body FROM history_lot WHERE kind = ? AND partition = ? AND lot <= ? ORDER BY lot",
-        (group.kind.code, group.partition, group.upto),
-    )
-    lots = [lot for (body,) in bodies if (lot := lot_rows(body)) is not None]
-    names = sorted(set().union(*(lot.patients for lot in lots)))
-    places = {name: place for place, name in enumerate(names)}
-    dtype = "<u2" if len(names) <= 1 << 16 else "<u4"  # numpy sorts 16-bit integers by radix
-    ranks = [np.asarray([places[name] for name in lot.patients], dtype)[lot.patient] for lot in lots]
-    rank = np.concatenate(ranks) if ranks else np.empty(0, dtype)
-    return names, rank, joined(group.kind, [lot.columns for lot in lots])
+def _lots(connection: sqlite3.Connection, kind: int, partition: int) -> list[tuple[int, int]]:
+    """The numbers of lots and their rows, oldest first."""
+    return connection.execute(
+        "SELECT lot, rows FROM history_lot WHERE kind = ? AND partition = ? ORDER BY lot", (kind, partition)
+    ).fetchall()
+
+
+def _insert(connection: sqlite3.Connection, group: _Group, part: Part) -> int:
+    """Write one patient's rows of a group; returns the bytes they take."""
+    place = Place(group.kind, part.patient, 1, group.upto)
+    if part.settled and len(part.columns[0]) <= MOST_ROWS:
+        return insert_chunk(connection, place, part.columns, part.runs, part.span)
+    return sum(insert_chunk(connection, place, rows) for rows in parted(settle(part.columns)))
 
 
 def _drop(connection: sqlite3.Connection, group: _Group) -> int:

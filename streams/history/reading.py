@@ -75,13 +75,13 @@ def rows(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: W
             " ORDER BY sequence", (kind.code, patient, *span),
         )
     ]  # fmt: skip
-    bodies = connection.execute(
-        "SELECT body FROM history_lot WHERE kind = ? AND end_us >= ? AND start_us < ? ORDER BY lot", (kind.code, *span)
-    )
-    for (body,) in bodies:
-        lot = lot_rows(body, patient)
-        if lot is not None:
-            parts.append(_picked(lot, patient, signal))
+    parts += [
+        _picked(lot_rows(*stored), patient, signal)
+        for stored in connection.execute(
+            "SELECT patients, body FROM history_lot WHERE kind = ? AND end_us >= ? AND start_us < ?"
+            " AND instr(patients, ?) ORDER BY lot", (kind.code, *span, patient.encode()),
+        )
+    ]  # fmt: skip
     parts += [_picked(batch.lot, patient, signal) for batch in waiting.batches if batch.kind is kind]
     columns = joined(kind, parts)
     inside = (columns[1] >= start) & (columns[1] < end)
@@ -111,8 +111,9 @@ def _earliest(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, wind
             (kind.code, patient, start, end),
         ).fetchone()[0],
         connection.execute(
-            "SELECT min(start_us) FROM history_lot WHERE kind = ? AND end_us >= ? AND start_us < ?",
-            (kind.code, start, end),
+            "SELECT min(start_us) FROM history_lot WHERE kind = ? AND end_us >= ? AND start_us < ?"
+            " AND instr(patients, ?)",
+            (kind.code, start, end, patient.encode()),
         ).fetchone()[0],
     ]
     for batch in waiting.batches:

@@ -17,7 +17,8 @@ CREATE TABLE IF NOT EXISTS history_offset (partition INTEGER PRIMARY KEY, covere
 CREATE TABLE IF NOT EXISTS history_figure (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS history_lot (
     lot INTEGER PRIMARY KEY AUTOINCREMENT, kind INTEGER NOT NULL, partition INTEGER NOT NULL,
-    rows INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL, size INTEGER NOT NULL, body BLOB NOT NULL
+    rows INTEGER NOT NULL, start_us INTEGER NOT NULL, end_us INTEGER NOT NULL, size INTEGER NOT NULL,
+    patients BLOB NOT NULL, body BLOB NOT NULL
 );
 CREATE INDEX IF NOT EXISTS history_lot_span ON history_lot (kind, partition, lot, rows, start_us, end_us);
 CREATE TABLE IF NOT EXISTS history_chunk (

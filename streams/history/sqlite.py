@@ -1,15 +1,13 @@
 """History in the service's own SQLite file: written by the log's thread, read by a few of its own."""
 
 import sqlite3
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
-import numpy as np
-
 from streams.history import events, schema
 from streams.history.base import Buckets, EstimateSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting, pooled
+from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
 from streams.history.columns import ESTIMATES, KINDS, OBSERVATIONS, Column, Kind, Lot, lot_bytes
 from streams.history.compaction import Compactor
 from streams.history.reading import Readers, rows, rows_page
@@ -61,7 +59,7 @@ class SqliteHistory:
             for kind in KINDS:
                 lots = [batch.lot for batch in waiting.batches if batch.kind is kind]
                 if lots:
-                    size += _insert_lots(connection, partition, kind, pooled(lots))
+                    size += _insert_lots(connection, partition, kind, lots)
             events.insert(connection, waiting)
             connection.execute("INSERT OR REPLACE INTO history_offset VALUES (?, ?)", (partition, offset))
             written += waiting.rows
@@ -206,16 +204,40 @@ def _lot(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) -> L
     return Lot(patients if isinstance(patients, list) else list(patients), patient, columns)
 
 
-def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lot: Lot) -> int:
-    """Write a lot, in several when it is large; returns the bytes it takes."""
+def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lots: list[Lot]) -> int:
+    """Write lots as one, or as several when they are large together; returns the bytes it takes."""
     size = 0
-    for first in range(0, len(lot.patient), LOT_ROWS):
-        piece = slice(first, first + LOT_ROWS)
-        part = Lot(lot.patients, lot.patient[piece], tuple(column[piece] for column in lot.columns))
-        body, time = lot_bytes(part, kind), part.columns[1]
+    for part in _pieces(lots):
+        names, body = lot_bytes(part, kind)
+        start = min(int(lot.columns[1].min()) for lot in part)
+        end = max(int(lot.columns[1].max()) for lot in part)
+        rows = sum(len(lot.patient) for lot in part)
+        whole = len(names) + len(body)
         connection.execute(
-            "INSERT INTO history_lot (kind, partition, rows, start_us, end_us, size, body) VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (kind.code, partition, len(time), int(np.min(time)), int(np.max(time)), len(body), body),
+            "INSERT INTO history_lot (kind, partition, rows, start_us, end_us, size, patients, body)"
+            " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (kind.code, partition, rows, start, end, whole, names, body),
         )
-        size += len(body)
+        size += whole
     return size
+
+
+def _pieces(lots: list[Lot]) -> Iterator[list[Lot]]:
+    """Lots in groups of no more than ``LOT_ROWS`` rows, in order."""
+    piece: list[Lot] = []
+    room = LOT_ROWS
+    for lot in lots:
+        if piece and len(lot.patient) > room:
+            yield piece
+            piece, room = [], LOT_ROWS
+        first = 0
+        while len(lot.patient) - first > LOT_ROWS:
+            yield [_cut(lot, first, first + LOT_ROWS)]
+            first += LOT_ROWS
+        piece.append(_cut(lot, first, None) if first else lot)
+        room -= len(lot.patient) - first
+    yield piece
+
+
+def _cut(lot: Lot, first: int, last: int | None) -> Lot:
+    return Lot(lot.patients, lot.patient[first:last], tuple(column[first:last] for column in lot.columns))

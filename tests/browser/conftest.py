@@ -74,10 +74,11 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     program = str(Path(sys.executable).with_name("vitaltwin"))
     command = [program, "demo", "--port", "0", "--database", str(folder / "demo.db"), "--no-open"]
     environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder)}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=Path(__file__).parents[2]
-        )
+    here = Path(__file__).parents[2]
+    with (
+        (folder / "log").open("w") as log,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=here) as process,
+    ):
         try:
             yield Service(_address(process))
         finally:
@@ -86,7 +87,6 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
                 process.wait(10)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
 
 
 class Cable:

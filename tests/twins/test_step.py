@@ -9,7 +9,16 @@ import pytest
 from streams.frame import as_record
 from twins.bank import Bank, Block, Foundation
 from twins.records import (
-    Acknowledge, Admit, Columns, Discharge, Fact, Move, SetLimits, SetProfile, Status, Tick,
+    Acknowledge,
+    Admit,
+    Columns,
+    Discharge,
+    Fact,
+    Move,
+    SetLimits,
+    SetProfile,
+    Status,
+    Tick,
 )  # fmt: skip
 from twins.signals import BY_NAME
 from twins.step import complete, step
@@ -182,7 +191,13 @@ def test_estimates_go_out_at_once_and_then_once_a_second():
 def test_unknown_future_and_unfiltered_readings_have_their_own_status():
     ward = Ward()
     outcome = ward.take(
-        frame(1, ("q", "heart_rate", 80), ("p", "insulin_bolus", 2), ("p", "heart_rate", 80, -3600), ("p", "heart_rate", 80))
+        frame(
+            1,
+            ("q", "heart_rate", 80),
+            ("p", "insulin_bolus", 2),
+            ("p", "heart_rate", 80, -3600),
+            ("p", "heart_rate", 80),
+        )
     )
     assert list(outcome.status) == [Status.UNKNOWN_PATIENT, Status.UNFILTERED, Status.FUTURE, Status.ACCEPTED]
 

@@ -77,14 +77,20 @@ async def check(file: File, model: Model) -> None:
     for patient in PATIENTS:
         for signal in range(3):
             series = await history.observations(patient, signal, *ever)
-            told = dict(zip(series.time.tolist(), zip(series.value.tolist(), series.status.tolist(), strict=True), strict=True))
-            wanted = {time: row for (who, what, time), row in model.observations.items() if (who, what) == (patient, signal)}
+            told = dict(
+                zip(series.time.tolist(), zip(series.value.tolist(), series.status.tolist(), strict=True), strict=True)
+            )
+            wanted = {
+                time: row for (who, what, time), row in model.observations.items() if (who, what) == (patient, signal)
+            }
             assert told == wanted
             assert series.time.tolist() == sorted(wanted)
             estimates = await history.estimates(patient, signal, *ever)
             rows = zip(estimates.mean.tolist(), estimates.sd.tolist(), estimates.quality.tolist(), strict=True)
             told = dict(zip(estimates.time.tolist(), rows, strict=True))
-            assert told == {time: row for (who, what, time), row in model.estimates.items() if (who, what) == (patient, signal)}
+            assert told == {
+                time: row for (who, what, time), row in model.estimates.items() if (who, what) == (patient, signal)
+            }
         charted = [model.facts[key] for key in sorted(model.facts) if key[0] == patient]
         assert await history.facts(patient, *ever) == charted
     found, cursor = [], None

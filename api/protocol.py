@@ -1,0 +1,267 @@
+"""The messages of ``/ws``, each way: one struct a message, from which the AsyncAPI document is made as well.
+
+Times are integer milliseconds since 1970 UTC in service time; not-a-number travels as ``null``. A message to a
+subscriber is encoded once with ``sub`` 0; ``Wire`` puts each subscriber's own number in its place.
+"""
+
+from math import isfinite
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from msgspec import UNSET, UnsetType
+
+from twins.records import Score, Transition
+
+__all__ = [
+    "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Inbound", "News2", "Ping", "Reason", "Refusal", "Result",
+    "SignalState", "Since", "Snapshot", "Subscribe", "Unsubscribe", "Wire", "alarm_of", "encode", "news2_of",
+]  # fmt: skip
+
+STATES: tuple[str, ...] = ("ok", "searching", "fault", "silent")
+"""What a channel twin is doing, by the code in ``Estimates.status``."""
+
+State = Literal["ok", "searching", "fault", "silent"]
+Reason = Literal[
+    "malformed", "unknown_type", "unknown_channel", "unknown_patient", "unknown_sub", "forbidden", "too_many",
+    "already", "unavailable",
+]  # fmt: skip
+
+
+class SignalState(msgspec.Struct, gc=False):
+    """A signal now.
+
+    ``t`` effective time of the newest measurement, ``v`` newest reading as observed, ``m`` ± ``sd`` the estimate,
+    ``trend`` per minute, ``q`` quality 0–1, ``s`` the channel's state, ``f`` forecast quantiles by horizon: 5, 50 and
+    95 % on a ward, all seven on a patient's channel.
+    """
+
+    t: int | None
+    v: float | None
+    m: float | None
+    sd: float | None
+    trend: float | None
+    q: float | None
+    s: State
+    f: list[list[float | None]]
+
+
+class News2(msgspec.Struct):
+    """A NEWS2 score at ``at``; what is missing or stale is named, never counted as 0. ``ages`` in seconds."""
+
+    score: int
+    risk: str
+    partial: bool
+    parts: dict[str, int]
+    missing: list[str]
+    stale: list[str]
+    ages: dict[str, float | None]
+    at: int
+
+
+class Alarm(msgspec.Struct):
+    """One alarm condition as it stands; ``id`` names the episode and stays the same over its transitions."""
+
+    id: str
+    patient: str
+    ward: str
+    condition: str
+    signal: str
+    kind: Literal["physiological", "technical"]
+    priority: Literal["high", "medium", "low"]
+    presence: Literal["on", "latched", "acknowledged", "off"]
+    onset: int
+    time: int
+    value: float | None
+    limit: float | None
+    by: str
+    note: str
+    explanation: dict[str, Any]
+
+
+class Entry(msgspec.Struct, kw_only=True):
+    """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal."""
+
+    label: str | UnsetType = UNSET
+    ward: str | UnsetType = UNSET
+    bed: str | UnsetType = UNSET
+    admitted: int | UnsetType = UNSET
+    oxygen: float | UnsetType | None = UNSET
+    consciousness: str | UnsetType | None = UNSET
+    spo2_scale: int | UnsetType = UNSET
+    news2: News2 | UnsetType | None = UNSET
+    signals: dict[str, SignalState] | UnsetType = UNSET
+    alarms: list[Alarm] | UnsetType = UNSET
+
+
+class Snapshot(msgspec.Struct, tag="snapshot", kw_only=True):
+    """Everything on a channel; replaces what was known of it.
+
+    ``recovered`` tells that every alarm transition missed since ``since`` was sent before it.
+    """
+
+    sub: int
+    epoch: str
+    offset: int
+    server_time: int
+    recovered: bool = False
+    entries: dict[str, Entry]
+
+
+class Delta(msgspec.Struct, tag="delta", kw_only=True):
+    """What changed: first those in ``del`` go, then those in ``set`` are merged."""
+
+    sub: int
+    offset: int
+    server_time: int
+    set: dict[str, Entry] = {}
+    gone: list[str] = msgspec.field(name="del", default_factory=list)
+
+
+class AlarmMessage(msgspec.Struct, tag="alarm", kw_only=True):
+    """One transition of one alarm; ``offset`` grows by one from transition to transition of the service."""
+
+    sub: int
+    offset: int
+    alarm: Alarm
+
+
+class Ping(msgspec.Struct, tag="ping", kw_only=True):
+    """Sent when nothing else was for a while: the service is there."""
+
+    server_time: int
+    offset: int
+
+
+class Result(msgspec.Struct, tag="result", kw_only=True):
+    """A request was carried out; the answer to ``auth`` also tells the heartbeat's period (s) and the time."""
+
+    id: int
+    ping: float | UnsetType = UNSET
+    server_time: int | UnsetType = UNSET
+    speed: float | UnsetType = UNSET
+
+
+class Refusal(msgspec.Struct, tag="error", kw_only=True):
+    """A request was refused (``id``, if it could be read) or the service ended a subscription (``sub``)."""
+
+    id: int | UnsetType = UNSET
+    sub: int | UnsetType = UNSET
+    reason: Reason
+    detail: str = ""
+
+
+class Since(msgspec.Struct):
+    """What a client saw last of a channel."""
+
+    epoch: str
+    offset: int
+
+
+class Auth(msgspec.Struct, tag="auth"):
+    """The first message: a single-use ticket from ``POST /v1/tickets``."""
+
+    ticket: str
+    id: int = 0
+
+
+class Subscribe(msgspec.Struct, tag="subscribe"):
+    """Follow ``ward/<name>``, ``ward/*`` (every ward one may read) or ``patient/<id>``; ``id`` becomes its ``sub``."""
+
+    id: int
+    channel: str
+    max_hz: float = 1.0
+    since: Since | None = None
+
+
+class Unsubscribe(msgspec.Struct, tag="unsubscribe"):
+    """Stop following."""
+
+    id: int
+    sub: int
+
+
+Inbound = Auth | Subscribe | Unsubscribe
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, np.generic):
+        return value.item()
+    raise NotImplementedError(f"{type(value).__name__} does not travel")
+
+
+_encoder = msgspec.json.Encoder(enc_hook=_plain)
+
+
+def encode(message: object) -> bytes:
+    """As JSON; what is not finite becomes null.
+
+    >>> encode(Ping(server_time=5, offset=2))
+    b'{"type":"ping","server_time":5,"offset":2}'
+    """
+    return _encoder.encode(message)
+
+
+class Wire:
+    """A message encoded once for all its subscribers.
+
+    >>> Wire(AlarmMessage(sub=0, offset=1, alarm={})).text(7)
+    '{"type":"alarm","sub":7,"offset":1,"alarm":{}}'
+    """
+
+    __slots__ = ("_head", "_tail", "_texts", "size")
+
+    def __init__(self, message: Snapshot | Delta | AlarmMessage) -> None:
+        body = encode(message)
+        head, _, tail = body.partition(b'"sub":0')
+        self._head = f'{head.decode()}"sub":'
+        self._tail = tail.decode()
+        self._texts: dict[int, str] = {}
+        self.size = len(body)
+        """Bytes on the wire, near enough."""
+
+    def text(self, sub: int) -> str:
+        """The message for the subscription of this number."""
+        text = self._texts.get(sub)
+        if text is None:
+            text = self._texts[sub] = f"{self._head}{sub}{self._tail}"
+        return text
+
+
+def _number(value: float | None) -> float | None:
+    return value if value is not None and isfinite(value) else None
+
+
+def alarm_of(transition: Transition) -> Alarm:
+    """An alarm as it stands after ``transition``."""
+    return Alarm(
+        id=transition.alarm,
+        patient=transition.patient,
+        ward=transition.ward,
+        condition=transition.condition,
+        signal=transition.signal,
+        kind=transition.kind,  # type: ignore[arg-type] # the record's words are these
+        priority=transition.priority,  # type: ignore[arg-type] # the same
+        presence=transition.presence,  # type: ignore[arg-type] # the same
+        onset=transition.onset // 1000,
+        time=transition.time // 1000,
+        value=_number(transition.value),
+        limit=_number(transition.limit),
+        by=transition.by,
+        note=transition.note,
+        explanation=transition.explanation,
+    )
+
+
+def news2_of(score: Score) -> News2:
+    """A score for the wire."""
+    return News2(
+        score=score.total,
+        risk=score.risk,
+        partial=score.partial,
+        parts=score.parts,
+        missing=score.missing,
+        stale=score.stale,
+        ages={name: round(age) if isfinite(age) else None for name, age in score.ages_s.items()},
+        at=score.time // 1000,
+    )

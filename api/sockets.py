@@ -1,0 +1,179 @@
+"""The open connections: ``/ws`` for dashboards, ``/v1/events`` (server-sent events) for alarms, and their description."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated
+
+from fastapi import APIRouter, Header, Query, WebSocket
+from starlette.responses import Response, StreamingResponse
+
+from api.accounts import Accounts, Action, Actor, require
+from api.answers import problems
+from api.asyncapi import document
+from api.conversation import Conversation
+from api.feed import Channel
+from api.guard import same_origin
+from api.hub import Hub
+from api.outbox import Closed, Outbox
+from api.protocol import Result, Since, encode
+from api.watch import Watch
+from api.wiring import Caller
+
+__all__ = ["router"]
+
+_AUTH_S = 5.0
+_CLOSE_S = 10.0
+"""A slow client gets so long to take the closing frame; then the connection is dropped without."""
+
+
+class Sockets:
+    """Serves one WebSocket after the other over the same hub."""
+
+    def __init__(self, hub: Hub, accounts: Accounts, watch: Watch) -> None:
+        self._hub = hub
+        self._accounts = accounts
+        self._watch = watch
+
+    async def serve(self, websocket: WebSocket) -> None:
+        """One connection from the handshake to the closing frame."""
+        origin = websocket.headers.get("origin")
+        if origin is not None and not same_origin(origin, websocket.headers.get("host", "")):
+            await websocket.close(4403)
+            return
+        await websocket.accept()
+        conversation = Conversation(self._hub, self._accounts)
+        try:
+            async with asyncio.timeout(_AUTH_S):
+                text = await _receive(websocket)
+            request, actor = conversation.greet(text)
+        except TimeoutError:
+            await websocket.close(4401, "no ticket in time")
+        except Closed as closed:
+            await _close(websocket, closed)
+        else:
+            await self._talk(websocket, conversation, actor, request)
+
+    async def _talk(self, websocket: WebSocket, conversation: Conversation, actor: Actor, request: int) -> None:
+        hub = self._hub
+        outbox = conversation.begin(actor)
+        self._watch.add(outbox, actor)
+        clock = hub.clock
+        welcome = Result(id=request, ping=hub.ping, server_time=clock.now() // 1000, speed=clock.speed)
+        conversation.answer(welcome)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (_write(websocket, outbox), _read(websocket, conversation), outbox.ended())
+        ]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            ends = [task.result() for task in done]
+        finally:
+            self._watch.remove(outbox)
+            hub.release(outbox)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await _close(websocket, outbox.closed or ends[0])
+
+
+async def _receive(websocket: WebSocket) -> str:
+    """The next text; raises ``Closed``: without code when the client has gone, 4400 when it sends bytes."""
+    message = await websocket.receive()
+    if message["type"] == "websocket.disconnect":
+        raise Closed(0, "gone")
+    text = message.get("text")
+    if not isinstance(text, str):
+        raise Closed(4400, "text only")
+    return text
+
+
+async def _read(websocket: WebSocket, conversation: Conversation) -> Closed:
+    try:
+        while True:
+            conversation.hear(await _receive(websocket))
+            await asyncio.sleep(0)
+    except Closed as closed:
+        return closed
+
+
+async def _write(websocket: WebSocket, outbox: Outbox) -> Closed:
+    """The connection's one writer: whoever is slow keeps only this task waiting."""
+    try:
+        while True:
+            await websocket.send({"type": "websocket.send", "text": await outbox.take()})
+    except Closed as closed:
+        return closed
+    except (RuntimeError, OSError):
+        return Closed(0, "gone")
+
+
+async def _close(websocket: WebSocket, closed: Closed) -> None:
+    if closed.code:
+        with contextlib.suppress(TimeoutError, RuntimeError, OSError):
+            async with asyncio.timeout(_CLOSE_S):
+                await websocket.close(closed.code, closed.reason)
+
+
+def _last_seen(last_event_id: str) -> Since | None:
+    epoch, _, offset = last_event_id.rpartition(":")
+    return Since(epoch, int(offset)) if epoch and offset.isdecimal() and len(offset) < 16 else None
+
+
+def router(hub: Hub, accounts: Accounts) -> APIRouter:
+    """The routes, over this hub and these accounts."""
+    routes = APIRouter()
+    watch = Watch(accounts)
+    routes.add_api_websocket_route("/ws", Sockets(hub, accounts, watch).serve)
+
+    async def stream(actor: Actor, channel: Channel, since: Since | None) -> AsyncIterator[str]:
+        yield "retry: 2000\n\n"
+        outbox = hub.follow(channel, since)
+        watch.add(outbox, actor)
+        try:
+            with contextlib.suppress(Closed):
+                while True:
+                    yield await outbox.take()
+        finally:
+            watch.remove(outbox)
+            hub.release(outbox)
+
+    @routes.get(
+        "/v1/events",
+        tags=["alarms"],
+        response_class=StreamingResponse,
+        responses={
+            200: {
+                "description": "Events without end.",
+                "content": {"text/event-stream": {"schema": {"type": "string"}}},
+            },
+            **problems("unauthenticated", "forbidden", "invalid", "store-unavailable"),
+        },
+    )
+    async def read_events(
+        actor: Caller,
+        ward: Annotated[str, Query(max_length=128, description="Only this ward; without: all you may see.")] = "",
+        last_event_id: Annotated[
+            str, Header(max_length=64, description="Where to go on: the id of the last event seen.")
+        ] = "",
+    ) -> StreamingResponse:
+        """Follow alarms as server-sent events.
+
+        Event ``snapshot`` holds all active alarms; it comes first, unless the transitions missed since
+        ``Last-Event-ID`` can be told. Event ``alarm`` is one transition. Lines beginning with a colon are the
+        heartbeat.
+        """
+        require(actor, Action.PATIENT_READ, ward or None)
+        wards = frozenset({ward}) if ward else None if actor.everywhere else actor.wards
+        accounts.audit(actor, Action.PATIENT_READ, detail=f"events {ward or '*'}")
+        return StreamingResponse(
+            stream(actor, Channel(wards), _last_seen(last_event_id)),
+            media_type="text/event-stream",
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    @routes.get("/asyncapi.json", include_in_schema=False)
+    async def read_document() -> Response:
+        return Response(encode(document()), media_type="application/json")
+
+    return routes

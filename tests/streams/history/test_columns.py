@@ -1,0 +1,99 @@
+"""Columns come back bit for bit."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from streams.history import columns
+from streams.history.columns import ESTIMATES, OBSERVATIONS, Lot
+from streams.history.packing import pack, unpack
+
+STEPS = st.sampled_from([1, 1000, 1_000_000, 300_000_000])
+TIMES = st.builds(
+    lambda base, step, counts: base + step * np.array(counts, "i8"),
+    st.integers(-(1 << 61), 1 << 61), STEPS, st.lists(st.integers(0, 1 << 33), min_size=1, max_size=30),
+)  # fmt: skip
+FLOATS = st.one_of(
+    hnp.arrays("f8", st.integers(1, 30), elements=st.floats(width=64)),
+    hnp.arrays("f8", st.integers(1, 30), elements=st.integers(-99999, 99999).map(lambda n: n / 10)),
+    hnp.arrays("f8", st.integers(1, 30), elements=st.integers(-99999, 9999999).map(lambda n: n / 100)),
+    hnp.arrays("f8", st.integers(1, 30), elements=st.sampled_from([0.0, -0.0, np.nan, np.inf, 72.0, 1e-310])),
+    hnp.arrays("f4", st.integers(1, 30), elements=st.floats(width=32)),
+)
+
+
+def bits(column: np.ndarray) -> list[int]:
+    return column.view(f"<u{column.dtype.itemsize}").tolist()
+
+
+@given(TIMES)
+def test_times_survive_packing(time) -> None:
+    how, kept = pack(time)
+    back = np.full(len(time), how.base) if not how.dtype else unpack(how, kept)
+    assert back.tolist() == time.tolist()
+
+
+@given(FLOATS)
+def test_values_survive_packing(value) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        how, kept = pack(value)
+    assert bits(unpack(how, kept).astype(value.dtype)) == bits(value)
+
+
+def test_a_span_of_times_too_long_to_subtract_is_kept_as_it_is() -> None:
+    time = np.array([-(1 << 62) - 5, 1 << 62], "i8")
+    assert pack(time)[0].dtype == "<i8"
+
+
+@pytest.mark.parametrize(
+    ("value", "size"), [(np.arange(99.0), 2), (np.arange(99) / 10, 2), (np.arange(9e5, 9e5 + 99), 4)]
+)
+def test_values_on_a_step_take_little(value, size: int) -> None:
+    assert pack(value)[1].itemsize == size
+
+
+@pytest.mark.parametrize("pack_rows", [1, 1000])
+@pytest.mark.parametrize("kind", [OBSERVATIONS, ESTIMATES])
+def test_a_chunk_gives_back_all_rows_and_those_of_one_signal(monkeypatch, kind, pack_rows) -> None:
+    monkeypatch.setattr(columns, "PACK_ROWS", pack_rows)
+    random = np.random.default_rng(1)
+    rows = [np.sort(random.integers(3, 6, 37)).astype("u2"), np.arange(37) * 1000 + 7]
+    rows += [random.normal(size=37).astype(dtype) for dtype in kind.dtypes[2:]]
+    settled = columns.settle(rows)
+    body = columns.chunk_bytes(settled, columns.runs_of(settled[0]))
+    for told, wanted in zip(columns.joined(kind, [columns.chunk_rows(body)]), settled, strict=True):
+        assert told.tolist() == wanted.tolist()
+    for signal in range(8):
+        for told, wanted in zip(columns.chunk_rows(body, signal), settled, strict=True):
+            assert told.tolist() == wanted[settled[0] == signal].tolist()
+
+
+def test_a_lot_shares_a_list_of_patients() -> None:
+    shared = ["a", "b"]
+
+    def lot(patients: list[str], patient: list[int]) -> Lot:
+        count = len(patient)
+        return Lot(
+            patients, np.array(patient, "u4"),
+            (np.zeros(count, "u2"), np.arange(count), np.ones(count), np.zeros(count, "u1")),
+        )  # fmt: skip
+
+    names, body = columns.lot_bytes([lot(shared, [0, 1]), lot(["c"], [0]), lot(shared, [1])], OBSERVATIONS)
+    told = columns.lot_rows(names, bytes(body))
+    assert told.patients == ["a", "b", "c"]
+    assert told.patient.tolist() == [0, 1, 2, 1]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=20))
+def test_settled_rows_are_sorted_and_the_last_of_an_identity_wins(rows) -> None:
+    signal, time = (np.array(column, "i8") for column in zip(*rows, strict=True)) if rows else (np.empty(0, "i8"),) * 2
+    told = columns.settle([signal, time, np.arange(len(rows))])
+    wanted = {row: number for number, row in enumerate(rows)}
+    assert list(zip(*(column.tolist() for column in told), strict=True)) == [
+        (*row, wanted[row]) for row in sorted(wanted)
+    ]

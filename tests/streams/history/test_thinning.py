@@ -1,0 +1,45 @@
+"""Thinned series against plain sums over masks."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streams.history.base import EstimateSeries, Series
+from streams.history.thinning import bucketed, thinned
+from twins.records import Status
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 999), st.floats(-1e6, 1e6), st.sampled_from(list(Status))), max_size=60),
+    st.integers(1, 50),
+)
+def test_buckets_are_what_masks_say(rows, points: int) -> None:
+    rows = sorted({row[0]: row for row in rows}.values())
+    time, value, status = (np.array([row[n] for row in rows], t) for n, t in enumerate(("i8", "f8", "u1")))
+    told = bucketed(Series(time + 5000, value, status), 5000, 6000, points)
+    width = -(-1000 // points)
+    good = ~np.isin(status, [Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID])
+    wanted = []
+    for begin in range(0, 1000, width):
+        inside = value[good & (time >= begin) & (time < begin + width)]
+        if len(inside):
+            wanted.append((begin + 5000, inside.mean(), inside.min(), inside.max(), len(inside)))
+    assert len(told.time) == len(wanted) <= points
+    for column, name in enumerate(("time", "mean", "low", "high", "count")):
+        assert getattr(told, name).tolist() == pytest.approx([row[column] for row in wanted], abs=1e-6)
+
+
+def test_estimates_are_averaged_and_their_spread_is_the_root_mean_square() -> None:
+    series = EstimateSeries(np.arange(8), np.arange(8.0), np.array([3.0, 4.0] * 4), np.ones(8, "f4"))
+    told = thinned(series, 0, 8, 4)
+    assert told.time.tolist() == [0, 2, 4, 6]
+    assert told.mean.tolist() == [0.5, 2.5, 4.5, 6.5]
+    assert told.sd.tolist() == pytest.approx([12.5**0.5] * 4)
+    assert told.quality.tolist() == [1.0] * 4
+    assert told.quality.dtype == np.float32
+
+
+def test_a_short_series_of_estimates_stays_as_it_is() -> None:
+    series = EstimateSeries(np.arange(3), np.arange(3.0), np.ones(3), np.ones(3, "f4"))
+    assert thinned(series, 0, 100, 3) is series
