@@ -57,14 +57,14 @@ async def test_reopened_between_any_two_slices(file: File, small) -> None:
     wanted = fill(file)
     more = True
     while more:
-        with file.transaction() as connection:
-            more = file.history.compact(connection, 0.0)
+        # A slice of no time ends before its first chunk, so only those that wrote something are followed by a reopening.
+        before = file.connection.total_changes
+        while more and file.connection.total_changes == before:
+            with file.transaction() as connection:
+                more = file.history.compact(connection, 0.0)
         assert await told(file) == wanted
         file.close()
         file.__init__(file.path)
-    # A slice of no time ends before its first chunk, so reopening after each never gets on; one of some time does.
-    file.compact()
-    assert await told(file) == wanted
     file.check_bytes()
     rows = file.connection.execute("SELECT coalesce(sum(rows), 0) FROM history_chunk").fetchone()[0]
     rows += file.connection.execute("SELECT coalesce(sum(rows), 0) FROM history_lot").fetchone()[0]
