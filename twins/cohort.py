@@ -195,7 +195,7 @@ def readings(person: Person, from_s: float, to_s: float, cadence_s: Mapping[str,
             values.append(glucose(person, time_s) if name == "glucose" else vital(person, name, time_s))
     if not times:
         return np.zeros(0, np.uint16), np.zeros(0), np.zeros(0)
-    time, code, value = (np.concatenate(column) for column in (times, codes, values))
+    time, code, value = np.concatenate(times), np.concatenate(codes), np.concatenate(values)
     order = np.lexsort((code, time))
     return code[order], time[order], value[order]
 
