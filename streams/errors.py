@@ -5,10 +5,11 @@ StreamsError
 ├── LogUnavailable      the log cannot take records (disk full, read-only, closed)
 ├── Overloaded          too much is waiting; try again in ``retry_after_s``
 ├── LogInUse            another running service holds the log
+├── ModelUnusable       a site's model that cannot be loaded
 └── RecordingError      a recorded file that cannot be read: line and reason
 """
 
-__all__ = ["FrameError", "LogInUse", "LogUnavailable", "Overloaded", "RecordingError", "StreamsError"]
+__all__ = ["FrameError", "LogInUse", "LogUnavailable", "ModelUnusable", "Overloaded", "RecordingError", "StreamsError"]
 
 
 class StreamsError(Exception):
@@ -39,6 +40,10 @@ class Overloaded(StreamsError):
 
 class LogInUse(StreamsError):
     """Another running service holds the log file."""
+
+
+class ModelUnusable(StreamsError):
+    """A site's model cannot be loaded; the service does not start without it."""
 
 
 class RecordingError(StreamsError):

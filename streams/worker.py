@@ -10,7 +10,8 @@ from streams.history.base import History
 from twins.bank import Bank, Block, Foundation
 from twins.models.registry import ChannelModel
 from twins.records import Fact, Frame, Outcome, Record, Status
-from twins.step import complete, step
+from twins.statement import complete
+from twins.step import step
 
 __all__ = ["Saved", "Worker"]
 
@@ -28,8 +29,15 @@ class Saved(msgspec.Struct):
 class Worker:
     """The twins of some partitions and the order in which their state is kept."""
 
-    def __init__(self, history: History, models: Iterable[ChannelModel] = ()) -> None:
+    def __init__(
+        self,
+        history: History,
+        models: Iterable[ChannelModel] = (),
+        failed: Callable[[int, int, Exception], None] | None = None,
+    ) -> None:
+        """``failed(partition, offset, error)`` hears of each record that could not be taken."""
         self.history = history
+        self._failed = failed
         self.models = tuple(models)
         self.banks: dict[int, Bank] = {}
         self.offsets: dict[int, int] = {}
@@ -66,11 +74,11 @@ class Worker:
         bank = self.banks[partition]
         try:
             outcome = step(bank, record, offset)
-        except Exception:  # noqa: BLE001 - whatever a record holds, its partition goes on
-            # A record that breaks a twin must not stop the partition: counted, logged by the runtime, left behind.
+        except Exception as error:  # noqa: BLE001 - whatever a record holds, its partition goes on
             self.failures += 1
             outcome = Outcome(partition=partition, offset=offset, time=bank.time)
-            self.failed(partition, offset)
+            if self._failed:
+                self._failed(partition, offset, error)
         self.offsets[partition] = offset
         for block in bank.dirty:
             self._first_dirty.setdefault((partition, block), offset)
@@ -83,9 +91,6 @@ class Worker:
             for callback in self._listeners:
                 callback(outcome)
         return outcome
-
-    def failed(self, partition: int, offset: int) -> None:
-        """Called inside the handling of a record that could not be taken; runtimes replace it to log."""
 
     def _count(self, outcome: Outcome) -> None:
         if outcome.status:

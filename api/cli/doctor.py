@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,8 @@ import typer
 from api.cli.environment import cache_folder, key_file, state_folder
 from api.cli.output import print_json
 from api.cli.serve import LOOPBACK, address, settings_of
+from streams.embedded.schema import examine
+from streams.errors import LogUnavailable
 
 if TYPE_CHECKING:
     from streams.settings import Settings
@@ -93,13 +94,9 @@ def _database(settings: "Settings") -> Iterator[Finding]:
         yield Finding("database", "wrong", f"{path} is read-only")
         return
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
-        try:
-            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-        finally:
-            connection.close()
-    except sqlite3.Error as error:
-        yield Finding("database", "wrong", f"{path}: {error}")
+        verdict = examine(path)
+    except LogUnavailable as error:
+        yield Finding("database", "wrong", str(error))
         return
     detail = f"{path}, {size / 1e6:,.1f} MB" + (" (in use by a running service)" if _in_use(path) else "")
     yield Finding(

@@ -86,13 +86,18 @@ export class Tile {
       h("header", {}, this.link, h("span", { class: "news" }, this.score, this.partial)), this.body, this.foot);
   }
 
-  /** Write what changed; `draw` paints the canvases afterwards. */
-  update(entry, now) {
+  /** Write whose tile it is: from the start, as the keyboard and screen readers reach tiles that are not on screen. */
+  name(entry) {
     const { bed, label } = who(this.patient, entry);
     write(this.bed, bed);
     write(this.label, label);
     attribute(this.link, "title", whoLine(this.patient, entry));
     attribute(this.link, "aria-label", t("tile.open", { label: whoLine(this.patient, entry) }));
+  }
+
+  /** Write what changed; `draw` paints the canvases afterwards. */
+  update(entry, now) {
+    this.name(entry);
     this.#news(entry.news2);
     const alarms = [...entry.alarms].sort(byUrgency);
     this.#arrange(entry, alarms);

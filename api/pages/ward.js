@@ -63,7 +63,7 @@ export class Ward {
       if (!entry) continue;
       this.traces.take(id, entry.signals);
       if (!this.#tiles.has(id)) {
-        this.#add(id);
+        this.#add(id, entry);
         ids = null;
       } else if (ids !== null && this.#place.get(id) !== place(entry)) ids = null;
       this.#place.set(id, place(entry));
@@ -76,8 +76,9 @@ export class Ward {
     this.#sort();
   }
 
-  #add(id) {
+  #add(id, entry) {
     const tile = new Tile(id);
+    tile.name(entry);
     this.#tiles.set(id, tile);
     this.grid.append(tile.root);
     this.seen.observe(tile.root);

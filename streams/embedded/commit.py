@@ -9,9 +9,11 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 
 from streams.clock import Clock
 from streams.embedded.schema import OFFSET_BITS
@@ -24,6 +26,8 @@ from streams.worker import Saved
 from twins.records import Columns, Record, Tick
 
 __all__ = ["GroupCommit"]
+
+_logger = structlog.get_logger(__name__)
 
 _IDLE_S = 0.05
 _COMPACT_UNDER_LOAD = 4_000_000
@@ -56,6 +60,16 @@ class Refused(msgspec.Struct):
 Waiting = Observed | Ordered | Refused
 
 
+def answer(future: "Future[Any]", result: object) -> None:
+    """Settle a future, with an exception as such; one whose caller has gone meanwhile is left alone."""
+    if not future.set_running_or_notify_cancel():
+        return
+    if isinstance(result, BaseException):
+        future.set_exception(result)
+    else:
+        future.set_result(result)
+
+
 class GroupCommit:
     """The writing thread; ``deliver`` gets the durable entries of each commit, on this thread."""
 
@@ -80,14 +94,20 @@ class GroupCommit:
         self.commits = 0
         self.records = 0
         self.dead_letters = 0
-        self.trouble = ""
-        """Why the last commit failed; empty while the log can be written."""
+        self.failures = 0
+        self._unwritten = ""
+        self._untidied = ""
         self.waiting_bytes = 0
         self._queue: list[Waiting] = []
         self._saved: list[Saved] = []
         self._condition = threading.Condition()
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name="group-commit", daemon=True)
+
+    @property
+    def trouble(self) -> str:
+        """Why the last commit or the last clearing up failed; empty while both go well."""
+        return self._unwritten or self._untidied
 
     def start(self) -> None:
         """Begin to write."""
@@ -158,23 +178,23 @@ class GroupCommit:
             entries.append(Entry(partition, offset, record))
             return partition, offset
 
-        # Commands first: a patient admitted in this commit is known to the readings beside it.
-        for item in items:
-            if isinstance(item, Ordered):
-                item.record.received = received
-                partitions = [item.partition] if item.partition >= 0 else range(len(upcoming))
-                positions.append([place(partition, item.record) for partition in partitions][-1])
-        for partition, record in self._frames(observed, received):
-            place(partition, record)
-        if ticking:
-            for partition in range(len(upcoming)):
-                place(partition, Tick(received))
         try:
+            # Commands first: a patient admitted in this commit is known to the readings beside it.
+            for item in items:
+                if isinstance(item, Ordered):
+                    item.record.received = received
+                    partitions = [item.partition] if item.partition >= 0 else range(len(upcoming))
+                    positions.append([place(partition, item.record) for partition in partitions][-1])
+            for partition, record in self._frames(observed, received):
+                place(partition, record)
+            if ticking:
+                for partition in range(len(upcoming)):
+                    place(partition, Tick(received))
             size = self._write(entries, received, letters, saved)
-        except (sqlite3.Error, OverflowError) as error:
+        except Exception as error:  # noqa: BLE001 - the thread that writes the log must outlive any one commit
             self._fail(items, error)
             return
-        self.trouble = ""
+        self._unwritten = ""
         self._next = upcoming
         self._last_received = received
         self.log_bytes += size
@@ -185,13 +205,9 @@ class GroupCommit:
             del self._saved[: len(saved)]
             self.waiting_bytes -= 22 * sum(len(item.columns) for item in observed)
         self._deliver(entries)
-        at = 0
+        places = iter(positions)
         for item in items:
-            if isinstance(item, Ordered):
-                item.future.set_result(positions[at])
-                at += 1
-            else:
-                item.future.set_result(None)
+            answer(item.future, next(places) if isinstance(item, Ordered) else None)
 
     def _frames(self, observed: list[Observed], received: int) -> list[tuple[int, Record]]:
         if not observed:
@@ -250,11 +266,13 @@ class GroupCommit:
         return sum(len(row[2]) for row in rows)
 
     def _fail(self, items: list[Waiting], error: Exception) -> None:
-        self.trouble = str(error)
+        self._unwritten = str(error) or type(error).__name__
+        self.failures += 1
+        _logger.error("the log cannot be written", reason=self._unwritten, waiting=len(items))
         with self._condition:
             self.waiting_bytes -= 22 * sum(len(item.columns) for item in items if isinstance(item, Observed))
         for item in items:
-            item.future.set_exception(LogUnavailable(f"the log cannot be written: {error}"))
+            answer(item.future, LogUnavailable(f"the log cannot be written: {self._unwritten}"))
         time.sleep(0.05)
 
     def _tidy(self, *, retain: bool) -> None:
@@ -268,8 +286,13 @@ class GroupCommit:
                     self._history.retain(connection, self._clock.now(), 0.02)
                     self._forget(connection)
                 connection.execute("COMMIT")
-        except sqlite3.Error as error:
-            self.trouble = str(error)
+            self._untidied = ""
+        except Exception as error:
+            self._untidied = f"history cannot be cleared up: {error}"
+            self.failures += 1
+            _logger.exception("history cannot be cleared up")
+            time.sleep(0.05)
+        finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streams.errors import LogUnavailable
 
-__all__ = ["OFFSET_BITS", "open_file"]
+__all__ = ["OFFSET_BITS", "examine", "open_file"]
 
 OFFSET_BITS = 48
 FORMAT = 1
@@ -46,3 +46,19 @@ def open_file(path: Path, partitions: int) -> sqlite3.Connection:
     except sqlite3.Error as error:
         raise LogUnavailable(f"cannot use {path}: {error}; check that the folder exists and can be written") from error
     return connection
+
+
+def examine(path: Path) -> str:
+    """SQLite's verdict on an existing file, ``ok`` when it is whole; reads only, so a running service may hold it.
+
+    Raises:
+        LogUnavailable: it is not a database, or it cannot be read.
+    """
+    try:
+        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+        try:
+            return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        raise LogUnavailable(f"{path}: {error}") from error

@@ -20,6 +20,7 @@ from streams.embedded.schema import OFFSET_BITS, open_file
 from streams.errors import LogInUse, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
 from streams.log import DeadLetter, Entry, decode_record
+from streams.models import site_models
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from streams.worker import Worker
@@ -47,7 +48,7 @@ class EmbeddedService:
         self.history = SqliteHistory(
             settings.database, keep_days=settings.history_retention_days, keep_alarm_days=settings.alarm_retention_days
         )
-        self.worker = Worker(self.history)
+        self.worker = Worker(self.history, site_models(), self._failed)
         self.ready = False
         self._listeners: list[Callable[[Outcome], None]] = []
         self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
@@ -246,6 +247,7 @@ class EmbeddedService:
             counters |= {
                 "log_commits": commit.commits,
                 "log_records": commit.records,
+                "log_failures": commit.failures,
                 "log_bytes": commit.log_bytes,
                 "log_waiting_bytes": commit.waiting_bytes,
                 "dead_letters": commit.dead_letters,
@@ -283,6 +285,9 @@ class EmbeddedService:
 
     def _gather(self, outcome: Outcome) -> None:
         self._gathered.append(outcome)
+
+    def _failed(self, partition: int, offset: int, error: Exception) -> None:
+        _logger.error("a record could not be taken", partition=partition, offset=offset, exc_info=error)
 
     def _work(self) -> None:
         self._gathered: list[Outcome] = []

@@ -29,6 +29,8 @@ def alarm_of(page: Page, patient: str) -> str:
 
 def test_a_ward_is_alive(service: Service, page: Page, calm: list[str]) -> None:
     page.set_viewport_size(DESK)
+    # Someone who once turned the sound off: without that, whether a page may sound hangs on the browser's own mood.
+    page.add_init_script("localStorage.getItem('vitaltwin.sound') ?? localStorage.setItem('vitaltwin.sound', 'off')")
     page.goto(f"{service.address}/")
     expect(page.locator(".tile .row .value").first).to_be_visible(timeout=30_000)
     expect(page.locator(".tile")).to_have_count(16, timeout=30_000)

@@ -21,7 +21,8 @@ from twins.records import (
     Tick,
 )  # fmt: skip
 from twins.signals import BY_NAME
-from twins.step import complete, step
+from twins.statement import complete
+from twins.step import step
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

@@ -7,7 +7,8 @@ import numpy as np
 from twins.bank import Bank
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Tick
-from twins.step import complete, step
+from twins.statement import complete
+from twins.step import step
 
 __all__ = ["warm"]
 
