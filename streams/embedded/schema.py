@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streams.errors import LogUnavailable
 
-__all__ = ["OFFSET_BITS", "examine", "open_file"]
+__all__ = ["OFFSET_BITS", "examine", "open_file", "open_for_reading"]
 
 OFFSET_BITS = 48
 FORMAT = 1
@@ -48,17 +48,28 @@ def open_file(path: Path, partitions: int) -> sqlite3.Connection:
     return connection
 
 
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """Open an existing file so that nothing can be written; a running service may hold it.
+
+    Raises:
+        LogUnavailable: there is none, or it cannot be opened.
+    """
+    try:
+        return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
+    except sqlite3.Error as error:
+        raise LogUnavailable(f"{path}: {error}") from error
+
+
 def examine(path: Path) -> str:
-    """SQLite's verdict on an existing file, ``ok`` when it is whole; reads only, so a running service may hold it.
+    """SQLite's verdict on an existing file, ``ok`` when it is whole.
 
     Raises:
         LogUnavailable: it is not a database, or it cannot be read.
     """
+    connection = open_for_reading(path)
     try:
-        connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
-        try:
-            return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-        finally:
-            connection.close()
+        return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
     except sqlite3.Error as error:
         raise LogUnavailable(f"{path}: {error}") from error
+    finally:
+        connection.close()

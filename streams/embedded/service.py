@@ -16,10 +16,11 @@ import structlog
 
 from streams.clock import Clock
 from streams.embedded.commit import GroupCommit, Observed, Ordered, Refused, Waiting
-from streams.embedded.schema import OFFSET_BITS, open_file
+from streams.embedded.restore import restore
+from streams.embedded.schema import open_file, open_for_reading
 from streams.errors import LogInUse, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
-from streams.log import DeadLetter, Entry, decode_record
+from streams.log import DeadLetter, Entry
 from streams.models import site_models
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
@@ -108,45 +109,19 @@ class EmbeddedService:
         connection = self._connection = open_file(path, count)
         try:
             self.history.create(connection)
-            committed = dict.fromkeys(range(count), -1)
-            committed.update(connection.execute("SELECT partition, offset FROM committed").fetchall())
-            offsets = []
-            last = 0
-            for partition in range(count):
-                blobs = [
-                    row[0]
-                    for row in connection.execute(
-                        "SELECT block FROM checkpoints WHERE partition = ? ORDER BY number", (partition,)
-                    )
-                ]
-                begin = self.worker.assign(partition, blobs, committed[partition])
-                offsets.append(self._read_on(connection, partition, begin))
-                last = max(last, self.worker.banks[partition].time)
-                self.worker.banks[partition].finish_catch_up()
+            restored = restore(connection, self.worker, count)
             (size,) = connection.execute("SELECT total(length(record)) FROM log").fetchone()
         except sqlite3.Error as error:
             raise LogUnavailable(f"cannot read {path}: {error}") from error
-        self.clock.advance_to(last)
+        self.clock.advance_to(restored.last_received)
         self._commit = GroupCommit(
-            connection, self.history, self.registry, self.clock, next_offsets=offsets, last_received=last,
+            connection, self.history, self.registry, self.clock, next_offsets=restored.next_offsets,
+            last_received=restored.last_received,
             deliver=self._hand_over, tick_seconds=self.settings.tick_seconds,
             dead_letter_limit=self.settings.dead_letter_limit,
             keep_us=int(self.settings.log_retention_seconds * 1e6), keep_bytes=self.settings.log_retention_bytes,
-            log_bytes=int(size), committed=committed,
+            log_bytes=int(size), committed=restored.committed,
         )  # fmt: skip
-
-    def _read_on(self, connection: sqlite3.Connection, partition: int, begin: int) -> int:
-        """Take the log's records from ``begin``; returns the offset the next record will have."""
-        base = partition << OFFSET_BITS
-        offset = begin
-        rows = connection.execute(
-            "SELECT id, record FROM log WHERE id >= ? AND id < ? ORDER BY id", (base + begin, base + (1 << OFFSET_BITS))
-        )
-        for number, raw in rows:
-            offset = number - base
-            self.worker.take(partition, offset, decode_record(raw))
-            offset += 1
-        return offset
 
     def _close(self) -> None:
         self._commit_thread.finish(self._finish_work)
@@ -203,12 +178,14 @@ class EmbeddedService:
         """Dead letters with their numbers, newest first, from before number ``before``."""
 
         def read() -> list[tuple[int, DeadLetter]]:
-            with sqlite3.connect(f"file:{self.settings.database}?mode=ro", uri=True) as connection:
+            connection = open_for_reading(self.settings.database)
+            try:
                 rows = connection.execute(
                     "SELECT id, received, source, reason, place, detail, body FROM dead_letters WHERE id < ? "
                     "ORDER BY id DESC LIMIT ?", (before if before is not None else 1 << 62, limit),
                 ).fetchall()  # fmt: skip
-            connection.close()
+            finally:
+                connection.close()
             return [(row[0], DeadLetter(*row[1:])) for row in rows]
 
         return await asyncio.to_thread(read)

@@ -12,12 +12,12 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
-from api.hub import Hub
-from api.view import View
 
 from api.accounts import Accounts
 from api.answers import iso
 from api.app import create_app
+from api.hub import Hub
+from api.view import View
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
 
@@ -40,7 +40,7 @@ class Running:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(20)
 
     def client(self, **headers: str) -> httpx.Client:
-        made = httpx.Client(base_url=self.url, headers=headers, timeout=20)
+        made = httpx.Client(base_url=self.url, headers=headers, timeout=90)
         self.clients.append(made)
         return made
 
