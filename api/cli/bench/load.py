@@ -28,7 +28,7 @@ _COURSE = {
     "body_temperature": (37.0, 0.1),
 }
 """Mean and spread of each signal."""
-_ROUND_US = 100_000
+_ROUND_US = 10_000
 
 
 class Ward:
@@ -46,9 +46,10 @@ class Ward:
     def batches(self, batches: int, count: int) -> list[Columns]:
         """The next ``batches`` × ``count`` readings, channel after channel and then the next round."""
         places = self._place + np.arange(batches * count)
-        rounds = places // self.channels
-        first = max(self._time_us + _ROUND_US, Clock().now() - _ROUND_US * int(rounds[-1]))
-        moments = first + _ROUND_US * rounds
+        rounds = places // self.channels + (self._place == 0)
+        moments = self._time_us + _ROUND_US * rounds
+        # A round once begun keeps its time; the next ones are moved up so that the last is measured now.
+        moments[rounds > 0] += max(0, Clock().now() - int(moments[-1]))
         self._place = int(places[-1] + 1) % self.channels
         self._time_us = int(moments[-1])
         patient, which = np.divmod(places % self.channels, len(self._signals))
