@@ -121,14 +121,15 @@ def _malformed(error: Exception) -> Problem:
     return Problem("malformed-body", f"the body is not JSON: {fault.detail}", faults=[fault])
 
 
-def _known() -> tuple[dict[tuple[str, str], int], npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-    """Every (signal, unit) that is read, by its row; the codes; the (scale, offset) into the signal's own unit."""
-    rows: dict[tuple[str, str], int] = {}
+def _known() -> tuple[dict[str, dict[str, int]], npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
+    """A row for every (signal, unit) that is read; the rows' codes and (scale, offset) into the signal's own unit."""
+    rows: dict[str, dict[str, int]] = {}
     codes: list[int] = []
     conversions: list[tuple[float, float]] = []
     for signal in SIGNALS:
+        own = rows[signal.name] = {}
         for unit in ("", *accepted(signal)):
-            rows[signal.name, unit] = len(rows)
+            own[unit] = len(codes)
             codes.append(signal.code)
             conversions.append((factor(signal, unit) if unit else None) or (1.0, 0.0))
     return rows, np.array(codes, np.uint16), np.array(conversions)
@@ -148,8 +149,7 @@ def _columns(entries: Sequence[Entry]) -> Columns:
     """Entries side by side; raises ``KeyError`` or ``ValueError`` when one cannot be taken."""
     count = len(entries)
     patients, patient = _numbered([entry.patient for entry in entries])
-    kinds = zip([entry.signal for entry in entries], [entry.unit for entry in entries], strict=True)
-    rows = np.fromiter(map(_ROWS.__getitem__, kinds), np.intp, count)
+    rows = np.fromiter([_ROWS[entry.signal][entry.unit] for entry in entries], np.intp, count)
     scale, offset = _CONVERSIONS[rows].T
     return Columns(
         patients,
@@ -161,13 +161,10 @@ def _columns(entries: Sequence[Entry]) -> Columns:
 
 
 def _numbered(names: list[str]) -> tuple[list[str], npt.NDArray[np.uint32]]:
-    """The patients and each entry's place among them; named once each only where that makes the list much shorter."""
-    count = len(names)
-    if 2 * len(set(names)) > count:
-        return names, np.arange(count, dtype=np.uint32)
-    patients = list(dict.fromkeys(names))
-    number = dict(zip(patients, range(len(patients)), strict=True))
-    return patients, np.fromiter(map(number.__getitem__, names), np.uint32, count)
+    """The patients, each named once, and every entry's place among them."""
+    number: dict[str, int] = {}
+    place = [number.setdefault(name, len(number)) for name in names]
+    return list(number), np.array(place, np.uint32)
 
 
 def _one_by_one(raws: list[bytes]) -> Lot:
@@ -190,7 +187,7 @@ def _taken(raw: bytes) -> Entry:
         entry = _entry.decode(raw)
     except _UNREADABLE:
         raise _explained(raw) from None
-    if (entry.signal, entry.unit) not in _ROWS:
+    if entry.unit not in _ROWS.get(entry.signal, ()):
         raise _unknown(entry.signal, entry.unit)
     try:
         moments.moment(entry.time)

@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels.jit import READ_ONLY_F8, kernel
+from twins.kernels.jit import kernel
 
 __all__ = [
     "CONSCIOUSNESS", "FORGOTTEN_AFTER_S", "HIGHEST_PART", "MISSING", "PARAMETERS", "STALE_AFTER_S", "News2", "risk",
@@ -86,7 +86,7 @@ _POINTS: npt.NDArray[np.int8] = np.array([
 _RESPIRATORY, _SCALE_1, _SCALE_2_AIR, _SCALE_2_OXYGEN, _SYSTOLIC, _PULSE, _TEMPERATURE = range(7)
 
 
-@kernel("int8(int64, float64, float64)")
+@kernel()
 def _points(row: int, value: float, steps_per_unit: float) -> int:
     """The points of one value on one row of the chart, or ``MISSING`` if it is not a finite number."""
     if not np.isfinite(value):
@@ -100,7 +100,7 @@ def _points(row: int, value: float, steps_per_unit: float) -> int:
     return _POINTS[row, band]  # type: ignore[no-any-return]
 
 
-@kernel("int8(float64, float64, boolean)")
+@kernel()
 def _saturation_points(value: float, on_oxygen: float, scale2: bool) -> int:  # noqa: FBT001 (kernels take no keywords)
     """The points of an SpO2, which on scale 2 depend on the oxygen."""
     if not scale2:
@@ -112,7 +112,7 @@ def _saturation_points(value: float, on_oxygen: float, scale2: bool) -> int:  # 
     return on_air if same else MISSING
 
 
-@kernel("int8(float64)")
+@kernel()
 def _oxygen_points(on_oxygen: float) -> int:
     """The points of breathing oxygen (above 0) instead of air (0)."""
     if not np.isfinite(on_oxygen):
@@ -120,7 +120,7 @@ def _oxygen_points(on_oxygen: float) -> int:
     return 2 if on_oxygen > 0.0 else 0
 
 
-@kernel("int8(float64)")
+@kernel()
 def _consciousness_points(code: float) -> int:
     """The points of an ACVPU code, ``MISSING`` for any other number."""
     if code != np.floor(code) or not 0.0 <= code <= 4.0:
@@ -128,10 +128,7 @@ def _consciousness_points(code: float) -> int:
     return 0 if code == 0.0 else 3
 
 
-_F8 = READ_ONLY_F8
-
-
-@kernel(f"void({_F8}, {_F8}, {_F8}, {_F8}, {_F8}, {_F8}, {_F8}, Array(boolean, 1, 'A', readonly=True), int8[:, ::1])")
+@kernel()
 def score_parts(  # noqa: PLR0917 (columns in, columns out)
     respiratory: npt.NDArray[np.float64],
     spo2: npt.NDArray[np.float64],

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import socket
+import sys
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["LOOPBACK", "Running", "address", "run", "serve"]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+
+_TURN_S = 0.0005
 
 NOTICE = "Decision support in development, not a certified medical device."
 
@@ -81,6 +84,8 @@ def run(settings: "Settings", started: Callable[[Running], Awaitable[Sequence[Aw
 
     ``started`` is called once the service answers and gives back what is to run beside it.
     """
+    # The loop, the log and the worker take turns many times a commit; Python's own 5 ms a turn would be its pace.
+    sys.setswitchinterval(_TURN_S)
     listening = _listen(settings.host, settings.port)
     with listening:
         _event_loop()(_serve(settings, listening, started))

@@ -7,8 +7,8 @@ shares it. Frames are joined, split by partition and stamped here, in the order 
 import sqlite3
 import threading
 import time
+from asyncio import Future
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from typing import Any
 
 import msgspec
@@ -59,23 +59,21 @@ class Refused(msgspec.Struct):
 
 Waiting = Observed | Ordered | Refused
 
-
-def answer(future: "Future[Any]", result: object) -> None:
-    """Settle a future, with an exception as such; one whose caller has gone meanwhile is left alone."""
-    if not future.set_running_or_notify_cancel():
-        return
-    if isinstance(result, BaseException):
-        future.set_exception(result)
-    else:
-        future.set_result(result)
+Answer = tuple["Future[Any]", Any]
+"""What waits and what it is to get: a result, or an exception."""
 
 
 class GroupCommit:
-    """The writing thread; ``deliver`` gets the durable entries of each commit, on this thread."""
+    """The writing thread.
+
+    ``deliver`` gets the durable entries of each commit and ``answer`` then all that waited for it, both on this thread;
+    the futures belong to an event loop, so ``answer`` has to settle them there.
+    """
 
     def __init__(
         self, connection: sqlite3.Connection, history: SqliteHistory, registry: Registry, clock: Clock, *,
-        next_offsets: list[int], last_received: int, deliver: Callable[[list[Entry]], None], tick_seconds: float,
+        next_offsets: list[int], last_received: int, deliver: Callable[[list[Entry]], None],
+        answer: Callable[[list[Answer]], None], tick_seconds: float,
         dead_letter_limit: int, keep_us: int, keep_bytes: int, log_bytes: int, committed: dict[int, int],
     ) -> None:  # fmt: skip
         self._connection = connection
@@ -85,6 +83,7 @@ class GroupCommit:
         self._next = next_offsets
         self._last_received = last_received
         self._deliver = deliver
+        self._answer = answer
         self._tick_seconds = tick_seconds
         self._dead_letter_limit = dead_letter_limit
         self._keep_us = keep_us
@@ -206,8 +205,8 @@ class GroupCommit:
             self.waiting_bytes -= 22 * sum(len(item.columns) for item in observed)
         self._deliver(entries)
         places = iter(positions)
-        for item in items:
-            answer(item.future, next(places) if isinstance(item, Ordered) else None)
+        if items:
+            self._answer([(item.future, next(places) if isinstance(item, Ordered) else None) for item in items])
 
     def _frames(self, observed: list[Observed], received: int) -> list[tuple[int, Record]]:
         if not observed:
@@ -271,8 +270,9 @@ class GroupCommit:
         _logger.error("the log cannot be written", reason=self._unwritten, waiting=len(items))
         with self._condition:
             self.waiting_bytes -= 22 * sum(len(item.columns) for item in items if isinstance(item, Observed))
-        for item in items:
-            answer(item.future, LogUnavailable(f"the log cannot be written: {self._unwritten}"))
+        if items:
+            text = f"the log cannot be written: {self._unwritten}"
+            self._answer([(item.future, LogUnavailable(text)) for item in items])
         time.sleep(0.05)
 
     def _tidy(self, *, retain: bool) -> None:

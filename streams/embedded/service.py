@@ -8,14 +8,13 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from io import TextIOWrapper
 from typing import TypeVar
 
 import structlog
 
 from streams.clock import Clock
-from streams.embedded.commit import GroupCommit, Observed, Ordered, Refused, Waiting
+from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
 from streams.embedded.restore import restore
 from streams.embedded.schema import open_file, open_for_reading
 from streams.errors import LogInUse, LogUnavailable, Overloaded
@@ -117,7 +116,7 @@ class EmbeddedService:
         self._commit = GroupCommit(
             connection, self.history, self.registry, self.clock, next_offsets=restored.next_offsets,
             last_received=restored.last_received,
-            deliver=self._hand_over, tick_seconds=self.settings.tick_seconds,
+            deliver=self._hand_over, answer=self._answer, tick_seconds=self.settings.tick_seconds,
             dead_letter_limit=self.settings.dead_letter_limit,
             keep_us=int(self.settings.log_retention_seconds * 1e6), keep_bytes=self.settings.log_retention_bytes,
             log_bytes=int(size), committed=restored.committed,
@@ -156,23 +155,26 @@ class EmbeddedService:
             return
         if self._commit_thread.waiting_bytes > self.settings.max_waiting_bytes:
             raise Overloaded(1.0)
-        future: Future[None] = Future()
-        await self._submit(Observed(columns, source, future), future)
+        future: asyncio.Future[None] = self._future()
+        self._commit_thread.submit(Observed(columns, source, future))
+        await future
 
     async def append(self, record: Fact | Command) -> tuple[int, int]:
         """Return the record's (partition, offset) once it is durable; raises as ``observe``."""
         everywhere = isinstance(record, SetLimits) and not record.patient
         partition = -1 if everywhere else partition_of(record.patient, self.settings.partitions)
-        future: Future[tuple[int, int]] = Future()
-        place = await self._submit(Ordered(partition, record, future), future)
+        future: asyncio.Future[tuple[int, int]] = self._future()
+        self._commit_thread.submit(Ordered(partition, record, future))
+        place = await future
         self._project(record)
         return place
 
     async def refuse(self, entries: Sequence[DeadLetter]) -> None:
         """Return once the dead letters are durable; raises ``LogUnavailable``."""
         if entries:
-            future: Future[None] = Future()
-            await self._submit(Refused(entries, future), future)
+            future: asyncio.Future[None] = self._future()
+            self._commit_thread.submit(Refused(entries, future))
+            await future
 
     async def dead_letters(self, before: int | None = None, limit: int = 100) -> list[tuple[int, DeadLetter]]:
         """Dead letters with their numbers, newest first, from before number ``before``."""
@@ -231,9 +233,8 @@ class EmbeddedService:
             }
         return counters
 
-    async def _submit(self, waiting: Waiting, future: "Future[T]") -> T:
-        self._commit_thread.submit(waiting)
-        return await asyncio.wrap_future(future)
+    def _future(self) -> "asyncio.Future[T]":
+        return asyncio.get_running_loop().create_future()
 
     def _project(self, record: Fact | Command) -> None:
         """Let the registry know at once what the log now holds; the outcome will say the same."""
@@ -259,6 +260,11 @@ class EmbeddedService:
         with self._lag_changed:
             while self._lag > _LAG_READINGS:
                 self._lag_changed.wait(1.0)
+
+    def _answer(self, answers: list[Answer]) -> None:
+        """Settle what waited for a commit, all in one go: waking the loop costs more than a result."""
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(_settle, answers)
 
     def _gather(self, outcome: Outcome) -> None:
         self._gathered.append(outcome)
@@ -303,3 +309,13 @@ class EmbeddedService:
                     callback(outcome)
                 except Exception:
                     _logger.exception("a listener failed", partition=outcome.partition, offset=outcome.offset)
+
+
+def _settle(answers: list[Answer]) -> None:
+    for future, result in answers:
+        if future.done():
+            continue  # its caller has gone
+        if isinstance(result, Exception):
+            future.set_exception(result)
+        else:
+            future.set_result(result)

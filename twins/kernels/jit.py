@@ -1,8 +1,8 @@
 """One typed decorator for every compiled kernel.
 
-Options are fixed here so that all kernels behave alike: compiled ahead of the first call (explicit signatures),
-cached on disk, without the GIL, with IEEE arithmetic (no fastmath: NaN means "missing" everywhere) and with numpy's
-answer to a division by zero (inf or NaN) instead of an exception.
+Options are fixed here so that all kernels behave alike: cached on disk, without the GIL, with IEEE arithmetic (no
+fastmath: NaN means "missing" everywhere) and with numpy's answer to a division by zero (inf or NaN) instead of an
+exception.
 
 Signatures are strings read by numba, evaluated in the namespace of ``numba.types``::
 
@@ -34,13 +34,16 @@ READ_ONLY_F8 = "Array(float64, 1, 'A', readonly=True)"
 """The type of a column that is only read, for use in a signature: float64, one axis, any stride, writable or not."""
 
 
-def kernel(*signatures: str, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 (numba's options)
-    """Compile a function for the given signatures and keep its Python type.
+def kernel(*signatures: str, allocates: bool = False, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 (numba's options)
+    """Compile a function and keep its Python type.
 
-    ``options`` are numba's and override the defaults. Without a signature the function is compiled for the types of
-    its first call, which then takes seconds: give one.
+    Without a signature it is compiled, or found compiled in the cache, for the types of its first call; with one when
+    it is imported, which a program that only wants to start has to wait for. ``options`` are numba's and override the
+    defaults. A kernel that ``allocates`` makes arrays of its own; all others do without reference counting: an atomic
+    increment for every row looked at took two thirds of the time of the walk over a frame.
     """
-    chosen: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"} | options
+    chosen: dict[str, Any] = {"cache": True, "nogil": True, "fastmath": False, "error_model": "numpy"}
+    chosen |= {"_nrt": allocates} | options
 
     def compile_kernel(function: Callable[P, R]) -> Callable[P, R]:
         decorate = numba.njit(list(signatures), **chosen) if signatures else numba.njit(**chosen)

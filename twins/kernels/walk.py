@@ -21,7 +21,7 @@ READING_EVENTS = 8
 """Most events one reading can raise."""
 
 
-@kernel()
+@kernel(allocates=True)
 def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U1) -> npt.NDArray[np.int64]:
     """Places of readings whose channel has no row yet (first of each run; may name a channel twice)."""
     found = np.empty(len(patient), np.int64)
@@ -93,7 +93,7 @@ def frame(
     return k
 
 
-@kernel()
+@kernel(allocates=True)
 def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
     """Rows of ``patients`` that changed since they were last emitted, in patient and signal order; marks them clean."""
     rows = np.empty(len(patients) * slot.shape[1], np.int64)

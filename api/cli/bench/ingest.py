@@ -12,7 +12,7 @@ from api.cli.output import Failure, say
 __all__ = ["run"]
 
 _BATCH = 1_000
-_CONNECTIONS = 16
+_CONNECTIONS = 64
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
