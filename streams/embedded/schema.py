@@ -31,21 +31,33 @@ def open_file(path: Path, partitions: int) -> sqlite3.Connection:
     """
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
-        connection.execute("PRAGMA page_size=16384")
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        connection.execute("PRAGMA wal_autocheckpoint=4000")
-        connection.executescript(_TABLES)
-        for name, wanted in (("format", FORMAT), ("partitions", partitions)):
-            connection.execute("INSERT OR IGNORE INTO log_facts VALUES (?, ?)", (name, wanted))
-            (held,) = connection.execute("SELECT value FROM log_facts WHERE name = ?", (name,)).fetchone()
-            if held != wanted:
-                raise LogUnavailable(
-                    f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made"
-                )
     except sqlite3.Error as error:
-        raise LogUnavailable(f"cannot use {path}: {error}; check that the folder exists and can be written") from error
+        raise _unusable(path, error) from error
+    try:
+        _prepare(connection, path, partitions)
+    except BaseException as error:
+        connection.close()
+        if isinstance(error, sqlite3.Error):
+            raise _unusable(path, error) from error
+        raise
     return connection
+
+
+def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> None:
+    connection.execute("PRAGMA page_size=16384")
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.executescript(_TABLES)
+    for name, wanted in (("format", FORMAT), ("partitions", partitions)):
+        connection.execute("INSERT OR IGNORE INTO log_facts VALUES (?, ?)", (name, wanted))
+        (held,) = connection.execute("SELECT value FROM log_facts WHERE name = ?", (name,)).fetchone()
+        if held != wanted:
+            raise LogUnavailable(f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made")
+
+
+def _unusable(path: Path, error: sqlite3.Error) -> LogUnavailable:
+    return LogUnavailable(f"cannot use {path}: {error}; check that the folder exists and can be written")
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:

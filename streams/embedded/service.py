@@ -70,7 +70,11 @@ class EmbeddedService:
             LogUnavailable: the file cannot be opened or written.
         """
         self._loop = asyncio.get_running_loop()
-        await asyncio.to_thread(self._restore)
+        try:
+            await asyncio.to_thread(self._restore)
+        except BaseException:
+            self._let_go()
+            raise
         for partition in sorted(self.worker.banks):
             outcome = self.worker.complete(partition)
             for profile in outcome.profiles:
@@ -124,6 +128,9 @@ class EmbeddedService:
 
     def _close(self) -> None:
         self._commit_thread.finish(self._finish_work)
+        self._let_go()
+
+    def _let_go(self) -> None:
         self.history.close()
         if self._connection is not None:
             self._connection.close()

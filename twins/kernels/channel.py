@@ -69,17 +69,14 @@ def predict(
     n0 = base + a00 * deviation + a01 * m1
     n1 = a10 * deviation + a11 * m1
     s2 = sigma * sigma
-    if x < 1e-3:
-        # The closed form cancels for short steps; these are its leading terms with q = 4·lambda³·sigma².
-        q = 4.0 * lam * lam * lam * s2
-        q00 = q * dt * dt * dt / 3.0
-        q01 = q * dt * dt / 2.0
-        q11 = q * dt
+    gone = decay * decay
+    if x < 0.01:
+        # Of 1 - exp(-2x)(1 + 2x + 2x²) nothing is left after cancellation; this is its series, to 1e-11 of itself.
+        q00 = s2 * x * x * x * (4.0 / 3.0 - x * (2.0 - x * (1.6 - x * (8.0 / 9.0 - x * (8.0 / 21.0)))))
     else:
-        v2 = lam * lam * s2
-        q00 = max(s2 - a00 * a00 * s2 - a01 * a01 * v2, 0.0)
-        q01 = -(a00 * a10 * s2 + a01 * a11 * v2)
-        q11 = max(v2 - a10 * a10 * s2 - a11 * a11 * v2, 0.0)
+        q00 = max(s2 * (1.0 - gone * (1.0 + 2.0 * x + 2.0 * x * x)), 0.0)
+    q01 = 2.0 * lam * s2 * x * x * gone
+    q11 = lam * lam * s2 * (1.0 - gone * (1.0 - 2.0 * x + 2.0 * x * x))
     c00 = a00 * p00 + a01 * p01
     c01 = a00 * p01 + a01 * p11
     c10 = a10 * p00 + a11 * p01

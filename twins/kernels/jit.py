@@ -4,15 +4,8 @@ Options are fixed here so that all kernels behave alike: cached on disk, without
 fastmath: NaN means "missing" everywhere) and with numpy's answer to a division by zero (inf or NaN) instead of an
 exception.
 
-Signatures are strings read by numba, evaluated in the namespace of ``numba.types``::
-
-    @kernel("void(float64[::1], int8[:, ::1])")
-    @kernel("void(Array(float64, 1, 'A', readonly=True), int8[:, ::1])")
-
-**The read-only trap.** Columns made with ``np.frombuffer`` are read-only, and ``float64[:]`` means a *writable* array:
-such a call finds no matching signature and raises ``TypeError``. Inputs a kernel only reads should therefore be written
-as ``Array(float64, 1, 'C', readonly=True)`` (contiguous) or ``'A'`` (any stride): numba also takes writable arrays
-there. A writable ``'C'`` array fits a read-only ``'A'`` parameter, never the other way round.
+**The read-only trap.** Columns made with ``np.frombuffer`` are read-only, which is another type to numba: a kernel called
+with both kinds is compiled twice.
 
 **The cache trap.** The cache on disk notices edits of the kernel's own file only. After an edit of a module whose
 functions or constants a kernel bakes in, delete ``__pycache__/*.nbi`` beside the kernel.
@@ -25,13 +18,10 @@ from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
 
-__all__ = ["READ_ONLY_F8", "kernel"]
+__all__ = ["kernel"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-READ_ONLY_F8 = "Array(float64, 1, 'A', readonly=True)"
-"""The type of a column that is only read, for use in a signature: float64, one axis, any stride, writable or not."""
 
 
 def kernel(*signatures: str, allocates: bool = False, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 (numba's options)

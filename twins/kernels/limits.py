@@ -201,26 +201,32 @@ def predicted(
     if parameter[A_PREDICTIVE] == 0.0 or state[COUNT] < PREDICT_AFTER:
         return n
     t = state[LAST]
+    low, high = limit[LOW], limit[HIGH]
+    watch_low = phase[LOW] != ON and phase[FAULT] != ON and not math.isnan(low)
+    watch_high = phase[HIGH] != ON and phase[FAULT] != ON and not math.isnan(high)
+    most_low = most_high = 0.0
+    when_low = when_high = 0.0
+    for step in range(1, 7):
+        h = PREDICT_WITHIN_S * step / 6.0
+        mean, variance, _ = ahead(state, parameter, h)
+        sd = math.sqrt(variance)
+        # Beyond four of its spreads a limit is out of question: the thresholds are far from 0.00003.
+        if watch_low and mean - low < 4.0 * sd:
+            p = below(low, mean, sd)
+            if p > most_low:
+                most_low, when_low = p, h
+        if watch_high and high - mean < 4.0 * sd:
+            p = 1.0 - below(high, mean, sd)
+            if p > most_high:
+                most_high, when_high = p, h
+    # One more reading must agree where readings are sparse; 20 s of agreement where they are dense.
+    delay = 20e6 if watch[INTERVAL] < 10.0 else 1.0
     for side in range(2):
         condition = PREDICTED_LOW if side == 0 else PREDICTED_HIGH
-        bound = limit[LOW] if side == 0 else limit[HIGH]
-        crossed = phase[LOW if side == 0 else HIGH] == ON
-        probability = 0.0
-        horizon = 0.0
-        if not crossed and phase[FAULT] != ON and not math.isnan(bound):
-            for step in range(1, 7):
-                h = PREDICT_WITHIN_S * step / 6.0
-                mean, variance, _ = ahead(state, parameter, h)
-                p = below(bound, mean, math.sqrt(variance))
-                if side == 1:
-                    p = 1.0 - p
-                if p > probability:
-                    probability = p
-                    horizon = h
-        # One more reading must agree where readings are sparse; 20 s of agreement where they are dense.
-        delay = 20e6 if watch[INTERVAL] < 10.0 else 1.0
+        probability, horizon = (most_low, when_low) if side == 0 else (most_high, when_high)
         turned = _turn(phase, since, condition, probability >= PREDICT_ON, probability < PREDICT_OFF, t, delay)
         if turned != 0:
+            bound = low if side == 0 else high
             n = note(events, n, row, condition, 1.0 if turned > 0 else 0.0, t, bound, state, watch, ring)
             events[n - 1, E_EXTRA] = probability
             events[n - 1, E_HORIZON] = horizon
