@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.environment import prepare
+
+prepare()  # a cache of kernels that an edit of what they bake in makes anew
+
 ROOT = Path(__file__).parent.parent
 MAY_SKIP = os.environ.get("CI", "").lower() not in {"1", "true"} and not os.environ.get("VITALTWIN_NO_SKIP")
 RECORDINGS = Path(os.environ.get("VITALTWIN_DATA") or ROOT.parent / "shared" / "data")

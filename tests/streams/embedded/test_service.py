@@ -65,11 +65,10 @@ async def test_what_was_acknowledged_is_there_after_an_end_and_a_start(tmp_path)
     await first.append(Fact(patient="p1", kind="consciousness", value="A", time=first.clock.now(), by="test"))
     await first.observe(readings(first, patients=("p1",)), "monitor")
     await first.observe(readings(first, patients=("p2",), value=50.0), "monitor")
-    await settled(first)
-    await asyncio.sleep(0.1)
+    await until(lambda: any(outcome.transitions for outcome in heard))
     (alarm,) = {one.alarm for outcome in heard for one in outcome.transitions if one.condition == "limit.critical_low"}
     await first.append(Acknowledge(patient="p2", alarm=alarm, by="nurse", note="seen"))
-    await settled(first)
+    await until(lambda: any(one.presence == "acknowledged" for outcome in heard for one in outcome.transitions))
     before = [first.worker.complete(partition) for partition in sorted(first.worker.banks)]
     await first.stop()
 
