@@ -92,10 +92,7 @@ class Door:
         if body is not None:
             headers["Content-Type"] = FRAME_TYPE
         try:
-            connection = self._connection = self._connection or self._connect()
-            connection.request(method, self.url.path.rstrip("/") + path, body, headers)
-            response = connection.getresponse()
-            raw = response.read()
+            response, raw = self._exchange(method, self.url.path.rstrip("/") + path, body, headers)
         except ssl.SSLCertVerificationError as error:
             self.close()
             raise DoorRefused(0, f"its certificate is not trusted: {error.verify_message}") from error
@@ -108,6 +105,22 @@ class Door:
         if response.status >= 400 and response.status != 422:
             raise DoorRefused(response.status, str(answer.get("detail") or answer.get("title") or response.reason))
         return response.status, answer
+
+    def _exchange(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        """One request; a kept connection the service has meanwhile closed for idleness is opened anew, once."""
+        kept = self._connection is not None
+        connection = self._connection = self._connection or self._connect()
+        try:
+            connection.request(method, path, body, headers)
+            response = connection.getresponse()
+            return response, response.read()
+        except ConnectionError:
+            self.close()
+            if not kept:
+                raise
+            return self._exchange(method, path, body, headers)
 
     def _connect(self) -> http.client.HTTPConnection:
         kind = http.client.HTTPSConnection if self.url.scheme == "https" else http.client.HTTPConnection

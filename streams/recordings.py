@@ -68,6 +68,14 @@ class Recording(msgspec.Struct, frozen=True):
         """The first ``count`` readings."""
         return self._take(np.arange(min(count, len(self))))
 
+    def together(self) -> "Recording":
+        """The same readings with every patient's first at the moment of the file's first."""
+        columns = self.columns
+        begin = np.full(len(columns.patients), np.iinfo(np.int64).max)
+        np.minimum.at(begin, columns.patient, columns.time)
+        time = columns.time - begin[columns.patient] + columns.time.min()
+        return Recording(self.name, Columns(columns.patients, columns.patient, columns.signal, time, columns.value))
+
     def _take(self, rows: np.typing.NDArray[np.intp]) -> "Recording":
         columns = self.columns
         return Recording(

@@ -45,6 +45,9 @@ def replay(
     ] = None,
     patients: Annotated[str, typer.Option(help="Only these patients, separated by commas.")] = "",
     signals: Annotated[str, typer.Option(help="Only these signals, separated by commas.")] = "",
+    together: Annotated[
+        bool, typer.Option("--together", help="Let every patient begin now, however far apart their dates are.")
+    ] = False,
     limit_patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many patients.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many readings, in order of time.")] = None,
     patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a service that went away.")] = 300.0,
@@ -60,6 +63,8 @@ def replay(
 
     with failures():
         recording = load(file, patients=patients, signals=signals, limit_patients=limit_patients)
+        if together:
+            recording = recording.together()
         if limit is not None:
             recording = recording.by_time().first(limit)
         try:

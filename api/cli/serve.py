@@ -135,6 +135,7 @@ async def _serve(
         access_log=False,
         server_header=False,
         log_level="warning",
+        timeout_keep_alive=75,  # a device that sends once a minute keeps its connection
         timeout_graceful_shutdown=5,
     )
     async with app.router.lifespan_context(app):

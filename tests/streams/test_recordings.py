@@ -102,3 +102,17 @@ def test_written_files_read_back_and_are_the_same_bytes(tmp_path):
     assert write(first, lines) == write(second, lines) == 3
     assert first.read_bytes() == second.read_bytes()
     assert np.array_equal(read(first).columns.value, [80, 81, 82])
+
+
+def test_together_every_patient_begins_with_the_first_and_keeps_its_intervals(tmp_path):
+    file = tmp_path / "far_apart.csv"
+    file.write_text(
+        "patient,time,signal,value,unit\n"
+        "b,2015-06-01T00:05:00Z,glucose,101,mg/dL\nb,2015-06-01T00:00:00Z,glucose,100,mg/dL\n"
+        "a,2014-01-01T12:00:00Z,glucose,90,mg/dL\na,2014-01-01T12:10:00Z,glucose,91,mg/dL\n"
+    )
+    columns = read(file).together().columns
+    start = columns.time.min()
+    of = {columns.patients[p]: sorted((columns.time[columns.patient == p] - start).tolist()) for p in (0, 1)}
+    assert of == {"a": [0, 600_000_000], "b": [0, 300_000_000]}
+    assert start == read(file).columns.time.min()

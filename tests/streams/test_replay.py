@@ -145,7 +145,7 @@ def test_a_service_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_in_a
     summary = replay.run(lambda s: told.append(s.waiting))
     _, _, values = house.columns()
     assert values.tolist() == list(range(50_000))
-    assert summary.retries == 5
+    assert summary.retries == 3  # a line that breaks once may have been idle: it is tried anew before that counts
     assert not summary.failed
     assert any(told)
     assert not summary.waiting

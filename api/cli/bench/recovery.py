@@ -45,13 +45,13 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         for number in range(kills):
             house.start()
             clients.begin(house.key())
-            time.sleep(chance.uniform(0.3, 2.5))
+            time.sleep(chance.uniform(0.3, 0.8 if quick else 2.5))
             house.kill()
             clients.end()
             say(f"kill {number + 1} of {kills}: {clients.acknowledged} readings acknowledged so far")
         house.start()
         clients.begin(house.key())
-        time.sleep(1.0)
+        time.sleep(0.5)
         clients.end()
         house.stop()
         with stored(house.database) as file:

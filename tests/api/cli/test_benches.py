@@ -6,7 +6,7 @@ import pytest
 
 
 def figures(vitaltwin, name):
-    shown = vitaltwin("bench", name, "--quick", "--json")
+    shown = vitaltwin("bench", name, "--quick", "--json", timeout=300)
     assert shown.returncode == 0, shown.stderr
     return json.loads(shown.stdout)
 
