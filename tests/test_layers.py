@@ -89,7 +89,7 @@ def test_contracts_bite(room: str, line: str, contract: str, tmp_path: Path) -> 
 
 
 def test_twins_import_only_numerics(imports: dict[str, set[str]]) -> None:
-    allowed = PURE | {"numpy", "scipy", "numba", "msgspec"}
+    allowed = PURE | {"numpy", "numba", "msgspec"}
     strays = {module: names - allowed for module, names in imports.items() if module.split(".")[0] == "twins"}
     assert {module: names for module, names in strays.items() if names} == {}
 

@@ -4,12 +4,13 @@ A forecast is a mean and a standard deviation of a normal distribution; errors a
 """
 
 from math import sqrt
+from statistics import NormalDist
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
 
+from twins.kernels.forecast import normal
 from twins.records import F8, I8
 
 __all__ = ["BANDS", "HypoTable", "Score", "crps_normal", "episodes_below", "hypo_table", "score", "targets"]
@@ -51,7 +52,7 @@ def crps_normal(error: F8, sd: F8) -> F8:
     """
     z = error / sd
     density = np.exp(-0.5 * z * z) / sqrt(2.0 * np.pi)
-    result: F8 = sd * (z * (2.0 * ndtr(z) - 1.0) + 2.0 * density - 1.0 / sqrt(np.pi))
+    result: F8 = sd * (z * (2.0 * normal(z) - 1.0) + 2.0 * density - 1.0 / sqrt(np.pi))
     return result
 
 
@@ -73,7 +74,7 @@ def score(outcome: F8, mean: F8, sd: F8, persistence: F8) -> Score:
         crps=float(np.mean(crps_normal(error, width))),
         skill=1.0 - rmse / naive if naive > 0.0 else float("nan"),
         persistence_rmse=naive,
-        coverage={str(band): float(np.mean(reach <= ndtri(0.5 + band / 200.0))) for band in BANDS},
+        coverage={str(band): float(np.mean(reach <= NormalDist().inv_cdf(0.5 + band / 200.0))) for band in BANDS},
     )
 
 

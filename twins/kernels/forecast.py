@@ -38,6 +38,15 @@ def below(limit: float, mean: float, sd: float) -> float:
     return 0.5 * math.erfc((mean - limit) / (sd * _SQRT2))
 
 
+@kernel(allocates=True)
+def normal(z: F8) -> F8:
+    """The standard normal distribution function of each of ``z``."""
+    probability = np.empty(len(z))
+    for i in range(len(z)):
+        probability[i] = 0.5 * math.erfc(-z[i] / _SQRT2)
+    return probability
+
+
 @kernel()
 def ahead(state: F8, parameter: F8, horizon_s: float) -> tuple[float, float, float]:
     """Mean, variance of the patient's value and variance of a reading ``horizon_s`` after the last measurement.
