@@ -12,6 +12,7 @@ from io import TextIOWrapper
 from typing import TypeVar
 
 import structlog
+from msgspec.structs import replace
 
 from streams.clock import Clock
 from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
@@ -246,7 +247,9 @@ class EmbeddedService:
     def _project(self, record: Fact | Command) -> None:
         """Let the registry know at once what the log now holds; the outcome will say the same."""
         if isinstance(record, Admit | Move | Discharge):
-            held = self.registry.get(record.patient) or Profile(patient=record.patient, admitted=record.received)
+            known = self.registry.get(record.patient)
+            # A copy: whoever else holds the profile has to see the change in the outcome, against what was before.
+            held = replace(known) if known else Profile(patient=record.patient, admitted=record.received)
             if isinstance(record, Discharge):
                 held.active = False
             else:
