@@ -26,6 +26,7 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "log_commits": (True, "Group commits of the log"),
     "log_records": (True, "Records appended to the log"),
     "log_bytes": (False, "Bytes of the records in the log"),
+    "log_wal_pages": (False, "Pages of the write-ahead file when last looked at"),
     "log_waiting_bytes": (False, "Bytes of observations waiting for the disk"),
     "dead_letters": (True, "Dead letters kept"),
     "websocket_connections": (False, "Sockets open now"),

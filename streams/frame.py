@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import FrameError
+from twins.kernels.partition import scatter
 from twins.records import Columns, Frame
 from twins.signals import SIGNALS
 
@@ -112,8 +113,6 @@ def select(columns: Columns, keep: npt.NDArray[Any]) -> Columns:
 
 def join(parts: Sequence[Columns]) -> Columns:
     """All readings of ``parts`` in order; a patient named in several parts keeps one entry for each."""
-    if len(parts) == 1:
-        return parts[0]
     patients: list[str] = []
     shifted = []
     for part in parts:
@@ -135,24 +134,21 @@ def split(columns: Columns, partition: npt.NDArray[np.int64], count: int) -> lis
     """
     if count == 1:
         return [(columns, np.arange(len(columns), dtype=np.intp))]
-    of_reading = partition[columns.patient]
+    names: list[list[str]] = [[] for _ in range(count)]
+    local = np.empty(len(partition), np.uint32)
+    for entry, (name, number) in enumerate(zip(columns.patients, partition.tolist(), strict=True)):
+        local[entry] = len(names[number])
+        names[number].append(name)
+    size = len(columns)
+    to = Columns([], np.empty(size, "<u4"), np.empty(size, "<u2"), np.empty(size, "<i8"), np.empty(size, "<f8"))
+    places, ends = np.empty(size, np.int64), np.empty(count, np.int64)
+    scatter(
+        columns.patient, columns.signal, columns.time, columns.value, partition, local, ends,
+        to.patient, to.signal, to.time, to.value, places,
+    )  # fmt: skip
     parts = []
-    local = np.zeros(len(columns.patients), np.uint32)
-    for number in range(count):
-        places = np.flatnonzero(of_reading == number)
-        entries = np.flatnonzero(partition == number)
-        local[entries] = np.arange(len(entries), dtype=np.uint32)
-        names = columns.patients
-        parts.append(
-            (
-                Columns(
-                    [names[entry] for entry in entries.tolist()],
-                    local[columns.patient[places]],
-                    columns.signal[places],
-                    columns.time[places],
-                    columns.value[places],
-                ),
-                places,
-            )
-        )
+    for own, first, last in zip(names, [0, *ends.tolist()], ends.tolist(), strict=False):
+        here = slice(first, last)
+        part = Columns(own, to.patient[here], to.signal[here], to.time[here], to.value[here])
+        parts.append((part, places[here]))
     return parts

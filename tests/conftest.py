@@ -6,10 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from api.cli.environment import prepare
 
 prepare()  # a cache of kernels that an edit of what they bake in makes anew
+settings.register_profile("untimed", deadline=None)  # the first example may have to compile a kernel
+settings.load_profile("untimed")
 
 ROOT = Path(__file__).parent.parent
 MAY_SKIP = os.environ.get("CI", "").lower() not in {"1", "true"} and not os.environ.get("VITALTWIN_NO_SKIP")

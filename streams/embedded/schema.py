@@ -5,7 +5,7 @@ from pathlib import Path
 
 from streams.errors import LogUnavailable
 
-__all__ = ["OFFSET_BITS", "examine", "open_file", "open_for_reading"]
+__all__ = ["OFFSET_BITS", "examine", "open_beside", "open_file", "open_for_reading"]
 
 OFFSET_BITS = 48
 FORMAT = 1
@@ -47,13 +47,20 @@ def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> Non
     connection.execute("PRAGMA page_size=16384")
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA wal_autocheckpoint=4000")
+    connection.execute("PRAGMA wal_autocheckpoint=0")  # WalCheckpoints does it, and closing the last connection
     connection.executescript(_TABLES)
     for name, wanted in (("format", FORMAT), ("partitions", partitions)):
         connection.execute("INSERT OR IGNORE INTO log_facts VALUES (?, ?)", (name, wanted))
         (held,) = connection.execute("SELECT value FROM log_facts WHERE name = ?", (name,)).fetchone()
         if held != wanted:
             raise LogUnavailable(f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made")
+
+
+def open_beside(path: Path) -> sqlite3.Connection:
+    """Open a prepared file once more, for what may go on beside the commits; waits little for them."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
+    connection.execute("PRAGMA synchronous=FULL")
+    return connection
 
 
 def _unusable(path: Path, error: sqlite3.Error) -> LogUnavailable:

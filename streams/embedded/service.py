@@ -18,6 +18,7 @@ from streams.clock import Clock
 from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
 from streams.embedded.restore import restore
 from streams.embedded.schema import open_file, open_for_reading
+from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogInUse, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
 from streams.log import DeadLetter, Entry
@@ -58,6 +59,7 @@ class EmbeddedService:
         self._lock: TextIOWrapper | None = None
         self._connection: sqlite3.Connection | None = None
         self._commit: GroupCommit | None = None
+        self._wal = WalCheckpoints(settings.database)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
 
@@ -84,6 +86,7 @@ class EmbeddedService:
         self.worker.listen(self._gather)
         self._thread.start()
         self._commit_thread.start()
+        self._wal.start()
         self.ready = True
 
     async def stop(self) -> None:
@@ -132,6 +135,7 @@ class EmbeddedService:
         self._let_go()
 
     def _let_go(self) -> None:
+        self._wal.stop()
         self.history.close()
         if self._connection is not None:
             self._connection.close()
@@ -211,7 +215,7 @@ class EmbeddedService:
 
     def health(self) -> dict[str, object]:
         """What readiness rests on."""
-        trouble = self._commit.trouble if self._commit else "not started"
+        trouble = (self._commit.trouble or self._wal.trouble) if self._commit else "not started"
         return {
             "ready": self.ready and not trouble,
             "restored": self.ready,
@@ -237,6 +241,7 @@ class EmbeddedService:
                 "log_failures": commit.failures,
                 "log_bytes": commit.log_bytes,
                 "log_waiting_bytes": commit.waiting_bytes,
+                "log_wal_pages": self._wal.pages,
                 "dead_letters": commit.dead_letters,
             }
         return counters

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from twins.bank import Bank
+from twins.kernels.partition import scatter
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Tick
 from twins.statement import complete
@@ -30,6 +31,10 @@ def warm() -> Iterator[str]:
         1,
     )
     yield "frame"
+    one, wide = np.zeros(1, "<u4"), np.zeros(1, np.int64)
+    columns = one.copy(), np.zeros(1, "<u2"), np.zeros(1, "<i8"), np.zeros(1)
+    scatter(*columns, wide, one, wide.copy(), *columns, wide.copy())
+    yield "partitions"
     step(bank, Tick(30_000_000), 2)
     yield "tick"
     complete(bank, 2)

@@ -182,7 +182,7 @@ async def test_a_full_disk_refuses_keeps_what_it_took_and_goes_on_when_there_is_
     assert "full" in service.health()["log"]
     filler.unlink()
     await service.observe(readings(service, count=1, patients=("p1",)), "monitor")
-    assert service.health()["ready"]
+    await until(lambda: service.health()["ready"])
     await settled(service)
     await service.stop()
     with stored(settings.database) as file:
@@ -193,6 +193,27 @@ async def test_a_full_disk_refuses_keeps_what_it_took_and_goes_on_when_there_is_
             if hasattr(entry.record, "columns")
         )
     assert logged == taken + 1
+
+
+async def test_the_write_ahead_file_begins_anew_under_load_and_is_gone_afterwards(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.embedded.wal._EVERY_S", 0.02)
+    monkeypatch.setattr("streams.embedded.wal._LARGE_PAGES", 40)
+    settings = Settings(database=tmp_path / "v.db")
+    service = EmbeddedService(settings)
+    await service.start()
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    for number in range(400):
+        columns = readings(service, count=500, patients=("p1",))
+        await service.observe(
+            Columns(columns.patients, columns.patient, columns.signal, columns.time + number, columns.value), "monitor"
+        )
+    # 400 times 500 readings of 22 bytes or more and the checkpoints are some 2,400 pages.
+    file = tmp_path / "v.db-wal"
+    await until(lambda: service.counters()["log_wal_pages"] <= 40)
+    assert file.stat().st_size < 1_000 * 16_384
+    await settled(service)
+    await service.stop()
+    assert not file.exists()
 
 
 @pytest.mark.fault

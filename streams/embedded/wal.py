@@ -1,0 +1,62 @@
+"""The write-ahead file emptied into the embedded file beside the commits, so that no reading waits for it."""
+
+import sqlite3
+import threading
+from pathlib import Path
+
+import structlog
+
+from streams.embedded.schema import open_beside
+
+__all__ = ["WalCheckpoints"]
+
+_logger = structlog.get_logger(__name__)
+
+_EVERY_S = 2.0
+_LARGE_PAGES = 4000
+
+
+class WalCheckpoints:
+    """A thread that moves committed pages from the ``-wal`` file to their place.
+
+    What is committed is durable in either file: a checkpoint that fails loses nothing and is tried again.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="wal-checkpoints", daemon=True)
+        self.trouble = ""
+        """Why the last checkpoint failed; empty while they go well."""
+        self.pages = 0
+        """Pages the ``-wal`` file held when last looked at."""
+
+    def start(self) -> None:
+        """Begin; ``GroupCommit``'s own connection no longer checkpoints by itself."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End once a checkpoint under way is through."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def _run(self) -> None:
+        connection = open_beside(self._path)
+        try:
+            while not self._stopping.wait(_EVERY_S):
+                try:
+                    self._move(connection)
+                    self.trouble = ""
+                except sqlite3.Error as error:
+                    self.trouble = f"the write-ahead file cannot be emptied: {error}"
+                    _logger.warning("the write-ahead file cannot be emptied", reason=str(error), pages=self.pages)
+        finally:
+            connection.close()
+
+    def _move(self, connection: sqlite3.Connection) -> None:
+        # Passive waits for nobody. Under load the writer is always a little ahead of it, so that the file would grow
+        # for ever: once it is large, the little that is left is moved with the writer held off, and it begins anew.
+        _, self.pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        if self.pages > _LARGE_PAGES:
+            _, self.pages, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
