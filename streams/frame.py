@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import FrameError
-from twins.kernels.partition import scatter
+from twins.kernels.columns import judge, scatter
 from twins.records import Columns, Frame
 from twins.signals import SIGNALS
 
@@ -24,7 +24,7 @@ _COLUMNS = (("patient", "<u4"), ("signal", "<u2"), ("time", "<i8"), ("value", "<
 
 
 class Verdict(IntEnum):
-    """Why a reading of a frame is refused at the door; ``OK`` is not."""
+    """Why a reading of a frame is refused at the door; ``OK`` is not. ``kernels.columns.judge`` writes these numbers."""
 
     OK = 0
     NOT_FINITE = 1
@@ -94,13 +94,11 @@ def as_record(
 
 def check(columns: Columns, now: int, future_us: int, oldest_us: int) -> npt.NDArray[np.uint8]:
     """One ``Verdict`` per reading, for readings that arrive at ``now`` (µs)."""
-    verdict = np.zeros(len(columns), np.uint8)
-    time = columns.time
-    verdict[time > now + future_us] = Verdict.TIME_IN_FUTURE
-    verdict[time < now - oldest_us] = Verdict.TIME_TOO_OLD
-    verdict[~np.isfinite(columns.value)] = Verdict.NOT_FINITE
-    verdict[columns.signal >= len(SIGNALS)] = Verdict.UNKNOWN_SIGNAL
-    verdict[columns.patient >= len(columns.patients)] = Verdict.BAD_PATIENT
+    verdict = np.empty(len(columns), np.uint8)
+    judge(
+        columns.patient, columns.signal, columns.time, columns.value, len(columns.patients), len(SIGNALS),
+        now - oldest_us, now + future_us, verdict,
+    )  # fmt: skip
     return verdict
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from twins.bank import Bank
-from twins.kernels.partition import scatter
+from twins.kernels.columns import judge, scatter
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Tick
 from twins.statement import complete
@@ -34,7 +34,9 @@ def warm() -> Iterator[str]:
     one, wide = np.zeros(1, "<u4"), np.zeros(1, np.int64)
     columns = one.copy(), np.zeros(1, "<u2"), np.zeros(1, "<i8"), np.zeros(1)
     scatter(*columns, wide, one, wide.copy(), *columns, wide.copy())
-    yield "partitions"
+    for sent in (columns, tuple(np.frombuffer(column.tobytes(), column.dtype) for column in columns)):
+        judge(*sent, 1, 1, 0, 1, np.zeros(1, np.uint8))
+    yield "columns"
     step(bank, Tick(30_000_000), 2)
     yield "tick"
     complete(bank, 2)

@@ -1,16 +1,48 @@
-"""Readings sorted into partitions: columns in, columns out."""
+"""Readings judged at the door and sorted into partitions: columns in, columns out.
+
+Each is one compiled pass: every numpy call over so many readings would let the interpreter's lock go and wait for it.
+"""
 
 import numpy as np
 import numpy.typing as npt
 
 from twins.kernels.jit import kernel
 
-__all__ = ["scatter"]
+__all__ = ["judge", "scatter"]
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 U2 = npt.NDArray[np.uint16]
+U1 = npt.NDArray[np.uint8]
 U4 = npt.NDArray[np.uint32]
+
+
+@kernel()
+def judge(
+    patient: U4, signal: U2, time: I8, value: F8, patients: int, signals: int, oldest: int, newest: int, verdict: U1
+) -> int:  # fmt: skip
+    """Write 0 for a reading that can be taken, else the first that holds; returns how many cannot be taken.
+
+    5 a patient that is not listed, 2 an unknown signal, 1 a value that is not finite, 4 measured before ``oldest``, 3 after
+    ``newest`` (µs).
+    """
+    refused = 0
+    for i in range(len(patient)):
+        if patient[i] >= patients:
+            verdict[i] = 5
+        elif signal[i] >= signals:
+            verdict[i] = 2
+        elif not np.isfinite(value[i]):
+            verdict[i] = 1
+        elif time[i] < oldest:
+            verdict[i] = 4
+        elif time[i] > newest:
+            verdict[i] = 3
+        else:
+            verdict[i] = 0
+            continue
+        refused += 1
+    return refused
 
 
 @kernel()
@@ -21,7 +53,7 @@ def scatter(
     """Write the readings in order of partition, within it of arrival, and the places they had.
 
     ``ends`` (one per partition) receives where each partition ends; ``entry_in_partition`` is each patient entry's new
-    number. One compiled pass: every numpy call over so many readings would let the interpreter's lock go and wait for it.
+    number.
     """
     ends[:] = 0
     for i in range(len(patient)):
