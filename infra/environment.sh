@@ -2,7 +2,7 @@
 # The virtual environment of this clone, for infra/run and infra/test to source.
 #
 #   system_packages WHY NAME…   install Debian packages where that is allowed; 1 where it is not
-#   environment run|test        make .venv fit pyproject.toml and constraints.txt, then set $python and NUMBA_CACHE_DIR
+#   environment run|test        make .venv fit pyproject.toml and constraints.txt, then set $python
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -61,14 +61,6 @@ pip_install() {
   What is installed already stays; run it again to carry on."
 }
 
-# numba notices an edit of a kernel's own file only, not of a table baked into it: so a cache for each state of the
-# files that hold kernels or feed them.
-kernel_cache() {
-  local sources
-  sources=$({ echo twins/signals.py; grep -rlw --include='*.py' kernel twins; } | sort -u | xargs cat | sha256sum | cut -c1-12)
-  printf '%s/vitaltwin/kernels-%s' "${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}" "$sources"
-}
-
 environment() {
   local wanted=$1 state have extras=()
   [ "$wanted" = test ] && extras=("[test,bench]")
@@ -95,6 +87,4 @@ environment() {
 
   # shellcheck disable=SC2034 # for the script that sources this
   python="$root/.venv/bin/python"
-  export NUMBA_CACHE_DIR=${NUMBA_CACHE_DIR:-$(kernel_cache)}
-  find "${NUMBA_CACHE_DIR%/*}" -maxdepth 1 -name 'kernels-????????????' -mtime +30 ! -path "$NUMBA_CACHE_DIR" -exec rm -rf {} + 2>/dev/null || true
 }
