@@ -13,18 +13,20 @@ Sources:
   devices send. Panels and identifiers that leave open how something was measured and could mean two signals
   (150017 to 150019, a pressure; 150324, an oxygen saturation without method) are left out.
 - UCUM units; insulin is written ``U`` as on every pump (UCUM ``[iU]``). The perfusion index is the number of percent.
-- Noise: starting values (sensor sd, deviation sd, time-scale) from recordings; makers' figures are SpO2 ±2 %, pulse
-  ±3 /min, respiratory rate ±1 /min, cuff pressure sd at most 8 mmHg (ISO 81060-2).
+- Modes: fitted by ``vitaltwin fit`` on recordings, see docs/channel.md; for signals that no recording holds, those of the
+  nearest.
 - Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
 
-from math import nan
+from math import inf, nan
 from typing import Literal
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
+
+from twins.modes import MODES, Modes
 
 __all__ = ["BY_NAME", "FILTERED", "SIGNALS", "Limits", "Signal"]
 
@@ -44,8 +46,10 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """One measurable quantity.
 
     ``plausible`` bounds what a living patient and a working sensor can give; ``step`` is the quantum of the
-    sensor's display; ``sensor_sd``, ``deviation_sd`` and ``timescale_s`` start the channel twin; ``typical`` and
-    ``typical_sd`` describe the population; ``silence_s`` is the shortest gap that counts as silence.
+    sensor's display; ``jump`` is farther than the signal goes within seconds (a minute more lets it go as far again);
+    ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
+    below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
+    the shortest gap that counts as silence.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -57,17 +61,20 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     loinc: tuple[str, ...] = ()
     mdc: tuple[int, ...] = ()
     step: float = 0.0
-    sensor_sd: float = 1.0
-    deviation_sd: float = 1.0
-    timescale_s: float = 600.0
-    typical: float = 0.0
-    typical_sd: float = 1.0
+    jump: float = inf
+    trend_s: float = 60.0
+    censored: tuple[float, float, float] = (-inf, inf, inf)
     limits: Limits = Limits()
     hysteresis: float = 0.0
     delay_s: float = 0.0
     critical_delay_s: float = 0.0
     silence_s: float = 60.0
     predictive_priority: Literal["medium", "low", ""] = ""
+
+    @property
+    def modes(self) -> Modes:
+        """How the signal moves about the population's mean."""
+        return MODES.get(self.name, Modes())
 
     @property
     def filtered(self) -> bool:
@@ -77,24 +84,22 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
 # Below, one signal reads as one paragraph.
 # fmt: off
-def _cuff(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], typical: float, limits: Limits,
-          noise: tuple[float, float] = (6.0, 10.0)) -> Signal:
+def _cuff(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits) -> Signal:
     """A non-invasive (cuff) blood pressure."""
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(15.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
-        sensor_sd=noise[0], deviation_sd=noise[1], timescale_s=1800.0, typical=typical, typical_sd=20.0,
-        limits=limits, hysteresis=3.0, silence_s=5400.0,
+        jump=60.0, trend_s=1800.0, limits=limits, hysteresis=3.0, silence_s=5400.0,
     )
 
 
-def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], typical: float, limits: Limits) -> Signal:
+def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits) -> Signal:
     """A blood pressure from an arterial line."""
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
-        sensor_sd=3.0, deviation_sd=9.0, timescale_s=900.0, typical=typical, typical_sd=20.0,
-        limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, predictive_priority="low",
+        jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0,
+        predictive_priority="low",
     )
 
 
@@ -108,60 +113,54 @@ _SATURATION = Limits(critical_low=85.0, low=90.0)
 SIGNALS: tuple[Signal, ...] = (
     Signal(
         code=0, name="heart_rate", unit="/min", kind="vital", plausible=(15.0, 300.0),
-        loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, sensor_sd=2.0, deviation_sd=8.0, timescale_s=300.0,
-        typical=80.0, typical_sd=15.0, limits=_RATE, hysteresis=2.0, delay_s=10.0, critical_delay_s=4.0,
-        silence_s=20.0, predictive_priority="low",
+        loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
+        delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, predictive_priority="low",
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
-        loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, sensor_sd=2.5, deviation_sd=8.0, timescale_s=300.0,
-        typical=80.0, typical_sd=15.0, limits=_RATE, hysteresis=2.0, delay_s=15.0, critical_delay_s=8.0,
-        silence_s=20.0,
+        loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
+        delay_s=15.0, critical_delay_s=8.0, silence_s=20.0,
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
-        loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0,
-        sensor_sd=2.0, deviation_sd=3.0, timescale_s=300.0, typical=17.0, typical_sd=4.0,
+        loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, jump=12.0,
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
         critical_delay_s=8.0, silence_s=30.0, predictive_priority="low",
     ),
     Signal(
         code=3, name="oxygen_saturation", unit="%", kind="vital", plausible=(30.0, 100.0),
-        loinc=("2708-6", "59408-5"), mdc=(150456,), step=1.0, sensor_sd=1.0, deviation_sd=1.5, timescale_s=600.0,
-        typical=96.5, typical_sd=2.0, limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
+        loinc=("2708-6", "59408-5"), mdc=(150456,), step=1.0, jump=8.0, censored=(-inf, 99.5, 101.0),
+        limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
         silence_s=20.0, predictive_priority="medium",
     ),
     Signal(
         code=4, name="arterial_oxygen_saturation", unit="%", kind="laboratory", plausible=(20.0, 100.0),
         loinc=("2713-6",), step=1.0,
     ),
-    _cuff(5, "systolic_bp", codes=("8480-6", (150021, 150301)), typical=122.0, limits=_SYSTOLIC),
-    _cuff(6, "diastolic_bp", codes=("8462-4", (150022, 150302)), typical=68.0, limits=_DIASTOLIC, noise=(5.0, 7.0)),
-    _cuff(7, "mean_bp", codes=("8478-0", (150023, 150303)), typical=84.0, limits=_MEAN),
-    _line(8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), typical=120.0, limits=_SYSTOLIC),
-    _line(9, "arterial_diastolic_bp", codes=("76213-8", (150034, 150038)), typical=62.0, limits=_DIASTOLIC),
-    _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), typical=80.0, limits=_MEAN),
+    _cuff(5, "systolic_bp", codes=("8480-6", (150021, 150301)), limits=_SYSTOLIC),
+    _cuff(6, "diastolic_bp", codes=("8462-4", (150022, 150302)), limits=_DIASTOLIC),
+    _cuff(7, "mean_bp", codes=("8478-0", (150023, 150303)), limits=_MEAN),
+    _line(8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), limits=_SYSTOLIC),
+    _line(9, "arterial_diastolic_bp", codes=("76213-8", (150034, 150038)), limits=_DIASTOLIC),
+    _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), limits=_MEAN),
     Signal(
         code=11, name="body_temperature", unit="Cel", kind="vital", plausible=(25.0, 45.0),
-        loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1,
-        sensor_sd=0.1, deviation_sd=0.3, timescale_s=7200.0, typical=36.9, typical_sd=0.5,
+        loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1, jump=2.0, trend_s=900.0,
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
         critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low",
     ),
     Signal(
         code=12, name="skin_temperature", unit="Cel", kind="vital", plausible=(15.0, 45.0),
-        loinc=("61008-9",), mdc=(150388,), step=0.02, sensor_sd=0.05, deviation_sd=0.6, timescale_s=1800.0,
-        typical=33.0, typical_sd=2.0, silence_s=60.0,
+        loinc=("61008-9",), mdc=(150388,), step=0.02, jump=3.0, trend_s=120.0, silence_s=60.0,
     ),
     Signal(
         code=13, name="perfusion_index", unit="1", kind="vital", plausible=(0.0, 30.0),
-        loinc=("61006-3",), mdc=(150488,), step=0.1, sensor_sd=0.2, deviation_sd=0.8, timescale_s=300.0,
-        typical=2.0, typical_sd=1.5, silence_s=60.0,
+        loinc=("61006-3",), mdc=(150488,), step=0.1, jump=4.0, silence_s=60.0,
     ),
     Signal(
         code=14, name="glucose", unit="mg/dL", kind="glucose", plausible=(20.0, 600.0),
-        loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, sensor_sd=3.0, deviation_sd=55.0, timescale_s=7200.0,
-        typical=130.0, typical_sd=40.0,
+        loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, jump=15.0, trend_s=900.0,
+        censored=(40.0, 400.0, 600.0),
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
         silence_s=900.0, predictive_priority="medium",
     ),

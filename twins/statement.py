@@ -39,7 +39,7 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
         value=state[:, layout.VALUE].tobytes(),
         mean=mean.tobytes(),
         sd=sd.tobytes(),
-        trend=state[:, layout.M1].tobytes(),
+        trend=state[:, layout.TREND].tobytes(),
         quality=state[:, layout.QUALITY].astype("<f4").tobytes(),
         status=status.tobytes(),
         quantiles=fan.tobytes(),

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.linalg import expm
+from scipy.stats import norm, truncnorm
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import ConstantKernel, Matern
 
@@ -29,29 +31,91 @@ def fed(times, values, signal=HEART_RATE):
     return state, status
 
 
-def test_predict_and_update_are_gaussian_process_regression_with_a_matern_kernel():
+def stationary(parameter):
+    s11, s12, s22 = parameter[layout.A_S11], parameter[layout.A_S12], parameter[layout.A_S22]
+    return np.array([s11 + 2 * s12 + s22, s12 + s22, s22])
+
+
+def test_predict_and_update_are_gaussian_process_regression_with_two_exponential_kernels():
     rng = np.random.default_rng(5)
     parameter = layout.PARAMETERS[HEART_RATE]
-    sigma, lam, noise = parameter[layout.A_SIGMA], parameter[layout.A_LAMBDA], parameter[layout.A_R]
+    modes = BY_NAME["heart_rate"].modes
+    noise, mean = 1.5, parameter[layout.A_MEAN]
     times = np.cumsum(rng.uniform(0.5, 90.0, 40))
-    values = 80 + rng.normal(0, 3, 40)
-    m = np.array([80.0, 0.0])
-    p = np.array([sigma**2, 0.0, (lam * sigma) ** 2])
+    values = mean + rng.normal(0, 3, 40)
+    m = np.array([mean, 0.0])
+    p = stationary(parameter)
     before = times[0]
     for t, y in zip(times, values, strict=True):
-        m0, m1, p00, p01, p11 = channel.predict(m[0], m[1], *p, 80.0, sigma, lam, t - before)
+        m0, m1, p00, p01, p11 = channel.predict(m[0], m[1], *p, parameter, t - before)
         s = p00 + noise
         k0, k1 = p00 / s, p01 / s
         m = np.array([m0 + k0 * (y - m0), m1 + k1 * (y - m0)])
         p = np.array([p00 - k0 * p00, p01 - k0 * p01, p11 - k1 * p01])
         before = t
-    kernel = ConstantKernel(sigma**2) * Matern(np.sqrt(3) / lam, nu=1.5)
-    oracle = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(times[:, None], values - 80)
-    for ahead in (0.0, 60.0, 1800.0):
-        mean, sd = oracle.predict([[before + ahead]], return_std=True)
-        m0, _, p00, _, _ = channel.predict(m[0], m[1], *p, 80.0, sigma, lam, ahead)
-        assert m0 - 80 == pytest.approx(mean[0], rel=1e-6, abs=1e-9)
+    kernel = ConstantKernel(modes.fast_sd**2) * Matern(modes.fast_s, nu=0.5)
+    kernel += ConstantKernel(modes.slow_sd**2) * Matern(modes.slow_s, nu=0.5)
+    oracle = GaussianProcessRegressor(kernel, alpha=noise, optimizer=None).fit(times[:, None], values - mean)
+    for ahead in (0.0, 60.0, 1800.0, 86_400.0):
+        expected, sd = oracle.predict([[before + ahead]], return_std=True)
+        m0, _, p00, _, _ = channel.predict(m[0], m[1], *p, parameter, ahead)
+        assert m0 - mean == pytest.approx(expected[0], rel=1e-6, abs=1e-9)
         assert np.sqrt(p00) == pytest.approx(sd[0], rel=1e-6)
+
+
+@pytest.mark.parametrize("signal", ["heart_rate", "body_temperature", "glucose"])
+@pytest.mark.parametrize("dt", [1e-3, 1.0, 17.3, 900.0, 86_400.0, 1e7])
+def test_the_transition_is_that_of_the_differential_equation(signal, dt):
+    """Van Loan's matrix exponential, with the drivers' covariance as it stands in the table."""
+    modes, parameter = BY_NAME[signal].modes, layout.PARAMETERS[BY_NAME[signal].code]
+    rates = np.array([1 / modes.fast_s, 1 / modes.slow_s])
+    drive = np.array([modes.fast_sd, modes.slow_sd]) * np.sqrt(2 * rates)
+    driven = np.outer(drive, drive) * np.array([[1, modes.coupling], [modes.coupling, 1]])
+    drift = -np.diag(rates)
+    steps = max(1, int(dt / 3600))
+    block = expm(np.block([[-drift, driven], [np.zeros((2, 2)), drift.T]]) * (dt / steps))
+    once = block[2:, 2:].T
+    noise = once @ block[:2, 2:]
+    to, added = np.eye(2), np.zeros((2, 2))
+    for _ in range(steps):
+        added = once @ added @ once.T + noise
+        to = once @ to
+    sums = np.array([[1.0, 1.0], [0.0, 1.0]])
+    start = np.array([[4.0, 1.0], [1.0, 2.0]])
+    expected = sums @ (to @ start @ to.T + added) @ sums.T
+    p = sums @ start @ sums.T
+    found = channel.predict(parameter[layout.A_MEAN] + 7.0, 3.0, p[0, 0], p[0, 1], p[1, 1], parameter, dt)
+    assert found[0] - parameter[layout.A_MEAN] == pytest.approx((sums @ to @ [4.0, 3.0])[0], rel=1e-9, abs=1e-12)
+    assert found[2:] == pytest.approx([expected[0, 0], expected[0, 1], expected[1, 1]], rel=1e-7)
+
+
+@given(st.floats(0.0, 50.0))
+def test_the_series_of_the_decay_is_its_function(x):
+    assert channel.expm1_of(x) == pytest.approx(np.expm1(-x), rel=1e-14)
+
+
+@given(st.floats(30.0, 500.0), st.floats(1.0, 2_500.0))
+@settings(max_examples=40)
+def test_a_censored_reading_has_the_moments_of_a_truncated_normal(mean, variance):
+    a, b = 20.0, 40.0
+    sd = np.sqrt(variance)
+    oracle = truncnorm((a - mean) / sd, (b - mean) / sd, loc=mean, scale=sd)
+    found, left = channel.within(a, b, mean, variance)
+    if norm.sf(abs(mean - 30.0) - 10.0, scale=sd) > 1e-6:
+        assert found == pytest.approx(oracle.mean(), rel=1e-4)
+        assert left == pytest.approx(oracle.var(), rel=1e-2)
+    assert a <= found <= b
+    assert 0.0 <= left <= (b - a) ** 2
+
+
+def test_low_of_a_glucose_sensor_is_known_to_be_low_and_no_more():
+    """Readings of 39 that mean LOW, of a glucose that goes to 28: nearer to it than 39 is, and wider than after 41."""
+    fall = np.linspace(150, 28, 25)
+    times = START + np.arange(25) * 300 * SECOND
+    state, _ = fed(times, np.where(fall < 40, 39, fall), BY_NAME["glucose"].code)
+    seen, _ = fed(times[:22], fall[:22], BY_NAME["glucose"].code)
+    assert 24 < plain(state)[0, layout.M0] < 36
+    assert plain(state)[0, layout.P00] > 2 * plain(seen)[0, layout.P00]
 
 
 def test_readings_move_the_estimate_and_shrink_its_spread():
@@ -59,7 +123,7 @@ def test_readings_move_the_estimate_and_shrink_its_spread():
     assert set(status) == {Status.ACCEPTED}
     own = plain(state)[0]
     assert own[layout.M0] == pytest.approx(80, abs=0.5)
-    assert own[layout.P00] < layout.PARAMETERS[HEART_RATE][layout.A_R]
+    assert own[layout.P00] < 1.0
 
 
 def test_a_spike_is_gated_and_a_true_step_is_believed_after_eight_readings():
@@ -123,7 +187,7 @@ def test_shifting_all_times_shifts_only_times_and_a_split_gap_equals_one_gap(shi
     values = 80 + np.sin(np.arange(20))
     one, _ = fed(times, values)
     other, _ = fed(times + shift * SECOND, values)
-    for field in ("m0", "m1", "p00", "p01", "p11", "base", "r_scale"):
+    for field in ("m0", "m1", "p00", "p01", "p11", "trend", "r_scale"):
         assert one[field] == other[field]
     rows, signal = np.zeros(1, np.int64), np.full(1, HEART_RATE, np.uint16)
     whole = one.copy()
@@ -137,8 +201,15 @@ def test_shifting_all_times_shifts_only_times_and_a_split_gap_equals_one_gap(shi
 
 def test_a_forecast_widens_and_settles_at_the_stationary_spread():
     state, _ = fed(START + np.arange(600) * SECOND, 80 + np.random.default_rng(1).normal(0, 1, 600))
-    horizons = np.array([60.0, 600.0, 7200.0, 86_400.0])
+    horizons = np.array([60.0, 600.0, 7200.0, 86_400.0, 1e8, 2e8])
     mean, sd = CHANNEL.forecast(state, np.zeros(1, np.int64), np.full(1, HEART_RATE, np.uint16), horizons)
+    modes = BY_NAME["heart_rate"].modes
     assert (np.diff(sd[0]) >= -1e-9).all()
-    assert sd[0, 2] == pytest.approx(sd[0, 3], rel=1e-6)
-    assert mean[0, 3] == pytest.approx(state["base"][0])
+    assert sd[0, 4] == pytest.approx(sd[0, 5], rel=1e-6)
+    assert mean[0, 5] == pytest.approx(modes.mean)
+
+
+def test_the_trend_is_the_slope_of_a_ramp():
+    values = np.r_[np.full(60, 80.0), 80 + np.arange(300) * 0.1]
+    state, _ = fed(START + np.arange(360) * SECOND, values)
+    assert plain(state)[0, layout.TREND] == pytest.approx(0.1, rel=0.05)

@@ -56,7 +56,7 @@ def courses(draw):
     signal = BY_NAME[draw(st.sampled_from(SIGNALS))]
     steps = draw(st.lists(st.sampled_from([1, 1, 1, 5, 60, 300, 7200]), min_size=2, max_size=40))
     seed = draw(st.integers(0, 1 << 30))
-    values = signal.typical + signal.sensor_sd * np.random.default_rng(seed).standard_normal(len(steps))
+    values = signal.modes.mean + signal.modes.fast_sd * np.random.default_rng(seed).standard_normal(len(steps))
     return signal, START + SECOND * np.cumsum(np.array(steps, np.int64)), np.clip(values, *signal.plausible)
 
 
@@ -126,7 +126,7 @@ def test_a_reading_once_more_changes_nothing(model, course):
 def test_what_is_no_number_never_enters(model, bad):
     signal = BY_NAME["heart_rate"]
     times = START + SECOND * np.arange(1, 11)
-    values = np.full(10, signal.typical)
+    values = np.full(10, signal.modes.mean)
     values[3] = bad
     state, told = run(model, signal, times, values)
     assert told[3] not in TAKEN

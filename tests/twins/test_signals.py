@@ -82,8 +82,9 @@ def test_plausible_values_are_a_range_around_the_usual(signal: Signal):
     low, high = signal.plausible
     assert low < high
     if signal.filtered:
-        assert low < signal.typical - signal.typical_sd
-        assert signal.typical + signal.typical_sd < high
+        assert low < signal.modes.mean - signal.modes.fast_sd
+        assert signal.modes.mean + signal.modes.fast_sd < high
+        assert signal.jump < (high - low) / 2
 
 
 @filtered
@@ -102,8 +103,10 @@ def test_limits_are_ordered_within_the_plausible_and_farther_apart_than_hysteres
 
 @filtered
 def test_noise_figures_make_a_filter(signal: Signal):
-    assert 0 < signal.sensor_sd < signal.deviation_sd or signal.name.endswith("_rate")
-    assert signal.timescale_s > 0
+    modes = signal.modes
+    assert 0 < modes.noise_sd < modes.fast_sd
+    assert 0 < modes.fast_s < modes.slow_s
+    assert -1 < modes.coupling <= 0
     assert signal.silence_s > signal.delay_s
 
 

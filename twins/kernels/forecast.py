@@ -5,25 +5,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels.channel import BASELINE_SPANS, predict
+from twins.kernels.channel import predict
 from twins.kernels.jit import kernel
-from twins.kernels.layout import (
-    A_HIGH,
-    A_LAMBDA,
-    A_LOW,
-    A_QUANTUM,
-    A_R,
-    A_SIGMA,
-    BASE,
-    FIRST,
-    M0,
-    M1,
-    P00,
-    P01,
-    P11,
-    R_SCALE,
-    T,
-)  # fmt: skip
+from twins.kernels.layout import A_HIGH, A_LOW, A_QUANTUM, A_R, M0, M1, P00, P01, P11, R_SCALE
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
@@ -49,22 +33,9 @@ def normal(z: F8) -> F8:
 
 @kernel()
 def ahead(state: F8, parameter: F8, horizon_s: float) -> tuple[float, float, float]:
-    """Mean, variance of the patient's value and variance of a reading ``horizon_s`` after the last measurement.
-
-    The baseline is itself an estimate: its variance shrinks with the time the patient has been watched, and counts as
-    far as the forecast leans on it.
-    """
-    sigma = parameter[A_SIGMA]
-    lam = parameter[A_LAMBDA]
-    m0, _, p00, _, _ = predict(
-        state[M0], state[M1], state[P00], state[P01], state[P11], state[BASE], sigma, lam, horizon_s
-    )
-    span = math.sqrt(3.0) / lam
-    seen = min((state[T] - state[FIRST]) * 1e-6, BASELINE_SPANS * span)
-    x = lam * horizon_s
-    lean = 1.0 - math.exp(-x) * (1.0 + x)
-    variance = p00 + lean * lean * sigma * sigma * 2.0 * span / (2.0 * span + seen)
-    return m0, variance, variance + parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
+    """Mean, variance of the patient's value and variance of a reading ``horizon_s`` after the last measurement."""
+    mean, _, variance, _, _ = predict(state[M0], state[M1], state[P00], state[P01], state[P11], parameter, horizon_s)
+    return mean, variance, variance + parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
 
 
 @kernel()

@@ -8,15 +8,17 @@ import numpy as np
 from twins.signals import SIGNALS
 
 # state: float64[rows, STATE_WIDTH], two cache lines: the filter itself
-M0, M1, P00, P01, P11, T, NIS, R_SCALE, BASE, COUNT, FIRST, REJECTS, REJECT_SINCE, QUALITY, VALUE, LAST = range(16)
+M0, M1, P00, P01, P11, T, R_SCALE, INNOVATION, COUNT, FIRST, REJECTS, REJECT_SINCE, QUALITY, VALUE, LAST, TREND = range(
+    16
+)
 STATE_WIDTH = 16
 STATE_FIELDS = (
-    "m0", "m1", "p00", "p01", "p11", "t", "nis", "r_scale", "base", "count", "first", "rejects", "reject_since",
-    "quality", "value", "last",
+    "m0", "m1", "p00", "p01", "p11", "t", "r_scale", "innovation", "count", "first", "rejects", "reject_since",
+    "quality", "value", "last", "trend",
 )  # fmt: skip
-"""m0 estimate, m1 trend per s, p.. covariance, t effective time of the last measurement taken, nis smoothed normalised
-innovation squared, r_scale adapted noise, base the patient's own level, count of measurements, first their time, rejects
-signed run of gated readings, reject_since its start, quality 0–1, value and last the newest reading and its time."""
+"""m0 level, m1 slow mode, p.. their covariance, t effective time of the last measurement taken, r_scale adapted noise,
+innovation the last one normalised, count of measurements, first their time, rejects signed run of gated readings,
+reject_since its start, quality 0–1, value and last the newest reading and its time, trend of the level per s."""
 
 # watch: float64[rows, WATCH_WIDTH]: what the alarm rules remember of the channel
 RECEIVED, INTERVAL, BAD, BAD_SINCE, GOOD, DIRTY, HEAD, SPARE = range(8)
@@ -40,25 +42,39 @@ E_RING = 12
 EVENT_WIDTH = E_RING + 2 * RING
 
 # parameters: float64[signals, PARAMETER_WIDTH], from the signals table
-(A_LOW, A_HIGH, A_R, A_QUANTUM, A_SIGMA, A_LAMBDA, A_TYPICAL, A_TYPICAL_SD, A_PREDICTIVE, A_FILTERED) = range(10)
-PARAMETER_WIDTH = 10
+(
+    A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
+    A_PREDICTIVE,
+) = range(16)  # fmt: skip
+PARAMETER_WIDTH = 16
 
 
 def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The kernels' view of the signals table, one row per signal code."""
+    """The kernels' view of the signals table, one row per signal code.
+
+    Rates per s of the two modes and their stationary covariance: drivers coupled with c give c 2 √(λ₁λ₂) / (λ₁+λ₂) of the
+    product of the spreads.
+    """
     table = np.zeros((len(SIGNALS), PARAMETER_WIDTH))
     for signal in SIGNALS:
+        modes = signal.modes
+        fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
+        shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
         table[signal.code] = (
             signal.plausible[0],
             signal.plausible[1],
-            signal.sensor_sd**2,
+            modes.noise_sd**2,
             signal.step**2 / 12.0,
-            signal.deviation_sd,
-            np.sqrt(3.0) / signal.timescale_s,
-            signal.typical,
-            signal.typical_sd,
-            0.0 if not signal.predictive_priority else 1.0,
-            float(signal.filtered),
+            modes.mean,
+            fast,
+            slow,
+            modes.fast_sd**2,
+            shared * modes.fast_sd * modes.slow_sd,
+            modes.slow_sd**2,
+            signal.jump,
+            signal.trend_s,
+            *signal.censored,
+            1.0 if signal.predictive_priority else 0.0,
         )
     return table
 

@@ -46,7 +46,6 @@ from twins.kernels.layout import (
     LAST,
     LOW,
     M0,
-    M1,
     ON,
     P00,
     PENDING,
@@ -57,6 +56,7 @@ from twins.kernels.layout import (
     RING,
     SILENCE,
     SILENT,
+    TREND,
     VALUE,
 )  # fmt: skip
 
@@ -99,7 +99,7 @@ def note(
     event[E_LIMIT] = limit
     event[E_MEAN] = state[M0]
     event[E_SD] = math.sqrt(max(state[P00], 0.0))
-    event[E_TREND] = state[M1]
+    event[E_TREND] = state[TREND]
     event[E_QUALITY] = state[QUALITY]
     event[E_EXTRA] = 0.0
     event[E_HORIZON] = 0.0

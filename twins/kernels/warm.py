@@ -31,11 +31,16 @@ def warm() -> Iterator[str]:
         1,
     )
     yield "frame"
-    one, wide = np.zeros(1, "<u4"), np.zeros(1, np.int64)
-    columns = one.copy(), np.zeros(1, "<u2"), np.zeros(1, "<i8"), np.zeros(1)
-    scatter(*columns, wide, one, wide.copy(), *columns, wide.copy())
-    for sent in (columns, tuple(np.frombuffer(column.tobytes(), column.dtype) for column in columns)):
-        judge(*sent, 1, 1, 0, 1, np.zeros(1, np.uint8))
+    patient, signal, time, value = np.zeros(1, "<u4"), np.zeros(1, "<u2"), np.zeros(1, "<i8"), np.zeros(1)
+    verdict, places = np.zeros(1, np.uint8), np.zeros(1, np.int64)
+    scatter(
+        patient, signal, time, value, places, patient, places.copy(), patient.copy(), signal.copy(), time.copy(), value.copy(),
+        places.copy(),
+    )  # fmt: skip
+    judge(patient, signal, time, value, 1, 1, 0, 1, verdict)
+    for column in (patient, signal, time, value):
+        column.flags.writeable = False  # as they come from the wire: another type to numba
+    judge(patient, signal, time, value, 1, 1, 0, 1, verdict)
     yield "columns"
     step(bank, Tick(30_000_000), 2)
     yield "tick"

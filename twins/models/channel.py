@@ -1,4 +1,4 @@
-"""The channel twin as a model: Matérn-3/2 level and trend, robust, around the patient's own baseline."""
+"""The channel twin as a model: a level of a fast and a slow mode, robustly updated."""
 
 from typing import Any
 
@@ -45,8 +45,7 @@ def _advance_rows(
             continue
         dt = (time - own[layout.T]) * 1e-6
         m0, m1, p00, p01, p11 = channel.predict(
-            own[layout.M0], own[layout.M1], own[layout.P00], own[layout.P01], own[layout.P11], own[layout.BASE],
-            parameter[layout.A_SIGMA], parameter[layout.A_LAMBDA], dt,
+            own[layout.M0], own[layout.M1], own[layout.P00], own[layout.P01], own[layout.P11], parameter, dt
         )  # fmt: skip
         own[layout.M0] = m0
         own[layout.M1] = m1
@@ -60,7 +59,7 @@ class Channel:
     """The built-in channel twin; the worker's walk inlines the same kernels."""
 
     name = "channel"
-    version = 1
+    version = 2
     dtype: np.dtype[Any] = _DTYPE
 
     def update(
@@ -104,8 +103,8 @@ class Channel:
         return {
             "mean": float(own[layout.M0]),
             "sd": float(np.sqrt(max(own[layout.P00], 0.0))),
-            "trend_per_min": float(own[layout.M1] * 60.0),
-            "baseline": float(own[layout.BASE]),
+            "trend_per_min": float(own[layout.TREND] * 60.0),
+            "baseline": float(parameter[layout.A_MEAN] + own[layout.M1]),
             "noise_sd": float(np.sqrt(parameter[layout.A_R] * own[layout.R_SCALE] + parameter[layout.A_QUANTUM])),
             "quality": float(own[layout.QUALITY]),
             "measurements": float(own[layout.COUNT]),
