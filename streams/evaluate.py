@@ -16,21 +16,20 @@ import numpy.typing as npt
 from streams.frame import as_record
 from streams.recordings import Recording, cut
 from twins.bank import Bank
-from twins.models.channel import CHANNEL
+from twins.kernels import forecast, layout
 from twins.records import F4, F8, HORIZONS_MIN, I8, Admit, Columns, Tick
 from twins.scores import BANDS, HypoTable, Score, hypo_table, score, targets
 from twins.signals import FILTERED, SIGNALS
 from twins.step import step
 
-__all__ = ["HORIZONS", "Evaluation", "SignalScores", "evaluate"]
+__all__ = ["HORIZONS", "Evaluation", "Forecasts", "SignalScores", "evaluate", "pairs"]
 
-HORIZONS: tuple[int, ...] = (1, 2, *HORIZONS_MIN)
-"""Minutes; one and two only for what is measured at least that often."""
+HORIZONS: tuple[int, ...] = HORIZONS_MIN
+"""Minutes; the short ones only for what is measured that often."""
 
 _MINUTE_US = 60_000_000
 _SECOND_US = 1_000_000
 _DAY_US = 86_400 * _SECOND_US
-_HORIZONS_S = np.array([60.0 * minutes for minutes in HORIZONS])
 _ALARMS = "predicted.low"
 
 
@@ -55,7 +54,7 @@ class Evaluation(msgspec.Struct, kw_only=True):
 
 def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None) -> Evaluation:
     """Score the twins on a recording; ``tell`` hears how many readings are through."""
-    run = _Run(_aligned(recording))
+    run = Forecasts(recording, HORIZONS)
     run.stream(tell)
     columns = run.columns
     signals = {}
@@ -65,19 +64,27 @@ def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None)
     return Evaluation(file=recording.name, readings=len(recording), patients=len(columns.patients), signals=signals)
 
 
-class _Run:
-    """The readings in order of time beside the forecast made after each."""
+class Forecasts:
+    """The readings of a recording in order of time beside the forecast made after each.
 
-    def __init__(self, columns: Columns) -> None:
-        self.columns = columns
-        self.mean: F4 = np.full((len(columns), len(HORIZONS)), np.nan, np.float32)
-        self.sd: F4 = np.full((len(columns), len(HORIZONS)), np.nan, np.float32)
+    ``mean``, ``sd`` (of the middle of the band) and ``tail`` (how much farther than normal the 95 % band lies) are
+    (readings, horizons), NaN where there was none; ``alarms`` holds (patient, signal, effective time) of every
+    predicted crossing below.
+    """
+
+    def __init__(self, recording: Recording, horizons_min: Sequence[int]) -> None:
+        self.columns = columns = _aligned(recording)
+        self.horizons_min = tuple(horizons_min)
+        shape = len(columns), len(horizons_min)
+        self.mean: F4 = np.full(shape, np.nan, np.float32)
+        self.sd: F4 = np.full(shape, np.nan, np.float32)
+        self.tail: F4 = np.full(shape, np.nan, np.float32)
         self.alarms: list[tuple[str, str, int]] = []
-        """(patient, signal, effective time) of every predicted crossing below."""
 
-    def stream(self, tell: Callable[[int], None]) -> None:
+    def stream(self, tell: Callable[[int], None] = lambda _: None) -> None:
         """Put everything through the twins of one bank, frame by frame, as a worker would."""
         bank, columns = Bank(), self.columns
+        horizons_s = 60.0 * np.array(self.horizons_min)
         offset = 0
         for patient in columns.patients:
             step(bank, Admit(patient=patient, received=int(columns.time[0])), offset)
@@ -92,37 +99,27 @@ class _Run:
             for change in (*ticked.transitions, *outcome.transitions):
                 if change.condition == _ALARMS and change.presence == "on":
                     self.alarms.append((change.patient, change.signal, change.time))
-            self.mean[first:last], self.sd[first:last] = _forecasts(bank, part)
+            self._note(bank, part, first, horizons_s)
             if last - told >= 2_000:
                 told = last
                 tell(last)
         tell(len(columns))
 
-
-def _forecasts(bank: Bank, part: Columns) -> tuple[F8, F8]:
-    """Means and spreads of the channels just read, at the horizons after each one's newest reading."""
-    mean = np.full((len(part), len(HORIZONS)), np.nan)
-    sd = np.full_like(mean, np.nan)
-    numbers = np.array([bank.index.get(patient, -1) for patient in part.patients], np.int64)[part.patient]
-    rows = np.where(numbers >= 0, bank.slot[numbers, part.signal], -1).astype(np.int64)
-    state = bank.state
-    taken = state[rows, _T]
-    fresh = np.flatnonzero((rows >= 0) & (taken == part.time))
-    if len(fresh):
-        mean[fresh], sd[fresh] = CHANNEL.forecast(state, rows[fresh], part.signal[fresh], _HORIZONS_S)
-    # A reading the twin did not take leaves the forecast of an older one: its horizons reach further.
-    for at in np.flatnonzero((rows >= 0) & (taken < part.time) & (taken > 0)).tolist():
-        late_s = (float(part.time[at]) - taken[at]) * 1e-6
-        mean[at], sd[at] = (
-            column[0] for column in CHANNEL.forecast(state, rows[[at]], part.signal[[at]], _HORIZONS_S + late_s)
-        )
-    return mean, sd
+    def _note(self, bank: Bank, part: Columns, first: int, horizons_s: F8) -> None:
+        numbers = np.array([bank.index.get(patient, -1) for patient in part.patients], np.int64)[part.patient]
+        rows = np.where(numbers >= 0, bank.slot[numbers, part.signal], -1).astype(np.int64)
+        known = np.flatnonzero(rows >= 0)
+        mean = np.full((len(known), len(horizons_s)), np.nan)
+        sd, tail = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+        # A reading the twin did not take leaves the forecast of an older one: its horizons reach further.
+        forecast.bands(
+            bank.state, layout.PARAMETERS, bank.stretch, rows[known], bank.signal_of_row, part.time[known], horizons_s, mean,
+            sd, tail,
+        )  # fmt: skip
+        self.mean[first + known], self.sd[first + known], self.tail[first + known] = mean, sd, tail
 
 
-_T = CHANNEL.dtype.names.index("t") if CHANNEL.dtype.names else 0
-
-
-def _signal_scores(run: _Run, code: int) -> SignalScores:
+def _signal_scores(run: Forecasts, code: int) -> SignalScores:
     columns, signal = run.columns, SIGNALS[code]
     low, high = signal.plausible
     of_signal = columns.signal == code
@@ -137,7 +134,8 @@ def _signal_scores(run: _Run, code: int) -> SignalScores:
             continue
         time, value = columns.time[places], columns.value[places]
         for column, minutes in enumerate(HORIZONS):
-            pooled[minutes].append(_pairs(time, value, run.mean[places, column], run.sd[places, column], minutes))
+            foretold = run.mean[places, column], run.sd[places, column], run.tail[places, column]
+            pooled[minutes].append(_pairs(time, value, foretold, minutes))
         patient = columns.patients[int(columns.patient[places[0]])]
         raised = [at for who, what, at in run.alarms if who == patient and what == signal.name]
         stories.append((time, value, np.array(raised, np.int64)))
@@ -156,15 +154,26 @@ def _signal_scores(run: _Run, code: int) -> SignalScores:
     )
 
 
-def _pairs(time: I8, value: F8, mean: F4, sd: F4, minutes: int) -> npt.NDArray[np.float64]:
-    """Rows outcome, mean, sd, persistence of one channel at one horizon."""
+def pairs(time: I8, minutes: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Places of the readings of one channel a forecast can be held against ``minutes`` later, and of those it meets.
+
+    The nearest reading, within half the usual sampling step and 2.5 min; none where readings are rarer than that.
+    """
     steps = np.diff(time)
     step_us = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
     if step_us == 0.0 or minutes * _MINUTE_US < step_us / 2:
-        return np.zeros((4, 0))
+        return np.zeros(0, np.intp), np.zeros(0, np.intp)
     meets = targets(time, minutes * _MINUTE_US, int(min(step_us / 2, 2.5 * _MINUTE_US)))
-    made = np.flatnonzero((meets >= 0) & np.isfinite(mean))
-    return np.stack([value[meets[made]], mean[made].astype(np.float64), sd[made].astype(np.float64), value[made]])
+    origin = np.flatnonzero(meets >= 0)
+    return origin, meets[origin]
+
+
+def _pairs(time: I8, value: F8, foretold: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:
+    """Rows outcome, mean, sd, tail, persistence of one channel at one horizon."""
+    origin, target = pairs(time, minutes)
+    known = np.isfinite(foretold[0][origin])
+    origin, target = origin[known], target[known]
+    return np.stack([value[target], *(column[origin].astype(np.float64) for column in foretold), value[origin]])
 
 
 def _medians(scores: Sequence[Score]) -> dict[str, float]:

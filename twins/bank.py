@@ -26,7 +26,12 @@ _ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "state": ("f8", (layout.STATE_WIDTH,)),
     "watch": ("f8", (layout.WATCH_WIDTH,)),
     "ring": ("f8", (layout.RING, 2)),
+    "kept": ("f8", (2, layout.STATE_WIDTH)),
     "limit": ("f8", (layout.LIMIT_WIDTH,)),
+    "due": ("f8", (layout.HORIZONS * layout.SLOTS + 1,)),
+    "foretold": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
+    "stretch": ("f4", (layout.HORIZONS, 2)),
+    "tried": ("u2", (layout.HORIZONS,)),
     "phase": ("u1", (layout.CONDITIONS,)),
     "since": ("i8", (layout.CONDITIONS,)),
     "signal_of_row": ("u2", ()),
@@ -87,7 +92,12 @@ class Bank:
     state: npt.NDArray[np.float64]
     watch: npt.NDArray[np.float64]
     ring: npt.NDArray[np.float64]
+    kept: npt.NDArray[np.float64]
     limit: npt.NDArray[np.float64]
+    due: npt.NDArray[np.float64]
+    foretold: npt.NDArray[np.float32]
+    stretch: npt.NDArray[np.float32]
+    tried: npt.NDArray[np.uint16]
     phase: npt.NDArray[np.uint8]
     since: npt.NDArray[np.int64]
     signal_of_row: npt.NDArray[np.uint16]

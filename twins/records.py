@@ -35,7 +35,7 @@ __all__ = [
     "Transition",
 ]
 
-HORIZONS_MIN: tuple[int, ...] = (5, 10, 15, 30, 45, 60)
+HORIZONS_MIN: tuple[int, ...] = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120)
 """Forecast horizons, minutes after the effective time of the newest measurement."""
 
 QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
@@ -50,7 +50,7 @@ F8 = npt.NDArray[np.float64]
 
 
 class Status(IntEnum):
-    """What became of one reading in the twin."""
+    """What became of one reading in the twin; a late one is inserted where it belongs unless it is too old."""
 
     ACCEPTED = 0
     GATED = 1
@@ -62,6 +62,8 @@ class Status(IntEnum):
     FUTURE = 7
     REACQUIRED = 8
     INVALID = 9
+    INSERTED = 10
+    CORRECTED = 11
 
 
 class Columns(msgspec.Struct, frozen=True):

@@ -56,10 +56,12 @@ def crps_normal(error: F8, sd: F8) -> F8:
     return result
 
 
-def score(outcome: F8, mean: F8, sd: F8, persistence: F8) -> Score:
+def score(outcome: F8, mean: F8, sd: F8, tail: F8, persistence: F8) -> Score:
     """Score forecasts against what was measured; ``persistence`` is the reading each forecast was made at.
 
-    >>> score(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.ones(2), np.zeros(2)).mae
+    The 50 and 80 % bands are those of N(mean, sd²), the 95 % band is ``tail`` times as wide as its own.
+
+    >>> score(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.ones(2), np.ones(2), np.zeros(2)).mae
     0.5
     """
     error = outcome - mean
@@ -74,8 +76,14 @@ def score(outcome: F8, mean: F8, sd: F8, persistence: F8) -> Score:
         crps=float(np.mean(crps_normal(error, width))),
         skill=1.0 - rmse / naive if naive > 0.0 else float("nan"),
         persistence_rmse=naive,
-        coverage={str(band): float(np.mean(reach <= NormalDist().inv_cdf(0.5 + band / 200.0))) for band in BANDS},
+        coverage={str(band): float(np.mean(reach <= _reach(band, tail))) for band in BANDS},
     )
+
+
+def _reach(band: int, tail: F8) -> F8:
+    """Half the width of a central band in spreads."""
+    z = NormalDist().inv_cdf(0.5 + band / 200.0)
+    return z * tail if band == 95 else np.full_like(tail, z)
 
 
 def targets(time_us: I8, horizon_us: int, tolerance_us: int) -> npt.NDArray[np.intp]:

@@ -20,7 +20,7 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
     distinct, entry = np.unique(numbers, return_inverse=True)
     state = bank.state[rows]
     fan = np.empty((len(rows), len(HORIZONS_MIN), len(QUANTILES)), np.float32)
-    forecast.quantiles(bank.state, layout.PARAMETERS, rows, bank.signal_of_row, explain.HORIZONS_S, explain.Z, fan)
+    forecast.quantiles(bank.state, layout.PARAMETERS, bank.stretch, rows, bank.signal_of_row, explain.Z, fan)
     phase = bank.phase[rows]
     unmeasured = state[:, layout.COUNT] == 0
     fan[unmeasured] = np.nan

@@ -186,8 +186,8 @@ class _Step:
         while at < len(columns):
             at = walk.frame(
                 at, columns.patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
-                bank.state, bank.watch, bank.ring, bank.limit, bank.phase, bank.since, layout.PARAMETERS, status, touched,
-                self.events, self.counts,
+                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.phase, bank.since, bank.due, bank.foretold,
+                bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()
         self.outcome.status = status.tobytes()

@@ -1,6 +1,6 @@
 /* One canvas of a tile: what was read, where it is heading, and where the limits lie. */
 
-export const HORIZONS_MIN = [5, 10, 15, 30, 45, 60];
+export const HORIZONS_MIN = [1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120];
 export const COLOURS = {
   line: "#c9d4df", old: "#6f7c88", now: "#46525e", limit: "#7d5a5a", fan: "rgb(108 182 255 / 24%)", median: "#6cb6ff",
 };

@@ -14,9 +14,8 @@ from twins.models.channel import CHANNEL
 from twins.records import HORIZONS_MIN, QUANTILES, Score
 from twins.signals import SIGNALS
 
-__all__ = ["HORIZONS_S", "Z", "of_event", "of_score"]
+__all__ = ["Z", "of_event", "of_score"]
 
-HORIZONS_S: npt.NDArray[np.float64] = np.array([minutes * 60.0 for minutes in HORIZONS_MIN])
 Z: npt.NDArray[np.float64] = np.array(
     [-1.6448536269514722, -1.2815515655446004, -0.6744897501960817, 0.0, 0.6744897501960817, 1.2815515655446004,
      1.6448536269514722]
@@ -31,7 +30,7 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
     condition = CHANNEL_CONDITIONS[number]
     code = int(bank.signal_of_row[row])
     signal = SIGNALS[code]
-    ring = event[layout.E_RING :].reshape(layout.RING, 2)
+    ring = event[layout.E_RING :].reshape(layout.SHOWN, 2)
     explanation: dict[str, Any] = {
         "observations": [[int(t) // 1000, _round(v)] for t, v in ring.tolist() if t > 0],
         "state": {
@@ -53,8 +52,8 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
             "origin": origin,
         }
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
-        fan = np.empty((1, len(HORIZONS_S), len(QUANTILES)), np.float32)
-        forecast.quantiles(bank.state, PARAMETERS, np.array([row]), bank.signal_of_row, HORIZONS_S, Z, fan)
+        fan = np.empty((1, len(HORIZONS_MIN), len(QUANTILES)), np.float32)
+        forecast.quantiles(bank.state, PARAMETERS, bank.stretch, np.array([row]), bank.signal_of_row, Z, fan)
         explanation["forecast"] = {
             "probability": _round(event[layout.E_EXTRA]),
             "horizon_min": _round(event[layout.E_HORIZON] / 60.0),

@@ -7,13 +7,31 @@ import numpy.typing as npt
 
 from twins.kernels.channel import predict
 from twins.kernels.jit import kernel
-from twins.kernels.layout import A_HIGH, A_LOW, A_QUANTUM, A_R, M0, M1, P00, P01, P11, R_SCALE
+from twins.kernels.layout import (
+    A_HIGH,
+    A_LOW,
+    A_QUANTUM,
+    A_R,
+    COUNT,
+    HORIZONS,
+    HORIZONS_S,
+    M0,
+    M1,
+    P00,
+    P01,
+    P11,
+    R_SCALE,
+    T,
+)  # fmt: skip
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
 
 _SQRT2 = math.sqrt(2.0)
+Z80, Z95 = 1.2815515655446004, 1.959963984540054
+TAIL = 0.12
+"""Until the future has said otherwise the 95 % band lies by this (logarithm) farther out than normal: tails are heavy."""
 
 
 @kernel()
@@ -39,18 +57,46 @@ def ahead(state: F8, parameter: F8, horizon_s: float) -> tuple[float, float, flo
 
 
 @kernel()
+def stretch_at(stretch: F4, horizon_s: float, which: int) -> float:
+    """Factor on the width of the 80 % band (0), or on that of the 95 % band besides (1), at any horizon.
+
+    Log-linear between the tracked horizons.
+    """
+    below = 0
+    while below < HORIZONS - 1 and HORIZONS_S[below + 1] <= horizon_s:
+        below += 1
+    first = stretch[below, which]
+    if below == HORIZONS - 1 or horizon_s <= HORIZONS_S[0]:
+        return math.exp(first)
+    share = math.log(horizon_s / HORIZONS_S[below]) / math.log(HORIZONS_S[below + 1] / HORIZONS_S[below])
+    return math.exp(first + share * (stretch[below + 1, which] - first))
+
+
+@kernel()
 def quantiles(
-    state: F8, parameters: F8, rows: I8, signal_of_row: npt.NDArray[np.uint16], horizons_s: F8, z: F8, out: F4
+    state: F8,
+    parameters: F8,
+    stretch: npt.NDArray[np.float32],
+    rows: I8,
+    signal_of_row: npt.NDArray[np.uint16],
+    z: F8,
+    out: F4,
 ) -> None:
-    """Forecast quantiles of ``rows`` into ``out[len(rows), horizons, len(z)]``, kept inside the plausible range."""
+    """Forecast quantiles of ``rows`` into ``out[len(rows), HORIZONS, len(z)]``, kept inside the plausible range.
+
+    Beyond the 80 % band the tails reach out to where the 95 % band has come to lie.
+    """
     for i in range(len(rows)):
         row = rows[i]
         parameter = parameters[signal_of_row[row]]
-        for h in range(len(horizons_s)):
-            mean, _, variance = ahead(state[row], parameter, horizons_s[h])
-            sd = math.sqrt(variance)
+        for h in range(HORIZONS):
+            mean, _, variance = ahead(state[row], parameter, HORIZONS_S[h])
+            sd = math.sqrt(variance) * math.exp(stretch[row, h, 0])
+            tail = math.exp(stretch[row, h, 1] + TAIL)
             for q in range(len(z)):
-                out[i, h, q] = min(max(mean + z[q] * sd, parameter[A_LOW]), parameter[A_HIGH])
+                beyond = min(max((abs(z[q]) - Z80) / (Z95 - Z80), 0.0), 1.0)
+                x = mean + z[q] * sd * (1.0 + beyond * (tail - 1.0))
+                out[i, h, q] = min(max(x, parameter[A_LOW]), parameter[A_HIGH])
 
 
 @kernel()
@@ -64,3 +110,24 @@ def moments(
             m, _, variance = ahead(state[rows[i]], parameter, horizons_s[h])
             mean[i, h] = m
             sd[i, h] = math.sqrt(variance)
+
+
+@kernel()
+def bands(
+    state: F8, parameters: F8, stretch: npt.NDArray[np.float32], rows: I8, signal_of_row: npt.NDArray[np.uint16],
+    time: I8, horizons_s: F8, mean: F8, sd: F8, tail: F8,
+) -> None:  # fmt: skip
+    """Mean, spread of the middle and stretch of the tails of a reading ``horizons_s`` after ``time``, calibrated.
+
+    ``time`` (µs) is at or after each row's newest measurement; columns are (rows, horizons).
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        if state[row, COUNT] == 0.0:
+            continue
+        late_s = max(float(time[i]) - state[row, T], 0.0) * 1e-6
+        for h in range(len(horizons_s)):
+            m, _, variance = ahead(state[row], parameters[signal_of_row[row]], horizons_s[h] + late_s)
+            mean[i, h] = m
+            sd[i, h] = math.sqrt(variance) * stretch_at(stretch[row], horizons_s[h] + late_s, 0)
+            tail[i, h] = math.exp(TAIL) * stretch_at(stretch[row], horizons_s[h] + late_s, 1)

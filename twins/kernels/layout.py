@@ -5,6 +5,7 @@ Every channel (patient, signal) owns one row in each of these arrays; all times 
 
 import numpy as np
 
+from twins.records import HORIZONS_MIN
 from twins.signals import SIGNALS
 
 # state: float64[rows, STATE_WIDTH], two cache lines: the filter itself
@@ -24,12 +25,22 @@ reject_since its start, quality 0–1, value and last the newest reading and its
 RECEIVED, INTERVAL, BAD, BAD_SINCE, GOOD, DIRTY, HEAD, SPARE = range(8)
 WATCH_WIDTH = 8
 
-# ring: float64[rows, RING, 2]: newest readings as (time, value), whatever became of them
-RING = 8
+# ring: float64[rows, RING, 2]: newest readings in order as (time, value), whatever became of them; watch[HEAD] counts
+# them. kept: float64[rows, 2, STATE_WIDTH]: states before the readings whose number is a multiple of PERIOD
+RING = 32
+PERIOD = 15
+SHOWN = 8
+"""So many of the newest readings explain an alarm."""
 
 # limits: float64[rows, LIMIT_WIDTH]
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
+
+# forecasts under way: due float64[rows, HORIZONS * SLOTS + 1] (µs; the last is when to look again), foretold
+# float32[rows, HORIZONS * SLOTS, 2] (mean, sd); what came of them: stretch float32[rows, HORIZONS, 2], tried uint16
+HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
+HORIZONS = len(HORIZONS_S)
+SLOTS = 3
 
 # phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
 PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
@@ -39,7 +50,7 @@ IDLE, PENDING, ON = 0, 1, 2
 # events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine
 E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_HORIZON = range(12)
 E_RING = 12
-EVENT_WIDTH = E_RING + 2 * RING
+EVENT_WIDTH = E_RING + 2 * SHOWN
 
 # parameters: float64[signals, PARAMETER_WIDTH], from the signals table
 (

@@ -54,6 +54,7 @@ from twins.kernels.layout import (
     QUALITY,
     RECEIVED,
     RING,
+    SHOWN,
     SILENCE,
     SILENT,
     TREND,
@@ -104,8 +105,8 @@ def note(
     event[E_EXTRA] = 0.0
     event[E_HORIZON] = 0.0
     head = int(watch[HEAD])
-    for i in range(RING):
-        at = (head + i) % RING
+    for i in range(SHOWN):
+        at = (head + i - SHOWN) % RING
         event[E_RING + 2 * i] = ring[at, 0]
         event[E_RING + 2 * i + 1] = ring[at, 1]
     watch[DIRTY] = 1.0
@@ -144,10 +145,6 @@ def after_reading(
     Critical limits look at every plausible reading as observed, so that no filter delays them; the other limits look at
     the filtered value.
     """
-    head = int(watch[HEAD])
-    ring[head, 0] = t
-    ring[head, 1] = value
-    watch[HEAD] = (head + 1) % RING
     watch[DIRTY] = 1.0
     watch[RECEIVED] = received
     if phase[SILENT] == ON:

@@ -3,10 +3,11 @@
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels import channel, limits
+from twins.kernels import calibration, channel, late, limits
 from twins.kernels.jit import kernel
 from twins.kernels.layout import COUNT, DIRTY, INTERVAL, LAST, RECEIVED
 
+F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
 I4 = npt.NDArray[np.int32]
 I8 = npt.NDArray[np.int64]
@@ -43,7 +44,8 @@ def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U
 @kernel()
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
-    watch: F8, ring: F8, limit: F8, phase: U1, since: I8, parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
+    watch: F8, ring: F8, kept: F8, limit: F8, phase: U1, since: I8, due: F8, foretold: F4, stretch: F4, tried: U2, parameters: F8,
+    status: U1, touched: U1, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
 
@@ -73,18 +75,29 @@ def frame(
         t = float(time[i])
         own = state[row]
         before = own[LAST]
-        verdict = channel.update(own, parameters[signal[i]], t, value[i])
-        status[i] = verdict
         touched[p] = 1
-        if verdict in (channel.LATE, channel.DUPLICATE):
+        if t <= before:
+            verdict = late.insert(own, parameters[signal[i]], watch[row], ring[row], kept[row], t, value[i])
+            status[i] = verdict
             # Late news is still news from the sensor: it is not silent.
             watch[row, RECEIVED] = float(received)
+            if verdict in (late.INSERTED, late.CORRECTED):
+                watch[row, DIRTY] = 1.0
             continue
+        late.keep(own, watch[row], ring[row], kept[row], t, value[i])
+        verdict = channel.update(own, parameters[signal[i]], t, value[i])
+        status[i] = verdict
         if before > 0.0:
             gap = (t - before) * 1e-6
             watch[row, INTERVAL] = (
                 gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
             )
+        if verdict != channel.IMPLAUSIBLE:
+            taken = 0 if verdict == channel.GATED else 1
+            calibration.calibrate(
+                own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], foretold[row], stretch[row],
+                tried[row],
+            )  # fmt: skip
         n = limits.after_reading(
             row, verdict, t, float(received), value[i], own, watch[row], ring[row], limit[row], phase[row], since[row],
             events, n,

@@ -7,24 +7,19 @@ horizon, as in ``evaluate``; none sees a reading later than the origin.
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from api.cli.bench.local_level import levels
 from api.cli.output import Failure, say
-from streams.evaluate import _aligned, _frames
-from streams.frame import as_record
-from streams.recordings import Recording, cut, read
-from twins.bank import Bank
-from twins.kernels import layout
-from twins.models.channel import CHANNEL
-from twins.records import F4, F8, I8, Admit, Columns, Tick
-from twins.scores import score, targets
+from streams.evaluate import HORIZONS, Forecasts, pairs
+from streams.recordings import Recording, read
+from twins.records import F8, I8, Columns
+from twins.scores import score
 from twins.signals import FILTERED, SIGNALS
-from twins.step import step
 
-__all__ = ["FILES", "HORIZONS", "PEERS", "constant", "pairs", "rolling_mean", "run", "table_of"]
+__all__ = ["FILES", "PEERS", "constant", "rolling_mean", "run", "table_of"]
 
 FILES = (
     "bidmc_numerics_1hz",
@@ -36,14 +31,11 @@ FILES = (
     "eicu_demo_nibp",
     "hall2018_cgm",
 )
-HORIZONS = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120)
-"""Minutes."""
 PEERS = ("persistence", "local_level", "rolling_mean")
 
 _QUICK = {"bidmc_numerics_1hz": 3, "hall2018_cgm": 2}
-_ROWS = ("outcome", "mean", "sd", *PEERS, "constant")
+_ROWS = ("outcome", "mean", "sd", "tail", *PEERS, "constant")
 _MINUTE_US = 60_000_000
-_TOLERANCE_US = 2.5 * _MINUTE_US
 _ROUNDING = 1e-9
 """In a short recording the rolling mean and the mean of all so far are the same."""
 _WITHIN = {"cov80": (0.80, 0.04), "cov95": (0.95, 0.02)}
@@ -82,39 +74,24 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
     """The rows of one recording, by signal and horizon; horizons nobody has a reading at are left out."""
-    columns, mean, sd = _foretold(recording)
+    made = Forecasts(recording, HORIZONS)
+    made.stream()
+    columns = made.columns
     gathered: dict[tuple[int, int], list[F8]] = {}
     for code, places in _series(columns):
         time, value = columns.time[places], columns.value[places]
         peers = np.stack([value, levels(time, value), rolling_mean(time, value), constant(value)])
         for number, minutes in enumerate(HORIZONS):
             origin, target = pairs(time, minutes)
-            known = np.isfinite(mean[places[origin], number])
+            known = np.isfinite(made.mean[places[origin], number])
             origin, target = origin[known], target[known]
             if len(origin):
-                own = mean[places[origin], number], sd[places[origin], number]
+                own = (column[places[origin], number] for column in (made.mean, made.sd, made.tail))
                 gathered.setdefault((code, minutes), []).append(np.vstack([value[target], *own, peers[:, origin]]))
     return [
         {"file": name, "signal": SIGNALS[code].name, "horizon": minutes} | _row(parts)
         for (code, minutes), parts in sorted(gathered.items())
     ]
-
-
-def pairs(time_us: I8, minutes: int) -> "Pairs":
-    """Origins and their targets ``minutes`` later, as places: the nearest reading within half a step and 2.5 min."""
-    usual_us = _usual_us(time_us)
-    if usual_us == 0.0 or minutes * _MINUTE_US < usual_us / 2:
-        return Pairs(np.zeros(0, np.intp), np.zeros(0, np.intp))
-    meets = targets(time_us, minutes * _MINUTE_US, int(min(usual_us / 2, _TOLERANCE_US)))
-    origin = np.flatnonzero(meets >= 0)
-    return Pairs(origin, meets[origin])
-
-
-class Pairs(NamedTuple):
-    """Places of readings a forecast is made at and of those it is held against."""
-
-    origin: np.typing.NDArray[np.intp]
-    target: np.typing.NDArray[np.intp]
 
 
 def rolling_mean(time_us: I8, value: F8) -> F8:
@@ -161,8 +138,8 @@ def _series(columns: Columns) -> Iterator[tuple[int, np.typing.NDArray[np.intp]]
 def _row(parts: list[F8]) -> dict[str, Any]:
     """Errors over all patients' pairs and the coverage of the patient in the middle; parts hold ``_ROWS``."""
     told = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
-    pooled = score(*(told[name] for name in _ROWS[:4]))
-    each = [score(*part[:4]).coverage for part in parts]
+    pooled = score(*(told[name] for name in _ROWS[:5]))
+    each = [score(*part[:5]).coverage for part in parts]
     rmse = {name: float(np.sqrt(np.mean((told["outcome"] - told[name]) ** 2))) for name in (*PEERS, "constant")}
     best = min(PEERS, key=rmse.__getitem__)
     return {
@@ -209,33 +186,3 @@ class _Rows(list[dict[str, Any]]):
             for row in self
         ]  # fmt: skip
         return "\n".join(shape.format(*line) for line in (head, *lines))
-
-
-def _foretold(recording: Recording) -> tuple[Columns, F4, F4]:
-    """The readings in order of time, and mean and spread of the forecast made after each, (readings, horizons).
-
-    They pass through the twins of one bank as in ``evaluate``, which knows horizons up to an hour only.
-    """
-    columns, bank, horizons_s = _aligned(recording), Bank(), 60.0 * np.array(HORIZONS)
-    mean = np.full((len(columns), len(HORIZONS)), np.nan, np.float32)
-    sd = mean.copy()
-    offset = 0
-    for patient in columns.patients:
-        step(bank, Admit(patient=patient, received=int(columns.time[0])), offset)
-        offset += 1
-    for first, last in _frames(columns):
-        part = cut(columns, first, last)
-        now = int(part.time[-1])
-        step(bank, Tick(now), offset)
-        step(bank, as_record(part, now), offset + 1)
-        offset += 2
-        numbers = np.array([bank.index[patient] for patient in part.patients], np.int64)[part.patient]
-        rows = bank.slot[numbers, part.signal].astype(np.int64)
-        taken = np.where(rows >= 0, bank.state[rows, layout.T], 0.0)
-        for late_s in np.unique((part.time - taken)[taken > 0] * 1e-6):
-            # A reading the twin did not take leaves the forecast of an older one: its horizons reach further.
-            at = np.flatnonzero((taken > 0) & ((part.time - taken) * 1e-6 == late_s))
-            mean[first + at], sd[first + at] = CHANNEL.forecast(
-                bank.state, rows[at], part.signal[at], horizons_s + max(late_s, 0.0)
-            )
-    return columns, mean, sd
