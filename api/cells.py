@@ -10,7 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from api.protocol import STATES, SignalState
-from twins.records import HORIZONS_MIN, QUANTILES, Estimates
+from twins.fan import fan
+from twins.kernels.layout import BELIEF
+from twins.records import QUANTILES, Estimates
 from twins.signals import SIGNALS
 
 __all__ = ["Cells"]
@@ -21,10 +23,10 @@ F8 = npt.NDArray[np.float64]
 _COLUMNS = np.dtype(
     [
         ("time", "<i8"), ("emitted", "<i8"), ("revision", "<i8"), ("value", "<f8"), ("mean", "<f8"), ("sd", "<f8"),
-        ("trend", "<f8"), ("quality", "<f4"), ("status", "u1"), ("quantiles", "<f4", (len(HORIZONS_MIN), len(QUANTILES))),
+        ("trend", "<f8"), ("quality", "<f4"), ("status", "u1"), ("belief", "<f4", (BELIEF,)),
     ]
 )  # fmt: skip
-_TAKEN = ("time", "value", "mean", "sd", "trend", "quality", "status", "quantiles")
+_TAKEN = ("time", "value", "mean", "sd", "trend", "quality", "status", "belief")
 _BAND = [0, len(QUANTILES) // 2, len(QUANTILES) - 1]
 
 
@@ -85,7 +87,8 @@ class Cells:
     def states(self, rows: Sequence[int], since: Sequence[int], *, full: bool) -> list[dict[str, SignalState]]:
         """For each row the signals that changed after the revision in ``since``, rounded for the wire."""
         which, cells, signal = self._newer(rows, since)
-        quantiles = cells["quantiles"] if full else cells["quantiles"][:, :, _BAND]
+        quantiles = fan(cells["belief"], signal.astype(np.uint16))
+        quantiles = quantiles if full else quantiles[:, :, _BAND]
         mean, fine = _MEAN[signal], _FINE[signal]
         times = [time if time > 0 else None for time in (cells["time"] // 1000).tolist()]
         states = map(
@@ -104,10 +107,10 @@ class Cells:
             found[place][SIGNALS[code].name] = state
         return found
 
-    def of(self, row: int) -> tuple[list[int], npt.NDArray[np.void]]:
-        """A patient's signal codes and the cells as they are."""
+    def of(self, row: int) -> tuple[list[int], npt.NDArray[np.void], npt.NDArray[np.float32]]:
+        """A patient's signal codes, the cells as they are, and the forecast quantiles of each."""
         _, cells, signal = self._newer([row], [-1])
-        return signal.tolist(), cells
+        return signal.tolist(), cells, fan(cells["belief"], signal.astype(np.uint16))
 
     def _newer(self, rows: Sequence[int], since: Sequence[int]) -> tuple[I8, npt.NDArray[np.void], I8]:
         place = self._place[np.asarray(rows, np.intp)]

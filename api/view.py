@@ -213,11 +213,11 @@ class View:
         row = self._row.get(patient, -1)
         if row < 0:
             return None
-        codes, cells = self._cells.of(row)
+        codes, cells, quantiles = self._cells.of(row)
         columns = [cells[name].tolist() for name in ("time", "emitted", "value", "mean", "sd", "trend", "quality")]
         names = [SIGNALS[code].name for code in codes]
         states = [STATES[code] for code in cells["status"].tolist()]
-        return list(map(Estimate, names, *columns, states, cells["quantiles"].tolist()))
+        return list(map(Estimate, names, *columns, states, quantiles.tolist()))
 
     def forecast(self, patient: str, signal: str = "") -> list[Estimate]:
         """The estimates that hold a forecast, of one signal or of all."""

@@ -7,7 +7,7 @@ measurement of the patient: it goes through the twins like any other but is neit
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -154,7 +154,14 @@ def _signal_scores(run: Forecasts, code: int) -> SignalScores:
     )
 
 
-def pairs(time: I8, minutes: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+class Pairs(NamedTuple):
+    """Places of the readings forecasts are made at and of those they are held against."""
+
+    origin: npt.NDArray[np.intp]
+    target: npt.NDArray[np.intp]
+
+
+def pairs(time: I8, minutes: int) -> Pairs:
     """Places of the readings of one channel a forecast can be held against ``minutes`` later, and of those it meets.
 
     The nearest reading, within half the usual sampling step and 2.5 min; none where readings are rarer than that.
@@ -162,10 +169,10 @@ def pairs(time: I8, minutes: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.
     steps = np.diff(time)
     step_us = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
     if step_us == 0.0 or minutes * _MINUTE_US < step_us / 2:
-        return np.zeros(0, np.intp), np.zeros(0, np.intp)
+        return Pairs(np.zeros(0, np.intp), np.zeros(0, np.intp))
     meets = targets(time, minutes * _MINUTE_US, int(min(step_us / 2, 2.5 * _MINUTE_US)))
     origin = np.flatnonzero(meets >= 0)
-    return origin, meets[origin]
+    return Pairs(origin, meets[origin])
 
 
 def _pairs(time: I8, value: F8, foretold: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:

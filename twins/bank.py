@@ -146,6 +146,15 @@ class Bank:
     # -- patients -----------------------------------------------------------------------------------------------
 
     @property
+    def bytes_held(self) -> int:
+        """What the channels and patients in use take in the arrays; names, profiles and alarms are not counted."""
+        held = [(getattr(self, name), self.rows) for name in _ROWS] + [
+            (array, self.rows) for array in self.model_state.values()
+        ]
+        held += [(getattr(self, name), self.patients) for name in _PATIENTS]
+        return sum(count * (array.nbytes // len(array)) for array, count in held)
+
+    @property
     def patients(self) -> int:
         """How many patient numbers are in use, holes included."""
         return len(self.profiles)

@@ -39,7 +39,7 @@ HORIZONS_MIN: tuple[int, ...] = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120)
 """Forecast horizons, minutes after the effective time of the newest measurement."""
 
 QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
-"""Forecast quantiles, in the order of the last axis of ``Estimates.quantiles``."""
+"""Forecast quantiles, in the order of the last axis of ``twins.fan.fan``."""
 
 U1 = npt.NDArray[np.uint8]
 U2 = npt.NDArray[np.uint16]
@@ -202,7 +202,7 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
 
     ``time`` is the effective time of the newest measurement, ``value`` the newest reading as observed, ``mean``/``sd``
     the posterior, ``trend`` per second, ``quality`` 0–1, ``status`` the channel's state (0 ok, 1 searching, 2 fault,
-    3 silent), ``quantiles`` float32 of shape (rows, horizons, quantiles).
+    3 silent), ``belief`` float32 of shape (rows, …): what the forecasts follow from, see ``twins.fan``.
     """
 
     version: int = 1
@@ -217,7 +217,7 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
     trend: bytes
     quality: bytes
     status: bytes
-    quantiles: bytes
+    belief: bytes
 
     @property
     def rows(self) -> dict[str, npt.NDArray[Any]]:
@@ -231,8 +231,7 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
         }
         for name in ("value", "mean", "sd", "trend"):
             views[name] = np.frombuffer(getattr(self, name), "<f8")
-        shape = (len(views["patient"]), len(HORIZONS_MIN), len(QUANTILES))
-        views["quantiles"] = np.frombuffer(self.quantiles, "<f4").reshape(shape)
+        views["belief"] = np.frombuffer(self.belief, "<f4").reshape(len(views["patient"]), -1)
         return views
 
 

@@ -3,11 +3,12 @@
 import numpy as np
 import numpy.typing as npt
 
-from twins.alarms import explain, lifecycle
+from twins.alarms import lifecycle
 from twins.bank import Bank
-from twins.kernels import forecast, layout
+from twins.kernels import layout
+from twins.kernels.statement import columns
 from twins.models import deterioration
-from twins.records import HORIZONS_MIN, QUANTILES, Estimates, Outcome, Profile, Score
+from twins.records import Estimates, Outcome, Profile, Score
 
 __all__ = ["complete", "estimates_of", "profile_of"]
 
@@ -15,34 +16,29 @@ I8 = npt.NDArray[np.int64]
 
 
 def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
-    """The estimates of some rows as columns."""
-    numbers = bank.patient_of_row[rows]
-    distinct, entry = np.unique(numbers, return_inverse=True)
-    state = bank.state[rows]
-    fan = np.empty((len(rows), len(HORIZONS_MIN), len(QUANTILES)), np.float32)
-    forecast.quantiles(bank.state, layout.PARAMETERS, bank.stretch, rows, bank.signal_of_row, explain.Z, fan)
-    phase = bank.phase[rows]
-    unmeasured = state[:, layout.COUNT] == 0
-    fan[unmeasured] = np.nan
-    status = np.zeros(len(rows), np.uint8)
-    status[(state[:, layout.REJECTS] != 0) | unmeasured] = 1
-    status[phase[:, layout.FAULT] == layout.ON] = 2
-    status[phase[:, layout.SILENT] == layout.ON] = 3
-    mean, sd = state[:, layout.M0].copy(), np.sqrt(np.maximum(state[:, layout.P00], 0.0))
-    mean[unmeasured] = sd[unmeasured] = np.nan
+    """The estimates of some rows, which come patient by patient, as columns."""
+    count = len(rows)
+    numbers, patient, signal = np.empty(count, np.int64), np.empty(count, "<u4"), np.empty(count, "<u2")
+    time, figures, quality = np.empty(count, "<i8"), np.empty((4, count)), np.empty(count, "<f4")
+    status, belief = np.empty(count, np.uint8), np.empty((count, layout.BELIEF), "<f4")
+    named = columns(
+        rows, bank.state, bank.phase, bank.stretch, bank.signal_of_row, bank.patient_of_row, layout.PARAMETERS, numbers,
+        patient, signal, time, figures, quality, status, belief,
+    )  # fmt: skip
+    value, mean, sd, trend = (figure.tobytes() for figure in figures)
     return Estimates(
         emitted=now,
-        patients=[bank.profile(number).patient for number in distinct.tolist()],
-        patient=entry.astype("<u4").tobytes(),
-        signal=bank.signal_of_row[rows].tobytes(),
-        time=state[:, layout.LAST].astype("<i8").tobytes(),
-        value=state[:, layout.VALUE].tobytes(),
-        mean=mean.tobytes(),
-        sd=sd.tobytes(),
-        trend=state[:, layout.TREND].tobytes(),
-        quality=state[:, layout.QUALITY].astype("<f4").tobytes(),
+        patients=[bank.profile(number).patient for number in numbers[:named].tolist()],
+        patient=patient.tobytes(),
+        signal=signal.tobytes(),
+        time=time.tobytes(),
+        value=value,
+        mean=mean,
+        sd=sd,
+        trend=trend,
+        quality=quality.tobytes(),
         status=status.tobytes(),
-        quantiles=fan.tobytes(),
+        belief=belief.tobytes(),
     )
 
 

@@ -4,7 +4,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from streams.evaluate import _frames, _Run, evaluate
+from streams.evaluate import HORIZONS, Forecasts, _frames, evaluate
 from streams.recordings import Recording
 from twins.records import Columns
 from twins.signals import BY_NAME
@@ -37,7 +37,7 @@ def test_every_reading_with_a_future_makes_a_pair_and_keys_are_as_promised():
     result = msgspec.to_builtins(evaluate(made))
     assert list(result["signals"]) == ["heart_rate"]
     horizons = result["signals"]["heart_rate"]["horizons"]
-    assert list(horizons) == ["1", "2", "5", "10", "15", "30", "45", "60"]
+    assert list(horizons) == ["1", "2", "5", "10", "15", "20", "30", "45", "60", "90"]
     assert horizons["60"]["pairs"] == 360
     assert set(horizons["5"]) == {"pairs", "rmse", "mae", "crps", "skill", "persistence_rmse", "coverage"}
     assert set(horizons["5"]["coverage"]) == {"50", "80", "95"}
@@ -50,8 +50,8 @@ def test_forecasts_do_not_know_the_future():
     other[60:] += 40
     runs = []
     for values in (value, other):
-        run = _Run(recording([("a", GLUCOSE, seconds, values)]).by_time().columns)
-        run.stream(lambda _: None)
+        run = Forecasts(recording([("a", GLUCOSE, seconds, values)]), HORIZONS)
+        run.stream()
         runs.append(run)
     assert np.array_equal(runs[0].mean[:60], runs[1].mean[:60])
     assert np.array_equal(runs[0].sd[:60], runs[1].sd[:60])

@@ -22,7 +22,7 @@ def test_a_perfectly_calibrated_forecast_covers_what_it_says():
     rng = np.random.default_rng(1)
     mean, sd = rng.normal(80, 10, 100_000), rng.uniform(1, 5, 100_000)
     outcome = mean + sd * rng.standard_normal(100_000)
-    result = score(outcome, mean, sd, mean + 5)
+    result = score(outcome, mean, sd, np.ones_like(sd), mean + 5)
     assert [result.coverage[b] for b in ("50", "80", "95")] == pytest.approx([0.5, 0.8, 0.95], abs=0.005)
     assert 0 < result.skill < 1
     assert result.skill == pytest.approx(1 - result.rmse / result.persistence_rmse)

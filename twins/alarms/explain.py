@@ -8,19 +8,13 @@ import numpy.typing as npt
 
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.bank import Bank
+from twins.fan import fan
 from twins.kernels import forecast, layout
-from twins.kernels.layout import PARAMETERS
 from twins.models.channel import CHANNEL
-from twins.records import HORIZONS_MIN, QUANTILES, Score
+from twins.records import Score
 from twins.signals import SIGNALS
 
-__all__ = ["Z", "of_event", "of_score"]
-
-Z: npt.NDArray[np.float64] = np.array(
-    [-1.6448536269514722, -1.2815515655446004, -0.6744897501960817, 0.0, 0.6744897501960817, 1.2815515655446004,
-     1.6448536269514722]
-)  # fmt: skip
-"""Standard normal quantiles of ``QUANTILES``."""
+__all__ = ["of_event", "of_score"]
 
 
 def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -52,12 +46,14 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
             "origin": origin,
         }
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
-        fan = np.empty((1, len(HORIZONS_MIN), len(QUANTILES)), np.float32)
-        forecast.quantiles(bank.state, PARAMETERS, bank.stretch, np.array([row]), bank.signal_of_row, Z, fan)
+        belief = np.empty((1, layout.BELIEF), np.float32)
+        forecast.believe(bank.state[row], layout.PARAMETERS[code], bank.stretch[row], belief[0])
         explanation["forecast"] = {
             "probability": _round(event[layout.E_EXTRA]),
             "horizon_min": _round(event[layout.E_HORIZON] / 60.0),
-            "quantiles": [[_round(q) for q in quantiles] for quantiles in fan[0].tolist()],
+            "quantiles": [
+                [_round(q) for q in quantiles] for quantiles in fan(belief, np.array([code], np.uint16))[0].tolist()
+            ],
         }
     if number == layout.SILENT:
         explanation["silent_s"] = _round(event[layout.E_EXTRA])

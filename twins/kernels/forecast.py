@@ -12,6 +12,13 @@ from twins.kernels.layout import (
     A_LOW,
     A_QUANTUM,
     A_R,
+    B_LEVEL,
+    B_NOISE,
+    B_P00,
+    B_P01,
+    B_P11,
+    B_SLOW,
+    B_STRETCH,
     COUNT,
     HORIZONS,
     HORIZONS_S,
@@ -73,27 +80,38 @@ def stretch_at(stretch: F4, horizon_s: float, which: int) -> float:
 
 
 @kernel()
-def quantiles(
-    state: F8,
-    parameters: F8,
-    stretch: npt.NDArray[np.float32],
-    rows: I8,
-    signal_of_row: npt.NDArray[np.uint16],
-    z: F8,
-    out: F4,
-) -> None:
-    """Forecast quantiles of ``rows`` into ``out[len(rows), HORIZONS, len(z)]``, kept inside the plausible range.
+def believe(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
+    """Write all that a channel's forecasts follow from; NaN for the level of a channel without a measurement."""
+    belief[B_LEVEL] = state[M0] if state[COUNT] > 0.0 else np.nan
+    belief[B_SLOW] = state[M1]
+    belief[B_P00] = state[P00]
+    belief[B_P01] = state[P01]
+    belief[B_P11] = state[P11]
+    belief[B_NOISE] = parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
+    for h in range(HORIZONS):
+        belief[B_STRETCH + 2 * h] = stretch[h, 0]
+        belief[B_STRETCH + 2 * h + 1] = stretch[h, 1]
+
+
+@kernel()
+def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], z: F8, out: F4) -> None:
+    """Forecast quantiles into ``out[len(belief), HORIZONS, len(z)]``, kept inside the plausible range; NaN where unknown.
 
     Beyond the 80 % band the tails reach out to where the 95 % band has come to lie.
     """
-    for i in range(len(rows)):
-        row = rows[i]
-        parameter = parameters[signal_of_row[row]]
+    for i in range(len(belief)):
+        own = belief[i]
+        parameter = parameters[signal[i]]
         for h in range(HORIZONS):
-            mean, _, variance = ahead(state[row], parameter, HORIZONS_S[h])
-            sd = math.sqrt(variance) * math.exp(stretch[row, h, 0])
-            tail = math.exp(stretch[row, h, 1] + TAIL)
+            mean, _, variance, _, _ = predict(
+                own[B_LEVEL], own[B_SLOW], own[B_P00], own[B_P01], own[B_P11], parameter, HORIZONS_S[h]
+            )
+            sd = math.sqrt(variance + own[B_NOISE]) * math.exp(own[B_STRETCH + 2 * h])
+            tail = math.exp(own[B_STRETCH + 2 * h + 1] + TAIL)
             for q in range(len(z)):
+                if math.isnan(mean):
+                    out[i, h, q] = np.nan
+                    continue
                 beyond = min(max((abs(z[q]) - Z80) / (Z95 - Z80), 0.0), 1.0)
                 x = mean + z[q] * sd * (1.0 + beyond * (tail - 1.0))
                 out[i, h, q] = min(max(x, parameter[A_LOW]), parameter[A_HIGH])

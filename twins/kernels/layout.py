@@ -42,6 +42,10 @@ HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
 SLOTS = 3
 
+# belief: float32[rows, BELIEF]: what a forecast follows from, as it is stated; the stretch of each horizon at its end
+B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
+BELIEF = B_STRETCH + 2 * HORIZONS
+
 # phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
 PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
 CONDITIONS = 8

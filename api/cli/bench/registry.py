@@ -23,7 +23,9 @@ def _late(module: str) -> Bench:
     return bench
 
 
-BENCHES: dict[str, Bench] = {name: _late(name) for name in ("forecast", "ingest", "latency", "recovery", "start")}
+BENCHES: dict[str, Bench] = {
+    name: _late(name) for name in ("forecast", "ingest", "latency", "recovery", "start", "step")
+}
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 

@@ -86,7 +86,7 @@ async def test_what_was_acknowledged_is_there_after_an_end_and_a_start(tmp_path)
         ]
         if outcome.estimates:
             assert restored.estimates.mean == outcome.estimates.mean
-            assert restored.estimates.quantiles == outcome.estimates.quantiles
+            assert restored.estimates.belief == outcome.estimates.belief
     series = await second.history.observations("p1", HEART_RATE, 0, 1 << 60)
     assert len(series.time) == 50
     await second.stop()

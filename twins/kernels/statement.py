@@ -1,0 +1,54 @@
+"""What the bank says of some channels, as columns."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.kernels.forecast import believe
+from twins.kernels.jit import kernel
+from twins.kernels.layout import COUNT, FAULT, LAST, M0, ON, P00, QUALITY, REJECTS, SILENT, TREND, VALUE
+
+__all__ = ["columns"]
+
+F4 = npt.NDArray[np.float32]
+F8 = npt.NDArray[np.float64]
+I8 = npt.NDArray[np.int64]
+U1 = npt.NDArray[np.uint8]
+U2 = npt.NDArray[np.uint16]
+U4 = npt.NDArray[np.uint32]
+
+
+@kernel()
+def columns(
+    rows: I8, state: F8, phase: U1, stretch: F4, signal_of_row: U2, patient_of_row: I8, parameters: F8, numbers: I8,
+    patient: U4, signal: U2, time: I8, figures: F8, quality: F4, status: U1, belief: F4,
+) -> int:  # fmt: skip
+    """Write one line for each of ``rows``, which come patient by patient; returns how many patients they belong to.
+
+    ``figures`` is [4, rows]: value, mean, sd, trend; mean and sd are NaN before the first measurement. ``numbers`` gets
+    the patients' numbers, ``patient`` the place of each line's among them.
+    """
+    named = 0
+    for i in range(len(rows)):
+        row = rows[i]
+        own = state[row]
+        if named == 0 or numbers[named - 1] != patient_of_row[row]:
+            numbers[named] = patient_of_row[row]
+            named += 1
+        measured = own[COUNT] > 0.0
+        patient[i] = named - 1
+        signal[i] = signal_of_row[row]
+        time[i] = int(own[LAST])
+        figures[0, i] = own[VALUE]
+        figures[1, i] = own[M0] if measured else np.nan
+        figures[2, i] = math.sqrt(max(own[P00], 0.0)) if measured else np.nan
+        figures[3, i] = own[TREND]
+        quality[i] = own[QUALITY]
+        status[i] = 1 if own[REJECTS] != 0.0 or not measured else 0
+        if phase[row, FAULT] == ON:
+            status[i] = 2
+        if phase[row, SILENT] == ON:
+            status[i] = 3
+        believe(own, parameters[signal_of_row[row]], stretch[row], belief[i])
+    return named
