@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twins.alarms.lifecycle import Alarm
-from twins.kernels import layout
+from twins.kernels import layout, passage
 from twins.models.registry import ChannelModel
 from twins.records import Profile, SetLimits
 from twins.signals import BY_NAME, SIGNALS, Limits
@@ -138,6 +138,8 @@ class Bank:
         """Offset each block has seen when it was restored; −1 for a block that starts with the log."""
         self.catching_up = False
         self.dirty: set[int] = set()
+        self.scratch = np.zeros(passage.SCRATCH, np.float32)
+        """Room for a kernel to work in; what it holds between calls means nothing."""
         for name, (dtype, shape) in _ROWS.items():
             setattr(self, name, _new(name, dtype, (64, *shape)))
         for name, (dtype, shape) in _PATIENTS.items():

@@ -127,8 +127,8 @@ class _Step:
         at = 0
         while at < len(rows):
             at = walk.predictions(
-                at, rows, bank.signal_of_row, bank.state, bank.watch, bank.ring, bank.limit, bank.phase, bank.since,
-                layout.PARAMETERS, self.events, self.counts,
+                at, rows, bank.signal_of_row, bank.state, bank.stretch, bank.watch, bank.ring, bank.limit, bank.phase,
+                bank.since, layout.PARAMETERS, bank.scratch, self.events, self.counts,
             )  # fmt: skip
             self.raised()
         self.score(numbers)

@@ -35,12 +35,13 @@ function fault({ condition }) {
 
 function forecast({ signal, limit: bound }, made) {
   if (!made) return [];
-  const { probability, horizon_min: minutes, quantiles } = made;
+  const { probability, horizon_min: minutes, expected_min: expected, quantiles } = made;
   const said = [];
   if (Number.isFinite(probability)) {
     const texts = { percent: percent(probability), minutes: number(minutes), bound: measure(signal, bound) };
     said.push(t("explain.forecast", texts));
   }
+  if (Number.isFinite(expected)) said.push(t("explain.expected", { minutes: number(Math.max(1, Math.round(expected))) }));
   const nearest = HORIZONS_MIN.reduce((best, at) => (Math.abs(at - minutes) < Math.abs(best - minutes) ? at : best));
   const row = quantiles?.[HORIZONS_MIN.indexOf(nearest)];
   if (row?.every(Number.isFinite)) {

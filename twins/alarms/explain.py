@@ -50,7 +50,8 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
         forecast.believe(bank.state[row], layout.PARAMETERS[code], bank.stretch[row], belief[0])
         explanation["forecast"] = {
             "probability": _round(event[layout.E_EXTRA]),
-            "horizon_min": _round(event[layout.E_HORIZON] / 60.0),
+            "horizon_min": _round(layout.PREDICT_WITHIN_S / 60.0),
+            "expected_min": _round(event[layout.E_EXPECTED] / 60.0),
             "quantiles": [
                 [_round(q) for q in quantiles] for quantiles in fan(belief, np.array([code], np.uint16))[0].tolist()
             ],

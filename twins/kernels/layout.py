@@ -22,7 +22,7 @@ innovation the last one normalised, count of measurements, first their time, rej
 reject_since its start, quality 0–1, value and last the newest reading and its time, trend of the level per s."""
 
 # watch: float64[rows, WATCH_WIDTH]: what the alarm rules remember of the channel
-RECEIVED, INTERVAL, BAD, BAD_SINCE, GOOD, DIRTY, HEAD, SPARE = range(8)
+RECEIVED, INTERVAL, BAD, BAD_SINCE, GOOD, DIRTY, HEAD, PREDICTED = range(8)
 WATCH_WIDTH = 8
 
 # ring: float64[rows, RING, 2]: newest readings in order as (time, value), whatever became of them; watch[HEAD] counts
@@ -52,30 +52,35 @@ CONDITIONS = 8
 IDLE, PENDING, ON = 0, 1, 2
 
 # events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine
-E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_HORIZON = range(12)
+(
+    E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_EXPECTED,
+) = range(12)  # fmt: skip
 E_RING = 12
 EVENT_WIDTH = E_RING + 2 * SHOWN
 
 # parameters: float64[signals, PARAMETER_WIDTH], from the signals table
 (
     A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
-    A_PREDICTIVE,
-) = range(16)  # fmt: skip
-PARAMETER_WIDTH = 16
+    A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW,
+) = range(21)  # fmt: skip
+PARAMETER_WIDTH = 24
+PREDICT_WITHIN_S = 1800.0
+"""How far ahead a crossing is looked for; what is left of each mode by then stands in the table."""
 
 
 def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
     """The kernels' view of the signals table, one row per signal code.
 
     Rates per s of the two modes and their stationary covariance: drivers coupled with c give c 2 √(λ₁λ₂) / (λ₁+λ₂) of the
-    product of the spreads.
+    product of the spreads. Then what is left of each mode after ``PREDICT_WITHIN_S``, and the covariance added by then.
     """
     table = np.zeros((len(SIGNALS), PARAMETER_WIDTH))
     for signal in SIGNALS:
         modes = signal.modes
         fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
         shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
-        table[signal.code] = (
+        stay = np.exp(-PREDICT_WITHIN_S * np.array([fast, slow]))
+        table[signal.code, : A_SPREAD_SLOW + 1] = (
             signal.plausible[0],
             signal.plausible[1],
             modes.noise_sd**2,
@@ -90,6 +95,10 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
             signal.trend_s,
             *signal.censored,
             1.0 if signal.predictive_priority else 0.0,
+            *stay,
+            modes.fast_sd**2 * (1.0 - stay[0] ** 2),
+            shared * modes.fast_sd * modes.slow_sd * (1.0 - stay[0] * stay[1]),
+            modes.slow_sd**2 * (1.0 - stay[1] ** 2),
         )
     return table
 

@@ -123,8 +123,8 @@ def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
 
 @kernel()
 def predictions(
-    begin: int, rows: I8, signal_of_row: U2, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, parameters: F8,
-    events: F8, counts: I8,
+    begin: int, rows: I8, signal_of_row: U2, state: F8, stretch: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8,
+    parameters: F8, scratch: F4, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Predicted crossings of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
     n = 0
@@ -136,8 +136,8 @@ def predictions(
         k += 1
         if state[row, COUNT] > 0.0:
             n = limits.predicted(
-                row, state[row], parameters[signal_of_row[row]], watch[row], ring[row], limit[row], phase[row], since[row],
-                events, n,
+                row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
+                since[row], scratch, events, n,
             )  # fmt: skip
     counts[0] = n
     return k
