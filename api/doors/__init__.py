@@ -13,6 +13,7 @@ from api.doors import (
     patients,
     session,
     signals,
+    smoothed,
     states,
 )
 
@@ -23,6 +24,7 @@ ROUTERS = (
     patients.router,
     states.router,
     histories.router,
+    smoothed.router,
     alarms.router,
     limits.router,
     signals.router,

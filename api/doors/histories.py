@@ -12,7 +12,7 @@ from api.problems import Fault, Problem
 from api.wiring import Caller, Wired, Wiring, patient_of
 from twins.signals import BY_NAME, Signal
 
-__all__ = ["router"]
+__all__ = ["Window", "router", "signal_named", "window_of"]
 
 router = APIRouter(prefix="/v1/patients/{id}", tags=["history"])
 
@@ -104,19 +104,11 @@ async def read_history(
 ) -> Response:
     """The window [start, end) of one signal, or of the charted facts."""
     profile = patient_of(wired, actor, id)
-    until = wired.service.clock.now() + 1 if end is None else end
-    begin = until - _HOUR_US if start is None else start
-    if begin > until:
-        raise Problem(
-            "invalid", "the window ends before it begins", faults=[Fault("ends_before_start", "", field="end")]
-        )
+    begin, until = window_of(wired, start, end)
     wired.accounts.audit(actor, Action.PATIENT_READ, profile.patient, detail=f"history of {kind} {signal}".strip())
     if kind == "facts":
         return await _facts(wired, id, begin, until)
-    found = BY_NAME.get(signal)
-    if found is None:
-        fault = Fault("unknown_signal", "GET /v1/signals lists them", field="query.signal")
-        raise Problem("invalid", "no such signal", faults=[fault])
+    found = signal_named(signal)
     window = (id, found.name, found.unit, iso(begin), iso(until))
     if kind == "estimates":
         return await _estimates(wired, found, window, (begin, until, points))
@@ -129,6 +121,26 @@ async def read_history(
     series = page.series
     told = Observations(*window, iso_all(series.time), or_none(series.value), series.status.tolist(), following)
     return respond(told, headers=wired.cursors.link(request.url, following))
+
+
+def window_of(wired: Wiring, start: int | None, end: int | None) -> tuple[int, int]:
+    """The window asked for: up to now and an hour long, where nothing else is said; raises ``Problem``."""
+    until = wired.service.clock.now() + 1 if end is None else end
+    begin = until - _HOUR_US if start is None else start
+    if begin > until:
+        raise Problem(
+            "invalid", "the window ends before it begins", faults=[Fault("ends_before_start", "", field="end")]
+        )
+    return begin, until
+
+
+def signal_named(name: str) -> Signal:
+    """The signal of that name; raises ``Problem``."""
+    found = BY_NAME.get(name)
+    if found is None:
+        fault = Fault("unknown_signal", "GET /v1/signals lists them", field="query.signal")
+        raise Problem("invalid", "no such signal", faults=[fault])
+    return found
 
 
 async def _buckets(

@@ -1,4 +1,4 @@
-/* The chart of one signal on a patient's page: readings, the twin's band, the forecast's fan, and the limits. */
+/* The chart of one signal on a patient's page: readings, the twin's course and band, the forecast's fan, the limits. */
 
 import uPlot from "./vendor/uPlot-1.6.32.esm.js";
 import * as clock from "./clock.js";
@@ -8,14 +8,17 @@ import { HORIZONS_MIN } from "./sparkline.js";
 
 const TEXT = "#9aa7b4";
 const GRID = "#222b34";
+const COURSE_LINE = "rgb(86 194 150 / 85%)";
 const HEIGHT = 190;
+/* What lies so many pixels beside the cursor is under it. */
+const REACH = 3;
 const BANDS = {
   observed: "rgb(201 212 223 / 22%)", estimate: "rgb(86 194 150 / 26%)",
   wide: "rgb(108 182 255 / 16%)", middle: "rgb(108 182 255 / 30%)",
 };
 const LIMIT_COLOURS = { critical_low: "#ff8d84", low: "#e0b84c", high: "#e0b84c", critical_high: "#ff8d84" };
-/* Places of the series in uPlot's columns. */
-const [LOW, HIGH, SEEN, UNDER, OVER, Q05, Q25, Q50, Q75, Q95] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+/* Places of the series in uPlot's columns; later ones are drawn over earlier ones, readings over what is believed. */
+const [UNDER, OVER, COURSE, LOW, HIGH, SEEN, Q05, Q25, Q50, Q75, Q95] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
 
 /** Columns for uPlot (seconds), with a null where readings pause for longer than `gap` ms, so the line breaks. */
 function broken(times, gap, ...columns) {
@@ -29,6 +32,16 @@ function broken(times, gap, ...columns) {
     columns.forEach((column, c) => table[c + 1].push(column[i]));
   });
   return table;
+}
+
+/** A line that is broken stays so where the times of other lines fall into the break. */
+const joined = (...tables) => uPlot.join(tables.map((table) => (table[0].length ? table : [[0], ...table.slice(1).map(() => [null])])),
+  tables.map((table) => table.map(() => 2)));
+
+/** The part of a course up to `end` ms. */
+function until(end, { time, low, high, last }) {
+  const length = time.findLastIndex((at) => at <= end) + 1;
+  return [time, low, high, last].map((column) => column.slice(0, length));
 }
 
 /** The forecast as columns: from the estimate now, through the horizons, five quantiles of the seven. */
@@ -55,14 +68,15 @@ export class Chart {
     new ResizeObserver(() => this.#fit()).observe(this.root);
   }
 
-  /** Draw afresh. `seen` and `twin` are traces, `reading` the entry's signal, `range` {back, ahead} in ms. */
+  /** Draw afresh. `seen` and `twin` (its `last` the mean) are traces, `reading` the entry's signal, `range` {back, ahead} in ms. */
   update({ seen, twin, reading, limits, range, gap, old }) {
     this.#limits = limits;
     this.#range = range;
     const observed = broken(seen.time, gap, seen.low, seen.high, seen.last);
-    const estimate = broken(twin.time, gap, twin.low, twin.high);
     const forecast = old ? [[], [], [], [], [], []] : ahead(reading, range.ahead / 60000);
-    const columns = uPlot.join([observed, estimate, forecast].map((table) => (table[0].length ? table : [[0], ...table.slice(1).map(() => [null])])));
+    // Never two bands at one time: where there is a forecast it begins with the newest reading.
+    const [times, ...course] = until(forecast[0].length ? reading.t : Infinity, twin);
+    const columns = joined(broken(times, gap, ...course), observed, forecast);
     if (this.#plot) this.#plot.setData(columns);
     else this.#make(columns);
     this.root.setAttribute("aria-label", this.#summary(seen, reading, forecast));
@@ -86,10 +100,10 @@ export class Chart {
         { ...axis, space: 70, size: 28, incrs: [300, 600, 900, 1800, 3600, 7200, 14400, 21600], values: (u, splits) => splits.map((s) => shortTime(s * 1000)) },
         { ...axis, size: 46, space: 30, values: (u, splits) => splits.map((v) => number(v, splits[1] - splits[0] < 1 ? 1 : 0)) },
       ],
-      series: [{}, hidden, hidden, line("#dfe7ef", sparse), hidden, hidden,
+      series: [{}, hidden, hidden, line(COURSE_LINE), hidden, hidden, line("#dfe7ef", sparse),
         hidden, hidden, line("#6cb6ff", { dash: [5, 4] }), hidden, hidden],
       bands: [
-        { series: [HIGH, LOW], fill: BANDS.observed }, { series: [OVER, UNDER], fill: BANDS.estimate },
+        { series: [OVER, UNDER], fill: BANDS.estimate }, { series: [HIGH, LOW], fill: BANDS.observed },
         { series: [Q95, Q05], fill: BANDS.wide }, { series: [Q75, Q25], fill: BANDS.middle },
       ],
       hooks: { drawAxes: [(u) => this.#rules(u)], setCursor: [(u) => this.#tell(u)] },
@@ -105,7 +119,7 @@ export class Chart {
   #upright(u) {
     const from = this.#across()[0];
     let [low, high] = [Infinity, -Infinity];
-    for (const column of [LOW, HIGH, SEEN, Q05, Q95]) {
+    for (const column of [LOW, HIGH, SEEN, COURSE, Q05, Q95]) {
       u.data[column].forEach((v, i) => {
         if (!Number.isFinite(v) || u.data[0][i] < from) return;
         low = Math.min(low, v);
@@ -161,17 +175,36 @@ export class Chart {
     let said = "";
     if (Number.isInteger(idx) && u.cursor.left >= 0) {
       const at = time(u.data[0][idx] * 1000);
-      const [low, seen, high] = [LOW, SEEN, HIGH].map((column) => u.data[column][idx]);
+      const [low, seen, high] = this.#near(u, SEEN, LOW, SEEN, HIGH);
+      const [under, course, over] = this.#near(u, COURSE, UNDER, COURSE, OVER);
       const [q05, q50, q95] = [Q05, Q50, Q95].map((column) => u.data[column][idx]);
+      const believed = this.#believed(course, value(this.name, under), value(this.name, over));
       if (Number.isFinite(seen)) {
         const texts = { time: at, value: measure(this.name, seen), low: value(this.name, low), high: value(this.name, high) };
-        said = low < high ? t("chart.point_band", texts) : t("chart.point", texts);
+        said = [low < high ? t("chart.point_band", texts) : t("chart.point", texts), believed].filter(Boolean).join(" · ");
+      } else if (believed) {
+        said = t("chart.point_gap", { time: at, course: believed });
       } else if (Number.isFinite(q50)) {
         const texts = { time: at, value: measure(this.name, q50), low: value(this.name, q05), high: value(this.name, q95) };
         said = t("chart.point_forecast", texts);
       }
     }
     this.readout.textContent = said;
+  }
+
+  /** The columns' values at the cursor's place, or at the nearest beside it where `key` has one. */
+  #near(u, key, ...columns) {
+    const { idx } = u.cursor;
+    const at = (i) => u.valToPos(u.data[0][i], "x");
+    const near = [idx, idx - 1, idx + 1, idx - 2, idx + 2]
+      .find((i) => Number.isFinite(u.data[key][i]) && Math.abs(at(i) - at(idx)) <= REACH);
+    return columns.map((column) => u.data[column][near]);
+  }
+
+  #believed(course, low, high) {
+    if (!Number.isFinite(course)) return "";
+    const texts = { value: measure(this.name, course), low, high };
+    return low === high ? t("chart.point_course", texts) : t("chart.point_course_band", texts);
   }
 
   #fit() {

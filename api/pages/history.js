@@ -58,16 +58,23 @@ export class Trace {
 export function columns(answer) {
   const time = (answer.time ?? []).map(millis);
   if (answer.mean) return { ...answer, time, low: answer.low ?? answer.mean, high: answer.high ?? answer.mean };
-  const keep = time.map((_, i) => [0, 1, 3, 5, 8].includes(answer.status?.[i] ?? 0));
+  const keep = time.map((_, i) => [0, 1, 3, 5, 8, 10, 11].includes(answer.status?.[i] ?? 0));
   const value = (answer.value ?? []).filter((_, i) => keep[i]);
   return { time: time.filter((_, i) => keep[i]), mean: value, low: value, high: value };
 }
 
-export async function read(patient, name, start, end, points, kind = "observations") {
+export async function read(patient, name, start, end, points, course = "") {
   const query = new URLSearchParams({
-    signal: name, kind, points, start: new Date(start).toISOString(), end: new Date(end).toISOString(),
+    signal: name, points, start: new Date(start).toISOString(), end: new Date(end).toISOString(),
   });
-  return get(`v1/patients/${part(patient)}/history?${query}`);
+  return get(`v1/patients/${part(patient)}/history${course}?${query}`);
+}
+
+/** What the twin believes in hindsight, gaps included: columns of its mean and the edges of its band, 2 sd away. */
+export async function smoothed(patient, name, start, end, points) {
+  const { time, mean, sd } = await read(patient, name, start, end, points, "/smoothed");
+  const edge = (side) => mean.map((m, i) => m + side * 2 * sd[i]);
+  return { time: time.map(millis), mean, low: edge(-1), high: edge(1) };
 }
 
 /** The traces of the patients on screen. History is asked for what is visible only, a few at a time. */

@@ -5,7 +5,7 @@ import * as clock from "./clock.js";
 import { attribute, h, mark, write } from "./dom.js";
 import { trend } from "./explain.js";
 import { age, measure, number, percent, signalName, unit, value } from "./format.js";
-import { columns, read, Trace } from "./history.js";
+import { columns, read, smoothed, Trace } from "./history.js";
 import { t } from "./i18n.js";
 import { signal } from "./signals.js";
 import { fan } from "./sparkline.js";
@@ -36,7 +36,7 @@ export class SignalView {
       this.problem, this.chart.root);
   }
 
-  /** Show the last `back` ms: ask for the readings and the twin's band over it. */
+  /** Show the last `back` ms: ask for the readings and the twin's course over it. */
   async show(back) {
     this.range = { back, ahead: Math.min(back, FURTHEST_MS) };
     const turn = ++this.#turn;
@@ -45,21 +45,38 @@ export class SignalView {
     this.#twin = new Trace(minutes, POINTS);
     write(this.problem, t("chart.loading"));
     const end = clock.now() + 1000;
+    const asked = [this.patient, this.name, end - back, end, POINTS];
     try {
-      const [observed, estimated] = await Promise.all(["observations", "estimates"].map((kind) => (
-        read(this.patient, this.name, end - back, end, POINTS, kind))));
+      const [observed, course] = await Promise.all([read(...asked), smoothed(...asked)]);
       if (turn !== this.#turn) return;
       this.#seen.prepend(columns(observed));
-      const { time, mean } = columns(estimated);
-      const sd = estimated.sd ?? mean.map(() => 0);
-      this.#twin.prepend({ time, mean, low: mean.map((m, i) => m - 2 * sd[i]), high: mean.map((m, i) => m + 2 * sd[i]) });
+      this.#twin.prepend(course);
       write(this.problem, "");
     } catch {
       if (turn === this.#turn) write(this.problem, t("chart.failed"));
     }
   }
 
+  /** Readings are back after a gap: what the twin believes of it is another than while it lasted. */
+  async #reconsider() {
+    const turn = this.#turn;
+    const { back } = this.range;
+    const end = clock.now() + 1000;
+    const course = await smoothed(this.patient, this.name, end - back, end, POINTS).catch(() => null);
+    if (turn !== this.#turn || !course) return;
+    const live = this.#twin;
+    this.#twin = new Trace(back / 60000, POINTS);
+    this.#twin.prepend(course);
+    live.time.forEach((at, i) => this.#twin.add(at, live.last[i], live.low[i], live.high[i]));
+  }
+
+  /** The pause in ms from which on a line breaks. */
+  get #gap() {
+    return 3000 * Math.max(signal(this.name).silence_s ?? 60, 20, this.range.back / 1000 / POINTS);
+  }
+
   take(reading) {
+    if (reading.t - this.#seen.time.at(-1) > this.#gap) this.#reconsider();
     if (Number.isFinite(reading.v)) this.#seen.add(reading.t, reading.v);
     if (Number.isFinite(reading.m)) this.#twin.add(reading.t, reading.m, reading.m - 2 * reading.sd, reading.m + 2 * reading.sd);
   }
@@ -75,8 +92,7 @@ export class SignalView {
     mark(this.root, "fault", reading.s === "fault");
     const worst = alarms.filter((alarm) => alarm.signal === this.name).sort(byUrgency)[0];
     attribute(this.root, "data-alarm", worst?.priority ?? null);
-    const gap = 3000 * Math.max(signal(this.name).silence_s ?? 60, 20, this.range.back / 1000 / POINTS);
-    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap, old });
+    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old });
   }
 
   #expected(reading, old) {

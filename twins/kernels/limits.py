@@ -228,12 +228,12 @@ def _nearness(state: F8, parameter: F8, limit: float, side: float, stretch: floa
 
 
 @kernel()
-def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: float) -> bool:
-    """Whether a crossing within ``PREDICT_WITHIN_S`` is so unlikely that its paths need not be drawn.
+def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: float, matters: float) -> bool:
+    """Whether a crossing within ``PREDICT_WITHIN_S`` is so much less likely than ``matters`` that no paths need be drawn.
 
     For uncoupled modes with the level not near the limit: the slow mode stands where it may be (five Gauss-Hermite nodes)
     and the fast one hits the limit, z of its spreads away, at the rate λ z φ(z) of a stationary Ornstein-Uhlenbeck
-    process at a high level (Leadbetter, Lindgren & Rootzén 1983, chapter 12). Doubled, it must stay below ``PREDICT_OFF``.
+    process at a high level (Leadbetter, Lindgren & Rootzén 1983, chapter 12). Doubled, it must stay below ``matters``.
     """
     fast_sd = stretch * math.sqrt(parameter[A_S11])
     if parameter[A_S12] != 0.0 or side * (limit - state[M0]) < 2.0 * fast_sd:
@@ -250,7 +250,7 @@ def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: floa
         else:
             rate = parameter[A_FAST] * z * math.exp(-0.5 * z * z) / _ROOT_2PI
             total += _WEIGHTS[node] * (1.0 - math.exp(-rate * PREDICT_WITHIN_S))
-    return bool(2.0 * total < PREDICT_OFF)
+    return bool(2.0 * total < matters)
 
 
 @kernel()
@@ -264,7 +264,8 @@ def _crossing(
     """
     if math.isnan(limit) or _nearness(state, parameter, limit, side, stretch) > FAR:
         return 0.0, math.nan
-    if _unlikely(state, parameter, limit, side, stretch):
+    matters = PREDICT_OFF if on != 0 else PREDICT_ON
+    if _unlikely(state, parameter, limit, side, stretch, matters):
         return 0.0, math.nan
     c = stretch * stretch
     p00, p01, p11 = c * state[P00], c * state[P01], c * state[P11]
@@ -273,7 +274,7 @@ def _crossing(
         state[M0], state[M1], p00, p01, p11, parameter[A_MEAN], parameter[A_FAST], parameter[A_SLOW], s11, s12, s22, limit,
         side, PREDICT_WITHIN_S,
     )  # fmt: skip
-    if most < (PREDICT_OFF if on != 0 else PREDICT_ON):
+    if most < matters:
         return most, math.nan
     return passage.crossing(
         state[M0], state[M1], p00, p01, p11, parameter[A_MEAN], parameter[A_FAST], parameter[A_SLOW], s11, s12, s22, limit,

@@ -8,6 +8,7 @@ from twins.bank import Bank
 from twins.kernels.columns import judge, scatter
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Tick
+from twins.smooth import smooth
 from twins.statement import complete
 from twins.step import step
 
@@ -52,3 +53,5 @@ def warm() -> Iterator[str]:
     CHANNEL.advance(state, rows, signal, 2_000_000)
     CHANNEL.forecast(state, rows, signal, np.array([60.0]))
     yield "channel model"
+    smooth(0, np.array([1, 2], np.int64), np.full(2, 80.0), np.ones(1, np.int64))
+    yield "smoother"
