@@ -13,6 +13,7 @@ from twins.kernels import channel, layout
 from twins.models.channel import CHANNEL, plain
 from twins.records import Status
 from twins.signals import BY_NAME
+from twins.units import factor
 
 HEART_RATE = BY_NAME["heart_rate"].code
 SECOND = 1_000_000
@@ -213,3 +214,38 @@ def test_the_trend_is_the_slope_of_a_ramp():
     values = np.r_[np.full(60, 80.0), 80 + np.arange(300) * 0.1]
     state, _ = fed(START + np.arange(360) * SECOND, values)
     assert plain(state)[0, layout.TREND] == pytest.approx(0.1, rel=0.05)
+
+
+def test_a_million_updates_leave_the_covariance_symmetric_and_positive():
+    """Gaps from a millisecond to a week, values all over the plausible range; one of two is stored, so symmetric it is."""
+    rng = np.random.default_rng(11)
+    for name in ("heart_rate", "glucose"):
+        signal = BY_NAME[name]
+        state = np.zeros(1, CHANNEL.dtype)
+        time = START
+        for _ in range(500):
+            steps = np.exp(rng.uniform(np.log(1e3), np.log(7 * 86_400e6), 1_000)).astype(np.int64)
+            steps[rng.random(1_000) < 0.9] = 1_000
+            times = time + np.cumsum(steps)
+            time = int(times[-1])
+            values = rng.uniform(*signal.plausible, 1_000)
+            CHANNEL.update(state, np.zeros(1_000, np.int64), np.full(1_000, signal.code, np.uint16), times, values)
+            own = plain(state)[0]
+            p = np.array([[own[layout.P00], own[layout.P01]], [own[layout.P01], own[layout.P11]]])
+            assert np.isfinite(own).all()
+            assert np.linalg.eigvalsh(p)[0] >= -1e-12 * p.max()
+
+
+@given(st.lists(st.integers(45, 390), min_size=2, max_size=60), st.integers(0, 60))
+@settings(max_examples=60)
+def test_the_twin_is_the_same_in_either_unit_of_glucose(values, jitter):
+    signal = BY_NAME["glucose"]
+    scale, offset = factor(signal, "mmol/L")
+    times = START + (300 * np.arange(len(values)) + jitter) * SECOND
+    mass = np.array(values, float)
+    moles = np.round(mass / scale, 12) * scale + offset
+    one, told = fed(times, mass, signal.code)
+    other, also = fed(times, moles, signal.code)
+    assert list(told) == list(also)
+    for field in ("m0", "m1", "p00", "p01", "p11", "r_scale"):
+        assert other[field][0] == pytest.approx(one[field][0], rel=1e-6)
