@@ -25,19 +25,19 @@ class Modes(msgspec.Struct, frozen=True):
 
 
 MODES: dict[str, Modes] = {
-    "heart_rate": Modes(77.7, 0.07, 3.49, 185.0, 18.0, 140_800.0),
-    "pulse_rate": Modes(77.7, 0.3, 3.49, 185.0, 18.0, 140_800.0),
-    "respiratory_rate": Modes(19.0, 0.1, 2.11, 72.0, 4.2, 85_000.0),
-    "oxygen_saturation": Modes(97.5, 0.14, 1.05, 2_614.0, 1.98, 101_700.0),
-    "systolic_bp": Modes(118.7, 2.4, 9.38, 938.0, 18.8, 76_200.0),
-    "diastolic_bp": Modes(58.2, 0.07, 7.07, 993.0, 10.8, 118_200.0),
-    "mean_bp": Modes(76.1, 0.09, 7.19, 1_230.0, 11.9, 90_900.0),
-    "arterial_systolic_bp": Modes(117.2, 3.26, 12.2, 624.0, 16.3, 68_800.0),
+    "heart_rate": Modes(81.36, 0.1, 3.711, 145.7, 16.69, 89_020.0),
+    "pulse_rate": Modes(81.36, 0.3, 3.711, 145.7, 16.69, 89_020.0),
+    "respiratory_rate": Modes(19.38, 0.3285, 2.278, 116.9, 4.129, 80_150.0),
+    "oxygen_saturation": Modes(97.01, 0.2532, 1.149, 3_114.0, 1.896, 86_450.0),
+    "systolic_bp": Modes(118.3, 5.575, 9.207, 2_176.0, 18.28, 98_010.0),
+    "diastolic_bp": Modes(58.78, 0.1003, 7.239, 628.9, 11.34, 108_700.0),
+    "mean_bp": Modes(76.92, 0.1, 7.32, 803.7, 12.29, 80_420.0),
+    "arterial_systolic_bp": Modes(116.9, 0.9194, 12.75, 445.2, 15.68, 60_300.0),
     "arterial_diastolic_bp": Modes(56.6, 0.51, 5.89, 729.0, 8.57, 65_400.0),
-    "arterial_mean_bp": Modes(80.0, 0.5, 7.5, 624.0, 11.0, 68_800.0),
-    "body_temperature": Modes(37.0, 0.01, 0.32, 3_914.0, 0.81, 26_270.0, -0.92),
-    "skin_temperature": Modes(33.0, 0.01, 0.93, 10_448.0, 1.5, 18_040.0, -0.6),
-    "perfusion_index": Modes(2.0, 0.1, 0.8, 300.0, 1.5, 50_000.0),
-    "glucose": Modes(139.6, 1.0, 20.5, 1_440.0, 65.6, 14_760.0, -0.99),
+    "arterial_mean_bp": Modes(81.9, 0.1004, 8.577, 153.5, 8.234, 46_510.0),
+    "body_temperature": Modes(37.05, 0.05694, 0.2125, 2_382.0, 0.7232, 27_590.0, -1.0),
+    "skin_temperature": Modes(30.74, 0.007516, 0.07546, 52.09, 3.259, 41_600.0, -1.0),
+    "perfusion_index": Modes(1.054, 0.105, 0.2449, 2_260.0, 0.6504, 50_510.0),
+    "glucose": Modes(137.8, 0.9113, 15.71, 1_032.0, 62.68, 16_440.0, -1.0),
 }
 """By signal; where no recording holds enough, those of the nearest (pulse, arterial mean) or by judgement (perfusion)."""
