@@ -139,7 +139,8 @@ class Bank:
         self.catching_up = False
         self.dirty: set[int] = set()
         self.scratch = np.zeros(passage.SCRATCH, np.float32)
-        """Room for a kernel to work in; what it holds between calls means nothing."""
+        self.events = np.zeros((256, layout.EVENT_WIDTH))
+        """Room for kernels to work in and to tell events; what it holds between calls means nothing."""
         for name, (dtype, shape) in _ROWS.items():
             setattr(self, name, _new(name, dtype, (64, *shape)))
         for name, (dtype, shape) in _PATIENTS.items():

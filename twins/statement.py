@@ -25,10 +25,11 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
         rows, bank.state, bank.phase, bank.stretch, bank.signal_of_row, bank.patient_of_row, layout.PARAMETERS, numbers,
         patient, signal, time, figures, quality, status, belief,
     )  # fmt: skip
+    names = bank.profiles
     value, mean, sd, trend = (figure.tobytes() for figure in figures)
     return Estimates(
         emitted=now,
-        patients=[bank.profile(number).patient for number in numbers[:named].tolist()],
+        patients=[names[number].patient for number in numbers[:named].tolist()],
         patient=patient.tobytes(),
         signal=signal.tobytes(),
         time=time.tobytes(),

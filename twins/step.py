@@ -5,6 +5,7 @@ Log time is the record's ``received``; it never goes back within a partition.
 """
 
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -42,7 +43,8 @@ I8 = npt.NDArray[np.int64]
 
 EMIT_US = 1_000_000
 """A patient's estimates go out at most this often; the first change goes at once."""
-_EVENTS = 256
+_OLD_US = 20_000_000
+"""A patient nobody has spoken of for so long is scored again by ticks: inputs grow old by themselves."""
 _FILTERED = FILTERED.astype(np.uint8)
 
 
@@ -53,7 +55,7 @@ class _Step:
         self.bank = bank
         self.now = now
         self.outcome = Outcome(partition=bank.partition, offset=offset, time=now)
-        self.events = np.zeros((_EVENTS, layout.EVENT_WIDTH))
+        self.events = bank.events
         self.counts = np.zeros(1, np.int64)
         self.urgent: set[int] = set()
 
@@ -62,6 +64,8 @@ class _Step:
     def raised(self) -> None:
         """Carry the events a kernel has just written into the alarms."""
         bank = self.bank
+        if not self.counts[0]:
+            return
         for event in self.events[: int(self.counts[0])]:
             row = int(event[layout.E_ROW])
             number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
@@ -176,7 +180,7 @@ class _Step:
         bank = self.bank
         columns = frame.columns
         find = bank.index.get
-        numbers = np.array([find(patient, -1) for patient in columns.patients] or [-1], dtype=np.int64)
+        numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
         numbers[(bank.active[numbers] == 0) | (bank.live[numbers] == 0)] = -1
         for place in walk.missing(columns.patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
             bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
@@ -193,8 +197,8 @@ class _Step:
         self.outcome.status = status.tobytes()
         if bank.models:
             self.site_models(columns, numbers, status)
-        moved = np.flatnonzero(touched)
-        bank.dirty.update(np.unique(moved // BLOCK).tolist())
+        (moved,) = touched.view(np.bool_).nonzero()
+        bank.dirty.update((moved // BLOCK).tolist())
         self.emit(self.due(moved))
 
     def site_models(self, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
@@ -224,13 +228,18 @@ class _Step:
             self.raised()
         here = live[:count] != 0
         waiting = here & (bank.pending[:count] != 0) & (self.now - bank.emitted[:count] >= EMIT_US)
-        old = here & (bank.parts[:count] >= 0).any(axis=1) & (self.now - bank.scored[:count] >= 20_000_000)
-        held = here & ((bank.score_phase[:count] & 1) != 0).any(axis=1)
+        # Who is spoken of anyway is scored anyway: only what no frame has touched for a while grows old here.
+        silent = self.now - np.maximum(bank.scored[:count], bank.emitted[:count]) >= _OLD_US
+        old = np.zeros(count, bool)
+        (candidates,) = (here & silent).nonzero()
+        old[candidates] = (bank.parts[candidates] >= 0).any(axis=1)
+        phase = bank.score_phase[:count]
+        held = here & (((phase[:, 0] | phase[:, 1] | phase[:, 2]) & 1) != 0)
         urgent = np.zeros(count, bool)
         if self.urgent:
             urgent[list(self.urgent)] = True
-        numbers = np.flatnonzero(waiting | old | held | urgent)
-        bank.dirty.update(np.unique(numbers // BLOCK).tolist())
+        (numbers,) = (waiting | old | held | urgent).nonzero()
+        bank.dirty.update((numbers // BLOCK).tolist())
         self.emit(numbers)
 
     def fact(self, fact: Fact) -> None:

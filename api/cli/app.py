@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import bench_command, demo, doctor, environment, evaluate, replay, serve, simulate, warm
+from api.cli import bench_command, demo, doctor, environment, evaluate, fit, replay, serve, simulate, warm
 from api.cli.output import print_json
 
 __all__ = ["app", "main"]
@@ -22,6 +22,7 @@ app.command()(demo.demo)
 app.command()(serve.serve)
 app.command()(replay.replay)
 app.command()(evaluate.evaluate)
+app.command()(fit.fit)
 app.command()(simulate.simulate)
 app.command()(doctor.doctor)
 app.command()(warm.warm)

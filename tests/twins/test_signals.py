@@ -106,7 +106,7 @@ def test_noise_figures_make_a_filter(signal: Signal):
     modes = signal.modes
     assert 0 < modes.noise_sd < modes.fast_sd
     assert 0 < modes.fast_s < modes.slow_s
-    assert -1 < modes.coupling <= 0
+    assert -1 <= modes.coupling <= 0
     assert signal.silence_s > signal.delay_s
 
 

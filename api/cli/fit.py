@@ -1,0 +1,186 @@
+"""``vitaltwin fit``: how signals move, fitted to recorded patients; gives the rows of ``twins/modes.py``."""
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from api.cli.output import Failure, failures, print_json, progress, say, table
+
+if TYPE_CHECKING:
+    from streams.fit import Fit, SignalFit
+    from streams.recordings import Recording
+    from twins.modes import Modes
+
+__all__ = ["Form", "fit", "row_of"]
+
+
+class Form(Enum):
+    """What can be asked for; those of ``twins.forms`` by name, said here so that ``--help`` is quick."""
+
+    ALL = "all"
+    SINGLE = "single"
+    OU = "ou"
+    TREND = "trend"
+    COUPLED = "coupled"
+    MATERN32 = "matern32"
+    MATERN52 = "matern52"
+    THREE = "three"
+
+
+def fit(
+    files: Annotated[
+        list[Path], typer.Argument(help="CSV or CSV.gz: patient,time,signal,value,unit", exists=True, dir_okay=False)
+    ],
+    *,
+    signal: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this signal; may be repeated. NAME+NAME fits two together.", show_default="all"),
+    ] = None,
+    form: Annotated[Form, typer.Option(help="The form of motion, or all of them to compare.")] = Form.ALL,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Fit how signals move to the patients at even places by id, and judge by those at odd places.
+
+    Prints, for each signal, the row of twins/modes.py to paste, what was used of each file, and for each form its mean
+    score (nats, less is better) and its skill: 1 - RMSE / RMSE of persistence on patients held out, mean of the files.
+    """
+    from twins.forms import FORMS
+
+    groups = _groups(signal or [])
+    forms = tuple(FORMS) if form is Form.ALL else (form.value,)
+    with failures():
+        recordings = _read(files)
+        if not signal:
+            groups = [group for group in groups if _held(recordings, group)]
+        found = _fit(recordings, groups, forms)
+        if not found:
+            raise Failure("no signal has 8 plausible readings of one patient at an even place by id")
+    if as_json:
+        import msgspec
+
+        print_json(
+            {
+                "fits": [msgspec.to_builtins(one) | {"rows": _rows(one)} for one in found],
+                "files": [f.name for f in files],
+            }
+        )
+        return
+    for one in found:
+        _print(one)
+
+
+def row_of(name: str, modes: "Modes") -> str:
+    """A signal's row as it stands in ``twins/modes.py``, to four digits; more where two modes nearly cancel."""
+    from msgspec import structs
+
+    digits = 4 if modes.slow_s > 1.9 * modes.fast_s else 8
+    figures = [float(f"{figure:.{digits}g}") for figure in structs.astuple(modes)]
+    if figures[-1] == 0.0:
+        figures.pop()
+    return f'"{name}": Modes({", ".join(f"{figure:_}" for figure in figures)}),'
+
+
+def _groups(asked: list[str]) -> list[list[str]]:
+    from twins.signals import BY_NAME
+
+    known = [name for name, one in BY_NAME.items() if one.filtered]
+    groups = [words.split("+") for words in asked] if asked else [[name] for name in known]
+    unknown = sorted({name for group in groups for name in group} - set(known))
+    if unknown:
+        raise typer.BadParameter(f"unknown or not filtered: {', '.join(unknown)}", param_hint="--signal")
+    return groups
+
+
+def _read(files: list[Path]) -> "list[Recording]":
+    from streams.recordings import read
+
+    recordings = []
+    with progress() as bars:
+        for file in files:
+            task = bars.add_task(f"reading {file.name}", total=file.stat().st_size)
+            recordings.append(read(file, lambda done, task=task: bars.update(task, completed=done)))  # type: ignore[misc]
+    return recordings
+
+
+def _held(recordings: "list[Recording]", group: list[str]) -> bool:
+    from twins.signals import BY_NAME
+
+    return any((recording.columns.signal == BY_NAME[name].code).any() for recording in recordings for name in group)
+
+
+def _fit(recordings: "list[Recording]", groups: list[list[str]], forms: tuple[str, ...]) -> "list[SignalFit]":
+    from streams.fit import fit as run
+
+    found = []
+    with progress() as bars:
+        task = bars.add_task("fitting", total=len(groups) * len(forms))
+        for group in groups:
+            label = "+".join(group)
+            bars.update(task, description=f"fitting {label}")
+            one = run(recordings, group, forms, tell=lambda _: bars.advance(task))
+            if one is None:
+                say(f"{label}: too few readings to fit on, left out")
+                bars.advance(task, len(forms))
+            else:
+                found.append(one)
+    return found
+
+
+def _rows(one: "SignalFit") -> dict[str, list[str]]:
+    """Rows to paste, by form."""
+    return {
+        name: [row_of(signal, form.modes) for signal in one.signals]
+        for name, form in one.forms.items()
+        if form.modes is not None
+    }
+
+
+def _print(one: "SignalFit") -> None:
+    chosen = one.forms[one.chosen]
+    name = "+".join(one.signals)
+    table(
+        f"{name}: what was used, and {one.chosen} there",
+        ["file", "patients", "readings", "pairs", "score", "patients*", "readings*", "pairs*", "score*"],
+        _use(chosen),
+    )
+    from streams.fit import SHOWN_MIN
+
+    minutes = [str(number) for number in SHOWN_MIN]
+    table(
+        f"{name}: forms",
+        ["form", "score", "score*", *(f"{number} min*" for number in minutes), "at a bound"],
+        [
+            [
+                form, f"{told.train:.4f}", f"{told.held_out:.4f}",
+                *(f"{told.skill[number]:+.3f}" if number in told.skill else "" for number in minutes),
+                ", ".join(told.at_bound),
+            ]
+            for form, told in one.forms.items()
+        ],
+    )  # fmt: skip
+    typer.echo("* on the patients held out")
+    for row in _rows(one).get(one.chosen, [f"{one.chosen} is no form of the channel twin: {_said(chosen.parameters)}"]):
+        typer.echo(row)
+    typer.echo()
+
+
+def _use(form: "Fit") -> list[list[str]]:
+    halves: list[dict[str, Any]] = [{use.file: use for use in uses} for uses in (form.train_files, form.held_out_files)]
+    rows = []
+    for file in dict.fromkeys([*halves[0], *halves[1]]):
+        row = [file]
+        for half in halves:
+            use = half.get(file)
+            row += (
+                [f"{use.patients:,}", f"{use.readings:,}", f"{use.pairs:,}", f"{use.score:.3f}"]
+                if use
+                else ["0", "", "", ""]
+            )
+        rows.append(row)
+    return rows
+
+
+def _said(parameters: dict[str, float]) -> str:
+    return ", ".join(f"{name} {figure:.4g}" for name, figure in parameters.items())

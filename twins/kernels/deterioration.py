@@ -1,0 +1,134 @@
+"""NEWS2 of many patients in one walk: inputs from the bank, parts, staleness, and the holds of the three thresholds."""
+
+import numpy as np
+import numpy.typing as npt
+
+from twins import news2
+from twins.kernels.jit import kernel
+from twins.kernels.layout import COUNT, M0, T
+
+__all__ = ["CONDITIONS", "PARAMETERS", "evaluate", "gather"]
+
+B1 = npt.NDArray[np.bool_]
+F8 = npt.NDArray[np.float64]
+I1 = npt.NDArray[np.int8]
+I4 = npt.NDArray[np.int32]
+I8 = npt.NDArray[np.int64]
+U1 = npt.NDArray[np.uint8]
+
+PARAMETERS = 7
+CONDITIONS = 3
+"""By place: a total of 7 or more, one of 5 or 6, and a 3 in one parameter below that."""
+_OXYGEN, _CONSCIOUSNESS = 2, 5
+_ON, _WAITING = 2, 1
+"""Bits of a score's phase: the condition is on; it is about to turn."""
+_HOLD_US = 20_000_000
+"""A threshold must be reached, or left, for so long: one noisy minute makes no alarm."""
+_RESTATE_US = 60_000_000
+"""A score is stated anew at least this often, so that its ages stay true."""
+
+
+@kernel()
+def gather(
+    numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
+    sources: I8, forgotten: F8, value: F8, age: F8,
+) -> None:  # fmt: skip
+    """Value (7, patients) and age in s (patients, 7) of each NEWS2 input; NaN where there is none or it is forgotten.
+
+    ``sources`` (7, n) are the signals a parameter may come from, -1 for none: the newest measurement wins, of equally
+    new ones the first. A forgotten value keeps its age.
+    """
+    for i in range(len(numbers)):
+        p = numbers[i]
+        for column in range(PARAMETERS):
+            newest = np.nan
+            found = np.nan
+            for k in range(sources.shape[1]):
+                if sources[column, k] < 0:
+                    break
+                row = slot[p, sources[column, k]]
+                if row < 0 or not state[row, COUNT] > 0.0:
+                    continue
+                theirs = now - state[row, T]
+                theirs = 0.0 if theirs < 0.0 else theirs * 1e-6
+                if not theirs >= newest:
+                    newest = theirs
+                    found = state[row, M0]
+            if column == _OXYGEN:
+                found = oxygen[p]
+                newest = np.nan if np.isnan(found) else max(now - oxygen_time[p], 0) * 1e-6
+            elif column == _CONSCIOUSNESS:
+                found = consciousness[p]
+                newest = np.nan if np.isnan(found) else max(now - consciousness_time[p], 0) * 1e-6
+            age[i, column] = newest
+            value[column, i] = np.nan if newest > forgotten[column] else found
+
+
+@kernel()
+def _settle(
+    numbers: I8, now: int, fresh: I1, age: F8, stale_after: F8, parts: I1, stale: U1, scored: I8, phase: U1, since: I8,
+    speak: B1, turned: I1,
+) -> None:  # fmt: skip
+    """Write ``fresh`` parts into the bank; ``speak`` (patients) marks scores to state, ``turned`` (patients, 3) turns."""
+    for i in range(len(numbers)):
+        p = numbers[i]
+        total = 0
+        known = False
+        red = False
+        speaks = False
+        for column in range(PARAMETERS):
+            part = fresh[i, column]
+            aged = part >= 0 and age[i, column] >= stale_after[column]
+            if part >= 0:
+                known = True
+                total += part
+            if part == 3:
+                red = True
+            # Patients lie far apart in memory: what is the same is not written.
+            if part != parts[p, column] or aged != (stale[p, column] != 0):
+                speaks = True
+                parts[p, column] = part
+                stale[p, column] = aged
+        if known and now - scored[p] >= _RESTATE_US:
+            speaks = True
+        reached = 0 if total >= 7 else 1 if total >= 5 else 2 if red else -1
+        for which in range(CONDITIONS):
+            truth = which == reached
+            on = (phase[p, which] & _ON) != 0
+            turned[i, which] = 0
+            if truth == on:
+                phase[p, which] = _ON if on else 0
+                continue
+            if (phase[p, which] & _WAITING) == 0:
+                since[p, which] = now
+            if now - since[p, which] < _HOLD_US:
+                phase[p, which] = (_ON if on else 0) | _WAITING
+                continue
+            phase[p, which] = _ON if truth else 0
+            turned[i, which] = 1 if truth else -1
+            speaks = True
+        speak[i] = speaks
+        if speaks:
+            scored[p] = now
+
+
+@kernel()
+def evaluate(
+    numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
+    scale2: U1, parts: I1, stale: U1, scored: I8, phase: U1, since: I8, sources: I8, forgotten: F8, stale_after: F8,
+    value: F8, age: F8, prescribed: B1, fresh: I1, speak: B1, turned: I1,
+) -> None:  # fmt: skip
+    """Score distinct patients ``numbers`` at ``now`` (µs) and keep parts, staleness, phases and times in the bank.
+
+    Written besides, a row per patient asked for: ``age`` as ``gather``, ``fresh`` parts (patients, 7), ``speak`` where the
+    score changed or is due again, ``turned`` (patients, 3): +1 where a condition begins, -1 where it ends. ``value``
+    (7, patients) and ``prescribed`` (patients) are scratch.
+    """
+    gather(
+        numbers, now, slot, state, oxygen, oxygen_time, consciousness, consciousness_time, sources, forgotten, value, age
+    )  # fmt: skip
+    for i in range(len(numbers)):
+        prescribed[i] = scale2[numbers[i]] != 0
+    # Rows of value stand in the order of news2.PARAMETERS, as its columns do.
+    news2.score_parts(value[0], value[1], value[2], value[3], value[4], value[5], value[6], prescribed, fresh)
+    _settle(numbers, now, fresh, age, stale_after, parts, stale, scored, phase, since, speak, turned)
