@@ -23,7 +23,7 @@ Three = tuple[float, float, float]
 
 STEPS, PATHS = 30, 256
 PIECES = 12
-_ZERO, _HALF, _ONE, _TWO, _TINY = (np.float32(x) for x in (0.0, 0.5, 1.0, 2.0, 1e-30))
+_ZERO, _HALF, _ONE, _TWO, _FAR, _TINY = (np.float32(x) for x in (0.0, 0.5, 1.0, 2.0, 12.0, 1e-30))
 _SQRT_HALF = np.float32(math.sqrt(0.5))
 # Abramowitz & Stegun 7.1.28: erfc within 3e-7 by arithmetic that a processor does for many numbers at once.
 _C1, _C2, _C3, _C4, _C5, _C6 = (
@@ -43,9 +43,9 @@ def _table() -> tuple[F4, F4, F4, F4]:
     """Normal numbers of the start, the fast and the slow mode, and exponential ones of the bridges, as [.., PATHS].
 
     A Korobov lattice: point i has the coordinates i 53^j mod 257, so each coordinate takes each of 256 values once, and
-    paths i and 257 - i are mirror images (53 is the primitive root with the least error on 1,500 problems). The first
-    coordinates drive the principal components of a random walk (cosines) rather than single steps. Rounding to float32
-    hides the last bits, in which processors' cosines and logarithms differ.
+    paths i and 257 - i are mirror images; of the primitive roots 53 is one of the two with the least error on 1,500
+    problems. The first coordinates drive the principal components of a random walk (cosines) rather than single steps.
+    Rounding to float32 hides the last bits, in which processors' cosines and logarithms differ.
     """
     rank = np.array([[i * pow(53, j, 257) % 257 - 1 for i in range(1, 257)] for j in range(2 + 3 * STEPS)])
     middle = (np.arange(PATHS) + 0.5) / PATHS
@@ -190,7 +190,7 @@ def _outcome(spread: float, window_s: float, w: F4) -> tuple[float, float]:
         weight = _HALF if point in (0, STEPS) else _ONE
         for p in range(PATHS):
             z = w[_U + p] * per + w[at + p]
-            t = abs(z) * _SQRT_HALF
+            t = min(abs(z) * _SQRT_HALF, _FAR)
             k = _ONE + t * (_C1 + t * (_C2 + t * (_C3 + t * (_C4 + t * (_C5 + t * _C6)))))
             k *= k
             k *= k
