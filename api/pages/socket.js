@@ -12,6 +12,7 @@ import { post } from "./http.js";
 const PATIENCE = 2.5;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
+const UNKNOWN_AGAIN_MS = 3000;
 const OPENING_MS = 8000;
 
 export class Connection extends EventTarget {
@@ -119,6 +120,13 @@ export class Connection extends EventTarget {
     this.#subs.delete(message.id);
     const detail = { reason: message.reason ?? "", channel };
     this.dispatchEvent(new CustomEvent("refused", { detail }));
+    // Somebody just admitted may not have come through yet.
+    if (message.reason === "unknown_patient") setTimeout(() => this.#askAgain(channel), UNKNOWN_AGAIN_MS);
+  }
+
+  #askAgain(channel) {
+    const wanted = this.#channels.get(channel);
+    if (wanted && this.state === "live" && !this.#subs.has(wanted.sub)) this.#request(channel);
   }
 
   #watch() {

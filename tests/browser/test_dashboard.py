@@ -55,6 +55,14 @@ def test_a_tile_leads_to_the_patient_and_back_by_keyboard(service: Service, page
     expect(page.locator(".tile").first).to_be_visible()
 
 
+def test_a_page_opened_before_the_patient_is_known_finds_them_once_admitted(service: Service, page: Page) -> None:
+    patient = f"browser-{service.patients + 1}"
+    page.goto(f"{service.address}/#/patient/{patient}")
+    expect(page.locator(".patient h1")).to_have_text("No such patient, or not in your wards.", timeout=30_000)
+    assert service.admit("early") == patient
+    expect(page.locator(".patient h1")).to_contain_text(patient, timeout=15_000)
+
+
 def test_an_acknowledgement_in_one_browser_appears_in_the_other(service: Service, browser: Browser) -> None:
     patient = service.admit("ack")
     here, there = (browser.new_page(viewport=DESK) for _ in range(2))

@@ -189,6 +189,13 @@ def test_estimates_go_out_at_once_and_then_once_a_second():
     assert ward.take(Tick(T0 + int(4.1 * S))).estimates is not None
 
 
+def test_ticks_leave_to_frames_what_frames_speak_of():
+    ward = Ward()
+    for at in range(1, 60):
+        assert ward.take(frame(at, ("p", "heart_rate", 80.0))).estimates is not None
+        assert ward.take(Tick(T0 + int((at + 0.5) * S))).estimates is None
+
+
 def test_unknown_future_and_unfiltered_readings_have_their_own_status():
     ward = Ward()
     outcome = ward.take(
