@@ -11,8 +11,10 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.alarms.lifecycle import Alarm
 from twins.kernels import layout, passage
+from twins.kernels.prefetch import aligned
 from twins.models.registry import ChannelModel
 from twins.records import Profile, SetLimits
 from twins.signals import BY_NAME, SIGNALS, Limits
@@ -21,6 +23,8 @@ __all__ = ["BLOCK", "Bank"]
 
 BLOCK = 64
 """Patients per checkpoint block."""
+_VERSION = 2
+"""Of the columns of a channel's row in a checkpoint."""
 
 _ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "state": ("f8", (layout.STATE_WIDTH,)),
@@ -53,6 +57,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "scored": ("i8", ()),
     "score_phase": ("u1", (3,)),
     "score_since": ("i8", (3,)),
+    "agreement": ("f8", (layout.AGREEMENT_WIDTH,)),
 }
 _KEPT_ROWS = tuple(name for name in _ROWS if name != "patient_of_row")
 _KEPT_PATIENTS = tuple(name for name in _PATIENTS if name not in ("slot", "live"))
@@ -117,6 +122,7 @@ class Bank:
     scored: npt.NDArray[np.int64]
     score_phase: npt.NDArray[np.uint8]
     score_since: npt.NDArray[np.int64]
+    agreement: npt.NDArray[np.float64]
 
     def __init__(self, partition: int = 0, models: Iterable[ChannelModel] = ()) -> None:
         self.partition = partition
@@ -219,6 +225,7 @@ class Bank:
 
     def close_channels(self, number: int) -> None:
         """Forget a patient's channels: the next stay starts afresh."""
+        self.agreement[number] = 0.0
         for signal in range(len(SIGNALS)):
             row = int(self.slot[number, signal])
             if row >= 0:
@@ -290,7 +297,7 @@ class Bank:
         arrays = {name: getattr(self, name)[order].tobytes() for name in _KEPT_ROWS}
         arrays |= {name: getattr(self, name)[first:last].tobytes() for name in _KEPT_PATIENTS}
         return Block(
-            version=1,
+            version=_VERSION,
             partition=self.partition,
             number=number,
             offset=offset,
@@ -319,7 +326,15 @@ class Bank:
                 self.live[first + at] = 1
         for name in _KEPT_PATIENTS:
             dtype, shape = _PATIENTS[name]
-            getattr(self, name)[first : first + count] = np.frombuffer(block.arrays[name], dtype).reshape(count, *shape)
+            if name in block.arrays:
+                getattr(self, name)[first : first + count] = np.frombuffer(block.arrays[name], dtype).reshape(
+                    count, *shape
+                )
+        for owner, condition, code, alarm in block.alarms:
+            self.alarms[first + owner, condition, code] = alarm
+        if block.version != _VERSION:
+            self._begin_anew(block, first)
+            return
         signals = np.frombuffer(block.arrays["signal_of_row"], "u2")
         rows = [self.open_channel(first + owner, int(code)) for owner, code in zip(block.rows, signals, strict=True)]
         for name in _KEPT_ROWS:
@@ -328,8 +343,15 @@ class Bank:
         for name, held in self.model_state.items():
             if name in block.models and len(block.models[name]) == len(rows) * held.dtype.itemsize:
                 held[rows] = np.frombuffer(block.models[name], held.dtype)
+
+    def _begin_anew(self, block: Block, first: int) -> None:
+        """Channels of a checkpoint whose rows mean something else: filters start afresh, active alarms stay to be ended."""
         for owner, condition, code, alarm in block.alarms:
-            self.alarms[first + owner, condition, code] = alarm
+            which = next((at for at, known in enumerate(CHANNEL_CONDITIONS) if known.name == condition), -1)
+            if code >= 0 and 0 <= which < layout.CONDITIONS and alarm.presence != "latched":
+                row = self.open_channel(first + owner, code)
+                self.phase[row, which] = layout.ON
+                self.since[row, which] = alarm.onset
 
     def foundation(self, offset: int, committed: int = -1) -> Foundation:
         """A checkpoint of what belongs to no patient; a replay never begins before ``committed`` + 1."""
@@ -370,13 +392,14 @@ def limits_given(command: SetLimits) -> dict[str, float]:
     return {name: value for name in names if (value := getattr(command, name)) is not None}
 
 
-def _new(name: str, dtype: str, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    return np.full(shape, _FILL.get(name, 0), dtype)
+def _new(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    made = aligned(shape, dtype)
+    if name in _FILL:
+        made[...] = _FILL[name]
+    return made
 
 
 def _grown(name: str, array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    grown: npt.NDArray[Any] = np.zeros((count, *array.shape[1:]), array.dtype)
-    if name in _FILL:
-        grown[...] = _FILL[name]
+    grown = _new(name, array.dtype, (count, *array.shape[1:]))
     grown[: len(array)] = array
     return grown

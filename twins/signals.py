@@ -15,6 +15,8 @@ Sources:
 - UCUM units; insulin is written ``U`` as on every pump (UCUM ``[iU]``). The perfusion index is the number of percent.
 - Modes: fitted by ``vitaltwin fit`` on recordings, see docs/channel.md; for signals that no recording holds, those of the
   nearest.
+- Flat lines: clearly longer than the longest in the recordings: 1010 s of one heart rate, 884 s of one pulse rate, 1667 s
+  of one respiratory rate (mimic4wdb-p10079700), 4 h of one glucose (d1namo-004, at the end of its sensor's range).
 - Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
@@ -49,7 +51,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     sensor's display; ``jump`` is farther than the signal goes within seconds (a minute more lets it go as far again);
     ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
     below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
-    the shortest gap that counts as silence.
+    the shortest gap that counts as silence; ``flat_s`` is longer than a living patient's value stays exactly the same,
+    0 where it may for ever.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -69,6 +72,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 0.0
     critical_delay_s: float = 0.0
     silence_s: float = 60.0
+    flat_s: float = 0.0
     predictive_priority: Literal["medium", "low", ""] = ""
 
     @property
@@ -98,7 +102,7 @@ def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: L
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
-        jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0,
+        jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, flat_s=600.0,
         predictive_priority="low",
     )
 
@@ -114,18 +118,18 @@ SIGNALS: tuple[Signal, ...] = (
     Signal(
         code=0, name="heart_rate", unit="/min", kind="vital", plausible=(15.0, 300.0),
         loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
-        delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, predictive_priority="low",
+        delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
         loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
-        delay_s=15.0, critical_delay_s=8.0, silence_s=20.0,
+        delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0,
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
         loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, jump=12.0,
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
-        critical_delay_s=8.0, silence_s=30.0, predictive_priority="low",
+        critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
     ),
     Signal(
         code=3, name="oxygen_saturation", unit="%", kind="vital", plausible=(30.0, 100.0),
@@ -151,7 +155,7 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     Signal(
         code=12, name="skin_temperature", unit="Cel", kind="vital", plausible=(15.0, 45.0),
-        loinc=("61008-9",), mdc=(150388,), step=0.02, jump=3.0, trend_s=120.0, silence_s=60.0,
+        loinc=("61008-9",), mdc=(150388,), step=0.02, jump=3.0, trend_s=120.0, silence_s=60.0, flat_s=7200.0,
     ),
     Signal(
         code=13, name="perfusion_index", unit="1", kind="vital", plausible=(0.0, 30.0),
@@ -162,7 +166,7 @@ SIGNALS: tuple[Signal, ...] = (
         loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, jump=15.0, trend_s=900.0,
         censored=(40.0, 400.0, 600.0),
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
-        silence_s=900.0, predictive_priority="medium",
+        silence_s=900.0, flat_s=21600.0, predictive_priority="medium",
     ),
     Signal(
         code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),

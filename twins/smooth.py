@@ -32,8 +32,8 @@ def smooth(signal: int, time_us: I8, value: F8, at_us: I8) -> Course:
     >>> heart_rate, minute = 0, 60_000_000
     >>> before_and_after = np.array([1, 2, 22, 23]) * minute, np.array([70.0, 70.0, 90.0, 90.0])
     >>> course = smooth(heart_rate, *before_and_after, np.array([2, 12, 22]) * minute)
-    >>> course.mean.round().tolist(), course.sd.round(1).tolist()
-    ([70.0, 80.0, 90.0], [0.3, 4.2, 0.3])
+    >>> course.mean.round().tolist(), int(course.sd.argmax())
+    ([70.0, 80.0, 90.0], 1)
     """
     if not 0 <= signal < len(FILTERED) or not FILTERED[signal]:
         raise ValueError(f"no channel twin follows signal {signal}")

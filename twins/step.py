@@ -15,7 +15,7 @@ from twins import news2
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
 from twins.bank import BLOCK, Bank, limits_given
-from twins.kernels import layout, walk
+from twins.kernels import agreement, layout, walk
 from twins.models import deterioration
 from twins.records import (
     Acknowledge,
@@ -135,6 +135,7 @@ class _Step:
                 bank.since, layout.PARAMETERS, bank.scratch, self.events, self.counts,
             )  # fmt: skip
             self.raised()
+        self.compare(numbers)
         self.score(numbers)
         # Predictions mark their own rows dirty again; they go out here, so they are clean.
         bank.watch[rows, layout.DIRTY] = 0.0
@@ -142,6 +143,17 @@ class _Step:
         bank.pending[numbers] = 0
         if len(rows):
             self.outcome.estimates = estimates_of(bank, rows, self.now)
+
+    def compare(self, numbers: I8) -> None:
+        """Where two sources of one quantity stand against each other."""
+        bank = self.bank
+        at = 0
+        while at < len(numbers):
+            at = agreement.compare(
+                at, numbers, bank.slot, bank.state, bank.watch, bank.ring, bank.phase, layout.PARAMETERS, bank.agreement,
+                self.events, self.counts,
+            )  # fmt: skip
+            self.raised()
 
     def score(self, numbers: I8) -> None:
         """NEWS2 of ``numbers`` and what it alarms."""

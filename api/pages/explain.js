@@ -14,7 +14,8 @@ export function sentences(alarm) {
   return [
     t("explain.onset", { time: moment(alarm.onset, clock.now()), age: age((clock.now() - alarm.onset) / 1000) }),
     ...silence(explanation),
-    ...fault(alarm),
+    ...fault(alarm, explanation.fault),
+    ...disagreement(explanation.disagreement),
     ...forecast(alarm, explanation.forecast),
     ...news(explanation),
     ...limit(alarm, explanation.limit, alarm.condition.startsWith("predicted.")),
@@ -29,8 +30,25 @@ function silence({ silent_s: silent }) {
   return Number.isFinite(silent) ? [t("explain.silent", { age: age(silent) })] : [];
 }
 
-function fault({ condition }) {
-  return condition === "sensor.fault" ? [t("explain.fault")] : [];
+function fault({ condition }, { reason, flat_s: flat } = {}) {
+  if (condition !== "sensor.fault") return [];
+  const key = `explain.fault.${reason}`;
+  return [has(key) ? t(key, { age: age(flat) }) : t("explain.fault")];
+}
+
+function disagreement(given) {
+  if (!given?.sources?.length) return [];
+  const [{ signal: first }] = given.sources;
+  const items = given.sources.map(({ signal, mean }) => (
+    t("explain.disagreement_source", { signal: signalName(signal), value: measure(signal, mean) })
+  ));
+  const [bias, spread, difference, allowed] = [given.bias, given.spread, given.difference, given.allowed]
+    .map((size) => `${number(size, Math.abs(size) < 10 ? 1 : 0)}\u00a0${unit(first)}`.trim());
+  return [
+    t("explain.disagreement", { list: list(items) }),
+    t("explain.disagreement_usual", { bias, spread, difference }),
+    t("explain.disagreement_allowed", { allowed, delay: age(given.delay_s), signal: signalName(first) }),
+  ];
 }
 
 function forecast({ signal, limit: bound }, made) {

@@ -44,12 +44,27 @@ export function why(alarm) {
     return CONDITIONS[condition] === "below" ? t("why.below", texts) : t("why.above", texts);
   }
   if (condition.startsWith("predicted.")) return whyPredicted(alarm, limit);
-  if (condition === "sensor.fault") return t("why.fault");
+  if (condition === "sensor.fault") return whyFault(explanation.fault ?? {});
+  if (condition === "sensor.disagreement") return whyDisagreement(explanation.disagreement ?? {});
   if (condition === "sensor.silent") {
     return explanation.silent_s ? t("why.silent", { age: age(explanation.silent_s) }) : t("why.silent_plain");
   }
   if (condition.startsWith("news2.")) return whyNews2(alarm);
   return "";
+}
+
+function whyFault({ reason, flat_s: flat }) {
+  const key = `why.fault.${reason}`;
+  return has(key) ? t(key, { age: age(flat) }) : t("why.fault");
+}
+
+function whyDisagreement({ sources = [] }) {
+  const [first, second] = sources;
+  if (!second) return "";
+  return t("why.disagreement", {
+    first: signalName(first.signal), first_value: measure(first.signal, first.mean),
+    second: signalName(second.signal), second_value: measure(second.signal, second.mean),
+  });
 }
 
 function whyPredicted({ condition, signal, explanation = {} }, limit) {

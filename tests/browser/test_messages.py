@@ -10,6 +10,7 @@ import pytest
 
 from api.accounts.rights import Role
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
+from twins.alarms.explain import FAULTS
 from twins.news2 import PARAMETERS
 from twins.signals import SIGNALS
 
@@ -90,6 +91,8 @@ def test_no_key_is_left_over() -> None:
         ("short", [signal.name for signal in SIGNALS]),
         ("unit", [signal.unit for signal in SIGNALS]),
         ("alarm", CONDITIONS),
+        ("why.fault", list(FAULTS.values())),
+        ("explain.fault", list(FAULTS.values())),
         ("news2.input", PARAMETERS),
         ("news2.short", PARAMETERS),
         ("role", [role.value for role in Role]),

@@ -239,6 +239,25 @@ def test_limits_fall_back_from_patient_to_ward_to_table():
     assert ward.bank.limits_in_force(number, 0)[1] == "default"
 
 
+def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begins_the_filters_anew():
+    ward = Ward()
+    ward.take(SetLimits(patient="p", signal="heart_rate", high=110.0, delay_s=0.0, received=T0))
+    ward.steady(1, 20, value=120.0)
+    assert ward.told("limit.high") == ["on"]
+    block = ward.bank.block(0, 100)
+    block.version -= 1
+    block.arrays["state"] = block.arrays["state"][:-8]
+    del block.arrays["agreement"]
+    restored = Ward.__new__(Ward)
+    restored.bank, restored.log, restored.outcomes = Bank(), [None] * 101, []
+    restored.bank.restore(block)
+    restored.bank.finish_catch_up()
+    assert restored.bank.limits_in_force(restored.bank.index["p"], 0)[0]["high"] == 110.0
+    assert [alarm.condition for alarm in restored.bank.alarms.values()] == ["limit.high"]
+    restored.steady(30, 40, value=80.0)
+    assert restored.told("limit.high") == ["off"]
+
+
 def busy_log(seed, patients=150, seconds=90):
     """A log of many patients with every kind of record and trouble."""
     rng = np.random.default_rng(seed)

@@ -31,6 +31,7 @@ CHANNEL_CONDITIONS: tuple[Condition, ...] = (
     Condition("predicted.high", "physiological", "low", side="high"),
     Condition("sensor.fault", "technical", "low"),
     Condition("sensor.silent", "technical", "low"),
+    Condition("sensor.disagreement", "technical", "low"),
 )
 """In the order of the kernels' condition numbers."""
 

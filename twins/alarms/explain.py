@@ -10,11 +10,15 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.bank import Bank
 from twins.fan import fan
 from twins.kernels import forecast, layout
+from twins.kernels.agreement import HEART, HOLD_US, PULSE
 from twins.models.channel import CHANNEL
 from twins.records import Score
 from twins.signals import SIGNALS
 
-__all__ = ["of_event", "of_score"]
+__all__ = ["FAULTS", "of_event", "of_score"]
+
+FAULTS: dict[int, str] = {layout.UNRELIABLE: "implausible", layout.MISFIT: "misfit", layout.FLAT: "flat"}
+"""Why a sensor is taken for faulty, by the kernels' reason."""
 
 
 def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -56,9 +60,39 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
                 [_round(q) for q in quantiles] for quantiles in fan(belief, np.array([code], np.uint16))[0].tolist()
             ],
         }
+    if number == layout.FAULT:
+        reason = int(event[layout.E_EXTRA])
+        explanation["fault"] = {"reason": FAULTS[reason]}
+        if reason == layout.FLAT:
+            explanation["fault"]["flat_s"] = _round(event[layout.E_EXPECTED])
+    if number == layout.DISAGREEMENT:
+        explanation["disagreement"] = _disagreement(bank, event)
     if number == layout.SILENT:
         explanation["silent_s"] = _round(event[layout.E_EXTRA])
     return explanation
+
+
+def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
+    """What stands against each other: both estimates, how they usually differ, and how far from that is still agreement."""
+    number = int(bank.patient_of_row[int(event[layout.E_ROW])])
+    own = bank.agreement[number]
+    rows = [int(bank.slot[number, code]) for code in (HEART, PULSE)]
+    return {
+        "sources": [
+            {
+                "signal": SIGNALS[code].name,
+                "mean": _round(bank.state[row, layout.M0]),
+                "sd": _round(math.sqrt(max(bank.state[row, layout.P00], 0.0))),
+                "value": _round(bank.state[row, layout.VALUE]),
+            }
+            for code, row in zip((HEART, PULSE), rows, strict=True)
+        ],
+        "difference": _round(event[layout.E_EXTRA]),
+        "bias": _round(own[layout.G_BIAS]),
+        "spread": _round(math.sqrt(own[layout.G_SPREAD])),
+        "allowed": _round(event[layout.E_EXPECTED]),
+        "delay_s": HOLD_US * 1e-6,
+    }
 
 
 def of_score(score: Score) -> dict[str, Any]:

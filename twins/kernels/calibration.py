@@ -19,8 +19,8 @@ F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
 U2 = npt.NDArray[np.uint16]
 
-NEXT = HORIZONS * SLOTS
-"""Place in ``due`` of the time of the next thing to do."""
+NEXT = 0
+"""Place in ``due`` of the time of the next thing to do, before those of the forecasts: it alone is read every time."""
 MISS80, MISS95 = 0.2, 0.05
 RATE, RATE_AT_FIRST, FIRST_TRIES = 0.05, 0.4, 4.0
 """The rate falls from the second to the first over some multiples of the third."""
@@ -75,20 +75,21 @@ def calibrate(
         free = -1
         for slot in range(SLOTS):
             at = h * SLOTS + slot
-            if due[at] > 0.0 and t >= due[at] - allowance:
-                if t <= due[at] + allowance:
+            when = due[1 + at]
+            if when > 0.0 and t >= when - allowance:
+                if t <= when + allowance:
                     _judge(h, abs(value - foretold[at, 0]), float(foretold[at, 1]), stretch, tried)
-                newest = max(newest, due[at])
-                due[at] = 0.0
-            if due[at] > 0.0:
-                newest = max(newest, due[at])
-                following = min(following, due[at] - allowance)
+                newest = max(newest, when)
+                due[1 + at] = 0.0
+            if due[1 + at] > 0.0:
+                newest = max(newest, when)
+                following = min(following, when - allowance)
             else:
                 free = at
         wanted = newest - span + span / SLOTS
         if free >= 0 and taken != 0 and t >= wanted - allowance and HORIZONS_S[h] >= 0.5 * interval_s:
             mean, _, variance = ahead(state, parameter, HORIZONS_S[h])
-            due[free] = t + span
+            due[1 + free] = t + span
             foretold[free, 0] = mean
             foretold[free, 1] = math.sqrt(variance)
             wanted = t + span / SLOTS

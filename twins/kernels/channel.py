@@ -50,7 +50,9 @@ F8 = npt.NDArray[np.float64]
 ACCEPTED, GATED, IMPLAUSIBLE, LATE, DUPLICATE, REACQUIRED = 0, 1, 2, 3, 4, 8
 
 GATE = 16.0
-"""Normalised innovation squared above which a reading is a surprise (4 sigma), if it is also a jump for its signal."""
+"""Normalised innovation squared above which a reading is a surprise (4 sigma), if it is also a jump for its signal …"""
+DENSE_S = 10.0
+"""… or readings come so densely (s apart) that nothing is lost by waiting for ``REACQUIRE_SPARSE`` of them to agree."""
 REACQUIRE_AFTER = 8
 """Surprises of one sign in a row after which the patient is believed to have changed, not the sensor …"""
 REACQUIRE_SPARSE = 3
@@ -60,26 +62,30 @@ ADAPT = 0.02
 """Share of one reading in the adapted noise."""
 ADAPT_AFTER = 5.0
 R_MOST = 400.0
+"""Most an adapted noise is of the fitted, unless a quarter of the signal's jump is more: what 4 sigma let through."""
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 _SERIES = 0.0625
+_C3, _C4, _C5, _C6, _C7, _C8 = 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320
+
+
+@kernel(forceinline=True)
+def series_of(x: float) -> float:
+    """exp(-x) - 1 for 0 ≤ x < 1/16, to 1e-15 of itself; neighbouring terms paired, so that few wait for each other."""
+    y = x * x
+    return y * ((0.5 - x * _C3) + y * ((_C4 - x * _C5) + y * ((_C6 - x * _C7) + y * _C8))) - x
 
 
 @kernel()
 def expm1_of(x: float) -> float:
     """exp(-x) - 1 for x ≥ 0, to 1e-15 of itself; a series where readings are dense and x is small."""
-    if x < _SERIES:
-        y = 1.0 - x / 6.0 * (1.0 - x / 7.0 * (1.0 - x * 0.125))
-        return -x * (1.0 - x * 0.5 * (1.0 - x / 3.0 * (1.0 - x * 0.25 * (1.0 - x * 0.2 * y))))
-    return math.expm1(-x)
+    return series_of(x) if x < _SERIES else math.expm1(-x)
 
 
-@kernel()
-def predict(
-    m0: float, m1: float, p00: float, p01: float, p11: float, parameter: F8, dt: float
+@kernel(forceinline=True)
+def moved(
+    m0: float, m1: float, p00: float, p01: float, p11: float, parameter: F8, f1: float, f2: float
 ) -> tuple[float, float, float, float, float]:
-    """State ``dt`` seconds later: means pulled to the population's, covariance saturating at the stationary one."""
-    f1 = expm1_of(parameter[A_FAST] * dt)
-    f2 = expm1_of(parameter[A_SLOW] * dt)
+    """State after a time that takes exp(-x) - 1 = ``f1`` of the fast mode and ``f2`` of the slow."""
     e1 = 1.0 + f1
     e2 = 1.0 + f2
     mean = parameter[A_MEAN]
@@ -92,6 +98,14 @@ def predict(
     a = e1 * p00 + g * p01
     b = e1 * p01 + g * p11
     return n0, n1, a * e1 + b * g + max(q11 + 2.0 * q12 + q22, 0.0), b * e2 + q12 + q22, e2 * e2 * p11 + q22
+
+
+@kernel()
+def predict(
+    m0: float, m1: float, p00: float, p01: float, p11: float, parameter: F8, dt: float
+) -> tuple[float, float, float, float, float]:
+    """State ``dt`` seconds later: means pulled to the population's, covariance saturating at the stationary one."""
+    return moved(m0, m1, p00, p01, p11, parameter, expm1_of(parameter[A_FAST] * dt), expm1_of(parameter[A_SLOW] * dt))
 
 
 @kernel()
@@ -123,18 +137,111 @@ def within(a: float, b: float, mean: float, s: float) -> tuple[float, float]:
     return mean + sd * shift, s * max(1.0 + (alpha * at_a - beta * at_b) / share - shift * shift, 0.0)
 
 
-@kernel()
+@kernel(forceinline=True)
 def _grade(state: F8, good: float) -> None:
     state[QUALITY] += 0.1 * (good - state[QUALITY])
 
 
 @kernel()
+def _disbelieved(state: F8, t: float, innovation: float, enough: int) -> bool:
+    """Count one more surprise; whether there are fewer than ``enough`` of one sign, and no few that span long."""
+    sign = 1.0 if innovation > 0.0 else -1.0
+    if state[REJECTS] * sign <= 0.0:
+        state[REJECTS] = 0.0
+        state[REJECT_SINCE] = t
+    state[REJECTS] += sign
+    run = abs(state[REJECTS])
+    span = (t - state[REJECT_SINCE]) * 1e-6
+    return run < enough and not (run >= REACQUIRE_SPARSE and span >= REACQUIRE_SPAN_S)
+
+
+@kernel(forceinline=True)
+def _take(
+    state: F8, parameter: F8, t: float, dt: float, y: float, spread: float, first: bool,  # noqa: FBT001 - kernels take columns
+    m0: float, m1: float, p00: float, p01: float, p11: float,
+) -> int:  # fmt: skip
+    """Judge a reading ``y`` against what was foretold and take it in; ``spread`` is what censoring leaves open of it."""
+    # All is read before anything is written: the compiler cannot know that a row is no part of the table.
+    scale, earlier, count, quality = state[R_SCALE], state[INNOVATION], state[COUNT] + 1.0, state[QUALITY]
+    before = state[M0] if not first else y
+    window = parameter[A_TREND_S]
+    trend = window * state[TREND]
+    r = parameter[A_R] * scale + parameter[A_QUANTUM]
+    innovation = y - m0
+    share = 1.0 / (p00 + r)
+    nis = innovation * innovation * share
+    status = ACCEPTED
+    rejects = 0.0
+    if nis > GATE and not first:
+        jump = abs(innovation) > parameter[A_JUMP] * (1.0 + dt / 60.0)
+        if jump or dt < DENSE_S:
+            if _disbelieved(state, t, innovation, REACQUIRE_AFTER if jump else REACQUIRE_SPARSE):
+                _grade(state, 0.0)
+                return GATED
+            rejects = state[REJECTS]
+        if jump:
+            # The patient has moved: the fast mode may be anywhere.
+            p00 += innovation * innovation
+            share = 1.0 / (p00 + r)
+            nis = 1.0
+            rejects = 0.0
+            status = REACQUIRED
+    # Noise makes innovations large, a patient who moves makes them large and alike: only the first widens R.
+    z = innovation * math.sqrt(share)
+    alike = z * earlier if abs(z) < 3.0 and abs(earlier) < 3.0 else 0.0
+    if count > ADAPT_AFTER and spread == 0.0:
+        scale = max(scale * (1.0 + ADAPT * (min(nis, 9.0) - 1.0 - 2.0 * alike)), 1.0)
+        if scale > R_MOST:
+            scale = min(scale, max(parameter[A_JUMP] * parameter[A_JUMP] / (16.0 * parameter[A_R]), R_MOST))
+    k0 = p00 * share
+    k1 = p01 * share
+    level = m0 + k0 * innovation
+    # Joseph form, written out: (I-KH) P (I-KH)' + K (R + what censoring leaves open) K'
+    g = 1.0 - k0
+    r += spread
+    state[M0] = level
+    state[M1] = m1 + k1 * innovation
+    state[P00] = g * g * p00 + k0 * k0 * r
+    state[P01] = g * (p01 - k1 * p00) + k0 * k1 * r
+    state[P11] = p11 - 2.0 * k1 * p01 + k1 * k1 * (p00 + r)
+    state[T] = t
+    state[R_SCALE] = scale
+    state[INNOVATION] = z
+    state[COUNT] = count
+    state[REJECTS] = rejects
+    state[QUALITY] = quality + 0.1 * (1.0 - quality)
+    state[TREND] = (level - before + trend) / (window + dt)
+    return status
+
+
+@kernel()
+def _seldom(state: F8, parameter: F8, t: float, value: float) -> int:
+    """A plausible reading that is the first, comes after a gap or lies at an end of the sensor's range.
+
+    Apart from ``update``, whose registers a call of expm1 or erfc would empty even where it is not made.
+    """
+    first = state[COUNT] == 0.0
+    if first:
+        begin(state, parameter, t)
+    dt = (t - state[T]) * 1e-6
+    m0, m1, p00, p01, p11 = predict(state[M0], state[M1], state[P00], state[P01], state[P11], parameter, dt)
+    s = p00 + parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
+    y, spread = value, 0.0
+    if value < parameter[A_BELOW]:
+        y, spread = within(parameter[A_LOW], parameter[A_BELOW], m0, s)
+    elif value > parameter[A_ABOVE]:
+        y, spread = within(parameter[A_ABOVE], parameter[A_TOP], m0, s)
+    return _take(state, parameter, t, dt, y, spread, first, m0, m1, p00, p01, p11)
+
+
+@kernel(forceinline=True)
 def update(state: F8, parameter: F8, t: float, value: float) -> int:
     """Take one reading (effective time µs, own unit) into one channel's row; returns its ``Status``.
 
     Rules in order: a reading not newer than the newest is late, or a duplicate where time and value repeat; outside the
     plausible range it is implausible; beyond 4 sigma and farther than the signal moves in the time it is gated, until
-    enough of one sign say the patient moved. A reading at the end of the sensor's range says only that it lies beyond.
+    enough of one sign say the patient moved, and where readings are dense beyond 4 sigma alone, until a third agrees.
+    A reading at the end of the sensor's range says only that it lies beyond.
     """
     if t <= state[LAST]:
         return DUPLICATE if t == state[LAST] and value == state[VALUE] else LATE
@@ -143,61 +250,13 @@ def update(state: F8, parameter: F8, t: float, value: float) -> int:
     if not (value >= parameter[A_LOW] and value <= parameter[A_HIGH]):
         _grade(state, 0.0)
         return IMPLAUSIBLE
-    first = state[COUNT] == 0.0
-    if first:
-        begin(state, parameter, t)
     dt = (t - state[T]) * 1e-6
-    m0, m1, p00, p01, p11 = predict(state[M0], state[M1], state[P00], state[P01], state[P11], parameter, dt)
-    r = parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
-    spread = 0.0
-    y = value
-    if value < parameter[A_BELOW]:
-        y, spread = within(parameter[A_LOW], parameter[A_BELOW], m0, p00 + r)
-    elif value > parameter[A_ABOVE]:
-        y, spread = within(parameter[A_ABOVE], parameter[A_TOP], m0, p00 + r)
-    innovation = y - m0
-    s = p00 + r
-    nis = innovation * innovation / s
-    status = ACCEPTED
-    if nis > GATE and abs(innovation) > parameter[A_JUMP] * (1.0 + dt / 60.0) and not first:
-        sign = 1.0 if innovation > 0.0 else -1.0
-        if state[REJECTS] * sign <= 0.0:
-            state[REJECTS] = 0.0
-            state[REJECT_SINCE] = t
-        state[REJECTS] += sign
-        run = abs(state[REJECTS])
-        span = (t - state[REJECT_SINCE]) * 1e-6
-        if run < REACQUIRE_AFTER and not (run >= REACQUIRE_SPARSE and span >= REACQUIRE_SPAN_S):
-            _grade(state, 0.0)
-            return GATED
-        # The patient has moved: the fast mode may be anywhere.
-        p00 += innovation * innovation
-        s = p00 + r
-        nis = 1.0
-        status = REACQUIRED
-    state[REJECTS] = 0.0
-    k0 = p00 / s
-    k1 = p01 / s
-    before = state[M0] if not first else y
-    level = m0 + k0 * innovation
-    state[M0] = level
-    state[M1] = m1 + k1 * innovation
-    # Joseph form, written out: (I-KH) P (I-KH)' + K (R + what censoring leaves open) K'
-    g = 1.0 - k0
-    r += spread
-    state[P00] = g * g * p00 + k0 * k0 * r
-    state[P01] = g * (p01 - k1 * p00) + k0 * k1 * r
-    state[P11] = p11 - 2.0 * k1 * p01 + k1 * k1 * p00 + k1 * k1 * r
-    state[T] = t
-    state[COUNT] += 1.0
-    # Noise makes innovations large, a patient who moves makes them large and alike: only the first widens R.
-    z = innovation / math.sqrt(s)
-    alike = z * state[INNOVATION] if abs(z) < 3.0 and abs(state[INNOVATION]) < 3.0 else 0.0
-    if state[COUNT] > ADAPT_AFTER and spread == 0.0:
-        scale = state[R_SCALE] * (1.0 + ADAPT * (min(nis, 9.0) - 1.0 - 2.0 * alike))
-        state[R_SCALE] = min(max(scale, 1.0), R_MOST)
-    state[INNOVATION] = z
-    window = parameter[A_TREND_S]
-    state[TREND] = (level - before + window * state[TREND]) / (window + dt)
-    _grade(state, 1.0)
-    return status
+    x1 = parameter[A_FAST] * dt
+    x2 = parameter[A_SLOW] * dt
+    dense = x1 < _SERIES and x2 < _SERIES and state[COUNT] > 0.0
+    if not (dense and value >= parameter[A_BELOW] and value <= parameter[A_ABOVE]):
+        return _seldom(state, parameter, t, value)
+    m0, m1, p00, p01, p11 = moved(
+        state[M0], state[M1], state[P00], state[P01], state[P11], parameter, series_of(x1), series_of(x2)
+    )
+    return _take(state, parameter, t, dt, value, 0.0, False, m0, m1, p00, p01, p11)

@@ -21,8 +21,9 @@ STATE_FIELDS = (
 innovation the last one normalised, count of measurements, first their time, rejects signed run of gated readings,
 reject_since its start, quality 0–1, value and last the newest reading and its time, trend of the level per s."""
 
-# watch: float64[rows, WATCH_WIDTH]: what the alarm rules remember of the channel
-RECEIVED, INTERVAL, BAD, BAD_SINCE, GOOD, DIRTY, HEAD, PREDICTED = range(8)
+# watch: float64[rows, WATCH_WIDTH], one cache line: what the alarm rules remember of the channel. RUN counts readings of
+# one kind: usable ones up from 0, unusable ones down; BAD_SINCE is when those began, FLAT_SINCE when the value last changed
+RECEIVED, INTERVAL, RUN, BAD_SINCE, FLAT_SINCE, DIRTY, HEAD, PREDICTED = range(8)
 WATCH_WIDTH = 8
 
 # ring: float64[rows, RING, 2]: newest readings in order as (time, value), whatever became of them; watch[HEAD] counts
@@ -36,7 +37,7 @@ SHOWN = 8
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
 
-# forecasts under way: due float64[rows, HORIZONS * SLOTS + 1] (µs; the last is when to look again), foretold
+# forecasts under way: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), foretold
 # float32[rows, HORIZONS * SLOTS, 2] (mean, sd); what came of them: stretch float32[rows, HORIZONS, 2], tried uint16
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
@@ -50,6 +51,15 @@ BELIEF = B_STRETCH + 2 * HORIZONS
 PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
 CONDITIONS = 8
 IDLE, PENDING, ON = 0, 1, 2
+DISAGREEMENT = 8
+"""A condition of two channels of a patient: its phase stands in ``agreement``."""
+UNRELIABLE, MISFIT, FLAT = 1, 2, 3
+"""Why a sensor is taken for faulty: values no body has, values that do not fit the course, values that never change."""
+
+# agreement: float64[patients, AGREEMENT_WIDTH]: pulse rate less heart rate as it usually is (BIAS, of VARIANCE; 0: no pair
+# yet) with the variance about it, the times of the newest pair and its difference, and the condition's run of pairs
+G_BIAS, G_VARIANCE, G_SPREAD, G_HEART, G_PULSE, G_DIFFERENCE, G_PHASE, G_SINCE, G_RUN = range(9)
+AGREEMENT_WIDTH = 9
 
 # events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine
 (
@@ -61,8 +71,8 @@ EVENT_WIDTH = E_RING + 2 * SHOWN
 # parameters: float64[signals, PARAMETER_WIDTH], from the signals table
 (
     A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
-    A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW,
-) = range(21)  # fmt: skip
+    A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW, A_FLAT,
+) = range(22)  # fmt: skip
 PARAMETER_WIDTH = 24
 PREDICT_WITHIN_S = 1800.0
 """How far ahead a crossing is looked for; what is left of each mode by then stands in the table."""
@@ -80,7 +90,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
         shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
         stay = np.exp(-PREDICT_WITHIN_S * np.array([fast, slow]))
-        table[signal.code, : A_SPREAD_SLOW + 1] = (
+        table[signal.code, : A_FLAT + 1] = (
             signal.plausible[0],
             signal.plausible[1],
             modes.noise_sd**2,
@@ -99,6 +109,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
             modes.fast_sd**2 * (1.0 - stay[0] ** 2),
             shared * modes.fast_sd * modes.slow_sd * (1.0 - stay[0] * stay[1]),
             modes.slow_sd**2 * (1.0 - stay[1] ** 2),
+            signal.flat_s * 1e6 or np.inf,
         )
     return table
 

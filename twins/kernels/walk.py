@@ -3,9 +3,10 @@
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels import calibration, channel, late, limits
+from twins.kernels import calibration, channel, crossing, late, limits
 from twins.kernels.jit import kernel
-from twins.kernels.layout import COUNT, DIRTY, INTERVAL, LAST, RECEIVED
+from twins.kernels.layout import COUNT, DIRTY, FLAT_SINCE, INTERVAL, LAST, RECEIVED, VALUE
+from twins.kernels.prefetch import prefetch
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
@@ -18,6 +19,8 @@ U4 = npt.NDArray[np.uint32]
 UNFILTERED, UNKNOWN_PATIENT, FUTURE, INVALID = 5, 6, 7, 9
 FUTURE_US = 600_000_000
 """A reading further ahead of its record than this never enters a twin, whoever wrote it to the log."""
+_AHEAD = 8
+"""A reading touches half a dozen rows, so fewer readings ahead are as many rows as elsewhere."""
 READING_EVENTS = 8
 """Most events one reading can raise."""
 
@@ -42,6 +45,22 @@ def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U
 
 
 @kernel()
+def _expect(
+    i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8
+) -> None:  # fmt: skip
+    """Ask memory for the rows of a reading that comes later in the frame."""
+    if patient[i] < len(patient_of_entry) and signal[i] < slot.shape[1]:
+        p = patient_of_entry[patient[i]]
+        if p >= 0:
+            row = slot[p, signal[i]]
+            if row >= 0:
+                prefetch(state, row)
+                prefetch(watch, row)
+                prefetch(limit, row)
+                prefetch(due, row)
+
+
+@kernel()
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
     watch: F8, ring: F8, kept: F8, limit: F8, phase: U1, since: I8, due: F8, foretold: F4, stretch: F4, tried: U2, parameters: F8,
@@ -58,6 +77,8 @@ def frame(
             break
         i = k
         k += 1
+        if i + _AHEAD < len(time):
+            _expect(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due)
         if patient[i] >= len(patient_of_entry) or signal[i] >= len(parameters) or not np.isfinite(value[i]):
             status[i] = INVALID
             continue
@@ -83,6 +104,9 @@ def frame(
             watch[row, RECEIVED] = float(received)
             if verdict in (late.INSERTED, late.CORRECTED):
                 watch[row, DIRTY] = 1.0
+                # A late value that differs, or another one in its place, says that the line was not flat.
+                if t > watch[row, FLAT_SINCE] and (verdict == late.CORRECTED or value[i] != own[VALUE]):
+                    watch[row, FLAT_SINCE] = before
             continue
         late.keep(own, watch[row], ring[row], kept[row], t, value[i])
         verdict = channel.update(own, parameters[signal[i]], t, value[i])
@@ -99,8 +123,8 @@ def frame(
                 tried[row],
             )  # fmt: skip
         n = limits.after_reading(
-            row, verdict, t, float(received), value[i], own, watch[row], ring[row], limit[row], phase[row], since[row],
-            events, n,
+            row, verdict, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row],
+            phase[row], since[row], events, n,
         )  # fmt: skip
     counts[0] = n
     return k
@@ -135,7 +159,7 @@ def predictions(
         row = rows[k]
         k += 1
         if state[row, COUNT] > 0.0:
-            n = limits.predicted(
+            n = crossing.predicted(
                 row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
                 since[row], scratch, events, n,
             )  # fmt: skip

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from twins.kernels import channel, forecast, layout
 from twins.kernels.jit import kernel
+from twins.kernels.prefetch import AHEAD, prefetch
 
 __all__ = ["CHANNEL", "Channel"]
 
@@ -24,6 +25,8 @@ def _update_rows(  # noqa: PLR0917 - a kernel takes columns
     status: npt.NDArray[np.uint8],
 ) -> None:
     for k in range(len(rows)):
+        if k + AHEAD < len(rows):
+            prefetch(state, rows[k + AHEAD])
         if not np.isfinite(value[k]):
             status[k] = 9
             continue

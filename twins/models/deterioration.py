@@ -23,7 +23,7 @@ _SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pulse", ("heart_rate", "pulse_rate")),
     ("temperature", ("body_temperature",)),
 )
-"""Channels a parameter may come from: the newest measurement wins."""
+"""Channels a parameter may come from: the newest measurement wins; see the kernel for a pulse with two sources."""
 
 _CODES = np.array([
     [BY_NAME[source].code for source in sources] + [-1] * (2 - len(sources))
@@ -39,7 +39,7 @@ def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
     value, age = np.empty((kernel.PARAMETERS, len(numbers))), np.empty((len(numbers), kernel.PARAMETERS))
     kernel.gather(
         numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
-        _CODES, _FORGOTTEN, value, age,
+        bank.agreement, _CODES, _FORGOTTEN, value, age,
     )  # fmt: skip
     return value.T, age
 
@@ -54,8 +54,8 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
     speak, turned = np.empty(count, np.bool_), np.empty((count, kernel.CONDITIONS), np.int8)
     kernel.evaluate(
         numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
-        bank.scale2, bank.parts, bank.stale, bank.scored, bank.score_phase, bank.score_since, _CODES, _FORGOTTEN, _STALE,
-        value, age, prescribed, parts, speak, turned,
+        bank.scale2, bank.parts, bank.stale, bank.scored, bank.score_phase, bank.score_since, bank.agreement, _CODES,
+        _FORGOTTEN, _STALE, value, age, prescribed, parts, speak, turned,
     )  # fmt: skip
     scores: list[Score] = []
     events: list[tuple[int, int, bool, Score]] = []
