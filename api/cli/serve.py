@@ -1,6 +1,7 @@
 """``vitaltwin serve``: the embedded service, empty, with sign-in. Also what ``demo`` is built from."""
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -86,6 +87,8 @@ def run(settings: "Settings", started: Callable[[Running], Awaitable[Sequence[Aw
     """
     # The loop, the log and the worker take turns many times a commit; Python's own 5 ms a turn would be its pace.
     sys.setswitchinterval(_TURN_S)
+    # What is loaded while starting stays for good: looking through it for garbage, again and again, is all cost.
+    gc.disable()
     listening = _listen(settings.host, settings.port)
     with listening:
         _event_loop()(_serve(settings, listening, started))
@@ -143,6 +146,8 @@ async def _serve(
         server = _stoppable(config, hub, up)
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         await asyncio.wait([serving, asyncio.ensure_future(up.wait())], return_when=asyncio.FIRST_COMPLETED)
+        gc.freeze()
+        gc.enable()
         beside = [asyncio.ensure_future(work) for work in await started(running)]
         for task in beside:
             task.add_done_callback(lambda _: setattr(server, "should_exit", True))
