@@ -15,9 +15,10 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.alarms.lifecycle import Alarm
 from twins.kernels import layout, passage
 from twins.kernels.prefetch import aligned
+from twins.limits import default_limits, limits_given
 from twins.models.registry import ChannelModel
 from twins.records import Profile, SetLimits
-from twins.signals import BY_NAME, SIGNALS, Limits
+from twins.signals import SIGNALS
 
 __all__ = ["BLOCK", "Bank"]
 
@@ -378,18 +379,6 @@ class Bank:
             self.ward_limits[limits.ward, limits.signal] = limits
         else:
             self.ward_limits.pop((limits.ward, limits.signal), None)
-
-
-def default_limits(signal: str) -> dict[str, float]:
-    """The limits of the signals table, by name, with the delay in seconds."""
-    entry = BY_NAME[signal]
-    return {name: getattr(entry.limits, name) for name in Limits.__struct_fields__} | {"delay_s": entry.delay_s}
-
-
-def limits_given(command: SetLimits) -> dict[str, float]:
-    """What a command sets, by name."""
-    names = (*Limits.__struct_fields__, "delay_s")
-    return {name: value for name in names if (value := getattr(command, name)) is not None}
 
 
 def _new(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:

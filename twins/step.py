@@ -14,8 +14,9 @@ import numpy.typing as npt
 from twins import news2
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
-from twins.bank import BLOCK, Bank, limits_given
+from twins.bank import BLOCK, Bank
 from twins.kernels import agreement, layout, walk
+from twins.limits import limits_given
 from twins.models import deterioration
 from twins.records import (
     Acknowledge,

@@ -17,6 +17,7 @@ import structlog
 
 from streams.clock import Clock
 from streams.embedded.schema import OFFSET_BITS
+from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogUnavailable
 from streams.frame import as_record, join, split
 from streams.history import SqliteHistory
@@ -74,7 +75,7 @@ class GroupCommit:
         self, connection: sqlite3.Connection, history: SqliteHistory, registry: Registry, clock: Clock, *,
         next_offsets: list[int], last_received: int, deliver: Callable[[list[Entry]], None],
         answer: Callable[[list[Answer]], None], tick_seconds: float,
-        dead_letter_limit: int, keep_us: int, keep_bytes: int, log_bytes: int, committed: dict[int, int],
+        wal: WalCheckpoints, dead_letter_limit: int, keep_us: int, keep_bytes: int, log_bytes: int, committed: dict[int, int],
     ) -> None:  # fmt: skip
         self._connection = connection
         self._history = history
@@ -85,6 +86,7 @@ class GroupCommit:
         self._deliver = deliver
         self._answer = answer
         self._tick_seconds = tick_seconds
+        self._wal = wal
         self._dead_letter_limit = dead_letter_limit
         self._keep_us = keep_us
         self._keep_bytes = keep_bytes
@@ -156,6 +158,8 @@ class GroupCommit:
                 next_tick = now + self._tick_seconds
             if items or saved or ticking:
                 self._commit(items, saved, ticking=ticking)
+            if self._wal.due:
+                self._wal.finish(self._connection)
             if not items or self._history.backlog > _COMPACT_UNDER_LOAD:
                 self._tidy(retain=now >= next_retain)
                 if now >= next_retain:

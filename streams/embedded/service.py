@@ -26,7 +26,7 @@ from streams.models import site_models
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from streams.worker import Worker
-from twins.bank import limits_given
+from twins.limits import limits_given
 from twins.records import Admit, Columns, Command, Discharge, Fact, Frame, Move, Outcome, Profile, SetLimits
 
 __all__ = ["EmbeddedService"]
@@ -125,6 +125,7 @@ class EmbeddedService:
             connection, self.history, self.registry, self.clock, next_offsets=restored.next_offsets,
             last_received=restored.last_received,
             deliver=self._hand_over, answer=self._answer, tick_seconds=self.settings.tick_seconds,
+            wal=self._wal,
             dead_letter_limit=self.settings.dead_letter_limit,
             keep_us=int(self.settings.log_retention_seconds * 1e6), keep_bytes=self.settings.log_retention_bytes,
             log_bytes=int(size), committed=restored.committed,

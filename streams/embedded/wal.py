@@ -30,6 +30,8 @@ class WalCheckpoints:
         """Why the last checkpoint failed; empty while they go well."""
         self.pages = 0
         """Pages the ``-wal`` file held when last looked at."""
+        self.due = False
+        """Whether it has grown large and the writer should ``finish`` it."""
 
     def start(self) -> None:
         """Begin; ``GroupCommit``'s own connection no longer checkpoints by itself."""
@@ -55,8 +57,17 @@ class WalCheckpoints:
             connection.close()
 
     def _move(self, connection: sqlite3.Connection) -> None:
-        # Passive waits for nobody. Under load the writer is always a little ahead of it, so that the file would grow
-        # for ever: once it is large, the little that is left is moved with the writer held off, and it begins anew.
+        # Passive waits for nobody; under load the writer is always a little ahead of it.
         _, self.pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        if self.pages > _LARGE_PAGES:
-            _, self.pages, _ = connection.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+        self.due = self.pages > _LARGE_PAGES
+
+    def finish(self, connection: sqlite3.Connection) -> None:
+        """Move the little that is left, on the writer's own connection between two commits: its next begins anew.
+
+        Asked for from outside that would have to win the lock against a writer that hardly ever lets it go.
+        """
+        self.due = False
+        try:
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except sqlite3.Error as error:
+            self.trouble = f"the write-ahead file cannot be emptied: {error}"

@@ -58,6 +58,8 @@ REACQUIRE_AFTER = 8
 REACQUIRE_SPARSE = 3
 """… or so many, where they span more than ``REACQUIRE_SPAN_S``: readings that come every few minutes."""
 REACQUIRE_SPAN_S = 120.0
+GRADE = 0.1
+"""Share of one reading in the signal quality."""
 ADAPT = 0.02
 """Share of one reading in the adapted noise."""
 ADAPT_AFTER = 5.0
@@ -139,7 +141,7 @@ def within(a: float, b: float, mean: float, s: float) -> tuple[float, float]:
 
 @kernel(forceinline=True)
 def _grade(state: F8, good: float) -> None:
-    state[QUALITY] += 0.1 * (good - state[QUALITY])
+    state[QUALITY] += GRADE * (good - state[QUALITY])
 
 
 @kernel()
@@ -209,7 +211,7 @@ def _take(
     state[INNOVATION] = z
     state[COUNT] = count
     state[REJECTS] = rejects
-    state[QUALITY] = quality + 0.1 * (1.0 - quality)
+    state[QUALITY] = quality + GRADE * (1.0 - quality)
     state[TREND] = (level - before + trend) / (window + dt)
     return status
 

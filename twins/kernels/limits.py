@@ -9,7 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels.channel import ACCEPTED, GATED, IMPLAUSIBLE, REACQUIRED
+from twins.kernels.channel import ACCEPTED, GATED, GRADE, IMPLAUSIBLE, REACQUIRED
 from twins.kernels.jit import kernel
 from twins.kernels.layout import (
     A_ABOVE,
@@ -73,8 +73,6 @@ RECOVER_RUN = 3
 FLAT_RUN = 16
 """So many readings the same are the least that make a flat line, however far apart."""
 SILENT_INTERVALS = 4.0
-GRADE = 0.1
-"""Share of one reading in the quality, as in the filter."""
 
 
 @kernel()

@@ -9,13 +9,13 @@ from twins.kernels import channel, forecast, layout
 from twins.kernels.jit import kernel
 from twins.kernels.prefetch import AHEAD, prefetch
 
-__all__ = ["CHANNEL", "Channel"]
+__all__ = ["CHANNEL", "Channel", "update_rows"]
 
 _DTYPE = np.dtype([(name, "f8") for name in layout.STATE_FIELDS])
 
 
 @kernel()
-def _update_rows(  # noqa: PLR0917 - a kernel takes columns
+def update_rows(  # noqa: PLR0917 - a kernel takes columns
     state: npt.NDArray[np.float64],
     parameters: npt.NDArray[np.float64],
     rows: npt.NDArray[np.int64],
@@ -24,6 +24,7 @@ def _update_rows(  # noqa: PLR0917 - a kernel takes columns
     value: npt.NDArray[np.float64],
     status: npt.NDArray[np.uint8],
 ) -> None:
+    """Take readings in order of arrival into their rows, asking memory for those to come."""
     for k in range(len(rows)):
         if k + AHEAD < len(rows):
             prefetch(state, rows[k + AHEAD])
@@ -75,7 +76,7 @@ class Channel:
     ) -> npt.NDArray[np.uint8]:
         """Take readings in arrival order; returns one ``Status`` each."""
         status = np.zeros(len(rows), np.uint8)
-        _update_rows(plain(state), layout.PARAMETERS, rows, signal, time, value, status)
+        update_rows(plain(state), layout.PARAMETERS, rows, signal, time, value, status)
         return status
 
     def advance(

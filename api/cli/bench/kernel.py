@@ -23,12 +23,12 @@ import numpy.typing as npt
 
 from api.cli.output import Failure, say
 from twins.kernels import channel, layout
-from twins.kernels.jit import kernel
-from twins.kernels.prefetch import AHEAD, aligned, prefetch
+from twins.kernels.prefetch import AHEAD, aligned
+from twins.models.channel import update_rows
 from twins.records import F8, I8
 from twins.signals import BY_NAME
 
-__all__ = ["COMPILER", "Readings", "Walk", "compiled", "readings", "run", "walk"]
+__all__ = ["COMPILER", "Readings", "Walk", "compiled", "readings", "run"]
 
 COMPILER = "gcc"
 _OPTIONS = ("-O3", "-march=native", "-fno-math-errno", "-shared", "-fPIC")
@@ -68,7 +68,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     sizes = {"10k": (1_000, 20), "1m": (2_000, 10)} if quick else {"10k": (10_000, 200), "1m": (1_000_000, 4)}
     figures: dict[str, Any] = {"patients": {name: size[0] for name, size in sizes.items()}}
     with tempfile.TemporaryDirectory() as folder:
-        walks: dict[str, Walk] = {"numba": walk}
+        walks: dict[str, Walk] = {"numba": update_rows}
         if shutil.which(COMPILER):
             walks["c"] = compiled(Path(folder))
         else:
@@ -107,20 +107,8 @@ def readings(patients: int, rounds: int, seed: int = 1) -> Readings:
     return Readings(rows, np.full(len(rows), _SIGNAL.code, np.uint16), at, value)
 
 
-@kernel()
-def walk(state: F8, parameters: F8, rows: I8, signal: npt.NDArray[np.uint16], time: I8, value: F8, status: U1) -> None:
-    """The channel model's walk over readings in order of arrival."""
-    for k in range(len(rows)):
-        if k + AHEAD < len(rows):
-            prefetch(state, rows[k + AHEAD])
-        if not np.isfinite(value[k]):
-            status[k] = 9
-            continue
-        status[k] = channel.update(state[rows[k]], parameters[signal[k]], float(time[k]), value[k])
-
-
 def compiled(folder: Path) -> Walk:
-    """The same walk in C, compiled into ``folder`` with the columns and constants of the kernels it mirrors."""
+    """The channel model's walk in C, compiled into ``folder`` with the columns and constants of the kernels it mirrors."""
     library = folder / "channel_kernel.so"
     macros = [f"-D{name}={value!r}" for name, value in _MACROS.items()]
     command = [COMPILER, *_OPTIONS, *macros, "-o", str(library), str(_SOURCE), "-lm"]
@@ -139,7 +127,7 @@ def _speeds(walks: dict[str, Walk], patients: int, rounds: int, repeats: int) ->
     """Events a second of each walk, taken in turns from the same state: that after the first round."""
     known, seen = aligned((patients, layout.STATE_WIDTH)), readings(patients, rounds + 1)
     first, rest = (Readings(*part) for part in zip(*(np.split(column, [patients]) for column in seen), strict=True))
-    walk(known, layout.PARAMETERS, *first, np.zeros(patients, np.uint8))
+    update_rows(known, layout.PARAMETERS, *first, np.zeros(patients, np.uint8))
     state, status = aligned(known.shape), np.zeros(len(rest.rows), np.uint8)
     taken: dict[str, list[float]] = {name: [] for name in walks}
     for _ in range(repeats):

@@ -11,7 +11,7 @@ from api.cli.output import Failure
 from tests.conftest import require
 from twins.kernels import layout
 from twins.kernels.prefetch import aligned
-from twins.models.channel import CHANNEL
+from twins.models.channel import update_rows
 from twins.signals import SIGNALS
 
 
@@ -55,7 +55,7 @@ def of_all_kinds(count=40_000, seed=3):
 
 def test_c_does_the_same_work(in_c):
     readings, patients = of_all_kinds()
-    state, status = walked(kernel.walk, readings, patients)
+    state, status = walked(update_rows, readings, patients)
     assert set(status.tolist()) == {0, 1, 2, 3, 4, 8, 9}
     mirrored, status_in_c = walked(in_c, readings, patients)
     assert np.array_equal(status, status_in_c)
@@ -64,7 +64,7 @@ def test_c_does_the_same_work(in_c):
 
 def test_c_agrees_on_what_is_measured(in_c):
     readings = kernel.readings(500, 60)
-    state, status = walked(kernel.walk, readings, 500)
+    state, status = walked(update_rows, readings, 500)
     mirrored, status_in_c = walked(in_c, readings, 500)
     assert np.array_equal(status, status_in_c)
     assert mirrored == pytest.approx(state, rel=1e-9, abs=1e-9)
@@ -75,14 +75,6 @@ def test_a_compiler_that_fails_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(kernel, "_SOURCE", tmp_path / "none.c")
     with pytest.raises(Failure, match=r"none\.c"):
         kernel.compiled(tmp_path)
-
-
-def test_the_walk_is_the_model_s():
-    readings, patients = of_all_kinds(5_000)
-    state, status = walked(kernel.walk, readings, patients)
-    own = np.zeros(patients, CHANNEL.dtype)
-    assert np.array_equal(CHANNEL.update(own, *readings), status)
-    assert np.array_equal(own.view(float).reshape(state.shape), state)
 
 
 def test_rows_begin_on_a_pair_of_cache_lines():

@@ -202,15 +202,19 @@ async def test_the_write_ahead_file_begins_anew_under_load_and_is_gone_afterward
     service = EmbeddedService(settings)
     await service.start()
     await service.append(Admit(patient="p1", ward="A", by="test"))
-    for number in range(400):
+    most = 0
+    for number in range(5_000):
         columns = readings(service, count=500, patients=("p1",))
         await service.observe(
             Columns(columns.patients, columns.patient, columns.signal, columns.time + number, columns.value), "monitor"
         )
-    # 400 times 500 readings of 22 bytes or more and the checkpoints are some 2,400 pages.
+        pages = service.counters()["log_wal_pages"]
+        if pages <= 40 < most:
+            break  # however much was written since, and however slowly the other threads went
+        most = max(most, pages)
+    else:
+        pytest.fail(f"the write-ahead file only grows: {most} pages")
     file = tmp_path / "v.db-wal"
-    await until(lambda: service.counters()["log_wal_pages"] <= 40)
-    assert file.stat().st_size < 1_000 * 16_384
     await settled(service)
     await service.stop()
     assert not file.exists()
