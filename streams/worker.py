@@ -92,6 +92,11 @@ class Worker:
                 callback(outcome)
         return outcome
 
+    def pass_over(self, partition: int, offset: int) -> None:
+        """A record that nobody can read: it moves nothing, and the next is due."""
+        self.offsets[partition] = offset
+        self._first_dirty.setdefault((partition, -1), offset)
+
     def _count(self, outcome: Outcome) -> None:
         if outcome.status:
             totals = np.bincount(np.frombuffer(outcome.status, np.uint8), minlength=len(Status))
@@ -121,6 +126,12 @@ class Worker:
     def complete(self, partition: int) -> Outcome:
         """The whole state of a partition, for those who begin to listen."""
         return complete(self.banks[partition], self.offsets[partition])
+
+    def release(self, partition: int) -> None:
+        """Forget a partition that is another worker's now."""
+        del self.banks[partition], self.offsets[partition]
+        for key in [key for key in self._first_dirty if key[0] == partition]:
+            del self._first_dirty[key]
 
     def checkpoint(self, share: float = 1.0, budget_s: float = float("inf")) -> Saved:
         """The oldest ``share`` of the changed blocks as checkpoints, and how far each partition's log is covered.

@@ -289,7 +289,7 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
 
 
 class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
-    """What one record did: estimates, scores, profiles and alarm transitions, and the fate of each reading.
+    """What one record did: estimates, scores, profiles, alarm transitions, limits of wards, and the fate of each reading.
 
     ``status`` holds one ``Status`` per reading of the frame. ``complete`` marks the whole state of a partition, sent
     once when a partition starts to be served.
@@ -303,9 +303,12 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     scores: list[Score] = []
     profiles: list[Profile] = []
     transitions: list[Transition] = []
+    ward_limits: list[SetLimits] = []
     status: bytes = b""
 
     @property
     def empty(self) -> bool:
         """Whether nobody outside has to hear of it."""
-        return not (self.estimates or self.scores or self.profiles or self.transitions or self.complete)
+        return not (
+            self.estimates or self.scores or self.profiles or self.transitions or self.ward_limits or self.complete
+        )

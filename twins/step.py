@@ -361,6 +361,7 @@ class _Step:
             numbers = [number]
         else:
             bank.set_ward_limits(self.outcome.offset, command)
+            self.outcome.ward_limits.append(command)
             numbers = [
                 number for number, profile in enumerate(bank.profiles)
                 if profile is not None and profile.ward == command.ward and bank.live[number]

@@ -101,6 +101,9 @@ class History(Protocol):
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
 
+    async def settled(self) -> None:
+        """Return once what was completed cannot be lost any more, as far as that is this store's own affair."""
+
     @overload
     async def observations(
         self, patient: str, signal: int, start_us: int, end_us: int, points: None = None

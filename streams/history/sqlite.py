@@ -121,6 +121,9 @@ class SqliteHistory:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
         self._buffer.complete(partition, offset)
 
+    async def settled(self) -> None:
+        """Return at once: what is complete goes to disk in the transaction of the checkpoint that covers it."""
+
     def _add(self, partition: int, batch: Batch) -> None:
         if len(batch.lot.patient):
             self._buffer.add(partition, batch.offset, Waiting([batch]))
