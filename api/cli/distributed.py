@@ -81,10 +81,13 @@ async def _work(settings: "Settings") -> None:
     from streams.kafka.topics import mismatches
     from streams.kafka.worker import KafkaWorker
     from streams.models import site_models
+    from twins.kernels.warm import warm
 
     wrong = await mismatches(settings)
     if wrong:
         raise Failure("; ".join(wrong))
+    for _ in warm():
+        pass  # before any partition is taken: nobody should wait for a compiler
     history = _history(settings, writes=True)
     working = KafkaWorker(settings, history, site_models())
     stop = asyncio.Event()

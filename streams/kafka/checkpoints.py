@@ -1,28 +1,33 @@
-"""Checkpoints in the compacted topic ``twins``: a record a block, and a manifest that says what they cover together.
+"""Checkpoints in two compacted topics: blocks in ``twins``, and in ``manifests`` which of them make up a partition.
 
-A partition's checkpoints stand in the partition of the same number. The manifest comes last: it holds the offset up to
-which the log is no longer needed, and the offset each block had when it was written. A block that turns out older than
-the manifest says was written later by a worker that had lost the partition and did not know it; the log is then read
-again from there.
+A partition's checkpoints stand in the partitions of the same number. The manifest is written last: it names the record
+of every block, and the offset up to which the log is no longer needed. So what one worker has written is taken whole or
+not at all, also where another, which had lost the partition and did not know it yet, has written beside it; and a restore
+reads the blocks that count and no older ones.
 """
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
 
 import aiokafka
 import msgspec
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.connect import MOST_BYTES, options
+from streams.kafka.topics import Topics
 from streams.settings import Settings
 from streams.worker import Blob
 
-__all__ = ["Kept", "Manifest", "read", "write"]
+__all__ = ["Kept", "Manifest", "read", "write_blobs", "write_manifests"]
 
-_MANIFEST = "manifest"
+_AT_ONCE = 4
+"""So many partitions are read side by side."""
+_NEAR = 3
+"""Records not wanted are read over where they are no more than these: a seek costs as much."""
 
 
 class Manifest(msgspec.Struct):
-    """The offset a partition is covered up to, the log's time there (µs), and the offset of each block."""
+    """The offset a partition is covered up to, the log's time there (µs), and each block's record in ``twins``."""
 
     covered: int = -1
     time: int = 0
@@ -30,78 +35,106 @@ class Manifest(msgspec.Struct):
 
 
 class Kept(msgspec.Struct):
-    """A partition's checkpoints as they were found; ``covered`` is what they cover, -1 if nothing."""
+    """A partition's checkpoints as they were found."""
 
     blobs: list[bytes]
-    covered: int
     manifest: Manifest
 
 
-class _Offset(msgspec.Struct):
-    """What every blob holds."""
-
-    number: int = -1
-    offset: int = -1
-
-
-_offset = msgspec.msgpack.Decoder(_Offset)
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
-async def write(
-    producer: aiokafka.AIOKafkaProducer, topic: str, blobs: Iterable[Blob], manifests: Mapping[int, Manifest]
-) -> None:
-    """Return once the blobs are durable, and after them the manifests; raises ``KafkaError``."""
+async def write_blobs(
+    producer: aiokafka.AIOKafkaProducer, topics: Topics, blobs: Iterable[Blob]
+) -> list[tuple[int, int, int]]:
+    """Return (partition, block, record) once all are durable; raises ``KafkaError``."""
     waiting = [
-        await producer.send(topic, blob, key=b"%d" % number, partition=partition)
+        (partition, number, await producer.send(topics.twins, blob, key=b"%d" % number, partition=partition))
         for partition, number, _, blob in blobs
     ]
-    for future in waiting:
-        await future
+    return [(partition, number, (await future).offset) for partition, number, future in waiting]
+
+
+async def write_manifests(
+    producer: aiokafka.AIOKafkaProducer, topics: Topics, manifests: Mapping[int, Manifest]
+) -> None:
+    """Return once all are durable; raises ``KafkaError``."""
     waiting = [
-        await producer.send(topic, msgspec.msgpack.encode(manifest), key=_MANIFEST.encode(), partition=partition)
+        await producer.send(topics.manifests, msgspec.msgpack.encode(manifest), key=b"%d" % partition, partition=partition)
         for partition, manifest in manifests.items()
-    ]
+    ]  # fmt: skip
     for future in waiting:
         await future
 
 
-async def read(settings: Settings, topic: str, partitions: Iterable[int]) -> dict[int, Kept]:
-    """The newest checkpoints of some partitions, read from the beginning of each to its end; raises ``KafkaError``."""
-    places = [TopicPartition(topic, partition) for partition in partitions]
+async def read(settings: Settings, partitions: Iterable[int]) -> dict[int, Kept]:
+    """The newest checkpoints of some partitions; raises ``KafkaError``."""
+    numbers = sorted(partitions)
+    lots = [numbers[first::_AT_ONCE] for first in range(min(_AT_ONCE, len(numbers)))]
+    found = await asyncio.gather(*(_read(settings, lot) for lot in lots))
+    return {partition: kept for lot in found for partition, kept in lot.items()}
+
+
+async def _read(settings: Settings, partitions: Sequence[int]) -> dict[int, Kept]:
+    topics = Topics.of(settings)
     consumer = aiokafka.AIOKafkaConsumer(
-        **options(settings), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_bytes=64 << 20,
+        **options(settings), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_bytes=4 * MOST_BYTES,
         max_partition_fetch_bytes=MOST_BYTES, check_crcs=False,
     )  # fmt: skip
     await consumer.start()
     try:
-        consumer.assign(places)
-        ends = await consumer.end_offsets(places)
-        newest: dict[int, dict[str, bytes]] = {place.partition: {} for place in places}
-        left = set(places)
-        while left:
-            for place in list(left):
-                # The position also passes what compaction has taken away, which no record tells.
-                if await consumer.position(place) >= ends[place]:
-                    left.discard(place)
-                    consumer.pause(place)
-            if not left:
-                break
-            for place, records in (await consumer.getmany(*left, timeout_ms=500, max_records=5_000)).items():
-                held = newest[place.partition]
-                for record in records:
-                    if record.key is not None and record.value is not None:
-                        held[record.key.decode()] = record.value
-        return {partition: _kept(held) for partition, held in newest.items()}
+        return {partition: await _kept(consumer, topics, partition) for partition in partitions}
     finally:
         await consumer.stop()
 
 
-def _kept(held: dict[str, bytes]) -> Kept:
-    manifest = _manifest.decode(held.pop(_MANIFEST)) if _MANIFEST in held else Manifest()
-    covered = manifest.covered
-    for raw in held.values():
-        found = _offset.decode(raw)
-        if found.offset < manifest.blocks.get(found.number, -1):
-            covered = min(covered, found.offset)
-    return Kept(list(held.values()), covered, manifest)
+async def _kept(consumer: aiokafka.AIOKafkaConsumer, topics: Topics, partition: int) -> Kept:
+    place = TopicPartition(topics.manifests, partition)
+    end = (await consumer.end_offsets([place]))[place]
+    # The newest record of a key is never compacted away, and every record here has the same.
+    newest = (await _records(consumer, place, [end - 1])).get(end - 1) if end else None
+    if newest is None:
+        return Kept([], Manifest())
+    manifest = _manifest.decode(newest)
+    wanted = sorted(manifest.blocks.values())
+    place = TopicPartition(topics.twins, partition)
+    blobs = await _records(consumer, place, wanted)
+    if len(blobs) == len(wanted):
+        return Kept(list(blobs.values()), manifest)
+    return await _all(consumer, place, manifest)
+
+
+async def _records(
+    consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, wanted: Sequence[int]
+) -> dict[int, bytes]:
+    """The records at some offsets in order; those that are no longer there are missing."""
+    found: dict[int, bytes] = {}
+    consumer.assign([place])
+    at = 0
+    for number, offset in enumerate(wanted):
+        if number == 0 or offset - at > _NEAR:
+            at = offset
+            consumer.seek(place, offset)
+        while at <= offset:
+            got = (await consumer.getmany(place, timeout_ms=1_000, max_records=offset - at + 1)).get(place, [])
+            for record in got:
+                at = record.offset + 1
+                if record.offset == offset and record.value is not None:
+                    found[offset] = record.value
+    return found
+
+
+async def _all(consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, manifest: Manifest) -> Kept:
+    """The newest block of every number: compaction has taken one the manifest names, as a newer one was there.
+
+    The worker that wrote that one ended before its manifest. Blocks say themselves how far they have seen the log.
+    """
+    blobs: dict[bytes, bytes] = {}
+    consumer.assign([place])
+    end = (await consumer.end_offsets([place]))[place]
+    await consumer.seek_to_beginning(place)
+    while await consumer.position(place) < end:
+        for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):
+            if record.key is not None and record.value is not None:
+                blobs[record.key] = record.value
+    return Kept(list(blobs.values()), manifest)

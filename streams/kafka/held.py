@@ -67,8 +67,8 @@ class Held:
         self._ahead = -1
         self._taken.append(Taken(offset, time, event))
 
-    def cover(self, offset: int) -> int:
-        """A checkpoint covers the log up to ``offset``; returns the log's time there."""
+    def time_at(self, offset: int) -> int:
+        """The log's time (µs) after the record at ``offset``, one that was taken and not acknowledged yet."""
         time = self.time
         for taken in self._taken:
             if taken.offset > offset:

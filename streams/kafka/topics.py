@@ -24,6 +24,7 @@ class Topics(msgspec.Struct, frozen=True):
     estimates: str
     alarms: str
     twins: str
+    manifests: str
     dead_letters: str
     roll_calls: str
 
@@ -41,6 +42,10 @@ class _Wanted(msgspec.Struct, frozen=True):
 def _wanted(settings: Settings) -> dict[str, _Wanted]:
     topics, count = Topics.of(settings), settings.kafka_partitions
     often = {"max.message.bytes": str(MOST_BYTES)}
+    compacted = often | {
+        # The newest block may be one whose manifest never came: the one before it is kept for a while.
+        "cleanup.policy": "compact", "min.compaction.lag.ms": str(_HOUR_MS // 6), "min.cleanable.dirty.ratio": "0.3",
+    }  # fmt: skip
     alarm_ms = round(settings.alarm_retention_days * 24 * _HOUR_MS)
 
     def kept(hours: float) -> dict[str, str]:
@@ -50,13 +55,8 @@ def _wanted(settings: Settings) -> dict[str, _Wanted]:
         topics.inputs: _Wanted(count, kept(settings.kafka_log_retention_hours)),
         topics.estimates: _Wanted(count, kept(6.0)),
         topics.alarms: _Wanted(count, often | {"cleanup.policy": "delete", "retention.ms": str(alarm_ms)}),
-        topics.twins: _Wanted(
-            count,
-            often | {
-                "cleanup.policy": "compact", "min.cleanable.dirty.ratio": "0.3", "segment.bytes": str(64 << 20),
-                "max.compaction.lag.ms": str(_HOUR_MS // 2),
-            },
-        ),
+        topics.twins: _Wanted(count, compacted | {"segment.bytes": str(64 << 20)}),
+        topics.manifests: _Wanted(count, compacted | {"segment.bytes": str(4 << 20)}),
         topics.dead_letters: _Wanted(1, kept(14 * 24.0)),
         topics.roll_calls: _Wanted(1, kept(1.0)),
     }  # fmt: skip

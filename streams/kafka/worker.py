@@ -156,7 +156,7 @@ class KafkaWorker:
             number for number in partitions if number in self.held and not self.held[number].ready.is_set()
         ]:
             try:
-                kept = await checkpoints.read(self.settings, self.topics.twins, wanted)
+                kept = await checkpoints.read(self.settings, wanted)
                 ends = await self._ends(wanted)
             except aiokafka.errors.KafkaError as error:
                 _logger.warning("checkpoints cannot be read yet", reason=str(error))
@@ -167,11 +167,9 @@ class KafkaWorker:
                 if held is None or held.ready.is_set():
                     continue
                 found = kept.pop(partition)
-                held.due = self.worker.assign(partition, found.blobs, found.covered)
-                bank = self.worker.banks[partition]
-                held.covered, held.blocks = found.covered, found.manifest.blocks
-                if found.covered == found.manifest.covered:
-                    bank.time = held.time = found.manifest.time
+                held.due = self.worker.assign(partition, found.blobs, found.manifest.covered)
+                held.covered, held.blocks = found.manifest.covered, found.manifest.blocks
+                self.worker.banks[partition].time = held.time = found.manifest.time
                 held.target = ends[partition]
                 self._catch_up(held)
                 self.counts["restores"] += 1
@@ -332,16 +330,22 @@ class KafkaWorker:
         """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``."""
         async with self._checkpointing:
             saved = self.worker.checkpoint(share, _BUDGET_S if share < 1.0 else float("inf"))
-            manifests = {}
-            for partition, covered in saved.committed.items():
-                held = self.held.get(partition)
-                if held is None or covered <= held.covered:
-                    continue
-                held.blocks |= {number: offset for where, number, offset, _ in saved.blobs if where == partition}
-                manifests[partition] = checkpoints.Manifest(covered, held.cover(covered), held.blocks)
+            times = {
+                partition: (covered, held.time_at(covered))
+                for partition, covered in saved.committed.items()
+                if (held := self.held.get(partition)) is not None and covered > held.covered
+            }
             await self._flush()
             await self.history.settled()
-            await checkpoints.write(self._out, self.topics.twins, saved.blobs, manifests)
+            for partition, number, record in await checkpoints.write_blobs(self._out, self.topics, saved.blobs):
+                if partition in self.held:
+                    self.held[partition].blocks[number] = record
+            manifests = {
+                partition: checkpoints.Manifest(covered, time, self.held[partition].blocks)
+                for partition, (covered, time) in times.items()
+                if partition in self.held
+            }
+            await checkpoints.write_manifests(self._out, self.topics, manifests)
             for partition, manifest in manifests.items():
                 held = self.held.get(partition)
                 if held is not None:
