@@ -14,14 +14,14 @@ from api.accounts import Action, Actor, require
 from api.admission import Admissions
 from api.answers import iso
 from api.body import BodyTooLarge, inflate, media_type, read_body
-from api.entries import read_json, read_lines
+from api.entries import ERROR, read_json, read_lines
 from api.lot import SHOWN, Lot
 from api.problems import Fault, Problem
 from api.wiring import Wiring, caller
 from streams.errors import FrameError
 from streams.frame import REASONS, check, decode_frame
 from streams.log import DeadLetter
-from twins.records import Columns
+from twins.records import Columns, Retract
 from twins.signals import SIGNALS
 
 __all__ = ["FRAME", "READERS", "Observations"]
@@ -29,6 +29,7 @@ __all__ = ["FRAME", "READERS", "Observations"]
 FRAME = "application/vnd.vitaltwin.frame+msgpack"
 _KEPT = 64 << 10
 _INLINE = 512 << 10
+_AT_ONCE = 2_000
 _BEARER = b"Bearer "
 
 
@@ -77,11 +78,32 @@ class Observations:
         taken = len(lot)
         if taken:
             await self._service.observe(lot.columns, actor.name)
+        retracted = await self._retract(lot.errors, actor) if lot.errors else 0
         if lot.refusals:
             await self._keep(lot, actor)
-            _answer(lot, taken)
-        response = Response(_success(lot, taken), media_type="application/json")
+            if not taken and not retracted:
+                raise Problem(
+                    "nothing-taken", faults=lot.refusals.faults, extra={"taken": 0, "refused": len(lot.refusals)}
+                )
+        response = Response(_success(lot, taken, retracted), media_type="application/json")
         await response(scope, receive, send)
+
+    async def _retract(self, errors: Lot, actor: Actor) -> int:
+        """Take readings back, after those that came beside them; returns how many, once that is durable."""
+        self._look(errors)
+        self._admissions.sift_known(errors, actor)
+        columns = errors.columns
+        records = [
+            Retract(
+                patient=columns.patients[patient], signal=SIGNALS[code].name, time=time, by=actor.name, reason=ERROR
+            )
+            for patient, code, time in zip(
+                columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), strict=True
+            )
+        ]
+        for start in range(0, len(records), _AT_ONCE):
+            await asyncio.gather(*map(self._service.append, records[start : start + _AT_ONCE]))
+        return len(records)
 
     async def _actor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor:
         key = headers.get(b"authorization", b"")
@@ -181,17 +203,11 @@ def _read(body: bytes, encoding: bytes, read: Callable[[bytes], Lot], limit: int
     return read(body)
 
 
-def _answer(lot: Lot, taken: int) -> None:
-    """Raise the problem of a batch of which nothing was taken."""
-    if not taken:
-        counts = {"taken": 0, "refused": len(lot.refusals)}
-        raise Problem("nothing-taken", faults=lot.refusals.faults, extra=counts)
-
-
-def _success(lot: Lot, taken: int) -> bytes:
-    if not lot.refusals:
+def _success(lot: Lot, taken: int, retracted: int) -> bytes:
+    if not lot.refusals and not retracted:
         return b'{"taken":%d,"refused":0,"errors":[]}' % taken
-    return msgspec.json.encode({"taken": taken, "refused": len(lot.refusals), "errors": lot.refusals.faults})
+    answer = {"taken": taken, "refused": len(lot.refusals), "errors": lot.refusals.faults}
+    return msgspec.json.encode(answer | {"retracted": retracted} if retracted else answer)
 
 
 def _row(columns: Columns, row: int) -> bytes:
