@@ -1,13 +1,12 @@
 """Observations as JSON entries: a whole array read strictly at once, or, if that fails, entry by entry with reasons.
 
-An entry whose status is *entered-in-error* takes a reading back and needs no value; a body that holds one is read entry
-by entry.
+An entry whose status is *entered-in-error* takes a reading back and needs no value; it does not pass the strict reader.
 """
 
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -38,6 +37,12 @@ class Entry(msgspec.Struct, gc=False):
     unit: str = ""
 
 
+class Standing(Entry, gc=False):
+    """One observation that surely is one: by a status of FHIR's under which a reading counts, or by none."""
+
+    status: Literal["final", "preliminary", "registered", "amended", "corrected", "unknown"] = "final"
+
+
 class Retracted(msgspec.Struct, gc=False):
     """The reading an entry takes back, if its status says so."""
 
@@ -49,14 +54,14 @@ class Retracted(msgspec.Struct, gc=False):
 
 _entry = msgspec.json.Decoder(Entry)
 _retracted = msgspec.json.Decoder(Retracted)
-_entries = msgspec.json.Decoder(list[Entry])
+_line = msgspec.json.Decoder(Standing)
+_entries = msgspec.json.Decoder(list[Standing])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
 _LARGEST = sys.float_info.max
 ERROR = "entered-in-error"
 """Status of an entry that takes a reading back; the word is that of FHIR."""
-_MARK = ERROR.encode()
 _NAMED = ("patient", "signal", "time")
 _WANTED = (*_NAMED, "value")
 _KINDS = {type(None): "null", bool: "true or false", dict: "an object", list: "an array", str: "a string"}
@@ -82,8 +87,6 @@ def read_json(body: bytes) -> Lot:
     """The observations of a JSON body, an object or an array; raises ``Problem`` when it is not JSON."""
     if body[:64].lstrip()[:1] != b"[":
         return _one_by_one([_whole(body)])
-    if _MARK in body:
-        return _one_by_one(_cut(body))
     try:
         entries = _entries.decode(body)
         _bounded(len(entries))
@@ -95,10 +98,8 @@ def read_json(body: bytes) -> Lot:
 
 def read_lines(body: bytes) -> Lot:
     """The observations of an NDJSON body; empty lines do not count as entries."""
-    if _MARK in body:
-        return _one_by_one(_lines(body))
     try:
-        entries = _entry.decode_lines(body)
+        entries = _line.decode_lines(body)
         _bounded(len(entries))
         return Lot(_columns(entries), raw_entry(lambda: _lines(body)))
     except (*_UNREADABLE, KeyError):
@@ -198,7 +199,7 @@ def _one_by_one(raws: list[bytes]) -> Lot:
     errors_at: list[int] = []
     for index, raw in enumerate(raws):
         try:
-            error = _error(raw) if _MARK in raw else None
+            error = _error(raw) if b"status" in raw else None
             if error is None:
                 good.append(_taken(raw))
                 places.append(index)

@@ -62,7 +62,8 @@ class Observations:
         self._admissions = Admissions(wired.service)
         settings = wired.settings
         self._future_us = int(settings.future_tolerance_s * 1e6)
-        self._oldest_us = int(settings.oldest_accepted_s * 1e6)
+        self._oldest_s = settings.oldest_accepted_s
+        self._kept_s = max(settings.history_retention_days * 86_400.0, settings.oldest_accepted_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -72,7 +73,7 @@ class Observations:
         if not self._service.ready:
             raise Problem("not-ready", headers={"Retry-After": "1"})
         lot = await self._lot(headers, receive, actor)
-        self._look(lot)
+        self._look(lot, self._oldest_s)
         if len(lot):
             await self._admissions.sift(lot, actor)
         taken = len(lot)
@@ -90,7 +91,7 @@ class Observations:
 
     async def _retract(self, errors: Lot, actor: Actor) -> int:
         """Take readings back, after those that came beside them; returns how many, once that is durable."""
-        self._look(errors)
+        self._look(errors, self._kept_s)
         self._admissions.sift_known(errors, actor)
         columns = errors.columns
         records = [
@@ -130,10 +131,10 @@ class Observations:
             await self._service.refuse([self._letter(actor, fault, fault.field or "body", body)])
             raise
 
-    def _look(self, lot: Lot) -> None:
-        """Drop the readings whose value, signal or time cannot be taken."""
+    def _look(self, lot: Lot, oldest_s: float) -> None:
+        """Drop the readings whose value, signal or time cannot be taken; they are ``oldest_s`` old at most."""
         now = self._service.clock.now()
-        verdict = check(lot.columns, now, self._future_us, self._oldest_us)
+        verdict = check(lot.columns, now, self._future_us, int(oldest_s * 1e6))
         if not verdict.any():
             return
         columns = lot.columns
@@ -142,18 +143,17 @@ class Observations:
             reason = REASONS[code]
 
             def tell(nth: int, reason: str = reason, rows: npt.NDArray[np.intp] = rows) -> str:
-                return self._told(reason, columns, int(rows[nth]))
+                return self._told(reason, columns, int(rows[nth]), oldest_s)
 
             lot.refusals.add_many(lot.entries(rows), reason, tell)
         lot.without(verdict != 0)
 
-    def _told(self, reason: str, columns: Columns, row: int) -> str:
-        settings = self._wired.settings
+    def _told(self, reason: str, columns: Columns, row: int, oldest_s: float) -> str:
         if reason == "time_in_future":
-            ahead = f"more than {settings.future_tolerance_s:g} s ahead of the service's clock"
+            ahead = f"more than {self._wired.settings.future_tolerance_s:g} s ahead of the service's clock"
             return f"{iso(int(columns.time[row]))} is {ahead}"
         if reason == "time_too_old":
-            return f"{iso(int(columns.time[row]))} is more than {settings.oldest_accepted_s:g} s ago"
+            return f"{iso(int(columns.time[row]))} is more than {oldest_s:g} s ago"
         if reason == "unknown_signal":
             return f"no signal has the code {int(columns.signal[row])}; GET /v1/signals lists them"
         if reason == "not_finite":

@@ -101,6 +101,17 @@ def test_an_entry_entered_in_error_is_taken_back(error):
         assert lot.errors.columns.time.tolist() == [1_767_225_600_250_000]
 
 
+def test_a_status_told_in_another_spelling_of_json_is_told_as_well():
+    lot = entries.read_json(body(GOOD, ERROR | {"value": 1}).replace(b"in-error", b"in\\u002derror"))
+    assert (len(lot), len(lot.errors)) == (1, 1)
+
+
+@pytest.mark.parametrize("status", ["final", "", "F", None, 7, ["final"], "Entered-In-Error"])
+def test_another_status_is_that_of_a_reading(status):
+    lot = entries.read_json(body(GOOD, GOOD | {"status": status}))
+    assert (len(lot), lot.errors, len(lot.refusals)) == (2, None, 0)
+
+
 def test_entries_of_both_kinds_keep_their_places():
     noted = GOOD | {"status": "final", "note": "not entered-in-error"}
     lot = entries.read_json(body(ERROR, GOOD, ERROR | {"patient": "p2"}, {"value": 1}, noted))

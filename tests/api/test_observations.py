@@ -212,15 +212,17 @@ def test_what_cannot_be_taken_back_is_refused_by_itself(running, admin):
     of_a = running.device(wards=["A"])
     errors = [in_error(running.reading(patient=name)) for name in ("err-a", "err-b", "err-new", "err-gone", "a/b")]
     errors += [errors[0] | changes for changes in ({"time": running.now(3600)}, {"signal": "mood"})]
+    days = 86_400.0
+    errors += [errors[0] | {"time": running.now(-29 * days)}, errors[0] | {"time": running.now(-31 * days)}]
     answer = of_a.post("/v1/observations", json=errors).json()
-    assert answer["retracted"] == 1
+    assert answer["retracted"] == 2
     assert [(one["index"], one["reason"]) for one in answer["errors"]] == [
         (1, "out_of_scope"), (2, "unknown_patient"), (3, "discharged_patient"), (4, "bad_patient_id"),
-        (5, "time_in_future"), (6, "unknown_signal"),
+        (5, "time_in_future"), (6, "unknown_signal"), (8, "time_too_old"),
     ]  # fmt: skip
     assert admin.get("/v1/patients/err-new").status_code == 404
-    assert len(running.letters(6)) == 6
-    nothing = of_a.post("/v1/observations", json=errors[1:])
+    assert {letter.reason for letter in running.letters(7)} == {one["reason"] for one in answer["errors"]}
+    nothing = of_a.post("/v1/observations", json=errors[1:7])
     assert nothing.status_code == 422
     assert (nothing.json()["taken"], nothing.json()["refused"]) == (0, 6)
     assert running.person("glance", "viewer").post("/v1/observations", json=errors[0]).status_code == 403
