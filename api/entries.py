@@ -1,9 +1,12 @@
-"""Observations as JSON entries: a whole array read strictly at once, or, if that fails, entry by entry with reasons."""
+"""Observations as JSON entries: a whole array read strictly at once, or, if that fails, entry by entry with reasons.
+
+An entry whose status is *entered-in-error* takes a reading back and needs no value; it does not pass the strict reader.
+"""
 
 import json
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -16,7 +19,7 @@ from twins.records import Columns
 from twins.signals import BY_NAME, SIGNALS
 from twins.units import accepted, factor
 
-__all__ = ["Entry", "read_json", "read_lines"]
+__all__ = ["ERROR", "Entry", "read_json", "read_lines"]
 
 MAX_ENTRIES = 200_000
 """Most entries of one body; a frame takes more."""
@@ -34,13 +37,33 @@ class Entry(msgspec.Struct, gc=False):
     unit: str = ""
 
 
+class Standing(Entry, gc=False):
+    """One observation that surely is one: by a status of FHIR's under which a reading counts, or by none."""
+
+    status: Literal["final", "preliminary", "registered", "amended", "corrected", "unknown"] = "final"
+
+
+class Retracted(msgspec.Struct, gc=False):
+    """The reading an entry takes back, if its status says so."""
+
+    patient: str
+    signal: str
+    time: str
+    status: str = ""
+
+
 _entry = msgspec.json.Decoder(Entry)
-_entries = msgspec.json.Decoder(list[Entry])
+_retracted = msgspec.json.Decoder(Retracted)
+_line = msgspec.json.Decoder(Standing)
+_entries = msgspec.json.Decoder(list[Standing])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
 _LARGEST = sys.float_info.max
-_WANTED = ("patient", "signal", "time", "value")
+ERROR = "entered-in-error"
+"""Status of an entry that takes a reading back; the word is that of FHIR."""
+_NAMED = ("patient", "signal", "time")
+_WANTED = (*_NAMED, "value")
 _KINDS = {type(None): "null", bool: "true or false", dict: "an object", list: "an array", str: "a string"}
 _TEXTS = {
     "not_an_object": "an observation is an object with patient, signal, time and value",
@@ -76,7 +99,7 @@ def read_json(body: bytes) -> Lot:
 def read_lines(body: bytes) -> Lot:
     """The observations of an NDJSON body; empty lines do not count as entries."""
     try:
-        entries = _entry.decode_lines(body)
+        entries = _line.decode_lines(body)
         _bounded(len(entries))
         return Lot(_columns(entries), raw_entry(lambda: _lines(body)))
     except (*_UNREADABLE, KeyError):
@@ -172,13 +195,47 @@ def _one_by_one(raws: list[bytes]) -> Lot:
     refusals = Refusals()
     good: list[Entry] = []
     places: list[int] = []
+    errors: list[Entry] = []
+    errors_at: list[int] = []
     for index, raw in enumerate(raws):
         try:
-            good.append(_taken(raw))
-            places.append(index)
+            error = _error(raw) if b"status" in raw else None
+            if error is None:
+                good.append(_taken(raw))
+                places.append(index)
+            else:
+                errors.append(error)
+                errors_at.append(index)
         except Refused as refused:
             refusals.add(index, refused.reason, str(refused))
-    return Lot(_columns(good), raw_entry(lambda: raws), np.array(places, np.intp), refusals)
+    bytes_of = raw_entry(lambda: raws)
+    lot = Lot(_columns(good), bytes_of, np.array(places, np.intp), refusals)
+    if errors:
+        lot.errors = Lot(_columns(errors), bytes_of, np.array(errors_at, np.intp), refusals)
+    return lot
+
+
+def _error(raw: bytes) -> Entry | None:
+    """The reading that an entry takes back, with a value that means nothing; ``None`` if it takes none back.
+
+    Raises ``Refused``.
+    """
+    try:
+        found = _retracted.decode(raw)
+    except _UNREADABLE:
+        if not _says_error(raw):
+            return None
+        raise _explained(raw, _NAMED) from None
+    return _known_good(Entry(found.patient, found.signal, found.time, 0.0)) if found.status == ERROR else None
+
+
+def _says_error(raw: bytes) -> bool:
+    """Whether an entry that cannot be read says of itself that it takes a reading back."""
+    try:
+        found: Any = _any.decode(raw)
+    except _UNREADABLE:
+        return False
+    return isinstance(found, dict) and found.get("status") == ERROR
 
 
 def _taken(raw: bytes) -> Entry:
@@ -187,6 +244,10 @@ def _taken(raw: bytes) -> Entry:
         entry = _entry.decode(raw)
     except _UNREADABLE:
         raise _explained(raw) from None
+    return _known_good(entry)
+
+
+def _known_good(entry: Entry) -> Entry:
     if entry.unit not in _ROWS.get(entry.signal, ()):
         raise _unknown(entry.signal, entry.unit)
     try:
@@ -196,18 +257,18 @@ def _taken(raw: bytes) -> Entry:
     return entry
 
 
-def _explained(raw: bytes) -> Refused:
-    """What is wrong with an entry that could not be decoded."""
+def _explained(raw: bytes, wanted: tuple[str, ...] = _WANTED) -> Refused:
+    """What is wrong with an entry that could not be decoded and needs the members ``wanted``."""
     try:
         found: Any = _any.decode(raw)
     except _UNREADABLE as error:
         return _unread(raw, error)
     if not isinstance(found, dict):
         return Refused("not_an_object")
-    for name in _WANTED:
+    for name in wanted:
         if name not in found:
             return Refused("missing_field", f"the observation has no {name}")
-    for name in (*_WANTED, "unit"):
+    for name in (*wanted, "unit"):
         wrong = _wrong(name, found.get(name, ""))
         if wrong:
             return wrong

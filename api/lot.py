@@ -54,7 +54,10 @@ class Refusals:
 
 
 class Lot:
-    """Readings of one body: ``places`` gives each reading's entry (``None``: the n-th reading is the n-th entry)."""
+    """Readings of one body: ``places`` gives each reading's entry (``None``: the n-th reading is the n-th entry).
+
+    ``errors`` are those it takes back as entered in error, a lot with the same refusals whose values mean nothing.
+    """
 
     def __init__(
         self,
@@ -64,7 +67,9 @@ class Lot:
         refusals: Refusals | None = None,
     ) -> None:
         self.columns = columns
-        self.refusals = refusals or Refusals()
+        # An empty one counts for nothing, but may be shared.
+        self.refusals = Refusals() if refusals is None else refusals
+        self.errors: Lot | None = None
         self._places = places
         self._bytes_of = bytes_of
 

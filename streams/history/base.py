@@ -1,7 +1,8 @@
 """What the past can be asked, and what it answers, whichever store keeps it.
 
 All times are integer microseconds since 1970 UTC; windows are half open, ``[start_us, end_us)``. A point is identified
-by (patient, signal, time): what is written later under the same identity replaces what was there.
+by (patient, signal, time): what is written later under the same identity replaces what was there. A reading written with
+``Status.RETRACTED`` only marks that there is none: no answer shows it.
 """
 
 from collections.abc import Collection, Sequence
