@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,7 +23,7 @@ from streams.errors import FrameError
 from streams.frame import REASONS, check, decode_frame
 from streams.log import DeadLetter
 from twins.records import Columns
-from twins.signals import SIGNALS
+from twins.signals import SECOND_SOURCE, SIGNALS
 
 __all__ = ["FRAME", "READERS", "Observations"]
 
@@ -72,6 +73,8 @@ class Observations:
             raise Problem("not-ready", headers={"Retry-After": "1"})
         lot = await self._lot(headers, receive, actor)
         self._look(lot)
+        if actor.second_source:
+            lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
         if len(lot):
             await self._admissions.sift(lot, actor)
         taken = len(lot)

@@ -8,7 +8,7 @@ import { inputName, lacking } from "./words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
 const SOURCES = {
-  respiratory_rate: ["respiratory_rate"], oxygen_saturation: ["oxygen_saturation"],
+  respiratory_rate: ["respiratory_rate"], oxygen_saturation: ["oxygen_saturation", "second_oxygen_saturation"],
   systolic_bp: ["arterial_systolic_bp", "systolic_bp"], pulse: ["heart_rate", "pulse_rate"], temperature: ["body_temperature"],
 };
 
