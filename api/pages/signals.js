@@ -8,8 +8,8 @@ const UNKNOWN = { unit: "", kind: "vital", step: 0.1, limits: {}, silence_s: 600
 /* The order of a tile's rows: what a nurse looks for first. A pair shares one row. */
 const ORDER = [
   "heart_rate", "pulse_rate", "oxygen_saturation", "second_oxygen_saturation", "arterial_oxygen_saturation",
-  "respiratory_rate", "systolic_bp", "arterial_systolic_bp", "body_temperature", "glucose", "capillary_glucose", "blood_glucose",
-  "mean_bp", "arterial_mean_bp", "skin_temperature", "perfusion_index",
+  "respiratory_rate", "systolic_bp", "arterial_systolic_bp", "body_temperature", "glucose", "capillary_glucose",
+  "blood_glucose", "mean_bp", "arterial_mean_bp", "skin_temperature", "perfusion_index",
 ];
 export const PAIRS = { systolic_bp: "diastolic_bp", arterial_systolic_bp: "arterial_diastolic_bp" };
 export const PAIR_NAMES = { systolic_bp: "short.pressure", arterial_systolic_bp: "short.arterial_pressure" };
