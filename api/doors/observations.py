@@ -73,8 +73,7 @@ class Observations:
             raise Problem("not-ready", headers={"Retry-After": "1"})
         lot = await self._lot(headers, receive, actor)
         self._look(lot)
-        if actor.second_source:
-            lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
+        _assign(lot, actor)
         if len(lot):
             await self._admissions.sift(lot, actor)
         taken = len(lot)
@@ -165,6 +164,12 @@ class Observations:
             detail=fault.detail,
             body=body[:_KEPT],
         )
+
+
+def _assign(lot: Lot, actor: Actor) -> None:
+    """Have the known signals of a second source mean the second ones."""
+    if actor.second_source:
+        lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
 
 
 def _reader(headers: Mapping[bytes, bytes]) -> Callable[[bytes], Lot]:
