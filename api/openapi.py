@@ -49,7 +49,10 @@ _COMPONENTS: dict[str, Any] = {
             "time": {**_TIME, "description": "When it was measured, with a zone."},
             "value": {"type": "number"},
             "unit": {"type": "string", "description": "UCUM or a common spelling; the signal's own if left out."},
-            "device": {"type": "string", "description": "Not read; the key says who sends."},
+            "device": {
+                "type": "string",
+                "description": "Not read; the key says who sends, and whether it is a second source.",
+            },
         },
     },
     "Retraction": {

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -22,7 +23,7 @@ from streams.errors import FrameError
 from streams.frame import REASONS, check, decode_frame
 from streams.log import DeadLetter
 from twins.records import Columns, Retract
-from twins.signals import SIGNALS
+from twins.signals import SECOND_SOURCE, SIGNALS
 
 __all__ = ["FRAME", "READERS", "Observations"]
 
@@ -74,6 +75,7 @@ class Observations:
             raise Problem("not-ready", headers={"Retry-After": "1"})
         lot = await self._lot(headers, receive, actor)
         self._look(lot, self._oldest_s)
+        _assign(lot, actor)
         if len(lot):
             await self._admissions.sift(lot, actor)
         taken = len(lot)
@@ -92,6 +94,7 @@ class Observations:
     async def _retract(self, errors: Lot, actor: Actor) -> int:
         """Take readings back, after those that came beside them; returns how many, once that is durable."""
         self._look(errors, self._kept_s)
+        _assign(errors, actor)
         self._admissions.sift_known(errors, actor)
         columns = errors.columns
         records = [
@@ -184,6 +187,12 @@ class Observations:
             detail=fault.detail,
             body=body[:_KEPT],
         )
+
+
+def _assign(lot: Lot, actor: Actor) -> None:
+    """Have the known signals of a second source mean the second ones."""
+    if actor.second_source:
+        lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
 
 
 def _reader(headers: Mapping[bytes, bytes]) -> Callable[[bytes], Lot]:
