@@ -66,7 +66,7 @@ ADAPT_AFTER = 5.0
 R_MOST = 400.0
 """Most an adapted noise is of the fitted, unless a quarter of the signal's jump is more: what 4 sigma let through."""
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
-_SERIES = 0.0625
+SERIES = 0.0625
 _C3, _C4, _C5, _C6, _C7, _C8 = 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320
 
 
@@ -80,22 +80,22 @@ def series_of(x: float) -> float:
 @kernel()
 def expm1_of(x: float) -> float:
     """exp(-x) - 1 for x ≥ 0, to 1e-15 of itself; a series where readings are dense and x is small."""
-    return series_of(x) if x < _SERIES else math.expm1(-x)
+    return series_of(x) if x < SERIES else math.expm1(-x)
 
 
 @kernel(forceinline=True)
 def moved(
-    m0: float, m1: float, p00: float, p01: float, p11: float, parameter: F8, f1: float, f2: float
-) -> tuple[float, float, float, float, float]:
+    m0: float, m1: float, p00: float, p01: float, p11: float, mean: float, s11: float, s12: float, s22: float,
+    f1: float, f2: float,
+) -> tuple[float, float, float, float, float]:  # fmt: skip
     """State after a time that takes exp(-x) - 1 = ``f1`` of the fast mode and ``f2`` of the slow."""
     e1 = 1.0 + f1
     e2 = 1.0 + f2
-    mean = parameter[A_MEAN]
     n1 = e2 * m1
     n0 = mean + e1 * (m0 - mean - m1) + n1
-    q11 = -f1 * (2.0 + f1) * parameter[A_S11]
-    q12 = -(f1 + f2 + f1 * f2) * parameter[A_S12]
-    q22 = -f2 * (2.0 + f2) * parameter[A_S22]
+    q11 = -f1 * (2.0 + f1) * s11
+    q12 = -(f1 + f2 + f1 * f2) * s12
+    q22 = -f2 * (2.0 + f2) * s22
     g = f2 - f1
     a = e1 * p00 + g * p01
     b = e1 * p01 + g * p11
@@ -107,7 +107,10 @@ def predict(
     m0: float, m1: float, p00: float, p01: float, p11: float, parameter: F8, dt: float
 ) -> tuple[float, float, float, float, float]:
     """State ``dt`` seconds later: means pulled to the population's, covariance saturating at the stationary one."""
-    return moved(m0, m1, p00, p01, p11, parameter, expm1_of(parameter[A_FAST] * dt), expm1_of(parameter[A_SLOW] * dt))
+    return moved(
+        m0, m1, p00, p01, p11, parameter[A_MEAN], parameter[A_S11], parameter[A_S12], parameter[A_S22],
+        expm1_of(parameter[A_FAST] * dt), expm1_of(parameter[A_SLOW] * dt),
+    )  # fmt: skip
 
 
 @kernel()
@@ -158,6 +161,34 @@ def _disbelieved(state: F8, t: float, innovation: float, enough: int) -> bool:
 
 
 @kernel(forceinline=True)
+def adapted(scale: float, nis: float, z: float, earlier: float) -> float:
+    """The noise's scale after an innovation ``z`` of squared size ``nis``, not yet held below the most it may be.
+
+    Noise makes innovations large, a patient who moves makes them large and alike: only the first widens R.
+    """
+    alike = z * earlier if abs(z) < 3.0 and abs(earlier) < 3.0 else 0.0
+    return max(scale * (1.0 + ADAPT * (min(nis, 9.0) - 1.0 - 2.0 * alike)), 1.0)
+
+
+@kernel(forceinline=True)
+def corrected(
+    m0: float, m1: float, p00: float, p01: float, p11: float, innovation: float, share: float, r: float, spread: float
+) -> tuple[float, float, float, float, float]:
+    """State after a reading; in Joseph form, written out: (I-KH) P (I-KH)' + K (R + what censoring leaves open) K'."""
+    k0 = p00 * share
+    k1 = p01 * share
+    g = 1.0 - k0
+    r += spread
+    return (
+        m0 + k0 * innovation,
+        m1 + k1 * innovation,
+        g * g * p00 + k0 * k0 * r,
+        g * (p01 - k1 * p00) + k0 * k1 * r,
+        p11 - 2.0 * k1 * p01 + k1 * k1 * (p00 + r),
+    )
+
+
+@kernel(forceinline=True)
 def _take(
     state: F8, parameter: F8, t: float, dt: float, y: float, spread: float, first: bool,  # noqa: FBT001 - kernels take columns
     m0: float, m1: float, p00: float, p01: float, p11: float,
@@ -188,24 +219,17 @@ def _take(
             nis = 1.0
             rejects = 0.0
             status = REACQUIRED
-    # Noise makes innovations large, a patient who moves makes them large and alike: only the first widens R.
     z = innovation * math.sqrt(share)
-    alike = z * earlier if abs(z) < 3.0 and abs(earlier) < 3.0 else 0.0
     if count > ADAPT_AFTER and spread == 0.0:
-        scale = max(scale * (1.0 + ADAPT * (min(nis, 9.0) - 1.0 - 2.0 * alike)), 1.0)
+        scale = adapted(scale, nis, z, earlier)
         if scale > R_MOST:
             scale = min(scale, max(parameter[A_JUMP] * parameter[A_JUMP] / (16.0 * parameter[A_R]), R_MOST))
-    k0 = p00 * share
-    k1 = p01 * share
-    level = m0 + k0 * innovation
-    # Joseph form, written out: (I-KH) P (I-KH)' + K (R + what censoring leaves open) K'
-    g = 1.0 - k0
-    r += spread
+    level, m1, p00, p01, p11 = corrected(m0, m1, p00, p01, p11, innovation, share, r, spread)
     state[M0] = level
-    state[M1] = m1 + k1 * innovation
-    state[P00] = g * g * p00 + k0 * k0 * r
-    state[P01] = g * (p01 - k1 * p00) + k0 * k1 * r
-    state[P11] = p11 - 2.0 * k1 * p01 + k1 * k1 * (p00 + r)
+    state[M1] = m1
+    state[P00] = p00
+    state[P01] = p01
+    state[P11] = p11
     state[T] = t
     state[R_SCALE] = scale
     state[INNOVATION] = z
@@ -249,16 +273,23 @@ def update(state: F8, parameter: F8, t: float, value: float) -> int:
         return DUPLICATE if t == state[LAST] and value == state[VALUE] else LATE
     state[LAST] = t
     state[VALUE] = value
+    return judge(state, parameter, t, value)
+
+
+@kernel(forceinline=True)
+def judge(state: F8, parameter: F8, t: float, value: float) -> int:
+    """``update`` of a reading that stands in the row as its newest."""
     if not (value >= parameter[A_LOW] and value <= parameter[A_HIGH]):
         _grade(state, 0.0)
         return IMPLAUSIBLE
     dt = (t - state[T]) * 1e-6
     x1 = parameter[A_FAST] * dt
     x2 = parameter[A_SLOW] * dt
-    dense = x1 < _SERIES and x2 < _SERIES and state[COUNT] > 0.0
+    dense = x1 < SERIES and x2 < SERIES and state[COUNT] > 0.0
     if not (dense and value >= parameter[A_BELOW] and value <= parameter[A_ABOVE]):
         return _seldom(state, parameter, t, value)
     m0, m1, p00, p01, p11 = moved(
-        state[M0], state[M1], state[P00], state[P01], state[P11], parameter, series_of(x1), series_of(x2)
-    )
+        state[M0], state[M1], state[P00], state[P01], state[P11], parameter[A_MEAN], parameter[A_S11], parameter[A_S12],
+        parameter[A_S22], series_of(x1), series_of(x2),
+    )  # fmt: skip
     return _take(state, parameter, t, dt, value, 0.0, False, m0, m1, p00, p01, p11)

@@ -5,16 +5,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels import channel, forecast, layout
+from twins.kernels import channel, forecast, lanes, layout
 from twins.kernels.jit import kernel
-from twins.kernels.prefetch import AHEAD, prefetch
 
 __all__ = ["CHANNEL", "Channel", "update_rows"]
 
 _DTYPE = np.dtype([(name, "f8") for name in layout.STATE_FIELDS])
 
 
-@kernel()
+@kernel(allocates=True)
 def update_rows(  # noqa: PLR0917 - a kernel takes columns
     state: npt.NDArray[np.float64],
     parameters: npt.NDArray[np.float64],
@@ -24,14 +23,8 @@ def update_rows(  # noqa: PLR0917 - a kernel takes columns
     value: npt.NDArray[np.float64],
     status: npt.NDArray[np.uint8],
 ) -> None:
-    """Take readings in order of arrival into their rows, asking memory for those to come."""
-    for k in range(len(rows)):
-        if k + AHEAD < len(rows):
-            prefetch(state, rows[k + AHEAD])
-        if not np.isfinite(value[k]):
-            status[k] = 9
-            continue
-        status[k] = channel.update(state[rows[k]], parameters[signal[k]], float(time[k]), value[k])
+    """Take readings in order of arrival into their rows."""
+    lanes.update_rows(state, parameters, rows, signal, time, value, status, np.empty(lanes.SCRATCH))
 
 
 @kernel()
@@ -76,6 +69,8 @@ class Channel:
     ) -> npt.NDArray[np.uint8]:
         """Take readings in arrival order; returns one ``Status`` each."""
         status = np.zeros(len(rows), np.uint8)
+        # Readings are worked on side by side, so that theirs must be columns without gaps.
+        rows, signal = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(signal, np.uint16)
         update_rows(plain(state), layout.PARAMETERS, rows, signal, time, value, status)
         return status
 

@@ -38,7 +38,7 @@ _MACROS = {
     **{name: value for name, value in vars(layout).items() if name.isupper() and isinstance(value, int | float)},
     **{name: value for name, value in vars(channel).items() if name.isupper() and isinstance(value, int | float)},
     "ROOT_2PI": math.sqrt(2.0 * math.pi),
-    "SERIES": channel._SERIES,  # noqa: SLF001 - C has to part where the kernel parts
+    "SERIES": channel.SERIES,
     "INVALID": 9,
     "AHEAD": AHEAD,
 }
