@@ -43,7 +43,7 @@ class Lines(NamedTuple):
     """Lines for one bucket, each with its line break, how many, and how many rows could not be told as a line."""
 
     body: bytes
-    count: int
+    lines: int
     lost: int = 0
 
 
@@ -159,7 +159,7 @@ def _in_time(time: I8) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], int]
     return told, len(time) - int(told.sum())
 
 
-def _heads(tags: Tags, patients: Sequence[str], patient: np.ndarray, signal: np.ndarray) -> tuple[list[bytes], I8]:  # type: ignore[type-arg]
+def _heads(tags: Tags, patients: Sequence[str], patient: np.ndarray, signal: np.ndarray) -> tuple[list[bytes], I8]:
     """The different beginnings of lines, and which of them each row has."""
     pairs, place = np.unique(patient.astype(np.int64) << 16 | signal, return_inverse=True)
     return [tags.of(patients[pair >> 16], pair & 0xFFFF) for pair in pairs.tolist()], place

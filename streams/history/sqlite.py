@@ -91,6 +91,10 @@ class SqliteHistory:
         """Observations and estimates written but not sorted yet, about."""
         return self._compactor.backlog
 
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics, by the names they have there."""
+        return {"history_buffered": self.buffered, "history_backlog": self.backlog}
+
     # -- the worker's thread ----------------------------------------------------------------------------------------
 
     def add_observations(  # noqa: PLR0917 (columns)

@@ -27,7 +27,7 @@ class Entry(NamedTuple):
     """Lines of one request: the bucket's number, how many lines, and the lines."""
 
     bucket: int
-    count: int
+    lines: int
     body: bytes
 
 
@@ -60,7 +60,7 @@ class Spill:
             self._out = path.open("xb", buffering=0)
             self._next += 1
             self._files.append(path)
-        _write(self._out, _HEAD.pack(len(entry.body), zlib.crc32(entry.body), entry.bucket, entry.count) + entry.body)
+        _write(self._out, _HEAD.pack(len(entry.body), zlib.crc32(entry.body), entry.bucket, entry.lines) + entry.body)
         self._unsynced = True
         self.bytes += _HEAD.size + len(entry.body)
         if self._out.tell() >= FILE_BYTES:
@@ -150,7 +150,7 @@ class Spill:
             self._in = self._files[0].open("rb")
         lost = 0
         while (entry := _read(self._in)) is not None:
-            lost += entry.count
+            lost += entry.lines
         self.dropped += lost
         _logger.error("history given up: the spill is full", points=lost)
         if self._out is not None and len(self._files) == 1:

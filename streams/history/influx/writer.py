@@ -56,8 +56,8 @@ class Writer:
         self._waiters: list[Future[None]] = []
         self._failures = 0
         self._again = 0.0
-        self._adopt = time.monotonic() + _ADOPT_S
-        self._closing = False
+        self._adopt = 0.0
+        self._closing = self._ended = False
         self.points = 0
         self.dropped = 0
 
@@ -73,7 +73,10 @@ class Writer:
         """What is done once everything complete now is in InfluxDB or on disk."""
         waiter: Future[None] = Future()
         with self._guard:
-            self._waiters.append(waiter)
+            if self._ended:
+                waiter.set_result(None)
+            else:
+                self._waiters.append(waiter)
         self.wake()
         return waiter
 
@@ -86,7 +89,6 @@ class Writer:
 
     async def run(self) -> None:
         """Write until closed."""
-        self._spill.adopt()
         closing = False
         while not closing:
             if not self._closing:
@@ -104,6 +106,10 @@ class Writer:
                 _logger.exception("history could not be written")
             for waiter in waiters:
                 waiter.set_result(None)
+        with self._guard:
+            self._ended = True
+            for waiter in self._waiters:
+                waiter.set_result(None)
         self._spill.close()
 
     async def _pause(self) -> None:
@@ -118,8 +124,14 @@ class Writer:
         """Make everything complete safe."""
         for number, upto, waiting in self._buffer.outgoing(self._upto):
             self._upto[number] = upto
-            for entry in self._entries(waiting):
-                await self._put(entry)
+            left = waiting.rows + len(waiting.transitions) + len(waiting.facts)
+            try:
+                for entry in self._entries(waiting):
+                    await self._put(entry)
+                    left -= entry.lines
+            except Exception:  # whatever a row holds, the other partitions are written
+                self.dropped += left
+                _logger.exception("history could not be told as lines", points=left)
         try:
             self._spill.sync()
         except OSError:
@@ -134,11 +146,11 @@ class Writer:
             for first in range(0, len(batch.lot.patient), BATCH_LINES):
                 told = lines(tags, _cut(batch.lot, first, first + BATCH_LINES))
                 self.dropped += told.lost
-                if count + told.count > BATCH_LINES:
+                if count + told.lines > BATCH_LINES:
                     yield Entry(READINGS, count, b"".join(bodies))
                     bodies, count = [], 0
                 bodies.append(told.body)
-                count += told.count
+                count += told.lines
         if count:
             yield Entry(READINGS, count, b"".join(bodies))
         events = [transition_line(placed) for placed in waiting.transitions]
@@ -166,8 +178,8 @@ class Writer:
                 if error.errno == errno.ENOSPC and not self._spill.empty:
                     self._spill.give_up_oldest()
                     continue
-                self.dropped += part.count
-                _logger.exception("history given up: no spill can be written", points=part.count)
+                self.dropped += part.lines
+                _logger.exception("history given up: no spill can be written", points=part.lines)
             return
 
     async def _replay(self) -> None:
@@ -206,7 +218,7 @@ class Writer:
         if self._failures:
             _logger.info("InfluxDB takes points again")
         self._failures, self._again = 0, 0.0
-        self.points += part.count - min(taken.dropped, part.count)
+        self.points += part.lines - min(taken.dropped, part.lines)
         self.dropped += taken.dropped
 
     def _failed(self, away: Away) -> None:
@@ -219,7 +231,7 @@ class Writer:
 
     def _halves(self, part: Entry, refused: Refused) -> list[Entry]:
         """The later half, then the earlier; of a single line nothing, it is dropped."""
-        if part.count == 1:
+        if part.lines == 1:
             self.dropped += 1
             _logger.warning(
                 "InfluxDB refuses a line", line=part.body[:80].decode("utf-8", "replace"), reason=refused.reason[:20]
