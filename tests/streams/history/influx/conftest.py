@@ -32,7 +32,9 @@ class Server:
             self.port = found.getsockname()[1]
 
     def start(self) -> None:
-        started = subprocess.run([INFRA / "start", self.folder, "--port", str(self.port)], capture_output=True, text=True)
+        started = subprocess.run(
+            [INFRA / "start", self.folder, "--port", str(self.port)], capture_output=True, text=True
+        )
         assert started.returncode == 0, started.stderr
         self.url = started.stdout.strip()
         self.token = (self.folder / "token").read_text()
@@ -92,5 +94,3 @@ async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
     while not true():
         assert time.monotonic() < end, "it did not come about"
         await asyncio.sleep(0.02)
-
-
