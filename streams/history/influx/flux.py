@@ -32,12 +32,12 @@ _NOTHING = Column((), ())
 
 
 def text(value: str) -> str:
-    r"""A string of Flux.
+    r"""A string of Flux; never with a dollar sign in it, which Flux misreads before a backslash.
 
-    >>> print(text('a" + die() + "${b}\\'))
-    "a\" + die() + \"\${b}\\"
+    >>> print(text('a" + die() + "$${b}\\'))
+    "a\" + die() + \"\x24\x24{b}\\"
     """
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("${", "\\${") + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\x24") + '"'
 
 
 def clipped(start_us: int, end_us: int) -> tuple[int, int] | None:

@@ -1,12 +1,11 @@
 """One scenario through both stores: the same questions get the same answers."""
 
-import time
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from streams.clock import Clock
 from streams.history.base import Series
 from streams.history.influx import InfluxHistory
 from tests.streams.history.conftest import File
@@ -14,7 +13,7 @@ from twins.records import Fact, Status, Transition
 
 PATIENTS = ["a", "bed 7", 'x,y=z"\\', "ä\n%", ""]
 SIGNALS = [0, 2, 60_000]
-BEGIN = (int(time.time()) - 7200) * 1_000_000 + 123_457
+BEGIN = Clock().now() - 7_200_000_000
 SPAN = 3_000_000_000
 EVER = (0, 1 << 60)
 UNBELIEVED = [Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID]
@@ -68,12 +67,12 @@ def fill(history, seed: int, corrected: bool) -> int:
 
 
 @pytest.fixture(params=[(1, False), (2, True)], ids=["plain", "corrected"])
-async def both(request, file: File, history: InfluxHistory) -> AsyncIterator[tuple[File, InfluxHistory]]:
+async def both(request, file: File, history: InfluxHistory) -> tuple[File, InfluxHistory]:
     for one in (file.history, history):
         fill(one, *request.param)
     file.flush()
     await history.settled()
-    yield file, history
+    return file, history
 
 
 def same(told, wanted, *, near: bool = False) -> None:

@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
+from streams.clock import Clock
 from streams.errors import HistoryUnavailable
 from streams.history import line_protocol
 from streams.history.influx import InfluxHistory, prepare, writer
@@ -24,7 +25,7 @@ from tests.conftest import ROOT
 from tests.streams.history.influx.conftest import Server, until
 from twins.records import Fact, Transition
 
-BEGIN = (int(time.time()) - 3600) * 1_000_000
+BEGIN = Clock().now() - 3_600_000_000
 EVER = (0, 1 << 60)
 
 
@@ -158,15 +159,16 @@ asyncio.run(play())
 
 @pytest.mark.fault
 async def test_what_a_killed_worker_left_is_written_by_the_next(settings: Settings) -> None:
-    child = subprocess.Popen(
-        [sys.executable, "-c", CHILD, settings.influx_spill], stdout=subprocess.PIPE, cwd=ROOT,
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", CHILD, settings.influx_spill, stdout=subprocess.PIPE, cwd=ROOT,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
     )  # fmt: skip
-    with child:
-        assert child.stdout is not None
-        while (await asyncio.to_thread(child.stdout.readline)).strip() != b"settled":
-            assert child.poll() is None
-        os.kill(child.pid, signal.SIGKILL)
+    assert child.stdout is not None
+    while line := await child.stdout.readline():
+        if line.strip() == b"settled":
+            break
+    os.kill(child.pid, signal.SIGKILL)
+    await child.communicate()
     assert list(settings.influx_spill.rglob("*.lines"))
     history = InfluxHistory(settings, writes=True)
     await until(lambda: history.counters()["history_spilled_bytes"] == 0)
