@@ -24,7 +24,8 @@ def _late(module: str) -> Bench:
 
 
 BENCHES: dict[str, Bench] = {
-    name: _late(name) for name in ("forecast", "ingest", "kernel", "latency", "recovery", "robustness", "start", "step")
+    name: _late(name)
+    for name in ("forecast", "history", "ingest", "kernel", "latency", "recovery", "robustness", "start", "step")
 }
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 

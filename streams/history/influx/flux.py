@@ -15,20 +15,20 @@ from streams.errors import HistoryUnavailable
 from streams.history.line_protocol import LAST_US, escaped
 from twins.records import F8, I8
 
-__all__ = ["Answer", "Column", "answer", "clipped", "floats", "selection", "text", "us"]
+__all__ = ["NOTHING", "Answer", "Column", "answer", "clipped", "floats", "selection", "text", "us"]
 
 
 class Column(NamedTuple):
     """One result and field of an answer: times and values, both as text."""
 
-    time: tuple[str, ...]
-    value: tuple[str, ...]
+    time: list[str]
+    value: list[str]
 
 
 Answer = dict[tuple[str, str], Column]
 """By the names of result and field."""
 
-_NOTHING = Column((), ())
+NOTHING = Column([], [])
 
 
 def text(value: str) -> str:
@@ -67,47 +67,46 @@ def _one_of(name: str, values: Iterable[str]) -> str:
 def answer(body: str) -> Answer:
     """The columns of an answer; raises ``HistoryUnavailable`` where it breaks off with an error."""
     found: Answer = {}
-    header: list[str] | None = None
-    block: list[list[str]] = []
-    for row in [*csv.reader(io.StringIO(body, newline="")), []]:
-        if not row:
-            if header is not None and block:
-                _sort_in(found, header, block)
-            header, block = None, []
-        elif header is None:
-            header = row
-        else:
-            block.append(row)
+    for block in body.split("\r\n\r\n"):
+        header, _, rest = block.strip("\r\n").partition("\r\n")
+        if rest:
+            names = header.split(",")
+            _sort_in(found, dict(zip(names, _columns(rest, len(names)), strict=True)))
     return found
 
 
-def _sort_in(found: Answer, header: list[str], block: list[list[str]]) -> None:
-    """Take the tables of one header apart; tables follow each other and are numbered."""
-    if "error" in header:
-        raise HistoryUnavailable(f"InfluxDB breaks off its answer: {block[0][header.index('error')][:200]}")
-    begin = 0
-    place = {name: number for number, name in enumerate(header)}
-    while begin < len(block):
-        table = (block[begin][place["result"]], block[begin][place["table"]])
-        end = len(block)
-        if (block[-1][place["result"]], block[-1][place["table"]]) != table:
-            end = next(
-                row for row in range(begin, len(block))
-                if (block[row][place["result"]], block[row][place["table"]]) != table
-            )  # fmt: skip
-        columns = list(zip(*block[begin:end], strict=True))
-        name = (table[0], columns[place["_field"]][0] if "_field" in place else "")
-        before = found.get(name, _NOTHING)
-        time = columns[place["_time"]] if "_time" in place else ()
-        found[name] = Column(before.time + time, before.value + columns[place["_value"]])
+def _columns(rows: str, width: int) -> list[list[str]]:
+    """Rows of CSV as columns. Numbers, of which there may be very many, need no reader that knows of quotes."""
+    if '"' in rows:
+        table = list(csv.reader(io.StringIO(rows, newline="")))
+        return [[row[number] for row in table] for number in range(width)]
+    cells = rows.replace("\r\n", ",").split(",")
+    return [cells[number::width] for number in range(width)]
+
+
+def _sort_in(found: Answer, columns: dict[str, list[str]]) -> None:
+    """Take the tables under one header apart; they follow each other and are numbered."""
+    if "error" in columns:
+        raise HistoryUnavailable(f"InfluxDB breaks off its answer: {columns['error'][0][:200]}")
+    result, number = columns["result"], columns["table"]
+    begin, rows = 0, len(number)
+    while begin < rows:
+        table = (result[begin], number[begin])
+        end = rows
+        if (result[-1], number[-1]) != table:
+            end = next(row for row in range(begin, rows) if (result[row], number[row]) != table)
+        name = (table[0], columns["_field"][begin] if "_field" in columns else "")
+        before = found.get(name, NOTHING)
+        time = columns["_time"][begin:end] if "_time" in columns else []
+        found[name] = Column(before.time + time, before.value + columns["_value"][begin:end])
         begin = end
 
 
-def us(times: tuple[str, ...]) -> I8:
+def us(times: list[str]) -> I8:
     """Microseconds since 1970 of times as Flux writes them, down to the one they lie in."""
     return np.array([time[:-1] for time in times], "M8[ns]").view(np.int64) // 1000
 
 
-def floats(values: tuple[str, ...]) -> F8:
+def floats(values: list[str]) -> F8:
     """Numbers as Flux writes them; what is left out is none."""
     return np.array([float(value) if value else np.nan for value in values], np.float64)

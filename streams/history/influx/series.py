@@ -3,7 +3,7 @@
 import numpy as np
 
 from streams.history.base import Buckets, EstimateSeries, Series, SeriesPage
-from streams.history.influx.flux import Answer, Column, answer, clipped, floats, selection, us
+from streams.history.influx.flux import NOTHING, Answer, Column, answer, clipped, floats, selection, us
 from streams.history.influx.link import Link
 from streams.history.line_protocol import signal_tag
 from streams.history.thinning import NOT_BELIEVABLE, bucketed
@@ -17,7 +17,7 @@ Window = tuple[str, int, int, int]
 _OBSERVATION = ("value", "refused", "status")
 _ESTIMATE = ("mean", "sd", "quality")
 _KEEP = '|> keep(columns: ["_time", "_value", "_field"])'
-_NONE = Column((), ())
+_NOUGHT = Column([], ["0"])
 
 
 async def observations(link: Link, bucket: str, window: Window) -> Series:
@@ -56,10 +56,10 @@ async def buckets(link: Link, bucket: str, window: Window, points: int) -> Bucke
         ' |> count() |> keep(columns: ["_value", "_field"]) |> yield(name: "rows")'
     )
     found = answer(await link.query("\n".join(parts)))
-    rows = {field: int(found.get(("rows", field), Column((), ("0",))).value[0]) for field in _OBSERVATION}
+    rows = {field: int(found.get(("rows", field), _NOUGHT).value[0]) for field in _OBSERVATION}
     if rows["value"] + rows["refused"] != rows["status"]:
         return bucketed(await observations(link, bucket, window), start, end, points)
-    mean, low, high, count = (found.get((name, "value"), _NONE) for name in ("mean", "min", "max", "count"))
+    mean, low, high, count = (found.get((name, "value"), NOTHING) for name in ("mean", "min", "max", "count"))
     return Buckets(
         _begins(us(mean.time), start, width), floats(mean.value), floats(low.value), floats(high.value),
         np.array([int(number) for number in count.value], np.int64),
@@ -82,14 +82,14 @@ async def estimates(link: Link, bucket: str, window: Window, points: int | None)
         for field in _ESTIMATE
     ]
     found = answer(await link.query("\n".join(parts)))
-    series = _estimates({("_result", field): found.get((field, field), _NONE) for field in _ESTIMATE})
+    series = _estimates({("_result", field): found.get((field, field), NOTHING) for field in _ESTIMATE})
     return series._replace(time=_begins(series.time, start, width), sd=np.sqrt(series.sd))
 
 
 async def _count(link: Link, bucket: str, window: Window, given: tuple[int, int]) -> int:
     flux = _picked(bucket, given, window[0], window[1], "estimate", ("mean",))
     found = answer(await link.query(f'{flux} |> count() |> keep(columns: ["_value"])'))
-    return int(found.get(("_result", ""), Column((), ("0",))).value[0])
+    return int(found.get(("_result", ""), _NOUGHT).value[0])
 
 
 async def _ask(link: Link, bucket: str, window: Window, measurement: str, rest: str) -> Answer:
@@ -126,16 +126,18 @@ def _begins(time: I8, start: int, width: int) -> I8:
 
 def _series(found: Answer) -> Series:
     """Readings of an answer, put together by their times."""
-    value, refused, status = (found.get(("_result", field), _NONE) for field in _OBSERVATION)
+    value, refused, status = (found.get(("_result", field), NOTHING) for field in _OBSERVATION)
     time = us(status.time)
     codes = np.array([int(code) for code in status.value], np.uint8)
-    believed, other = (_at(time, us(column.time), floats(column.value)) for column in (value, refused))
+    # Mostly every reading is believed: then the times are the same and need not be read twice.
+    own = [time if column.time == status.time else us(column.time) for column in (value, refused)]
+    believed, other = _at(time, own[0], floats(value.value)), _at(time, own[1], floats(refused.value))
     use_other = NOT_BELIEVABLE[codes] | np.isnan(believed)
     return Series(time, np.where(use_other, other, believed), codes)
 
 
 def _estimates(found: Answer) -> EstimateSeries:
-    columns = [found.get(("_result", field), _NONE) for field in _ESTIMATE]
+    columns = [found.get(("_result", field), NOTHING) for field in _ESTIMATE]
     times = [us(column.time) for column in columns]
     time = np.unique(np.concatenate(times))
     mean, sd, quality = (_at(time, own, floats(column.value)) for own, column in zip(times, columns, strict=True))

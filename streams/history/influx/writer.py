@@ -6,6 +6,7 @@ enough for some 300,000 lines a second.
 """
 
 import asyncio
+import contextlib
 import errno
 import random
 import threading
@@ -33,7 +34,6 @@ MOST_ROWS = 8_000_000
 """More are not held in memory, whatever the disk does: they are dropped and counted."""
 _PAUSE_S = 0.25
 _LIVE_S, _AGAIN_S = 5.0, 30.0
-_REPLAY_S = 0.5
 _BACK_OFF_S = (0.5, 30.0)
 _ADOPT_S = 30.0
 READINGS, EVENTS = 0, 1
@@ -89,23 +89,21 @@ class Writer:
 
     async def run(self) -> None:
         """Write until closed."""
-        closing = False
+        closing, replay = False, asyncio.create_task(self._replay())
         while not closing:
-            if not self._closing:
-                await self._pause()
+            await self._pause()
             closing = self._closing
             self._woken = False
             self._wake.clear()
             with self._guard:
                 waiters, self._waiters = self._waiters, []
-            try:
-                await self._take()
-                if not closing:
-                    await self._replay()
-            except Exception:  # whatever goes wrong with one round, the next is written
-                _logger.exception("history could not be written")
+            await self._take()
             for waiter in waiters:
                 waiter.set_result(None)
+            if replay.done() and not closing:
+                replay = asyncio.create_task(self._replay())
+        replay.cancel()
+        await asyncio.wait([replay])
         with self._guard:
             self._ended = True
             for waiter in self._waiters:
@@ -113,12 +111,9 @@ class Writer:
         self._spill.close()
 
     async def _pause(self) -> None:
-        until = _PAUSE_S if self._spill.empty else max(0.0, min(_PAUSE_S, self._again - time.monotonic()))
-        try:
-            async with asyncio.timeout(until):
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_PAUSE_S):
                 await self._wake.wait()
-        except TimeoutError:
-            pass
 
     async def _take(self) -> None:
         """Make everything complete safe."""
@@ -183,28 +178,29 @@ class Writer:
             return
 
     async def _replay(self) -> None:
-        """Bring over what waits in the spill, for a while, if InfluxDB is due to be tried again."""
+        """Bring over what waits in the spill, if InfluxDB is due to be tried again; beside what is new."""
         now = time.monotonic()
-        if now >= self._adopt:
-            self._adopt = now + _ADOPT_S
-            self._spill.adopt()
-        if now < self._again:
-            return
-        until = now + _REPLAY_S
-        while time.monotonic() < until and not self._waiters and (entry := self._spill.first()) is not None:
-            if await self._send(entry, _AGAIN_S):
+        try:
+            if now >= self._adopt:
+                self._adopt = now + _ADOPT_S
+                self._spill.adopt()
+            if now < self._again:
                 return
-            self._spill.pop()
-        self._spill.first()  # a file that is read to its end goes
+            while (entry := self._spill.first()) is not None:
+                if await self._send(entry, _AGAIN_S):
+                    return
+                if self._spill.first() == entry:  # it may have been given up meanwhile
+                    self._spill.pop()
+        except Exception:  # whatever goes wrong with one round, the next goes on
+            _logger.exception("the spill could not be brought to InfluxDB")
 
     async def _send(self, entry: Entry, within_s: float) -> list[Entry]:
         """Bring an entry to InfluxDB; returns what it did not take for now. Lines it never will take are dropped."""
         todo = [entry]
         while todo:
             part = todo.pop()
-            outcome = await self._link.write(
-                self._buckets[part.bucket], part.body, _PRECISION[part.bucket], within_s
-            )  # fmt: skip
+            bucket, precision = self._buckets[part.bucket], _PRECISION[part.bucket]
+            outcome = await self._link.write(bucket, part.body, precision, within_s)
             if isinstance(outcome, Away):
                 self._failed(outcome)
                 return [part, *reversed(todo)]
@@ -225,7 +221,7 @@ class Writer:
         if not self._failures:
             _logger.warning("InfluxDB takes no points: they go to the spill", reason=away.reason)
         shortest, longest = _BACK_OFF_S
-        wait = min(longest, shortest * 2.0 ** min(self._failures, 16)) * random.uniform(0.75, 1.25)  # noqa: S311 (no secret)
+        wait = min(longest, shortest * 2.0 ** min(self._failures, 16)) * random.uniform(0.75, 1.25)  # noqa: S311
         self._failures += 1
         self._again = time.monotonic() + max(wait, min(away.after_s, 10 * longest))
 
@@ -239,9 +235,7 @@ class Writer:
             return []
         lines = [line + b"\n" for line in part.body.split(b"\n")[:-1]]
         middle = len(lines) // 2
-        return [
-            Entry(part.bucket, len(half), b"".join(half)) for half in (lines[middle:], lines[:middle])
-        ]  # fmt: skip
+        return [Entry(part.bucket, len(half), b"".join(half)) for half in (lines[middle:], lines[:middle])]
 
 
 def _cut(lot: Lot, first: int, last: int) -> Lot:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from aiohttp import web
-from hypothesis import HealthCheck, given
+from hypothesis import HealthCheck, example, given
 from hypothesis import settings as profile
 from hypothesis import strategies as st
 
@@ -48,6 +48,7 @@ async def values(history: InfluxHistory, patient: str) -> list[float]:
 any_text = st.text(st.characters(exclude_categories=[]), max_size=8) | st.text("%5C\\ ,=\n\r\t\0\"'${}#é", max_size=6)
 
 
+@example(patients=["$${a}", '$\\"', "$", "${", "a,patient=b", "a\\", "%5C", "%", ""], number=1)
 @profile(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(patients=st.lists(any_text, min_size=1, max_size=8, unique=True), number=st.integers(1, 1 << 40))
 def test_any_two_ids_stay_two(settings: Settings, patients: list[str], number: int) -> None:
@@ -276,6 +277,30 @@ async def test_what_is_not_taken_at_once_is_brought_again(
     if isinstance(answers[0], tuple):
         assert moody.asked[1] - moody.asked[0] >= 0.95
     await asyncio.to_thread(history.close)
+    await runner.cleanup()
+
+
+async def test_a_server_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(writer, "_LIVE_S", 0.2)
+    monkeypatch.setattr(writer, "_BACK_OFF_S", (0.01, 0.01))
+    moody = Moody()
+    moody.answers = ["hang", "hang"]
+    runner, url = await moody.serve()
+    history = InfluxHistory(Settings(influx_url=url, influx_spill=tmp_path), writes=True)
+    observe(history, 0, ["a"])
+    await history.settled()
+    await until(lambda: len(moody.asked) == 2)  # the second is tried again from the disk, for half a minute
+    for number in range(1, 20):
+        began = time.monotonic()
+        observe(history, number, ["a"])
+        await history.settled()
+        assert time.monotonic() - began < 1
+    assert history.counters()["history_spilled_bytes"] > 0
+    await asyncio.to_thread(history.close)
+    again = InfluxHistory(Settings(influx_url=url, influx_spill=tmp_path), writes=True)
+    await until(lambda: again.counters()["history_spilled_bytes"] == 0)
+    assert b"".join(moody.taken).count(b"\n") == 20
+    await asyncio.to_thread(again.close)
     await runner.cleanup()
 
 
