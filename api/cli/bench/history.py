@@ -1,6 +1,7 @@
 """``bench history``: the history in InfluxDB: how fast it is written, what that costs the worker, how fast it is read."""
 
 import asyncio
+import sys
 import tempfile
 import time
 import uuid
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import structlog
 
 from api.cli.output import Failure, say
 from api.cli.serve import settings_of
@@ -42,6 +44,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
             "bench history needs pip install 'vitaltwin[distributed]' and an InfluxDB named in VITALTWIN_INFLUX_URL and"
             " VITALTWIN_INFLUX_TOKEN; infra/influxdb/start begins one"
         )
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # figures alone go to standard output
     rows = 100_000 if quick else 1_000_000
     with tempfile.TemporaryDirectory() as folder:
         own = {"influx_bucket": f"vitaltwin_bench_{uuid.uuid4().hex[:8]}", "influx_spill": Path(folder) / "live"}

@@ -1,11 +1,13 @@
 """A real InfluxDB for the session, a bucket for every test, and short ways to fill both kinds of history."""
 
 import asyncio
+import json
 import os
 import signal
 import socket
 import subprocess
 import time
+import urllib.request
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -25,7 +27,7 @@ class Server:
     def __init__(self, folder: Path) -> None:
         require("curl", "apt-get install curl")
         where = subprocess.run([INFRA / "build", "--where"], capture_output=True, text=True, check=True).stdout.strip()
-        require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (ten minutes)")
+        require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")
         self.folder = folder
         with socket.socket() as found:
             found.bind(("127.0.0.1", 0))
@@ -44,6 +46,15 @@ class Server:
         os.kill(pid, signal.SIGTERM)
         while Path(f"/proc/{pid}").exists():
             time.sleep(0.02)
+
+    def call(self, path: str, body: object = None) -> dict:
+        """The JSON answer of InfluxDB's own interface."""
+        request = urllib.request.Request(
+            self.url + path, data=None if body is None else json.dumps(body).encode(),
+            headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
+        )  # fmt: skip
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return json.loads(answer.read())
 
     def settings(self, spill: Path, **options) -> Settings:
         """A bucket of its own and a spill folder."""

@@ -1,8 +1,6 @@
 """What ``vitaltwin init`` makes, and that it changes nothing that is there."""
 
 import asyncio
-import json
-import urllib.request
 from pathlib import Path
 from urllib.parse import quote
 
@@ -18,17 +16,8 @@ from tests.streams.history.influx.conftest import Server
 MINUTE = 60_000_000
 
 
-def call(server: Server, path: str, body: object = None) -> dict:
-    request = urllib.request.Request(
-        server.url + path, data=None if body is None else json.dumps(body).encode(),
-        headers={"Authorization": f"Token {server.token}", "Content-Type": "application/json"},
-    )  # fmt: skip
-    with urllib.request.urlopen(request, timeout=10) as answer:
-        return json.loads(answer.read())
-
-
 def bucket(server: Server, name: str) -> list[dict]:
-    return call(server, f"/api/v2/buckets?name={quote(name)}")["buckets"]
+    return server.call(f"/api/v2/buckets?name={quote(name)}")["buckets"]
 
 
 async def test_it_may_be_run_again(influx: Server, tmp_path: Path) -> None:
@@ -49,9 +38,9 @@ async def test_it_may_be_run_again(influx: Server, tmp_path: Path) -> None:
 
 async def test_a_mismatch_changes_nothing(influx: Server, tmp_path: Path) -> None:
     settings = influx.settings(tmp_path)
-    organisation = call(influx, "/api/v2/orgs")["orgs"][0]["id"]
-    call(
-        influx, "/api/v2/buckets",
+    organisation = influx.call("/api/v2/orgs")["orgs"][0]["id"]
+    influx.call(
+        "/api/v2/buckets",
         {"orgID": organisation, "name": f"{settings.influx_bucket}_1m", "retentionRules": []},
     )  # fmt: skip
     with pytest.raises(HistoryUnavailable, match="for ever, not 400 days"):
@@ -60,7 +49,7 @@ async def test_a_mismatch_changes_nothing(influx: Server, tmp_path: Path) -> Non
 
 
 async def test_the_task_thins_what_was_believed(settings: Settings, influx: Server, history: InfluxHistory) -> None:
-    (task,) = call(influx, f"/api/v2/tasks?name={settings.influx_bucket.replace(' ', '%20')}%20by%20the%20minute")[
+    (task,) = influx.call(f"/api/v2/tasks?name={settings.influx_bucket.replace(' ', '%20')}%20by%20the%20minute")[
         "tasks"
     ]
     assert (task["status"], task["every"]) == ("active", "5m")
@@ -71,9 +60,9 @@ async def test_the_task_thins_what_was_believed(settings: Settings, influx: Serv
     history.add_observations(0, 0, ["a"], *columns, np.arange(rows, dtype="f8"), status)
     history.complete(0, 0)
     await history.settled()
-    run = call(influx, f"/api/v2/tasks/{task['id']}/runs", {})
+    run = influx.call(f"/api/v2/tasks/{task['id']}/runs", {})
     for _ in range(200):
-        state = call(influx, f"/api/v2/tasks/{task['id']}/runs/{run['id']}")["status"]
+        state = influx.call(f"/api/v2/tasks/{task['id']}/runs/{run['id']}")["status"]
         if state not in {"scheduled", "started"}:
             break
         await asyncio.sleep(0.05)
