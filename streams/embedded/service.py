@@ -227,12 +227,11 @@ class EmbeddedService:
         """Figures for /metrics."""
         commit = self._commit
         counters: dict[str, int | float] = {f"readings_{name}": count for name, count in self.worker.counts.items()}
+        counters |= self.history.counters()
         counters |= {
             "patients": len(self.registry),
             "worker_lag_readings": self._lag,
             "worker_failures": self.worker.failures,
-            "history_buffered": self.history.buffered,
-            "history_backlog": self.history.backlog,
         }
         if commit:
             counters |= {

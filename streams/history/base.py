@@ -158,5 +158,8 @@ class History(Protocol):
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
 
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics, by the names they have there."""
+
     def close(self) -> None:
         """Let go of readers and files."""

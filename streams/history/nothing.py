@@ -15,6 +15,10 @@ class NoHistory:
 
     add_observations = add_estimates = add_transitions = add_facts = complete = close = _forget
 
+    def counters(self) -> dict[str, int | float]:
+        """There is nothing to count."""
+        return {}
+
     async def settled(self) -> None:
         """Return at once: nothing can be lost."""
 

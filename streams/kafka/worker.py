@@ -406,6 +406,7 @@ class KafkaWorker:
         """Figures for /metrics."""
         lag = self.lag()
         figures: dict[str, int | float] = {f"readings_{name}": count for name, count in self.worker.counts.items()}
+        figures |= self.history.counters()
         return figures | {f"worker_{name}": count for name, count in self.counts.items()} | {
             "patients": sum(len(bank.index) for bank in self.worker.banks.values()),
             "worker_failures": self.worker.failures,
