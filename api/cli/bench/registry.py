@@ -28,20 +28,20 @@ BENCHES: dict[str, Bench] = {
     for name in (
         "failover",
         "forecast",
+        "history",
         "ingest",
-        "kafka",
         "kernel",
         "latency",
         "recovery",
         "robustness",
         "start",
         "step",
-    )  # fmt: skip
+    )
 }
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
-OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",)}
+OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs")}
 """What else may be said to some of them."""
 
 
