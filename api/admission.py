@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from api.accounts import Actor
-from api.lot import Lot, quoted
+from api.lot import Lot
 from api.service import Service
+from streams.entries import quoted
 from streams.errors import StreamsError
 from twins.records import Admit
 

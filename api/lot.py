@@ -11,17 +11,10 @@ from api.problems import Fault
 from streams.frame import select
 from twins.records import Columns
 
-__all__ = ["SHOWN", "Lot", "Refusals", "quoted"]
+__all__ = ["SHOWN", "Lot", "Refusals", "raw_entry"]
 
 SHOWN = 1000
 """Most refused entries told one by one, in the answer and as dead letters; the rest are counted."""
-
-_LONGEST = 64
-
-
-def quoted(text: str) -> str:
-    """Somebody's text, safe and short enough for a sentence."""
-    return ascii(text) if len(text) <= _LONGEST else ascii(text[:_LONGEST]) + "…"
 
 
 class Refusals:

@@ -50,7 +50,7 @@ class Held:
 
         A record ahead of the one due shows a gap: records that were skipped on the way here, or were never there
         (a transaction's marks, or what retention has taken). Read again from the one due, the skipped come; where the
-        same record comes once more instead, there is a hole in the log itself.
+        same record comes once more instead, there may be a hole in the log itself.
         """
         if offset == self.due:
             return Place.DUE

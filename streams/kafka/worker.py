@@ -24,7 +24,7 @@ from streams.kafka import checkpoints
 from streams.kafka.connect import credentials, options, producer
 from streams.kafka.held import Held, Place
 from streams.kafka.topics import Topics
-from streams.kafka.wire import ADDRESS, LAST, OFFSET, Poison, decode_call, encode_outcome, encode_transition, inputs_of
+from streams.kafka.wire import ADDRESS, LAST, OFFSET, decode_call, encode_outcome, encode_transition, inputs_of
 from streams.log import DeadLetter, encode_dead_letter, encode_record
 from streams.settings import Settings
 from streams.worker import Worker
@@ -39,6 +39,7 @@ _logger = structlog.get_logger(__name__)
 _SWEEP_S = 0.5
 _BUDGET_S = 0.03
 _SEEK_AGAIN_S = 1.0
+_THROUGH_S = 0.05
 _STATED = 500
 """So many patients' state in one record."""
 
@@ -210,16 +211,17 @@ class KafkaWorker:
         if place is Place.SEEN:
             self.counts["skipped"] += 1
             return
+        if place is Place.HOLE and await self._there(held):
+            await self._seek_back(held, message.offset)
+            return
         if place is Place.HOLE:
             self.counts["holes"] += 1
-            _logger.warning(
-                "the log has a hole", partition=held.partition, begin=held.due, end=message.offset,
-            )  # fmt: skip
-        outcomes = self._moved(held, message.offset, message.value, round(message.timestamp * 1e6))
+            _logger.warning("the log has a hole", partition=held.partition, begin=held.due, end=message.offset)
+        outcome = self._moved(held, message.offset, message.value, round(message.timestamp * 1e6))
         held.took(message.offset, self.worker.banks[held.partition].time, event)
         self._catch_up(held)
         self.counts["records"] += 1
-        for outcome in outcomes:
+        if outcome is not None:
             await self._emit(outcome)
 
     async def _seek_back(self, held: Held, offset: int) -> None:
@@ -231,24 +233,47 @@ class KafkaWorker:
         self.counts["gaps"] += 1
         _logger.warning("records are missing: reading again", partition=held.partition, due=held.due, came=offset)
         consumer = self.app.consumer
-        # What was fetched before the seek would otherwise move Faust's own position past it again.
         consumer.stop_flow()
         await consumer.wait_for_stopped_flow()
+        # What was fetched before has to be through: it would move Faust's own position past what is read again.
+        await asyncio.sleep(_THROUGH_S)
         await consumer.seek(TP(self.topics.inputs, held.partition), held.due)
         consumer.resume_flow()
 
-    def _moved(self, held: Held, offset: int, raw: bytes | None, received: int) -> list[Outcome]:
+    async def _there(self, held: Held) -> bool:
+        """Whether the log has the record that is due, asked past Faust and all it may have skipped."""
+        place = aiokafka.TopicPartition(self.topics.inputs, held.partition)
+        consumer = aiokafka.AIOKafkaConsumer(
+            **options(self.settings), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            consumer.assign([place])
+            consumer.seek(place, held.due)
+            while not (records := (await consumer.getmany(place, timeout_ms=500, max_records=1)).get(place)):
+                pass
+            return bool(records[0].offset == held.due)
+        finally:
+            await consumer.stop()
+
+    def _moved(self, held: Held, offset: int, raw: bytes | None, received: int) -> Outcome | None:
         """Move the twins by an input; what it brought about, if anybody is to hear of it."""
         partition = held.partition
-        try:
-            records = inputs_of(raw, received, self.worker.banks[partition].index)
-        except Poison as poison:
+        records, poison = inputs_of(raw, received, self.worker.banks[partition].index)
+        for one in poison:
             self.counts["poison"] += 1
-            self._bury(partition, offset, poison.reason, str(poison), raw or b"")
+            self._bury(partition, offset, one.reason, str(one), raw or b"")
+        if not records:
             self.worker.pass_over(partition, offset)
-            return []
-        outcomes = [self.worker.take(partition, offset, record) for record in records]
-        return [outcome for outcome in outcomes if not outcome.empty]
+            return None
+        # Whoever has heard of an offset passes over what comes with it again: an input brings about one outcome.
+        first, *others = [self.worker.take(partition, offset, record) for record in records]
+        for other in others:
+            first.estimates = other.estimates or first.estimates
+            first.scores += other.scores
+            first.profiles += other.profiles
+            first.transitions += other.transitions
+        return None if first.empty else first
 
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
         _logger.error("a record could not be taken", partition=partition, offset=offset, exc_info=error)

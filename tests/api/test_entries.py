@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import entries, moments
+from api import entries
 from api.problems import Problem
+from streams import moments
 from twins.signals import BY_NAME
 
 GOOD = {"patient": "p1", "signal": "heart_rate", "time": "2026-01-01T00:00:00.250Z", "value": 72}

@@ -111,11 +111,11 @@ class Cluster:
         made = House(command_of("init"), **self.given)
         with made:
             ran = subprocess.run(  # noqa: S603 - this program
-                [made._command[0], *command_of("init")],
+                made.program,
                 env=made.environment,
                 capture_output=True,
                 text=True,
-                check=False,  # noqa: SLF001
+                check=False,
             )
             if ran.returncode:
                 raise Failure(f"vitaltwin init: {ran.stderr[-1000:]}")

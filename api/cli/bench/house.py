@@ -38,7 +38,7 @@ class House:
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             **{f"VITALTWIN_{name.upper()}": value for name, value in settings.items()},
         }
-        self._command = [sys.executable, *command, "--port", str(self.port)]
+        self.program = [sys.executable, *command]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: str = "/health/ready") -> float:
@@ -63,7 +63,8 @@ class House:
     def begin(self) -> None:
         """Start and wait for nothing."""
         with (self.folder / "said").open("ab") as said:
-            self._process = subprocess.Popen(self._command, env=self.environment, stdout=said, stderr=said)  # noqa: S603 # this program
+            command = [*self.program, "--port", str(self.port)]
+            self._process = subprocess.Popen(command, env=self.environment, stdout=said, stderr=said)  # noqa: S603 # this program
 
     def said(self) -> str:
         """What the program has written so far."""

@@ -141,6 +141,7 @@ def _compare(file: Stored, taken: list[Columns]) -> dict[str, Any]:
 
 
 def readings_of(columns: Columns) -> list[Reading]:
+    """Every reading by what identifies it."""
     rows = zip(columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), strict=True)
     return [(columns.patients[patient], signal, moment) for patient, signal, moment in rows]
 
