@@ -170,7 +170,9 @@ class KafkaWorker:
                 found = kept.pop(partition)
                 held.due = self.worker.assign(partition, found.blobs, found.manifest.covered)
                 held.covered, held.blocks = found.manifest.covered, found.manifest.blocks
-                self.worker.banks[partition].time = held.time = found.manifest.time
+                bank = self.worker.banks[partition]
+                bank.time = held.time = found.manifest.time
+                bank.time_kept = 0  # the foundation's; it may be ahead of what is still to be read
                 held.target = ends[partition]
                 self._catch_up(held)
                 self.counts["restores"] += 1
@@ -190,8 +192,6 @@ class KafkaWorker:
         bank = self.worker.banks[held.partition]
         if bank.catching_up and held.due > max(bank.covered, default=-1):
             bank.finish_catch_up()
-        elif not bank.catching_up:
-            bank.live[: bank.patients] = 1
 
     # -- records ------------------------------------------------------------------------------------------------
 
