@@ -14,6 +14,7 @@ def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
     *,
     quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
+    runtime: Annotated[str, typer.Option(help="What `latency` measures: embedded or kafka.")] = "embedded",
     only: Annotated[str, typer.Option(help="The one fault `failover` looks at.")] = "",
     runs: Annotated[int, typer.Option(min=0, help="How often `failover` breaks each; 0: as often as it should.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
@@ -21,7 +22,7 @@ def bench(
     """Measure the service on this machine."""
     if name not in BENCHES:
         raise typer.BadParameter(f"there is no benchmark {name!r}; known: {', '.join(BENCHES)}", param_hint="NAME")
-    given = {"only": (only, ""), "runs": (runs, 0)}
+    given = {"runtime": (runtime, "embedded"), "only": (only, ""), "runs": (runs, 0)}
     options = {option: value for option, (value, usual) in given.items() if value != usual}
     wrong = [option for option in options if option not in OPTIONS.get(name, ())]
     if wrong:

@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 from websockets.asyncio.client import ClientConnection, connect
 
+from api.cli.bench.cluster import Cluster
 from api.cli.bench.house import House
 from api.cli.bench.load import FRAME_TYPE, Ward, post_all, requests
 from api.cli.bench.wire import Wire, post
@@ -33,18 +34,36 @@ _NORMAL, _CROSSING = 86.0, 93.0
 """Close enough together that neither is taken for a fault of the sensor."""
 
 
-def run(*, quick: bool = False) -> dict[str, Any]:
+def run(*, quick: bool = False, runtime: str = "embedded") -> dict[str, Any]:
     """Milliseconds from before the POST until the message is parsed in the client, p50 and p99, at each load.
 
     A probe's readings alternate between 86 and 93 /min around a critical limit of 90 without delay: those that cross it are
     timed until the alarm, all of them until the estimate. Probes are posted one by one beside the load.
     """
-    figures: dict[str, Any] = {"probes": _PROBES}
+    if runtime not in _RUNTIMES:
+        raise Failure(f"there is no runtime {runtime!r}; known: {', '.join(_RUNTIMES)}")
+    figures: dict[str, Any] = {"probes": _PROBES, "runtime": runtime}
     for load in LOADS:
-        with House(default_ward="background") as house:
-            house.start()
+        with _RUNTIMES[runtime]() as house:
             figures[str(load)] = asyncio.run(_at(house, load, 8 if quick else 45))
     return figures
+
+
+@contextmanager
+def _embedded() -> Iterator[House]:
+    with House(default_ward="background") as house:
+        house.start()
+        yield house
+
+
+@contextmanager
+def _on_kafka() -> Iterator[House]:
+    """One broker, one worker and one door."""
+    with Cluster(default_ward="background") as cluster:
+        yield cluster.house
+
+
+_RUNTIMES = {"embedded": _embedded, "kafka": _on_kafka}
 
 
 async def _at(house: House, load: int, seconds: float) -> dict[str, Any]:

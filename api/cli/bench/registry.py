@@ -30,18 +30,19 @@ BENCHES: dict[str, Bench] = {
         "forecast",
         "history",
         "ingest",
+        "kafka",
         "kernel",
         "latency",
         "recovery",
         "robustness",
         "start",
         "step",
-    )
+    )  # fmt: skip
 }
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
-OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs")}
+OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",)}
 """What else may be said to some of them."""
 
 
