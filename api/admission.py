@@ -7,8 +7,9 @@ import numpy as np
 import numpy.typing as npt
 
 from api.accounts import Actor
-from api.lot import Lot, quoted
+from api.lot import Lot
 from api.service import Service
+from streams.entries import quoted
 from streams.errors import StreamsError
 from twins.records import Admit
 
@@ -26,8 +27,9 @@ _REASONS = (
     ("too_many_new_patients", "one request admits only so many new patients; admit them first or send smaller batches"),
     ("too_many_patients", "the service follows as many patients as it may"),
     ("bad_patient_id", ""),
+    ("unknown_patient", "nobody of that name has readings to take back"),
 )
-_IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID = range(len(_REASONS))
+_IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID, _NOBODY = range(len(_REASONS))
 
 
 def flaw(name: str, what: str = "a patient's id") -> str:
@@ -63,6 +65,21 @@ class Admissions:
         named = np.zeros(len(patients), np.bool_)
         named[lot.columns.patient] = True
         verdict = await self._judged(patients, np.flatnonzero(named).tolist(), actor)
+        if verdict.any():
+            _drop(lot, verdict)
+
+    def sift_known(self, lot: Lot, actor: Actor) -> None:
+        """Drop the readings of patients who are not followed or out of reach, with reasons; admit nobody."""
+        registry, ward = self._service.registry, home(actor, self._service.settings.default_ward)
+        verdict = np.zeros(len(lot.columns.patients), np.uint8)
+        for place, name in enumerate(lot.columns.patients):
+            profile = registry.get(name)
+            if not actor.covers(ward if profile is None else profile.ward, name):
+                verdict[place] = _OUT_OF_SCOPE
+            elif profile is None:
+                verdict[place] = _BAD_ID if flaw(name) else _NOBODY
+            elif not profile.active:
+                verdict[place] = _DISCHARGED
         if verdict.any():
             _drop(lot, verdict)
 

@@ -1,63 +1,26 @@
-"""Observations as JSON entries: a whole array read strictly at once, or, if that fails, entry by entry with reasons."""
+"""Bodies of observations in JSON: a whole array read strictly at once, or, if that fails, entry by entry with reasons.
+
+An entry whose status is *entered-in-error* takes a reading back and needs no value; it does not pass the strict reader.
+"""
 
 import json
-import sys
-from collections.abc import Sequence
-from typing import Any
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
-from api import moments
-from api.lot import Lot, Refusals, quoted, raw_entry
+from api.lot import Lot, Refusals, raw_entry
 from api.problems import Fault, Problem
-from twins.records import Columns
-from twins.signals import BY_NAME, SIGNALS
-from twins.units import accepted, factor
+from streams.entries import ERROR, UNREADABLE, Entry, Refused, Standing, columns, error_of, taken
 
-__all__ = ["Entry", "read_json", "read_lines"]
+__all__ = ["ERROR", "Entry", "read_json", "read_lines"]
 
 MAX_ENTRIES = 200_000
 """Most entries of one body; a frame takes more."""
 
-_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
-
-
-class Entry(msgspec.Struct, gc=False):
-    """One observation as sent; members not named here are ignored."""
-
-    patient: str
-    signal: str
-    time: str
-    value: float
-    unit: str = ""
-
-
-_entry = msgspec.json.Decoder(Entry)
-_entries = msgspec.json.Decoder(list[Entry])
+_line = msgspec.json.Decoder(Standing)
+_entries = msgspec.json.Decoder(list[Standing])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
-
-_LARGEST = sys.float_info.max
-_WANTED = ("patient", "signal", "time", "value")
-_KINDS = {type(None): "null", bool: "true or false", dict: "an object", list: "an array", str: "a string"}
-_TEXTS = {
-    "not_an_object": "an observation is an object with patient, signal, time and value",
-    "not_finite": "the value is not a finite number",
-    "time_unreadable": "the time is not ISO 8601, like 2026-01-01T00:00:00.000Z",
-    "time_without_zone": "the time has no zone; end it with Z or an offset",
-    "malformed_json": "the entry is not JSON",
-    "invalid_utf8": "the entry is not UTF-8",
-}
-
-
-class Refused(Exception):
-    """Why one entry is not taken."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(detail or _TEXTS[reason])
-        self.reason = reason
 
 
 def read_json(body: bytes) -> Lot:
@@ -67,8 +30,8 @@ def read_json(body: bytes) -> Lot:
     try:
         entries = _entries.decode(body)
         _bounded(len(entries))
-        return Lot(_columns(entries), raw_entry(lambda: _raws.decode(body)))
-    except (*_UNREADABLE, KeyError):
+        return Lot(columns(entries), raw_entry(lambda: _raws.decode(body)))
+    except (*UNREADABLE, KeyError):
         pass
     return _one_by_one(_cut(body))
 
@@ -76,10 +39,10 @@ def read_json(body: bytes) -> Lot:
 def read_lines(body: bytes) -> Lot:
     """The observations of an NDJSON body; empty lines do not count as entries."""
     try:
-        entries = _entry.decode_lines(body)
+        entries = _line.decode_lines(body)
         _bounded(len(entries))
-        return Lot(_columns(entries), raw_entry(lambda: _lines(body)))
-    except (*_UNREADABLE, KeyError):
+        return Lot(columns(entries), raw_entry(lambda: _lines(body)))
+    except (*UNREADABLE, KeyError):
         return _one_by_one(_lines(body))
 
 
@@ -87,10 +50,10 @@ def _cut(body: bytes) -> list[bytes]:
     """The entries of an array; Python's own reader still tells neighbours of a bare NaN apart."""
     try:
         return [bytes(raw) for raw in _raws.decode(body)]
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         try:
             return [json.dumps(entry).encode() for entry in json.loads(body)]
-        except _UNREADABLE:
+        except UNREADABLE:
             raise _malformed(error) from None
 
 
@@ -101,7 +64,7 @@ def _lines(body: bytes) -> list[bytes]:
 def _whole(body: bytes) -> bytes:
     try:
         _any.decode(body)
-    except _UNREADABLE as error:
+    except UNREADABLE as error:
         raise _malformed(error) from None
     return body
 
@@ -121,118 +84,26 @@ def _malformed(error: Exception) -> Problem:
     return Problem("malformed-body", f"the body is not JSON: {fault.detail}", faults=[fault])
 
 
-def _known() -> tuple[dict[str, dict[str, int]], npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-    """A row for every (signal, unit) that is read; the rows' codes and (scale, offset) into the signal's own unit."""
-    rows: dict[str, dict[str, int]] = {}
-    codes: list[int] = []
-    conversions: list[tuple[float, float]] = []
-    for signal in SIGNALS:
-        own = rows[signal.name] = {}
-        for unit in ("", *accepted(signal)):
-            own[unit] = len(codes)
-            codes.append(signal.code)
-            conversions.append((factor(signal, unit) if unit else None) or (1.0, 0.0))
-    return rows, np.array(codes, np.uint16), np.array(conversions)
-
-
-_ROWS, _CODES, _CONVERSIONS = _known()
-
-
-def _unknown(name: str, unit: str) -> Refused:
-    signal = BY_NAME.get(name)
-    if signal is None:
-        return Refused("unknown_signal", f"no signal {quoted(name)}; GET /v1/signals lists them")
-    return Refused("unknown_unit", f"{name} does not come in {quoted(unit)}; known: {', '.join(accepted(signal)[:6])}")
-
-
-def _columns(entries: Sequence[Entry]) -> Columns:
-    """Entries side by side; raises ``KeyError`` or ``ValueError`` when one cannot be taken."""
-    count = len(entries)
-    patients, patient = _numbered([entry.patient for entry in entries])
-    rows = np.fromiter([_ROWS[entry.signal][entry.unit] for entry in entries], np.intp, count)
-    scale, offset = _CONVERSIONS[rows].T
-    return Columns(
-        patients,
-        patient,
-        _CODES[rows],
-        moments.column([entry.time for entry in entries]),
-        np.fromiter([entry.value for entry in entries], np.float64, count) * scale + offset,
-    )
-
-
-def _numbered(names: list[str]) -> tuple[list[str], npt.NDArray[np.uint32]]:
-    """The patients, each named once, and every entry's place among them."""
-    number: dict[str, int] = {}
-    place = [number.setdefault(name, len(number)) for name in names]
-    return list(number), np.array(place, np.uint32)
-
-
 def _one_by_one(raws: list[bytes]) -> Lot:
     _bounded(len(raws))
     refusals = Refusals()
     good: list[Entry] = []
     places: list[int] = []
+    errors: list[Entry] = []
+    errors_at: list[int] = []
     for index, raw in enumerate(raws):
         try:
-            good.append(_taken(raw))
-            places.append(index)
+            error = error_of(raw) if b"status" in raw else None
+            if error is None:
+                good.append(taken(raw))
+                places.append(index)
+            else:
+                errors.append(error)
+                errors_at.append(index)
         except Refused as refused:
             refusals.add(index, refused.reason, str(refused))
-    return Lot(_columns(good), raw_entry(lambda: raws), np.array(places, np.intp), refusals)
-
-
-def _taken(raw: bytes) -> Entry:
-    """One entry, every part of it known to be good; raises ``Refused``."""
-    try:
-        entry = _entry.decode(raw)
-    except _UNREADABLE:
-        raise _explained(raw) from None
-    if entry.unit not in _ROWS.get(entry.signal, ()):
-        raise _unknown(entry.signal, entry.unit)
-    try:
-        moments.moment(entry.time)
-    except ValueError as error:
-        raise Refused(str(error)) from None
-    return entry
-
-
-def _explained(raw: bytes) -> Refused:
-    """What is wrong with an entry that could not be decoded."""
-    try:
-        found: Any = _any.decode(raw)
-    except _UNREADABLE as error:
-        return _unread(raw, error)
-    if not isinstance(found, dict):
-        return Refused("not_an_object")
-    for name in _WANTED:
-        if name not in found:
-            return Refused("missing_field", f"the observation has no {name}")
-    for name in (*_WANTED, "unit"):
-        wrong = _wrong(name, found.get(name, ""))
-        if wrong:
-            return wrong
-    return Refused("wrong_type", "the observation cannot be read")
-
-
-def _unread(raw: bytes, error: Exception) -> Refused:
-    text = str(error)
-    if isinstance(error, RecursionError):
-        return Refused("wrong_type", "the entry is nested too deeply")
-    if isinstance(error, UnicodeError) or "utf-8" in text.lower():
-        return Refused("invalid_utf8")
-    if "out of range" in text or b"NaN" in raw or b"Infinity" in raw:
-        return Refused("not_finite")
-    return Refused("malformed_json", text)
-
-
-def _wrong(name: str, value: object) -> Refused | None:
-    """What is wrong with one field, if anything."""
-    if name == "value":
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            return None if -_LARGEST <= value <= _LARGEST else Refused("not_finite")
-        if isinstance(value, str) and value.strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}:
-            return Refused("not_finite")
-    elif isinstance(value, str):
-        return None
-    wanted = "a number" if name == "value" else "a string"
-    return Refused("wrong_type", f"{name} must be {wanted}, not {_KINDS.get(type(value), 'a number')}")
+    bytes_of = raw_entry(lambda: raws)
+    lot = Lot(columns(good), bytes_of, np.array(places, np.intp), refusals)
+    if errors:
+        lot.errors = Lot(columns(errors), bytes_of, np.array(errors_at, np.intp), refusals)
+    return lot

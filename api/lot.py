@@ -11,17 +11,10 @@ from api.problems import Fault
 from streams.frame import select
 from twins.records import Columns
 
-__all__ = ["SHOWN", "Lot", "Refusals", "quoted"]
+__all__ = ["SHOWN", "Lot", "Refusals", "raw_entry"]
 
 SHOWN = 1000
 """Most refused entries told one by one, in the answer and as dead letters; the rest are counted."""
-
-_LONGEST = 64
-
-
-def quoted(text: str) -> str:
-    """Somebody's text, safe and short enough for a sentence."""
-    return ascii(text) if len(text) <= _LONGEST else ascii(text[:_LONGEST]) + "…"
 
 
 class Refusals:
@@ -54,7 +47,10 @@ class Refusals:
 
 
 class Lot:
-    """Readings of one body: ``places`` gives each reading's entry (``None``: the n-th reading is the n-th entry)."""
+    """Readings of one body: ``places`` gives each reading's entry (``None``: the n-th reading is the n-th entry).
+
+    ``errors`` are those it takes back as entered in error, a lot with the same refusals whose values mean nothing.
+    """
 
     def __init__(
         self,
@@ -64,7 +60,9 @@ class Lot:
         refusals: Refusals | None = None,
     ) -> None:
         self.columns = columns
-        self.refusals = refusals or Refusals()
+        # An empty one counts for nothing, but may be shared.
+        self.refusals = Refusals() if refusals is None else refusals
+        self.errors: Lot | None = None
         self._places = places
         self._bytes_of = bytes_of
 

@@ -11,7 +11,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.wiring import Wiring
 
-__all__ = ["MEDIA_TYPE", "Figures", "Timing", "exposition"]
+__all__ = ["MEDIA_TYPE", "Figures", "Timing", "exposition", "metrics_of"]
 
 MEDIA_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call] # they double every series and say nothing of ours
@@ -21,6 +21,21 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "patients": (False, "Patients admitted"),
     "worker_lag_readings": (False, "Readings durable in the log that the twins have not seen yet"),
     "worker_failures": (True, "Records the twins could not take"),
+    "worker_lag_records": (False, "Records in the log that this worker has not taken yet"),
+    "worker_records": (True, "Records taken"),
+    "worker_gaps": (True, "Gaps in the records' offsets that were read again"),
+    "worker_holes": (True, "Holes in the log itself"),
+    "worker_skipped": (True, "Records that came again and were passed over"),
+    "worker_poison": (True, "Records nobody could read, kept as dead letters"),
+    "worker_restores": (True, "Partitions restored from checkpoints"),
+    "worker_checkpoints": (True, "Blocks written as checkpoints"),
+    "worker_checkpoint_bytes": (True, "Bytes of those"),
+    "worker_partitions": (False, "Partitions assigned"),
+    "worker_partitions_restored": (False, "Partitions whose twins are restored"),
+    "worker_unanswered": (False, "Records sent that Kafka has not answered yet"),
+    "history_points": (True, "Points InfluxDB has taken"),
+    "history_dropped": (True, "Points that were lost, whatever the reason"),
+    "history_spilled_bytes": (False, "Bytes on disk that InfluxDB has not taken yet"),
     "history_buffered": (False, "Readings and estimates not yet written to the history"),
     "history_backlog": (False, "Rows of the history waiting to be compacted"),
     "log_commits": (True, "Group commits of the log"),
@@ -54,19 +69,22 @@ class _Counted(Collector):
         wired = self._wired
         ready = float(wired.service.ready)
         yield GaugeMetricFamily("vitaltwin_ready", "1 once state is restored and the log writable", ready)
-        counters = wired.service.counters()
-        readings = {name[len(_READINGS) :]: counters.pop(name) for name in list(counters) if name.startswith(_READINGS)}
+        yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", wired.refused)
+        yield from metrics_of(wired.service.counters())
+        for part, found in (("websocket_", wired.hub.counters()), ("accounts_", wired.accounts.counters())):
+            yield from metrics_of(found, part)
+
+
+def metrics_of(counters: Mapping[str, float], part: str = "") -> Iterable[Metric]:
+    """Counters as metrics; those that begin with ``readings_`` as one with a label."""
+    readings = {name[len(_READINGS) :]: value for name, value in counters.items() if name.startswith(_READINGS)}
+    if readings:
         yield _labelled(
             "vitaltwin_readings", "Readings the twins have seen, by what became of them", "status", readings
         )
-        yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", wired.refused)
-        for part, found in (
-            ("", counters),
-            ("websocket_", wired.hub.counters()),
-            ("accounts_", wired.accounts.counters()),
-        ):
-            for name, value in found.items():
-                yield _metric(part + _clean(name), value)
+    for name, value in counters.items():
+        if not name.startswith(_READINGS):
+            yield _metric(part + _clean(name), value)
 
 
 def _labelled(name: str, said: str, label: str, values: Mapping[str, float]) -> Metric:

@@ -8,6 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from api.answers import problems
 from api.doors.facts import SCHEMAS
 from api.doors.observations import FRAME, READERS
+from api.entries import ERROR
 from api.wiring import COOKIE
 from twins.signals import SIGNALS
 
@@ -48,7 +49,21 @@ _COMPONENTS: dict[str, Any] = {
             "time": {**_TIME, "description": "When it was measured, with a zone."},
             "value": {"type": "number"},
             "unit": {"type": "string", "description": "UCUM or a common spelling; the signal's own if left out."},
-            "device": {"type": "string", "description": "Not read; the key says who sends."},
+            "device": {
+                "type": "string",
+                "description": "Not read; the key says who sends, and whether it is a second source.",
+            },
+        },
+    },
+    "Retraction": {
+        "type": "object",
+        "description": "Takes back the reading of exactly this patient, signal and time; the history shows it no more.",
+        "required": ["patient", "signal", "time", "status"],
+        "properties": {
+            "patient": {"type": "string", "minLength": 1, "maxLength": 128},
+            "signal": {"enum": [signal.name for signal in SIGNALS]},
+            "time": {**_TIME, "description": "When it was measured, as it was sent."},
+            "status": {"const": ERROR},
         },
     },
     "Taken": {
@@ -57,6 +72,11 @@ _COMPONENTS: dict[str, Any] = {
         "properties": {
             "taken": {"type": "integer", "minimum": 0},
             "refused": {"type": "integer", "minimum": 0},
+            "retracted": {
+                "type": "integer",
+                "minimum": 1,
+                "description": "Readings taken back; left out where there are none.",
+            },
             "errors": {
                 "type": "array",
                 "maxItems": 1000,
@@ -66,7 +86,7 @@ _COMPONENTS: dict[str, Any] = {
         },
     },
 }
-_OBSERVATION = {"$ref": "#/components/schemas/Observation"}
+_ENTRY = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Observation", "Retraction")]}
 _FRAME_TEXT = (
     'A msgpack map {"type": "frame", "version": 1, "patients": [ids], "patient": bytes u32le, "signal": bytes u16le, '
     '"time": bytes i64le µs since 1970 UTC, "value": bytes f64le}: columns of equal length, patient being a place in '
@@ -76,9 +96,9 @@ _FRAME_TEXT = (
 
 def _body(kind: str) -> dict[str, Any]:
     if kind == "application/json":
-        return {"schema": {"anyOf": [_OBSERVATION, {"type": "array", "items": _OBSERVATION}]}}
+        return {"schema": {"anyOf": [*_ENTRY["anyOf"], {"type": "array", "items": _ENTRY}]}}
     if "ndjson" in kind:
-        return {"schema": {"type": "string", "description": "One observation a line."}}
+        return {"schema": {"type": "string", "description": "One observation or retraction a line."}}
     return {"schema": {"type": "string", "format": "binary", "description": _FRAME_TEXT}}
 
 
@@ -96,6 +116,7 @@ def _observations() -> dict[str, Any]:
             "Readings of any number of patients and signals; gzip by Content-Encoding. Answered once what was taken "
             "is durable, entry by entry: the good ones are never lost to a bad neighbour. "
             "The same reading may be sent again. "
+            f'A JSON entry with status "{ERROR}" takes a reading back, after those of the same body are durable. '
             f"Also read: {', '.join(kind for kind in READERS if kind not in shown)}."
         ),
         "operationId": "observe",

@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.accounts.errors import AccountsError, Invalid, TooManyAttempts
-from streams.errors import LogUnavailable, Overloaded
+from streams.errors import HistoryUnavailable, LogUnavailable, Overloaded
 
 __all__ = ["MEDIA_TYPE", "PROBLEMS", "Fault", "Problem", "ProblemType", "answer", "install", "unexpected"]
 
@@ -98,6 +98,10 @@ _TABLE = (
     ProblemType("log-unavailable", 503, "Nothing can be stored now", "Nothing was kept. See /health/ready, resend."),
     ProblemType("store-unavailable", 503, "The accounts cannot be read or written", "Try again in a moment."),
     ProblemType("audit-unavailable", 503, "The audit trail cannot be written", "Free space on the disk, try again."),
+    ProblemType(
+        "history-unavailable", 503, "The history cannot be read",
+        "What is true now is not affected. Try again in a moment; the detail names the store.",
+    ),
     ProblemType("storage-full", 507, "The disk is full", "Nothing was kept. Free space on the disk, then resend."),
 )  # fmt: skip
 
@@ -219,6 +223,10 @@ def _from_log(_: Request, error: Exception) -> Problem:
     return Problem("storage-full" if full else "log-unavailable", str(error), headers={"Retry-After": "5"})
 
 
+def _from_history(_: Request, error: Exception) -> Problem:
+    return Problem("history-unavailable", str(error), headers={"Retry-After": "5"})
+
+
 def _as_raised(_: Request, error: Exception) -> Problem:
     assert isinstance(error, Problem)  # noqa: S101 - registered for this class
     return error
@@ -231,6 +239,7 @@ _TURNS: tuple[tuple[type[Exception], Turn], ...] = (
     (AccountsError, _from_accounts),
     (Overloaded, _from_overload),
     (LogUnavailable, _from_log),
+    (HistoryUnavailable, _from_history),
 )
 
 

@@ -209,7 +209,7 @@ class View:
         return self._at(row).score if row >= 0 else None
 
     def state(self, patient: str) -> list[Estimate] | None:
-        """Every signal's newest estimate by signal code; ``None`` if not admitted."""
+        """Every signal's newest estimate by signal code, if it has a reading; ``None`` if not admitted."""
         row = self._row.get(patient, -1)
         if row < 0:
             return None
@@ -217,7 +217,8 @@ class View:
         columns = [cells[name].tolist() for name in ("time", "emitted", "value", "mean", "sd", "trend", "quality")]
         names = [SIGNALS[code].name for code in codes]
         states = [STATES[code] for code in cells["status"].tolist()]
-        return list(map(Estimate, names, *columns, states, quantiles.tolist()))
+        estimates = map(Estimate, names, *columns, states, quantiles.tolist())
+        return [estimate for estimate in estimates if estimate.time > 0]
 
     def forecast(self, patient: str, signal: str = "") -> list[Estimate]:
         """The estimates that hold a forecast, of one signal or of all."""

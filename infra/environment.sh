@@ -63,7 +63,7 @@ pip_install() {
 
 environment() {
   local wanted=$1 state have extras=()
-  [ "$wanted" = test ] && extras=("[test,bench]")
+  [ "$wanted" = test ] && extras=("[test,bench,distributed]")
 
   # Two runs at once in one clone wait for each other; the lock goes with the descriptor.
   exec 9<pyproject.toml

@@ -6,10 +6,15 @@ StreamsError
 ├── Overloaded          too much is waiting; try again in ``retry_after_s``
 ├── LogInUse            another running service holds the log
 ├── ModelUnusable       a site's model that cannot be loaded
+├── KafkaUnusable       no broker answers, it refuses, or its topics are not as they must be
+├── HistoryUnavailable  the history's store does not answer
 └── RecordingError      a recorded file that cannot be read: line and reason
 """
 
-__all__ = ["FrameError", "LogInUse", "LogUnavailable", "ModelUnusable", "Overloaded", "RecordingError", "StreamsError"]
+__all__ = [
+    "FrameError", "HistoryUnavailable", "KafkaUnusable", "LogInUse", "LogUnavailable", "ModelUnusable", "Overloaded",
+    "RecordingError", "StreamsError",
+]  # fmt: skip
 
 
 class StreamsError(Exception):
@@ -48,3 +53,11 @@ class ModelUnusable(StreamsError):
 
 class RecordingError(StreamsError):
     """A recorded file that cannot be read."""
+
+
+class KafkaUnusable(StreamsError):
+    """No broker answers, it refuses what is asked, or its topics are not as they must be."""
+
+
+class HistoryUnavailable(StreamsError):
+    """The store of the history does not answer; what is true now is not affected."""

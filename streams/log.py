@@ -4,7 +4,7 @@ import msgspec
 
 from twins.records import Record
 
-__all__ = ["DeadLetter", "Entry", "decode_record", "encode_record"]
+__all__ = ["DeadLetter", "Entry", "decode_dead_letter", "decode_record", "encode_dead_letter", "encode_record"]
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
@@ -38,3 +38,13 @@ def decode_record(raw: bytes) -> Record:
     """The record back; raises ``msgspec.MsgspecError`` for foreign bytes."""
     record: Record = _decoder.decode(raw)
     return record
+
+
+def encode_dead_letter(letter: DeadLetter) -> bytes:
+    """The dead letter as JSON, its body as base64: for the eyes of whoever looks for the mistake."""
+    return msgspec.json.encode(letter)
+
+
+def decode_dead_letter(raw: bytes) -> DeadLetter:
+    """The dead letter back; raises ``msgspec.MsgspecError`` for foreign bytes."""
+    return msgspec.json.decode(raw, type=DeadLetter)

@@ -1,8 +1,10 @@
 """Who is known, in memory: the doors' fast answer to "may this patient's reading come in, and where does it go?"."""
 
-from twins.records import Profile
+from msgspec.structs import replace
 
-__all__ = ["Registry", "partition_of"]
+from twins.records import Admit, Discharge, Move, Profile
+
+__all__ = ["Registry", "partition_of", "projected"]
 
 _MASK = 0xFFFFFFFF
 
@@ -68,3 +70,17 @@ class Registry:
 
     def __len__(self) -> int:
         return len(self.index)
+
+
+def projected(record: Admit | Move | Discharge, known: Profile | None) -> Profile:
+    """The profile after a command. A copy: whoever else holds it sees the change in the outcome, against what was."""
+    held = replace(known) if known else Profile(patient=record.patient, admitted=record.received)
+    if isinstance(record, Discharge):
+        held.active = False
+    else:
+        for name in ("ward", "bed", "label"):
+            given = getattr(record, name)
+            if given is not None:
+                setattr(held, name, given)
+        held.active = held.active or isinstance(record, Admit)
+    return held

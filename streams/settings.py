@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
@@ -43,3 +43,41 @@ class Settings(BaseSettings):
     max_inflated_bytes: int = Field(32 << 20, gt=0, description="Largest request body after decompression.")
     max_waiting_bytes: int = Field(256 << 20, gt=0, description="Most observation bytes waiting for the disk.")
     metrics_need_sign_in: bool = Field(False, description="Whether /metrics and /health/ready ask for a key.")
+
+    kafka_servers: str = Field("127.0.0.1:9092", description="Kafka's brokers, host:port, separated by commas.")
+    kafka_prefix: str = Field(
+        "", max_length=64, pattern=r"^[A-Za-z0-9._-]*$", description="What topic names begin with."
+    )
+    kafka_partitions: int = Field(32, ge=1, le=1024, description="Partitions of the Kafka log, fixed by `init`.")
+    kafka_replication: int = Field(1, ge=1, le=9, description="Copies of every topic; 3 with three brokers or more.")
+    kafka_log_retention_hours: float = Field(72.0, gt=0, description="Age at which Kafka may drop inputs.")
+    kafka_session_seconds: float = Field(6.0, ge=1, description="Silence after which a worker is taken for dead.")
+    kafka_gather_seconds: float = Field(0.01, ge=0, description="How long a door gathers readings into one frame.")
+    kafka_answer_seconds: float = Field(5.0, gt=0, description="How long a door waits for Kafka before it answers 503.")
+    kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="How to speak with the brokers."
+    )
+    kafka_sasl: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "SCRAM-SHA-512", description="SASL mechanism, where the security is SASL."
+    )
+    kafka_user: str = Field("", description="SASL user.")
+    kafka_password: SecretStr = Field(SecretStr(""), description="SASL password.")
+    kafka_ca: Path | None = Field(None, description="Certificate authority of the brokers, PEM; else the system's.")
+    kafka_certificate: Path | None = Field(None, description="Own certificate for the brokers, PEM.")
+    kafka_key: Path | None = Field(None, description="Key of the own certificate, PEM.")
+
+    worker_port: int = Field(8001, ge=0, le=65535, description="Port of a worker's health and metrics; 0 takes any.")
+    ready_lag: int = Field(5_000, ge=0, description="Records behind at which a worker is not ready any more.")
+
+    influx_url: str = Field("", description="InfluxDB 2 that keeps the history of the distributed service.")
+    influx_token: SecretStr = Field(SecretStr(""), description="Token that may write and read the buckets.")
+    influx_organisation: str = Field("vitaltwin", description="Organisation the buckets belong to.")
+    influx_bucket: str = Field("vitaltwin", description="Bucket of the history; others are named after it.")
+    influx_spill: Path = Field(
+        Path("influx-spill"), description="Folder where a worker keeps what InfluxDB has not taken."
+    )
+    influx_spill_bytes: int = Field(4 << 30, gt=0, description="Size of that folder above which the oldest points go.")
+
+    accounts_database: str = Field(
+        "", description="SQLAlchemy URL of accounts and audit, as `postgresql+psycopg://…`; empty: in the one file."
+    )

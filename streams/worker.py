@@ -9,7 +9,8 @@ import numpy as np
 from streams.history.base import History
 from twins.bank import Bank, Block, Foundation
 from twins.models.registry import ChannelModel
-from twins.records import Fact, Frame, Outcome, Record, Status
+from twins.records import Fact, Frame, Outcome, Record, Retract, Status
+from twins.signals import BY_NAME
 from twins.statement import complete
 from twins.step import step
 
@@ -92,6 +93,11 @@ class Worker:
                 callback(outcome)
         return outcome
 
+    def pass_over(self, partition: int, offset: int) -> None:
+        """A record that nobody can read: it moves nothing, and the next is due."""
+        self.offsets[partition] = offset
+        self._first_dirty.setdefault((partition, -1), offset)
+
     def _count(self, outcome: Outcome) -> None:
         if outcome.status:
             totals = np.bincount(np.frombuffer(outcome.status, np.uint8), minlength=len(Status))
@@ -108,8 +114,13 @@ class Worker:
             )  # fmt: skip
         elif isinstance(record, Fact):
             history.add_facts(partition, offset, [record])
+        elif isinstance(record, Retract):
+            self._remember_retraction(partition, offset, record)
         if outcome.estimates is not None:
             rows = outcome.estimates.rows
+            if not rows["time"].all():
+                # A channel whose every reading was taken back says so to those who listen, but is no moment of the past.
+                rows = {name: column[rows["time"] > 0] for name, column in rows.items()}
             history.add_estimates(
                 partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"], rows["mean"],
                 rows["sd"], rows["quality"],
@@ -118,9 +129,24 @@ class Worker:
             history.add_transitions(partition, offset, outcome.transitions)
         history.complete(partition, offset)
 
+    def _remember_retraction(self, partition: int, offset: int, record: Retract) -> None:
+        """Put a mark in the reading's place, however old it is and whatever the twin could still do about it."""
+        signal = BY_NAME.get(record.signal)
+        if signal is not None:
+            self.history.add_observations(
+                partition, offset, [record.patient], np.zeros(1, np.uint32), np.array([signal.code], np.uint16),
+                np.array([record.time]), np.zeros(1), np.array([Status.RETRACTED], np.uint8),
+            )  # fmt: skip
+
     def complete(self, partition: int) -> Outcome:
         """The whole state of a partition, for those who begin to listen."""
         return complete(self.banks[partition], self.offsets[partition])
+
+    def release(self, partition: int) -> None:
+        """Forget a partition that is another worker's now."""
+        del self.banks[partition], self.offsets[partition]
+        for key in [key for key in self._first_dirty if key[0] == partition]:
+            del self._first_dirty[key]
 
     def checkpoint(self, share: float = 1.0, budget_s: float = float("inf")) -> Saved:
         """The oldest ``share`` of the changed blocks as checkpoints, and how far each partition's log is covered.

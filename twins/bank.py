@@ -13,9 +13,9 @@ import numpy.typing as npt
 
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.alarms.lifecycle import Alarm
-from twins.kernels import layout, passage
+from twins.kernels import agreement, layout, passage
 from twins.kernels.prefetch import aligned
-from twins.limits import default_limits, limits_given
+from twins.limits import default_limits, limits_given, of_signal
 from twins.models.registry import ChannelModel
 from twins.records import Profile, SetLimits
 from twins.signals import SIGNALS
@@ -58,7 +58,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "scored": ("i8", ()),
     "score_phase": ("u1", (3,)),
     "score_since": ("i8", (3,)),
-    "agreement": ("f8", (layout.AGREEMENT_WIDTH,)),
+    "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
 }
 _KEPT_ROWS = tuple(name for name in _ROWS if name != "patient_of_row")
 _KEPT_PATIENTS = tuple(name for name in _PATIENTS if name not in ("slot", "live"))
@@ -242,8 +242,9 @@ class Bank:
         signal = SIGNALS[signal_code]
         force = default_limits(signal.name)
         origin = "default"
-        ward = self.ward_limits.get((self.profile(number).ward, signal.name))
-        own = self.patient_limits[number].get(signal.name)
+        there = self.profile(number).ward
+        ward = of_signal(signal.name, lambda name: self.ward_limits.get((there, name)))
+        own = of_signal(signal.name, self.patient_limits[number].get)
         for level, given in (("ward", limits_given(ward) if ward else None), ("patient", own)):
             if given:
                 force.update(given)
@@ -326,11 +327,11 @@ class Bank:
                 self.patient_limits[first + at] = block.limits[at]
                 self.live[first + at] = 1
         for name in _KEPT_PATIENTS:
-            dtype, shape = _PATIENTS[name]
-            if name in block.arrays:
-                getattr(self, name)[first : first + count] = np.frombuffer(block.arrays[name], dtype).reshape(
-                    count, *shape
-                )
+            if name in block.arrays and count:
+                # Pairs of sources are only appended: what an older checkpoint does not know of is as at the beginning.
+                kept = np.frombuffer(block.arrays[name], _PATIENTS[name][0]).reshape(count, -1)
+                array = getattr(self, name)
+                array.reshape(len(array), -1)[first : first + count, : kept.shape[1]] = kept
         for owner, condition, code, alarm in block.alarms:
             self.alarms[first + owner, condition, code] = alarm
         if block.version != _VERSION:

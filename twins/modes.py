@@ -42,3 +42,4 @@ MODES: dict[str, Modes] = {
 }
 """By signal. The pulse is fitted together with the heart rate; the perfusion index, of which one patient is on record, is set
 by judgement; the body temperature is fitted with the few patients of the charted file, whom the rule of files leaves out."""
+MODES["second_oxygen_saturation"] = MODES["oxygen_saturation"]

@@ -27,6 +27,7 @@ __all__ = [
     "Outcome",
     "Profile",
     "Record",
+    "Retract",
     "Score",
     "SetLimits",
     "SetProfile",
@@ -64,6 +65,7 @@ class Status(IntEnum):
     INVALID = 9
     INSERTED = 10
     CORRECTED = 11
+    RETRACTED = 12
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -193,8 +195,19 @@ class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
     received: int = 0
 
 
-Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile
-Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile
+class Retract(msgspec.Struct, tag="retract", kw_only=True):
+    """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place."""
+
+    patient: str
+    signal: str
+    time: int
+    by: str = ""
+    reason: str = ""
+    received: int = 0
+
+
+Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | Retract
+Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | Retract
 
 
 class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
@@ -289,10 +302,10 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
 
 
 class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
-    """What one record did: estimates, scores, profiles and alarm transitions, and the fate of each reading.
+    """What one record did: estimates, scores, profiles, alarm transitions, limits of wards, and the fate of each reading.
 
-    ``status`` holds one ``Status`` per reading of the frame. ``complete`` marks the whole state of a partition, sent
-    once when a partition starts to be served.
+    ``status`` holds one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
+    of a partition, sent once when a partition starts to be served.
     """
 
     partition: int = 0
@@ -303,9 +316,12 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     scores: list[Score] = []
     profiles: list[Profile] = []
     transitions: list[Transition] = []
+    ward_limits: list[SetLimits] = []
     status: bytes = b""
 
     @property
     def empty(self) -> bool:
         """Whether nobody outside has to hear of it."""
-        return not (self.estimates or self.scores or self.profiles or self.transitions or self.complete)
+        return not (
+            self.estimates or self.scores or self.profiles or self.transitions or self.ward_limits or self.complete
+        )

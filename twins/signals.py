@@ -17,6 +17,8 @@ Sources:
   nearest.
 - Flat lines: clearly longer than the longest in the recordings: 1010 s of one heart rate, 884 s of one pulse rate, 1667 s
   of one respiratory rate (mimic4wdb-p10079700), 4 h of one glucose (d1namo-004, at the end of its sensor's range).
+- Second sources: a monitor numbers its second oximeter (SpO2 2, SpO2 l and r), and no foreign code tells the two apart;
+  a device says which it is by the signal's name or by its key.
 - Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
@@ -30,7 +32,7 @@ import numpy.typing as npt
 
 from twins.modes import MODES, Modes
 
-__all__ = ["BY_NAME", "FILTERED", "SIGNALS", "Limits", "Signal"]
+__all__ = ["BY_NAME", "FILTERED", "FIRST_OF", "SECOND_SOURCE", "SIGNALS", "Limits", "Signal"]
 
 Kind = Literal["vital", "glucose", "dose", "setting", "score", "laboratory"]
 
@@ -52,7 +54,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
     below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
     the shortest gap that counts as silence; ``flat_s`` is longer than a living patient's value stays exactly the same,
-    0 where it may for ever.
+    0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -74,6 +76,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     silence_s: float = 60.0
     flat_s: float = 0.0
     predictive_priority: Literal["medium", "low", ""] = ""
+    second: str = ""
 
     @property
     def modes(self) -> Modes:
@@ -107,6 +110,19 @@ def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: L
     )
 
 
+def _oximeter(
+    code: int, name: str, *, codes: tuple[tuple[str, ...], tuple[int, ...]] = ((), ()), second: str = "",
+    predictive_priority: Literal["medium", ""] = "",
+) -> Signal:
+    """An oxygen saturation from a pulse oximeter."""
+    loinc, mdc = codes
+    return Signal(
+        code=code, name=name, unit="%", kind="vital", plausible=(30.0, 100.0), loinc=loinc, mdc=mdc, step=1.0, jump=8.0,
+        censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
+        silence_s=20.0, predictive_priority=predictive_priority, second=second,
+    )
+
+
 _SYSTOLIC = Limits(critical_low=80.0, low=90.0, high=180.0, critical_high=220.0)
 _DIASTOLIC = Limits(critical_low=35.0, low=45.0, high=110.0, critical_high=130.0)
 _MEAN = Limits(critical_low=55.0, low=65.0, high=130.0, critical_high=150.0)
@@ -131,11 +147,9 @@ SIGNALS: tuple[Signal, ...] = (
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
         critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
     ),
-    Signal(
-        code=3, name="oxygen_saturation", unit="%", kind="vital", plausible=(30.0, 100.0),
-        loinc=("2708-6", "59408-5"), mdc=(150456,), step=1.0, jump=8.0, censored=(-inf, 99.5, 101.0),
-        limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
-        silence_s=20.0, predictive_priority="medium",
+    _oximeter(
+        3, "oxygen_saturation", codes=(("2708-6", "59408-5"), (150456,)), predictive_priority="medium",
+        second="second_oxygen_saturation",
     ),
     Signal(
         code=4, name="arterial_oxygen_saturation", unit="%", kind="laboratory", plausible=(20.0, 100.0),
@@ -193,6 +207,8 @@ SIGNALS: tuple[Signal, ...] = (
         code=24, name="glasgow_coma_scale", unit="{score}", kind="score", plausible=(3.0, 15.0),
         loinc=("9269-2",), step=1.0,
     ),
+    # A crossing is foretold once, by the first source.
+    _oximeter(25, "second_oxygen_saturation"),
 )
 """Every signal, at the place of its code."""
 # fmt: on
@@ -202,3 +218,9 @@ BY_NAME: dict[str, Signal] = {signal.name: signal for signal in SIGNALS}
 
 FILTERED: npt.NDArray[np.bool_] = np.array([signal.filtered for signal in SIGNALS])
 """By code, whether a channel twin follows the signal."""
+
+SECOND_SOURCE: npt.NDArray[np.uint16] = np.array([BY_NAME[s.second or s.name].code for s in SIGNALS], np.uint16)
+"""By code, the signal that readings of a second source are recorded as; its own where there is none."""
+
+FIRST_OF: dict[str, str] = {signal.second: signal.name for signal in SIGNALS if signal.second}
+"""By the name of a second source, the signal that it is one of."""

@@ -52,13 +52,13 @@ def profile_of(bank: Bank, number: int) -> Profile:
     return copied
 
 
-def complete(bank: Bank, offset: int) -> Outcome:
-    """The whole state of a partition as one outcome, for those who begin to listen now."""
-    active = np.flatnonzero(bank.active[: bank.patients])
+def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -> Outcome:
+    """The whole state of a partition, or of its patients ``first`` to ``last``, for those who begin to listen now."""
+    last = bank.patients if last is None else last
+    active = first + np.flatnonzero(bank.active[first : min(last, bank.patients)])
     slots = bank.slot[active]
     rows = slots[slots >= 0].astype(np.int64)
-    value, age = deterioration.inputs(bank, active, bank.time)
-    del value
+    _, age = deterioration.inputs(bank, active, bank.time)
     scores: list[Score] = []
     for at, number in enumerate(active.tolist()):
         if (bank.parts[number] >= 0).any():
@@ -70,8 +70,13 @@ def complete(bank: Bank, offset: int) -> Outcome:
         complete=True,
         estimates=estimates_of(bank, rows, bank.time) if len(rows) else None,
         scores=scores,
-        profiles=[profile_of(bank, number) for number, held in enumerate(bank.profiles) if held is not None],
-        transitions=[
-            lifecycle.snapshot(alarm, bank.profile(key[0]).ward) for key, alarm in sorted(bank.alarms.items())
+        profiles=[
+            profile_of(bank, first + at) for at, held in enumerate(bank.profiles[first:last]) if held is not None
         ],
+        transitions=[
+            lifecycle.snapshot(alarm, bank.profile(key[0]).ward)
+            for key, alarm in sorted(bank.alarms.items())
+            if first <= key[0] < last
+        ],
+        ward_limits=list(bank.ward_limits.values()),
     )

@@ -29,12 +29,14 @@ from twins.records import (
     Move,
     Outcome,
     Record,
+    Retract,
     SetLimits,
     SetProfile,
     Status,
     Tick,
     Transition,
 )  # fmt: skip
+from twins.retraction import retract
 from twins.signals import BY_NAME, FILTERED, SIGNALS
 from twins.statement import estimates_of, profile_of
 
@@ -278,6 +280,15 @@ class _Step:
         self.changed(number)
         self.emit(np.array([number]))
 
+    def retract(self, command: Retract) -> None:
+        """Take a reading back, as far as the twin's memory of readings reaches."""
+        number = self._taking(self.bank.index.get(command.patient, -1))
+        verdict = retract(self.bank, number, command) if number >= 0 else Status.UNKNOWN_PATIENT
+        self.outcome.status = bytes([verdict])
+        if verdict == Status.RETRACTED:
+            self.bank.touch(number)
+            self.emit(np.array([number]))
+
     def command(self, command: Command) -> None:  # noqa: C901 - one branch a kind of command
         """Carry out a command of a person."""
         if isinstance(command, SetLimits):
@@ -361,6 +372,7 @@ class _Step:
             numbers = [number]
         else:
             bank.set_ward_limits(self.outcome.offset, command)
+            self.outcome.ward_limits.append(command)
             numbers = [
                 number for number, profile in enumerate(bank.profiles)
                 if profile is not None and profile.ward == command.ward and bank.live[number]
@@ -396,6 +408,8 @@ def step(bank: Bank, record: Record, offset: int) -> Outcome:
         todo.tick()
     elif isinstance(record, Fact):
         todo.fact(record)
+    elif isinstance(record, Retract):
+        todo.retract(record)
     else:
         todo.command(record)
     return todo.outcome

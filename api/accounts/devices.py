@@ -34,6 +34,7 @@ class Device:
     scopes: tuple[str, ...]
     wards: tuple[str, ...]
     patients: tuple[str, ...]
+    second_source: bool
     created: int
     created_by: str
     revoked: int | None
@@ -91,9 +92,13 @@ class Devices:
         return [self._with_last_use(device) for device in devices]
 
     async def create(
-        self, name: str, scopes: Sequence[str], wards: Sequence[str], patients: Sequence[str], created_by: str
-    ) -> DeviceKey:
-        """Make a key; given neither wards nor patients it reaches all. Raises `Invalid`."""
+        self, name: str, scopes: Sequence[str], wards: Sequence[str], patients: Sequence[str], created_by: str,
+        *, second_source: bool = False,
+    ) -> DeviceKey:  # fmt: skip
+        """Make a key; given neither wards nor patients it reaches all. Raises `Invalid`.
+
+        Readings of a `second_source` are recorded as the second of their signal where there is one.
+        """
         (name,) = checked_names("name", [name[:65].strip()])
         if len(name) > 64:
             raise Invalid("name", "at most 64 characters")
@@ -109,6 +114,7 @@ class Devices:
             scopes=sorted(set(scopes)),
             wards=reach[0] or ([] if reach[1] else [ALL_WARDS]),
             patients=reach[1],
+            second_source=second_source,
             created=self._clock.now(),
             created_by=created_by,
         )
@@ -187,6 +193,7 @@ def _known(row: DeviceRow) -> tuple[bytes, Actor]:
         wards=frozenset(row.wards),
         scopes=frozenset(row.scopes),
         patients=frozenset(row.patients),
+        second_source=row.second_source,
         key=row.id,
     )
     return bytes.fromhex(row.secret), actor
@@ -199,6 +206,7 @@ def _view(row: DeviceRow) -> Device:
         tuple(row.scopes),
         tuple(row.wards),
         tuple(row.patients),
+        row.second_source,
         row.created,
         row.created_by,
         row.revoked,

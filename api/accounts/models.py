@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, MetaData, String
+from sqlalchemy import JSON, BigInteger, Boolean, CheckConstraint, ForeignKey, Index, Integer, MetaData, String, false
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 
 _CONVENTION = {
@@ -85,6 +85,7 @@ class DeviceRow(Table):
     scopes: Mapped[list[str]]
     wards: Mapped[list[str]]
     patients: Mapped[list[str]]
+    second_source: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created: Mapped[int] = mapped_column(BigInteger)
     created_by: Mapped[str] = mapped_column(String(64))
     revoked: Mapped[int | None] = mapped_column(BigInteger)

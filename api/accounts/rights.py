@@ -78,7 +78,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody or something that acts: a signed-in person, a device, the command line.
 
     `key` names the session (its hash) or the device; what is revoked is revoked by it. `expires` is in real seconds
-    since 1970, infinity for what does not expire.
+    since 1970, infinity for what does not expire. A `second_source` measures what another device of the patient does.
     """
 
     kind: Kind
@@ -87,6 +87,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     wards: frozenset[str] = frozenset()
     scopes: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
+    second_source: bool = False
     key: str = ""
     expires: float = math.inf
 

@@ -238,13 +238,15 @@ class Accounts:
         scopes: Sequence[str] = ("observations:write",),
         wards: Sequence[str] = (),
         patients: Sequence[str] = (),
+        second_source: bool = False,
     ) -> DeviceKey:
         """Make a device key, shown this once; without wards and patients it reaches all. Raises `Invalid`."""
+        what = f"create {name}{' as a second source' if second_source else ''} for {', '.join(scopes)}"
         return await self._managed(
             by,
             Action.DEVICES_MANAGE,
-            f"create {name} for {', '.join(scopes)}",
-            lambda: self._devices.create(name, scopes, wards, patients, by.name),
+            what,
+            lambda: self._devices.create(name, scopes, wards, patients, by.name, second_source=second_source),
         )
 
     async def revoke_device(self, by: Actor, device_id: str) -> Device:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli import bench_command, demo, doctor, environment, evaluate, fit, replay, serve, simulate, warm
+from api.cli import bench_command, demo, distributed, doctor, environment, evaluate, fit, replay, serve, simulate, warm
 from api.cli.output import print_json
 
 __all__ = ["app", "main"]
@@ -20,6 +20,9 @@ app = typer.Typer(
 )
 app.command()(demo.demo)
 app.command()(serve.serve)
+app.command("init")(distributed.initialise)
+app.command("worker")(distributed.worker)
+app.command("api")(distributed.doors)
 app.command()(replay.replay)
 app.command()(evaluate.evaluate)
 app.command()(fit.fit)

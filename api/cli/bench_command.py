@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from api.cli.bench import BENCHES, run
+from api.cli.bench import BENCHES, OPTIONS, run
 from api.cli.output import failures, print_json, table
 
 __all__ = ["bench"]
@@ -14,13 +14,20 @@ def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
     *,
     quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
+    only: Annotated[str, typer.Option(help="The one fault `failover` looks at.")] = "",
+    runs: Annotated[int, typer.Option(min=0, help="How often `failover` breaks each; 0: as often as it should.")] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
     """Measure the service on this machine."""
     if name not in BENCHES:
         raise typer.BadParameter(f"there is no benchmark {name!r}; known: {', '.join(BENCHES)}", param_hint="NAME")
+    given = {"only": (only, ""), "runs": (runs, 0)}
+    options = {option: value for option, (value, usual) in given.items() if value != usual}
+    wrong = [option for option in options if option not in OPTIONS.get(name, ())]
+    if wrong:
+        raise typer.BadParameter(f"bench {name} has no option --{wrong[0]}", param_hint=f"--{wrong[0]}")
     with failures():
-        figures = run(name, quick=quick)
+        figures = run(name, quick=quick, **options)
     if as_json:
         print_json(figures)
     else:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from api.view import View
     from streams.settings import Settings
 
-__all__ = ["LOOPBACK", "Running", "address", "run", "serve"]
+__all__ = ["LOOPBACK", "NOTICE", "Running", "address", "leave_key", "quicken", "run", "serve", "settings_of"]
 
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
@@ -80,21 +80,33 @@ def settings_of(**given: object) -> "Settings":
         raise typer.BadParameter(first["msg"], param_hint=".".join(map(str, first["loc"]))) from error
 
 
-def run(settings: "Settings", started: Callable[[Running], Awaitable[Sequence[Awaitable[None]]]]) -> None:
+def embedded(settings: "Settings") -> "Service":
+    """The service that keeps everything in one file."""
+    from streams.embedded.service import EmbeddedService
+
+    return EmbeddedService(settings)
+
+
+def run(
+    settings: "Settings",
+    started: Callable[[Running], Awaitable[Sequence[Awaitable[None]]]],
+    service: Callable[["Settings"], "Service"] = embedded,
+) -> None:
     """Serve until a signal ends it.
 
     ``started`` is called once the service answers and gives back what is to run beside it.
     """
+    listening = _listen(settings.host, settings.port)
+    with listening:
+        quicken()(_serve(settings, listening, started, service))
+
+
+def quicken() -> Callable[[Coroutine[None, None, None]], None]:
+    """Set the interpreter up for a service; returns what runs its event loop."""
     # The loop, the log and the worker take turns many times a commit; Python's own 5 ms a turn would be its pace.
     sys.setswitchinterval(_TURN_S)
     # What is loaded while starting stays for good: looking through it for garbage, again and again, is all cost.
     gc.disable()
-    listening = _listen(settings.host, settings.port)
-    with listening:
-        _event_loop()(_serve(settings, listening, started))
-
-
-def _event_loop() -> Callable[[Coroutine[None, None, None]], None]:
     try:
         import uvloop
     except ImportError:  # there is none for Windows
@@ -108,10 +120,16 @@ def address(host: str, port: int) -> str:
     return f"http://{name}:{port}"
 
 
+def accounts_url(settings: "Settings") -> str:
+    """Where accounts, devices and the audit trail are kept, as SQLAlchemy names it."""
+    return settings.accounts_database or f"sqlite:///{settings.database.absolute()}"
+
+
 async def _serve(
     settings: "Settings",
     listening: socket.socket,
     started: Callable[[Running], Awaitable[Sequence[Awaitable[None]]]],
+    make: Callable[["Settings"], "Service"],
 ) -> None:
     import uvicorn
 
@@ -119,10 +137,9 @@ async def _serve(
     from api.app import create_app
     from api.hub import Hub
     from api.view import View
-    from streams.embedded.service import EmbeddedService
 
-    service = EmbeddedService(settings)
-    accounts = Accounts(url=f"sqlite:///{settings.database.absolute()}", clock=service.clock)
+    service = make(settings)
+    accounts = Accounts(url=accounts_url(settings), clock=service.clock)
     view = View()
     hub = Hub(view, service.clock)
     url = address(settings.host, listening.getsockname()[1])
@@ -220,11 +237,11 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     link = await running.accounts.first_start_link()
     if link is not None:
         say(f"first start: sign in once at {running.url}/sign-in?token={link}")
-    await _leave_key(running)
+    await leave_key(running)
     return []
 
 
-async def _leave_key(running: Running) -> None:
+async def leave_key(running: Running) -> None:
     """Leave a device key that only this user can read, so that ``replay`` on this machine needs none by hand."""
     from api.accounts.errors import AccountsError
 

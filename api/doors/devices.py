@@ -28,6 +28,7 @@ class Device:
     scopes: list[str]
     wards: list[str]
     patients: list[str]
+    second_source: bool
     created: Time
     created_by: str
     revoked: Time | None
@@ -56,6 +57,13 @@ class Wanted(Body):
     scopes: Annotated[list[Scope], Field(default_factory=lambda: [OBSERVE], min_length=1)]
     wards: Annotated[list[Ward], Field(default_factory=list, max_length=1000)]
     patients: Annotated[list[PatientId], Field(default_factory=list, max_length=10_000)]
+    second_source: Annotated[
+        bool,
+        Field(
+            description="Another device of the patient is the first source of what this one measures: its "
+            "oxygen_saturation is recorded as second_oxygen_saturation."
+        ),
+    ] = False
 
 
 _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "invalid", "store-unavailable")
@@ -76,7 +84,7 @@ async def list_devices(wired: Wired, actor: Caller) -> Response:
 async def create_device(wired: Wired, actor: Caller, body: Wanted) -> Response:
     """Make a key."""
     made = await wired.accounts.create_device(
-        actor, body.name, scopes=body.scopes, wards=body.wards, patients=body.patients
+        actor, body.name, scopes=body.scopes, wards=body.wards, patients=body.patients, second_source=body.second_source
     )
     return respond(NewDevice(made.key, _told(made.device)), 201)
 
@@ -94,6 +102,7 @@ def _told(device: accounts.Device) -> Device:
         scopes=list(device.scopes),
         wards=list(device.wards),
         patients=list(device.patients),
+        second_source=device.second_source,
         created=iso(device.created),
         created_by=device.created_by,
         revoked=None if device.revoked is None else iso(device.revoked),

@@ -32,7 +32,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Observations(Window):
-    """Readings as received, side by side; ``status`` is what became of each in the twin (0: taken in)."""
+    """Readings as received but for those taken back, side by side; ``status`` is what each became in the twin (0: taken in)."""
 
     time: list[Time]
     value: list[float | None]

@@ -15,6 +15,7 @@ from api.answers import problems, respond
 from api.fields import Body, Ward
 from api.problems import Fault, Problem
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
+from twins.limits import of_signal
 from twins.records import SetLimits
 from twins.signals import BY_NAME, SIGNALS, Limits
 
@@ -134,11 +135,11 @@ def in_force(ward: Given, own: Given) -> dict[str, InForce]:
             values[name] = None if math.isnan(bound) else bound
         values["delay_s"] = signal.delay_s
         origin: Literal["default", "ward", "patient"] = "default"
-        if ward.get(signal.name):
-            values.update(ward[signal.name])
+        if of_ward := of_signal(signal.name, ward.get):
+            values.update(of_ward)
             origin = "ward"
-        if own.get(signal.name):
-            values.update(own[signal.name])
+        if of_patient := of_signal(signal.name, own.get):
+            values.update(of_patient)
             origin = "patient"
         found[signal.name] = InForce(**values, origin=origin)
     return found

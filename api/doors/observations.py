@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import structs
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -14,21 +15,22 @@ from api.accounts import Action, Actor, require
 from api.admission import Admissions
 from api.answers import iso
 from api.body import BodyTooLarge, inflate, media_type, read_body
-from api.entries import read_json, read_lines
+from api.entries import ERROR, read_json, read_lines
 from api.lot import SHOWN, Lot
 from api.problems import Fault, Problem
 from api.wiring import Wiring, caller
 from streams.errors import FrameError
 from streams.frame import REASONS, check, decode_frame
 from streams.log import DeadLetter
-from twins.records import Columns
-from twins.signals import SIGNALS
+from twins.records import Columns, Retract
+from twins.signals import SECOND_SOURCE, SIGNALS
 
 __all__ = ["FRAME", "READERS", "Observations"]
 
 FRAME = "application/vnd.vitaltwin.frame+msgpack"
 _KEPT = 64 << 10
 _INLINE = 512 << 10
+_AT_ONCE = 2_000
 _BEARER = b"Bearer "
 
 
@@ -61,7 +63,8 @@ class Observations:
         self._admissions = Admissions(wired.service)
         settings = wired.settings
         self._future_us = int(settings.future_tolerance_s * 1e6)
-        self._oldest_us = int(settings.oldest_accepted_s * 1e6)
+        self._oldest_s = settings.oldest_accepted_s
+        self._kept_s = max(settings.history_retention_days * 86_400.0, settings.oldest_accepted_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -71,17 +74,40 @@ class Observations:
         if not self._service.ready:
             raise Problem("not-ready", headers={"Retry-After": "1"})
         lot = await self._lot(headers, receive, actor)
-        self._look(lot)
+        self._look(lot, self._oldest_s)
+        _assign(lot, actor)
         if len(lot):
             await self._admissions.sift(lot, actor)
         taken = len(lot)
         if taken:
             await self._service.observe(lot.columns, actor.name)
+        retracted = await self._retract(lot.errors, actor) if lot.errors else 0
         if lot.refusals:
             await self._keep(lot, actor)
-            _answer(lot, taken)
-        response = Response(_success(lot, taken), media_type="application/json")
+            if not taken and not retracted:
+                raise Problem(
+                    "nothing-taken", faults=lot.refusals.faults, extra={"taken": 0, "refused": len(lot.refusals)}
+                )
+        response = Response(_success(lot, taken, retracted), media_type="application/json")
         await response(scope, receive, send)
+
+    async def _retract(self, errors: Lot, actor: Actor) -> int:
+        """Take readings back, after those that came beside them; returns how many, once that is durable."""
+        self._look(errors, self._kept_s)
+        _assign(errors, actor)
+        self._admissions.sift_known(errors, actor)
+        columns = errors.columns
+        records = [
+            Retract(
+                patient=columns.patients[patient], signal=SIGNALS[code].name, time=time, by=actor.name, reason=ERROR
+            )
+            for patient, code, time in zip(
+                columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), strict=True
+            )
+        ]
+        for start in range(0, len(records), _AT_ONCE):
+            await asyncio.gather(*map(self._service.append, records[start : start + _AT_ONCE]))
+        return len(records)
 
     async def _actor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor:
         key = headers.get(b"authorization", b"")
@@ -108,10 +134,10 @@ class Observations:
             await self._service.refuse([self._letter(actor, fault, fault.field or "body", body)])
             raise
 
-    def _look(self, lot: Lot) -> None:
-        """Drop the readings whose value, signal or time cannot be taken."""
+    def _look(self, lot: Lot, oldest_s: float) -> None:
+        """Drop the readings whose value, signal or time cannot be taken; they are ``oldest_s`` old at most."""
         now = self._service.clock.now()
-        verdict = check(lot.columns, now, self._future_us, self._oldest_us)
+        verdict = check(lot.columns, now, self._future_us, int(oldest_s * 1e6))
         if not verdict.any():
             return
         columns = lot.columns
@@ -120,18 +146,17 @@ class Observations:
             reason = REASONS[code]
 
             def tell(nth: int, reason: str = reason, rows: npt.NDArray[np.intp] = rows) -> str:
-                return self._told(reason, columns, int(rows[nth]))
+                return self._told(reason, columns, int(rows[nth]), oldest_s)
 
             lot.refusals.add_many(lot.entries(rows), reason, tell)
         lot.without(verdict != 0)
 
-    def _told(self, reason: str, columns: Columns, row: int) -> str:
-        settings = self._wired.settings
+    def _told(self, reason: str, columns: Columns, row: int, oldest_s: float) -> str:
         if reason == "time_in_future":
-            ahead = f"more than {settings.future_tolerance_s:g} s ahead of the service's clock"
+            ahead = f"more than {self._wired.settings.future_tolerance_s:g} s ahead of the service's clock"
             return f"{iso(int(columns.time[row]))} is {ahead}"
         if reason == "time_too_old":
-            return f"{iso(int(columns.time[row]))} is more than {settings.oldest_accepted_s:g} s ago"
+            return f"{iso(int(columns.time[row]))} is more than {oldest_s:g} s ago"
         if reason == "unknown_signal":
             return f"no signal has the code {int(columns.signal[row])}; GET /v1/signals lists them"
         if reason == "not_finite":
@@ -164,6 +189,12 @@ class Observations:
         )
 
 
+def _assign(lot: Lot, actor: Actor) -> None:
+    """Have the known signals of a second source mean the second ones."""
+    if actor.second_source:
+        lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
+
+
 def _reader(headers: Mapping[bytes, bytes]) -> Callable[[bytes], Lot]:
     kind = media_type(headers.get(b"content-type", b""))
     read = READERS.get(kind)
@@ -181,17 +212,11 @@ def _read(body: bytes, encoding: bytes, read: Callable[[bytes], Lot], limit: int
     return read(body)
 
 
-def _answer(lot: Lot, taken: int) -> None:
-    """Raise the problem of a batch of which nothing was taken."""
-    if not taken:
-        counts = {"taken": 0, "refused": len(lot.refusals)}
-        raise Problem("nothing-taken", faults=lot.refusals.faults, extra=counts)
-
-
-def _success(lot: Lot, taken: int) -> bytes:
-    if not lot.refusals:
+def _success(lot: Lot, taken: int, retracted: int) -> bytes:
+    if not lot.refusals and not retracted:
         return b'{"taken":%d,"refused":0,"errors":[]}' % taken
-    return msgspec.json.encode({"taken": taken, "refused": len(lot.refusals), "errors": lot.refusals.faults})
+    answer = {"taken": taken, "refused": len(lot.refusals), "errors": lot.refusals.faults}
+    return msgspec.json.encode(answer | {"retracted": retracted} if retracted else answer)
 
 
 def _row(columns: Columns, row: int) -> bytes:

@@ -14,6 +14,7 @@ export class Trace {
   high = [];
   last = [];
   filled = false;
+  #newest = 0;
 
   /** `back` in minutes. */
   constructor(back, points = POINTS) {
@@ -36,6 +37,17 @@ export class Trace {
     this.low.push(low);
     this.high.push(high);
     this.#forget(time - this.back - 2 * this.bucket);
+  }
+
+  /** Note the time of the newest reading; whether it went back, which says that the one noted before was taken back. */
+  wentBack(time) {
+    const before = this.#newest;
+    this.#newest = time ?? 0;
+    return this.#newest < before;
+  }
+
+  clear() {
+    Object.assign(this, { time: [], low: [], high: [], last: [], filled: false });
   }
 
   #forget(before) {
@@ -96,8 +108,17 @@ export class Traces {
 
   take(patient, signals) {
     for (const [name, { t, v }] of Object.entries(signals ?? {})) {
-      if (Number.isFinite(v) && ["vital", "glucose"].includes(signal(name).kind)) this.of(patient, name).add(t, v);
+      if (!["vital", "glucose"].includes(signal(name).kind)) continue;
+      const trace = this.of(patient, name);
+      if (trace.wentBack(t)) this.#anew(patient, name, trace);
+      if (Number.isFinite(v)) trace.add(t, v);
     }
+  }
+
+  #anew(patient, name, trace) {
+    const shown = trace.filled;
+    trace.clear();
+    if (shown) this.fill(patient, name);
   }
 
   fill(patient, name) {

@@ -8,9 +8,11 @@ import { inputName, lacking } from "./words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
 const SOURCES = {
-  respiratory_rate: ["respiratory_rate"], oxygen_saturation: ["oxygen_saturation"],
+  respiratory_rate: ["respiratory_rate"], oxygen_saturation: ["oxygen_saturation", "second_oxygen_saturation"],
   systolic_bp: ["arterial_systolic_bp", "systolic_bp"], pulse: ["heart_rate", "pulse_rate"], temperature: ["body_temperature"],
 };
+/* Of sources measured so near in time the first is shown: the score brings a second one to its scale. */
+const TOGETHER_MS = 10000;
 
 function shown(entry, input) {
   if (input === "consciousness") return entry.consciousness ? known(`consciousness.${entry.consciousness}`, entry.consciousness) : "–";
@@ -19,8 +21,9 @@ function shown(entry, input) {
     return entry.oxygen > 0 ? measure("oxygen_flow", entry.oxygen) : t("facts.air");
   }
   const here = SOURCES[input].filter((name) => Number.isFinite(entry.signals[name]?.m ?? entry.signals[name]?.v));
-  const newest = here.sort((a, b) => entry.signals[b].t - entry.signals[a].t)[0];
-  return newest ? measure(newest, entry.signals[newest].m ?? entry.signals[newest].v) : "–";
+  const newest = Math.max(...here.map((name) => entry.signals[name].t));
+  const source = here.find((name) => newest - entry.signals[name].t <= TOGETHER_MS);
+  return source ? measure(source, entry.signals[source].m ?? entry.signals[source].v) : "–";
 }
 
 export class News2Table {

@@ -7,12 +7,14 @@ const UNKNOWN = { unit: "", kind: "vital", step: 0.1, limits: {}, silence_s: 600
 
 /* The order of a tile's rows: what a nurse looks for first. A pair shares one row. */
 const ORDER = [
-  "heart_rate", "pulse_rate", "oxygen_saturation", "arterial_oxygen_saturation", "respiratory_rate",
-  "systolic_bp", "arterial_systolic_bp", "body_temperature", "glucose", "capillary_glucose", "blood_glucose",
-  "mean_bp", "arterial_mean_bp", "skin_temperature", "perfusion_index",
+  "heart_rate", "pulse_rate", "oxygen_saturation", "second_oxygen_saturation", "arterial_oxygen_saturation",
+  "respiratory_rate", "systolic_bp", "arterial_systolic_bp", "body_temperature", "glucose", "capillary_glucose",
+  "blood_glucose", "mean_bp", "arterial_mean_bp", "skin_temperature", "perfusion_index",
 ];
 export const PAIRS = { systolic_bp: "diastolic_bp", arterial_systolic_bp: "arterial_diastolic_bp" };
 export const PAIR_NAMES = { systolic_bp: "short.pressure", arterial_systolic_bp: "short.arterial_pressure" };
+/* A second source of one quantity comes last where the first is there: what it says has been said. */
+const AGAIN = { pulse_rate: "heart_rate", second_oxygen_saturation: "oxygen_saturation" };
 const SECOND = Object.fromEntries(Object.entries(PAIRS).map(([first, second]) => [second, first]));
 
 export async function load() {
@@ -32,13 +34,9 @@ export function recorded(name) {
 /** The rows of a patient's tile, first the most telling; diastolic pressure rides with systolic. */
 export function rows(names) {
   const here = names.filter((name) => !recorded(name) && !(SECOND[name] && names.includes(SECOND[name])));
-  const rank = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : 99);
-  here.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
-  if (here.includes("heart_rate") && here.includes("pulse_rate")) {
-    here.splice(here.indexOf("pulse_rate"), 1);
-    here.push("pulse_rate");
-  }
-  return here;
+  const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : 99);
+  const rank = (name) => place(name) + (names.includes(AGAIN[name]) ? 100 : 0);
+  return here.sort((a, b) => rank(a) - rank(b) || a.localeCompare(b));
 }
 
 /** The row under which a signal is shown (its own, or its pair's first). */

@@ -10,9 +10,10 @@ import { alarmName, lacking, presenceName, priorityName, who, whoLine, why } fro
 
 const MOST_ROWS = 5;
 
-/** A reading counts as old when the twin says silent, or when it is older than the signal's silence allows. */
+/** A reading counts as old when the twin says silent, or when it is older than the signal's silence allows; none is not old. */
 export function isOld(name, reading, now) {
-  return reading.s === "silent" || now - reading.t > 1000 * Math.max(signal(name).silence_s ?? 60, 60) * 1.5;
+  if (reading.s === "silent" || reading.t === null) return reading.s === "silent";
+  return now - reading.t > 1000 * Math.max(signal(name).silence_s ?? 60, 60) * 1.5;
 }
 
 class Row {

@@ -12,7 +12,6 @@ from io import TextIOWrapper
 from typing import TypeVar
 
 import structlog
-from msgspec.structs import replace
 
 from streams.clock import Clock
 from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
@@ -23,11 +22,11 @@ from streams.errors import LogInUse, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
 from streams.log import DeadLetter, Entry
 from streams.models import site_models
-from streams.registry import Registry, partition_of
+from streams.registry import Registry, partition_of, projected
 from streams.settings import Settings
 from streams.worker import Worker
 from twins.limits import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Frame, Move, Outcome, Profile, SetLimits
+from twins.records import Admit, Columns, Command, Discharge, Fact, Frame, Move, Outcome, SetLimits
 
 __all__ = ["EmbeddedService"]
 
@@ -228,12 +227,11 @@ class EmbeddedService:
         """Figures for /metrics."""
         commit = self._commit
         counters: dict[str, int | float] = {f"readings_{name}": count for name, count in self.worker.counts.items()}
+        counters |= self.history.counters()
         counters |= {
             "patients": len(self.registry),
             "worker_lag_readings": self._lag,
             "worker_failures": self.worker.failures,
-            "history_buffered": self.history.buffered,
-            "history_backlog": self.history.backlog,
         }
         if commit:
             counters |= {
@@ -253,18 +251,7 @@ class EmbeddedService:
     def _project(self, record: Fact | Command) -> None:
         """Let the registry know at once what the log now holds; the outcome will say the same."""
         if isinstance(record, Admit | Move | Discharge):
-            known = self.registry.get(record.patient)
-            # A copy: whoever else holds the profile has to see the change in the outcome, against what was before.
-            held = replace(known) if known else Profile(patient=record.patient, admitted=record.received)
-            if isinstance(record, Discharge):
-                held.active = False
-            else:
-                for name in ("ward", "bed", "label"):
-                    given = getattr(record, name)
-                    if given is not None:
-                        setattr(held, name, given)
-                held.active = held.active or isinstance(record, Admit)
-            self.registry.put(held)
+            self.registry.put(projected(record, self.registry.get(record.patient)))
 
     # -- threads ------------------------------------------------------------------------------------------------
 

@@ -1,7 +1,8 @@
 """What the past can be asked, and what it answers, whichever store keeps it.
 
 All times are integer microseconds since 1970 UTC; windows are half open, ``[start_us, end_us)``. A point is identified
-by (patient, signal, time): what is written later under the same identity replaces what was there.
+by (patient, signal, time): what is written later under the same identity replaces what was there. A reading written with
+``Status.RETRACTED`` only marks that there is none: no answer shows it.
 """
 
 from collections.abc import Collection, Sequence
@@ -101,6 +102,9 @@ class History(Protocol):
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
 
+    async def settled(self) -> None:
+        """Return once what was completed cannot be lost any more, as far as that is this store's own affair."""
+
     @overload
     async def observations(
         self, patient: str, signal: int, start_us: int, end_us: int, points: None = None
@@ -153,6 +157,9 @@ class History(Protocol):
 
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
+
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics, by the names they have there."""
 
     def close(self) -> None:
         """Let go of readers and files."""

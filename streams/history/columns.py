@@ -11,10 +11,11 @@ import msgspec
 import numpy as np
 
 from streams.history.packing import Column, Stored, pack, unpack
+from twins.records import U4
 
 __all__ = [
     "ESTIMATES", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs",
-    "chunk_bytes", "chunk_rows", "joined", "lot_bytes", "lot_rows", "runs_of", "settle",
+    "chunk_bytes", "chunk_rows", "joined", "lot_bytes", "lot_of", "lot_rows", "runs_of", "settle",
 ]  # fmt: skip
 
 PACK_ROWS = 512
@@ -61,6 +62,15 @@ class _Header(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Header).decode
 _names = msgspec.msgpack.Decoder(list[str]).decode
+
+
+def lot_of(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) -> Lot:
+    """Columns as a lot; raises ValueError where they could not be stored and read again."""
+    if any(len(column) != len(patient) for column in columns):
+        raise ValueError("columns of unequal length")
+    if len(patient) and int(patient.max()) >= len(patients):
+        raise ValueError("a row of a patient who is not listed")
+    return Lot(patients if isinstance(patients, list) else list(patients), patient, columns)
 
 
 def lot_bytes(lots: Sequence[Lot], kind: Kind) -> tuple[bytes, bytearray]:

@@ -11,7 +11,20 @@ from streams.history.base import Page
 from streams.history.buffer import Waiting, place
 from twins.records import Fact, Transition
 
-__all__ = ["Question", "alarm", "encode", "facts", "insert", "transitions"]
+__all__ = [
+    "Key",
+    "Question",
+    "alarm",
+    "encode",
+    "facts",
+    "insert",
+    "key_of",
+    "newest",
+    "page_of",
+    "plain",
+    "transitions",
+    "wanted",
+]
 
 _transition = msgspec.msgpack.Decoder(Transition).decode
 _fact = msgspec.msgpack.Decoder(Fact).decode
@@ -34,10 +47,11 @@ class Question(NamedTuple):
 
 def encode(item: Transition | Fact) -> bytes:
     """The stored form; numbers of numpy become plain ones."""
-    return msgspec.msgpack.encode(item, enc_hook=_plain)
+    return msgspec.msgpack.encode(item, enc_hook=plain)
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401 (whatever an explanation holds)
+def plain(value: Any) -> Any:  # noqa: ANN401 (whatever an explanation holds)
+    """What numpy holds as Python's own; raises NotImplementedError."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise NotImplementedError(f"{type(value).__name__} cannot be stored in history")
@@ -61,18 +75,23 @@ def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
 
 def transitions(connection: sqlite3.Connection, waiting: Waiting, question: Question) -> Page[Transition]:
     """A page of transitions, by (time, place in the log, id); raises ValueError on a cursor that is not one of these."""
-    after = None if question.cursor is None else _key(question.cursor)
+    after = None if question.cursor is None else key_of(question.cursor)
     fresh, alarms = _buffered(waiting), set[str]()
     if question.latest:
         alarms = {item.alarm for item in fresh.values()}
-        fresh = _newest(_over(_of_alarms(connection, alarms), fresh))
+        fresh = newest(_over(_of_alarms(connection, alarms), fresh))
     names = {item.id for item in fresh.values()}
     found = {
         key: item
         for key, item in _select(connection, question, after, len(fresh))
         if item.id not in names and item.alarm not in alarms
     }
-    found |= {key: item for key, item in fresh.items() if _wanted(key, item, question, after)}
+    found |= {key: item for key, item in fresh.items() if wanted(key, item, question, after)}
+    return page_of(found, question)
+
+
+def page_of(found: dict[Key, Transition], question: Question) -> Page[Transition]:
+    """The first of what was found in the question's order, and the cursor to go on with."""
     keys = sorted(found, reverse=not question.ascending)
     cut = keys[: question.limit]
     cursor = "{}:{}:{}".format(*cut[-1]) if len(keys) > len(cut) > 0 else None
@@ -101,15 +120,16 @@ def facts(connection: sqlite3.Connection, waiting: Waiting, patient: str, start_
     return [found[key] for key in sorted(found)]
 
 
-def _key(cursor: str) -> Key:
+def key_of(cursor: str) -> Key:
+    """What a page's cursor says; raises ValueError."""
     time, at, name = cursor.split(":", 2)
     return int(time), int(at), name
 
 
 def _buffered(waiting: Waiting) -> dict[Key, Transition]:
-    newest = {held.transition.id: held for held in waiting.transitions}
+    last = {held.transition.id: held for held in waiting.transitions}
     return {
-        (held.transition.time, place(held.offset, held.place), name): held.transition for name, held in newest.items()
+        (held.transition.time, place(held.offset, held.place), name): held.transition for name, held in last.items()
     }
 
 
@@ -119,12 +139,14 @@ def _over(stored: dict[Key, Transition], fresh: dict[Key, Transition]) -> dict[K
     return {key: item for key, item in stored.items() if item.id not in names} | fresh
 
 
-def _newest(found: dict[Key, Transition]) -> dict[Key, Transition]:
+def newest(found: dict[Key, Transition]) -> dict[Key, Transition]:
+    """Only the last transition of each alarm."""
     last = {found[key].alarm: key for key in sorted(found)}
     return {key: found[key] for key in last.values()}
 
 
-def _wanted(key: Key, item: Transition, question: Question, after: Key | None) -> bool:
+def wanted(key: Key, item: Transition, question: Question, after: Key | None) -> bool:
+    """Whether a transition belongs to the answer, and beyond ``after``."""
     beyond = after is None or (key > after if question.ascending else key < after)
     whose = question.patients is None or item.patient in question.patients
     return beyond and whose and question.start_us <= item.time < question.end_us

@@ -12,7 +12,8 @@ import numpy as np
 
 from streams.history import schema
 from streams.history.buffer import Buffer, Waiting
-from streams.history.columns import Column, Kind, Lot, chunk_rows, joined, lot_rows, settle
+from streams.history.columns import OBSERVATIONS, Column, Kind, Lot, chunk_rows, joined, lot_rows, settle
+from twins.records import Status
 
 __all__ = ["HOUR_US", "Readers", "Window", "rows", "rows_page"]
 
@@ -65,7 +66,7 @@ class Readers:
 
 
 def rows(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: Window) -> tuple[Column, ...]:
-    """The columns of a window, by time, without doubles; signal first."""
+    """The columns of a window, by time, without doubles and what was taken back; signal first."""
     patient, signal, start, end = window
     span = (start, end)
     parts = [
@@ -85,7 +86,11 @@ def rows(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: W
     parts += [_picked(batch.lot, patient, signal) for batch in waiting.batches if batch.kind is kind]
     columns = joined(kind, parts)
     inside = (columns[1] >= start) & (columns[1] < end)
-    return settle(columns if inside.all() else [column[inside] for column in columns])
+    settled = settle(columns if inside.all() else [column[inside] for column in columns])
+    if kind is not OBSERVATIONS:
+        return settled
+    standing = settled[3] != Status.RETRACTED
+    return settled if standing.all() else tuple(column[standing] for column in settled)
 
 
 def rows_page(

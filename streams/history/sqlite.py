@@ -8,7 +8,7 @@ from typing import overload
 from streams.history import events, schema
 from streams.history.base import Buckets, EstimateSeries, Page, Series, SeriesPage
 from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
-from streams.history.columns import ESTIMATES, KINDS, OBSERVATIONS, Column, Kind, Lot, lot_bytes
+from streams.history.columns import ESTIMATES, KINDS, OBSERVATIONS, Kind, Lot, lot_bytes, lot_of
 from streams.history.compaction import Compactor
 from streams.history.reading import Readers, rows, rows_page
 from streams.history.retention import retain
@@ -91,6 +91,10 @@ class SqliteHistory:
         """Observations and estimates written but not sorted yet, about."""
         return self._compactor.backlog
 
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics, by the names they have there."""
+        return {"history_buffered": self.buffered, "history_backlog": self.backlog}
+
     # -- the worker's thread ----------------------------------------------------------------------------------------
 
     def add_observations(  # noqa: PLR0917 (columns)
@@ -98,14 +102,14 @@ class SqliteHistory:
         patient: U4, signal: U2, time: I8, value: F8, status: U1,
     ) -> None:  # fmt: skip
         """Keep readings; ``patient`` indexes ``patients``."""
-        self._add(partition, Batch(offset, OBSERVATIONS, _lot(patients, patient, (signal, time, value, status))))
+        self._add(partition, Batch(offset, OBSERVATIONS, lot_of(patients, patient, (signal, time, value, status))))
 
     def add_estimates(  # noqa: PLR0917 (columns)
         self, partition: int, offset: int, patients: Sequence[str],
         patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
     ) -> None:  # fmt: skip
         """Keep posterior estimates; ``patient`` indexes ``patients``."""
-        self._add(partition, Batch(offset, ESTIMATES, _lot(patients, patient, (signal, time, mean, sd, quality))))
+        self._add(partition, Batch(offset, ESTIMATES, lot_of(patients, patient, (signal, time, mean, sd, quality))))
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
         """Keep alarm transitions, in the order they happened."""
@@ -120,6 +124,9 @@ class SqliteHistory:
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
         self._buffer.complete(partition, offset)
+
+    async def settled(self) -> None:
+        """Return at once: what is complete goes to disk in the transaction of the checkpoint that covers it."""
 
     def _add(self, partition: int, batch: Batch) -> None:
         if len(batch.lot.patient):
@@ -193,15 +200,6 @@ class SqliteHistory:
     def close(self) -> None:
         """End the readers; what is buffered and not flushed is found again in the log."""
         self._readers.close()
-
-
-def _lot(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) -> Lot:
-    """Columns as a lot; raises ValueError where they could not be stored and read again."""
-    if any(len(column) != len(patient) for column in columns):
-        raise ValueError("columns of unequal length")
-    if len(patient) and int(patient.max()) >= len(patients):
-        raise ValueError("a row of a patient who is not listed")
-    return Lot(patients if isinstance(patients, list) else list(patients), patient, columns)
 
 
 def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lots: list[Lot]) -> int:

@@ -5,15 +5,16 @@ import numpy as np
 from streams.history.base import Buckets, EstimateSeries, Series
 from twins.records import I8, Status
 
-__all__ = ["bucketed", "thinned"]
+__all__ = ["NOT_BELIEVABLE", "bucketed", "thinned"]
 
-_NOT_BELIEVABLE = np.zeros(256, np.bool_)
-_NOT_BELIEVABLE[[Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID]] = True
+NOT_BELIEVABLE = np.zeros(256, np.bool_)
+NOT_BELIEVABLE[[Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID]] = True
+"""By status: whether such a reading cannot be the patient's."""
 
 
 def bucketed(series: Series, start_us: int, end_us: int, points: int) -> Buckets:
     """At most ``points`` summaries of the readings that can be the patient's; the rest is left out."""
-    kept = ~_NOT_BELIEVABLE[series.status]
+    kept = ~NOT_BELIEVABLE[series.status]
     time, value = series.time[kept], series.value[kept]
     first, count, begin = _spans(time, start_us, end_us, points)
     if not len(first):

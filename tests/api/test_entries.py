@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import entries, moments
+from api import entries
 from api.problems import Problem
+from streams import moments
 from twins.signals import BY_NAME
 
 GOOD = {"patient": "p1", "signal": "heart_rate", "time": "2026-01-01T00:00:00.250Z", "value": 72}
@@ -84,6 +85,59 @@ def test_a_bad_entry_has_a_reason_and_costs_no_neighbour(entry, reason):
     assert lot.entries(np.arange(2)).tolist() == [0, 2]
     raw = lot.bytes_of(1)
     assert raw in {json.dumps(entry).encode(), msgspec.json.encode(entry)}
+
+
+ERROR = {"patient": "p1", "signal": "heart_rate", "time": "2026-01-01T00:00:00.250Z", "status": "entered-in-error"}
+
+
+@pytest.mark.parametrize("error", [ERROR, ERROR | {"value": 72}, ERROR | {"value": None}])
+def test_an_entry_entered_in_error_is_taken_back(error):
+    for lot in (
+        entries.read_json(json.dumps(error).encode()),
+        entries.read_json(body(error)),
+        entries.read_lines(json.dumps(error).encode()),
+    ):
+        assert (len(lot), len(lot.refusals)) == (0, 0)
+        assert lot.errors.columns.patients == ["p1"]
+        assert lot.errors.columns.time.tolist() == [1_767_225_600_250_000]
+
+
+def test_a_status_told_in_another_spelling_of_json_is_told_as_well():
+    lot = entries.read_json(body(GOOD, ERROR | {"value": 1}).replace(b"in-error", b"in\\u002derror"))
+    assert (len(lot), len(lot.errors)) == (1, 1)
+
+
+@pytest.mark.parametrize("status", ["final", "", "F", None, 7, ["final"], "Entered-In-Error"])
+def test_another_status_is_that_of_a_reading(status):
+    lot = entries.read_json(body(GOOD, GOOD | {"status": status}))
+    assert (len(lot), lot.errors, len(lot.refusals)) == (2, None, 0)
+
+
+def test_entries_of_both_kinds_keep_their_places():
+    noted = GOOD | {"status": "final", "note": "not entered-in-error"}
+    lot = entries.read_json(body(ERROR, GOOD, ERROR | {"patient": "p2"}, {"value": 1}, noted))
+    assert lot.entries(np.arange(2)).tolist() == [1, 4]
+    assert lot.errors.entries(np.arange(2)).tolist() == [0, 2]
+    assert lot.errors.refusals is lot.refusals
+    assert lot.refusals.faults[0].index == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        ({"status": "entered-in-error"}, "missing_field"),
+        ({name: value for name, value in ERROR.items() if name != "time"}, "missing_field"),
+        (ERROR | {"patient": 7}, "wrong_type"),
+        (ERROR | {"signal": "mood"}, "unknown_signal"),
+        (ERROR | {"time": "yesterday"}, "time_unreadable"),
+        (ERROR | {"status": ["entered-in-error"]}, "missing_field"),
+    ],
+)
+def test_a_bad_entry_in_error_is_refused_by_itself(error, reason):
+    lot = entries.read_json(body(GOOD, error, ERROR))
+    assert only_reason(lot) == reason
+    assert lot.refusals.faults[0].index == 1
+    assert (len(lot), len(lot.errors)) == (1, 1)
 
 
 def test_invalid_utf8_in_one_entry():

@@ -196,3 +196,18 @@ def test_german(service: Service, browser: Browser) -> None:
     assert not re.search(r"\b(?:tile|alarm|signal|news2|state|presence)\.[a-z_]+\b", shown), "a key shows itself"
     assert "{" not in shown
     page.context.close()
+
+
+def test_a_second_oximeter_has_a_row_of_its_own_after_the_others(service: Service, page: Page, calm: list[str]) -> None:
+    patient = service.admit("Second")
+    for name, value in (("oxygen_saturation", 97), ("second_oxygen_saturation", 95), ("respiratory_rate", 16)):
+        service.observe(patient, name, value, 5)
+    page.goto(f"{service.address}/#/ward/Second")
+    rows = page.locator(f'.tile[data-patient="{patient}"] .row')
+    expect(rows).to_have_count(3, timeout=15_000)
+    expect(rows.locator(".name")).to_have_text(["SpO₂", "Breaths", "SpO₂ (2nd)"])
+    page.goto(f"{service.address}/#/patient/{patient}")
+    names = ["Oxygen saturation", "Respiratory rate", "Oxygen saturation (2nd sensor)"]
+    expect(page.locator(".signal h2")).to_have_text(names)
+    # The score stands on the first one's scale, so that is what is shown beside it.
+    expect(page.locator(".news2 tr", has_text="Oxygen saturation").locator("td").first).to_have_text(re.compile("^97"))

@@ -55,7 +55,7 @@ class Bedside:
 
     @property
     def own(self):
-        return self.bank.agreement[self.bank.index["p"]]
+        return self.bank.agreement[self.bank.index["p"], 0]
 
     def presences(self):
         return [change.presence for change in self.told]

@@ -19,7 +19,7 @@ NOW = 1_700_000_000 * S
 COLUMN = {name: at for at, name in enumerate(news2.PARAMETERS)}
 SOURCES = {
     "respiratory_rate": ["respiratory_rate"],
-    "oxygen_saturation": ["oxygen_saturation"],
+    "oxygen_saturation": ["oxygen_saturation", "second_oxygen_saturation"],
     "systolic_bp": ["arterial_systolic_bp", "systolic_bp"],
     "pulse": ["heart_rate", "pulse_rate"],
     "temperature": ["body_temperature"],
@@ -99,7 +99,8 @@ edges_us = sorted({int(hours * 3600) * S + near for hours in (1, 4, 6, 12, 24) f
 ages_us = st.one_of(st.sampled_from([0, 1, S, *edges_us]), st.integers(-S, 25 * 3600 * S))
 gaps_us = [0, S, 20 * S - 1, 20 * S, 60 * S, 3600 * S]
 levels = {
-    "respiratory_rate": (6, 28), "oxygen_saturation": (80, 100), "arterial_systolic_bp": (80, 230), "systolic_bp": (80, 230),
+    "respiratory_rate": (6, 28), "oxygen_saturation": (80, 100), "second_oxygen_saturation": (80, 100),
+    "arterial_systolic_bp": (80, 230), "systolic_bp": (80, 230),
     "heart_rate": (35, 140), "pulse_rate": (35, 140), "body_temperature": (34, 40),
 }  # fmt: skip
 

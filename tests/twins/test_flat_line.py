@@ -85,7 +85,12 @@ def test_a_flat_line_takes_the_quality_and_is_a_fault_until_the_value_changes(si
 @pytest.mark.parametrize("signal", [signal.name for signal in SIGNALS if signal.filtered and not signal.flat_s])
 def test_some_signals_may_stay_the_same_for_ever(signal):
     channel = Channel(signal)
-    value = {"oxygen_saturation": 100, "body_temperature": 37, "perfusion_index": 2}.get(signal, 120)
+    value = {
+        "oxygen_saturation": 100,
+        "second_oxygen_saturation": 100,
+        "body_temperature": 37,
+        "perfusion_index": 2,
+    }.get(signal, 120)
     channel.read(np.arange(60, 86_400, 60), value)
     assert channel.presences() == []
 

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from twins.signals import BY_NAME, FILTERED, SIGNALS, Signal
+from twins.kernels.agreement import PAIRS
+from twins.signals import BY_NAME, FILTERED, SECOND_SOURCE, SIGNALS, Signal
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -18,7 +19,7 @@ NAMES = (
     "diastolic_bp", "mean_bp", "arterial_systolic_bp", "arterial_diastolic_bp", "arterial_mean_bp", "body_temperature",
     "skin_temperature", "perfusion_index", "glucose", "capillary_glucose", "blood_glucose", "blood_ketone",
     "insulin_bolus", "insulin_basal", "insulin_long_acting", "insulin_premixed", "oxygen_flow",
-    "inspired_oxygen_fraction", "glasgow_coma_scale",
+    "inspired_oxygen_fraction", "glasgow_coma_scale", "second_oxygen_saturation",
 )  # fmt: skip
 
 every = pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.name)
@@ -108,6 +109,19 @@ def test_noise_figures_make_a_filter(signal: Signal):
     assert 0 < modes.fast_s < modes.slow_s
     assert -1 <= modes.coupling <= 0
     assert signal.silence_s > signal.delay_s
+
+
+def test_a_second_source_measures_what_the_first_does_and_is_reconciled_with_it():
+    own = {"code", "name", "loinc", "mdc", "predictive_priority", "second"}
+    shared = [name for name in Signal.__struct_fields__ if name not in own]
+    for first in (signal for signal in SIGNALS if signal.second):
+        second = BY_NAME[first.second]
+        assert [repr(getattr(second, name)) for name in shared] == [repr(getattr(first, name)) for name in shared]
+        assert second.modes == first.modes
+        assert (first.name, second.name) in {(pair.first, pair.second) for pair in PAIRS}
+        assert SECOND_SOURCE[first.code] == SECOND_SOURCE[second.code] == second.code
+    others = [signal.code for signal in SIGNALS if not signal.second]
+    assert SECOND_SOURCE[others].tolist() == others
 
 
 def signals_doc():

@@ -8,6 +8,7 @@ import pytest
 
 from streams.frame import as_record
 from twins.bank import Bank, Block, Foundation
+from twins.kernels import layout
 from twins.records import (
     Acknowledge,
     Admit,
@@ -15,6 +16,7 @@ from twins.records import (
     Discharge,
     Fact,
     Move,
+    Retract,
     SetLimits,
     SetProfile,
     Status,
@@ -210,6 +212,75 @@ def test_unknown_future_and_unfiltered_readings_have_their_own_status():
     assert list(outcome.status) == [Status.UNKNOWN_PATIENT, Status.UNFILTERED, Status.FUTURE, Status.ACCEPTED]
 
 
+def test_a_reading_taken_back_leaves_the_state_and_what_is_stated_of_it():
+    ward = Ward()
+    ward.steady(1, 20)
+    before = ward.bank.state[0].copy()
+    ward.take(frame(20, ("p", "heart_rate", 95)))
+    outcome = ward.take(Retract(patient="p", signal="heart_rate", time=T0 + 20 * S, received=T0 + 21 * S))
+    assert list(outcome.status) == [Status.RETRACTED]
+    np.testing.assert_array_equal(ward.bank.state[0], before)
+    rows = outcome.estimates.rows
+    assert (rows["time"].tolist(), rows["value"].tolist()) == ([T0 + 19 * S], [80.0])
+
+
+def test_no_alarm_is_still_to_come_from_a_reading_taken_back():
+    for taken_back in (False, True):
+        ward = Ward()
+        ward.steady(1, 20)
+        ward.take(frame(20, ("p", "heart_rate", 160)))
+        if taken_back:
+            ward.take(Retract(patient="p", signal="heart_rate", time=T0 + 20 * S, received=T0 + 21 * S))
+        for at in range(22, 32):
+            ward.take(Tick(T0 + at * S))
+        assert ward.told("limit.critical_high") == ([] if taken_back else ["on"])
+
+
+def test_a_channel_whose_only_reading_is_taken_back_has_none_and_begins_again():
+    ward = Ward()
+    ward.take(frame(1, ("p", "heart_rate", 80)))
+    outcome = ward.take(Retract(patient="p", signal="heart_rate", time=T0 + S, received=T0 + 2 * S))
+    rows = outcome.estimates.rows
+    assert rows["time"].tolist() == [0]
+    assert np.isnan([rows["value"][0], rows["mean"][0]]).all()
+    for at in range(2, 90):
+        ward.take(Tick(T0 + at * S))
+    assert ward.told("sensor.silent") == []
+    outcome = ward.take(frame(90, ("p", "heart_rate", 81)))
+    assert list(outcome.status) == [Status.ACCEPTED]
+    fresh = Ward()
+    fresh.take(frame(90, ("p", "heart_rate", 81)))
+    np.testing.assert_array_equal(ward.bank.state[0], fresh.bank.state[0])
+
+
+def test_what_cannot_be_taken_back_changes_nothing_and_says_why():
+    ward = Ward()
+    ward.steady(1, 50)
+    ward.take(Admit(patient="gone", received=T0 + 50 * S))
+    ward.take(Discharge(patient="gone", received=T0 + 50 * S))
+    for patient, signal, at, status in [
+        ("p", "heart_rate", 1, Status.LATE),
+        ("p", "heart_rate", 60, Status.DUPLICATE),
+        ("p", "glucose", 1, Status.UNFILTERED),
+        ("p", "mood", 1, Status.UNFILTERED),
+        ("gone", "heart_rate", 1, Status.UNKNOWN_PATIENT),
+        ("nobody", "heart_rate", 1, Status.UNKNOWN_PATIENT),
+    ]:
+        outcome = ward.take(Retract(patient=patient, signal=signal, time=T0 + at * S, received=T0 + 60 * S))
+        assert list(outcome.status) == [status]
+        assert outcome.empty
+
+
+def test_a_flat_line_begins_anew_where_the_reading_it_began_with_is_taken_back():
+    ward = Ward()
+    ward.steady(1, 10, value=81.0)
+    ward.steady(10, 20)
+    ward.take(Retract(patient="p", signal="heart_rate", time=T0 + 15 * S, received=T0 + 20 * S))
+    assert ward.bank.watch[0, layout.FLAT_SINCE] == T0 + 10 * S
+    ward.take(Retract(patient="p", signal="heart_rate", time=T0 + 10 * S, received=T0 + 20 * S))
+    assert ward.bank.watch[0, layout.FLAT_SINCE] == T0 + 19 * S
+
+
 def test_discharge_ends_alarms_and_the_next_stay_starts_afresh():
     ward = Ward()
     ward.steady(1, 30, value=150.0)
@@ -276,6 +347,10 @@ def busy_log(seed, patients=150, seconds=90):
             for _ in range(n)
         ]  # fmt: skip
         log.append(frame(at, *readings))
+        if at % 5 == 0:
+            patient, signal, _, ago = readings[0]
+            time = T0 + int((at - ago) * S)
+            log.append(Retract(patient=patient, signal=signal, time=time, received=T0 + at * S))
         if at % 7 == 0:
             log.append(Tick(T0 + at * S))
         if at % 11 == 0:
@@ -306,6 +381,7 @@ def test_the_same_log_gives_the_same_bits_and_the_same_outcomes():
     assert bits(one, 1) == bits(other, 1)
     assert [msgspec.msgpack.encode(o) for o in first] == [msgspec.msgpack.encode(o) for o in second]
     assert sum(len(o.transitions) for o in first) > 10
+    assert sum(o.status == bytes([Status.RETRACTED]) for o in first) > 10
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])

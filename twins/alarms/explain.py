@@ -9,8 +9,7 @@ import numpy.typing as npt
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.bank import Bank
 from twins.fan import fan
-from twins.kernels import forecast, layout
-from twins.kernels.agreement import HEART, HOLD_US, PULSE
+from twins.kernels import agreement, forecast, layout
 from twins.models.channel import CHANNEL
 from twins.records import Score
 from twins.signals import SIGNALS
@@ -75,8 +74,9 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
 def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
     """What stands against each other: both estimates, how they usually differ, and how far from that is still agreement."""
     number = int(bank.patient_of_row[int(event[layout.E_ROW])])
-    own = bank.agreement[number]
-    rows = [int(bank.slot[number, code]) for code in (HEART, PULSE)]
+    pair = agreement.PLACE[SIGNALS[int(bank.signal_of_row[int(event[layout.E_ROW])])].name]
+    own = bank.agreement[number, pair]
+    codes = agreement.CODES[pair].tolist()
     return {
         "sources": [
             {
@@ -85,13 +85,13 @@ def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
                 "sd": _round(math.sqrt(max(bank.state[row, layout.P00], 0.0))),
                 "value": _round(bank.state[row, layout.VALUE]),
             }
-            for code, row in zip((HEART, PULSE), rows, strict=True)
+            for code, row in zip(codes, bank.slot[number, codes].tolist(), strict=True)
         ],
         "difference": _round(event[layout.E_EXTRA]),
         "bias": _round(own[layout.G_BIAS]),
         "spread": _round(math.sqrt(own[layout.G_SPREAD])),
         "allowed": _round(event[layout.E_EXPECTED]),
-        "delay_s": HOLD_US * 1e-6,
+        "delay_s": agreement.HOLD_US * 1e-6,
     }
 
 

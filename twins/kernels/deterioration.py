@@ -19,7 +19,7 @@ U1 = npt.NDArray[np.uint8]
 PARAMETERS = 7
 CONDITIONS = 3
 """By place: a total of 7 or more, one of 5 or 6, and a 3 in one parameter below that."""
-_OXYGEN, _PULSE, _CONSCIOUSNESS = 2, 4, 5
+_OXYGEN, _CONSCIOUSNESS = 2, 5
 _ON, _WAITING = 2, 1
 """Bits of a score's phase: the condition is on; it is about to turn."""
 _HOLD_US = 20_000_000
@@ -31,13 +31,14 @@ _RESTATE_US = 60_000_000
 @kernel()
 def gather(
     numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
-    agreement: F8, sources: I8, forgotten: F8, value: F8, age: F8,
+    agreement: F8, sources: I8, paired: I8, forgotten: F8, value: F8, age: F8,
 ) -> None:  # fmt: skip
     """Value (7, patients) and age in s (patients, 7) of each NEWS2 input; NaN where there is none or it is forgotten.
 
     ``sources`` (7, n) are the signals a parameter may come from, -1 for none: the newest measurement wins, of equally
-    new ones the first. A second source of the pulse is brought to the first one's scale by their usual difference, and is
-    not asked while they disagree. A forgotten value keeps its age.
+    new ones the first. ``paired`` (7, n) are the places in ``agreement`` by which a source stands to the first, -1 for
+    none: it is brought to the first one's scale by their usual difference, and not asked while they disagree. A forgotten
+    value keeps its age.
     """
     for i in range(len(numbers)):
         p = numbers[i]
@@ -53,10 +54,11 @@ def gather(
                 theirs = now - state[row, T]
                 theirs = 0.0 if theirs < 0.0 else theirs * 1e-6
                 if not theirs >= newest:
-                    if column == _PULSE and k == 1:
-                        if agreement[p, G_PHASE] == ON:
+                    pair = paired[column, k]
+                    if pair >= 0:
+                        if agreement[p, pair, G_PHASE] == ON:
                             continue
-                        found = state[row, M0] - agreement[p, G_BIAS]
+                        found = state[row, M0] - agreement[p, pair, G_BIAS]
                     else:
                         found = state[row, M0]
                     newest = theirs
@@ -121,8 +123,8 @@ def _settle(
 @kernel()
 def evaluate(
     numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
-    scale2: U1, parts: I1, stale: U1, scored: I8, phase: U1, since: I8, agreement: F8, sources: I8, forgotten: F8,
-    stale_after: F8, value: F8, age: F8, prescribed: B1, fresh: I1, speak: B1, turned: I1,
+    scale2: U1, parts: I1, stale: U1, scored: I8, phase: U1, since: I8, agreement: F8, sources: I8, paired: I8,
+    forgotten: F8, stale_after: F8, value: F8, age: F8, prescribed: B1, fresh: I1, speak: B1, turned: I1,
 ) -> None:  # fmt: skip
     """Score distinct patients ``numbers`` at ``now`` (µs) and keep parts, staleness, phases and times in the bank.
 
@@ -131,8 +133,8 @@ def evaluate(
     (7, patients) and ``prescribed`` (patients) are scratch.
     """
     gather(
-        numbers, now, slot, state, oxygen, oxygen_time, consciousness, consciousness_time, agreement, sources, forgotten,
-        value, age,
+        numbers, now, slot, state, oxygen, oxygen_time, consciousness, consciousness_time, agreement, sources, paired,
+        forgotten, value, age,
     )  # fmt: skip
     for i in range(len(numbers)):
         prescribed[i] = scale2[numbers[i]] != 0

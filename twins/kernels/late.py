@@ -1,8 +1,10 @@
-"""Readings that come late: the newest ones are kept in order with two earlier states, and run again with what was missing.
+"""Readings that come late or are taken back: the newest are kept in order with two earlier states, and run again.
 
 A channel keeps its last ``RING`` readings and, every ``PERIOD`` of them, the state before the next. A late reading newer
 than the older state is put in its place and everything since is run again: the result is, bit for bit, what it would
-have been in time. A value that comes again for a time already known, but differs, is a correction.
+have been in time. A value that comes again for a time already known, but differs, is a correction. A reading taken back
+is run again without. The places it leaves are no readings and have the time 0; a kept state that is no longer an earlier
+one has ``LAST`` at infinity, so that nothing is within its reach.
 """
 
 import numpy as np
@@ -12,11 +14,11 @@ from twins.kernels.channel import DUPLICATE, LATE, update
 from twins.kernels.jit import kernel
 from twins.kernels.layout import HEAD, LAST, PERIOD, RING, STATE_WIDTH
 
-__all__ = ["CORRECTED", "INSERTED", "insert", "keep"]
+__all__ = ["CORRECTED", "INSERTED", "RETRACTED", "insert", "keep", "retract"]
 
 F8 = npt.NDArray[np.float64]
 
-INSERTED, CORRECTED = 10, 11
+INSERTED, CORRECTED, RETRACTED = 10, 11, 12
 
 
 @kernel()
@@ -38,14 +40,33 @@ def keep(state: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> No
 
 
 @kernel()
-def insert(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> int:
-    """Take a reading not newer than the newest; returns its ``Status``. LATE changes nothing: it is too old."""
-    count = int(watch[HEAD])
+def _reach(kept: F8, count: int, t: float) -> int:
+    """The number of the reading from which to run again for a change at ``t``; -1 where no kept state is older."""
     begin = (count - 1) // PERIOD * PERIOD
     if not t > kept[(begin // PERIOD) % 2, LAST]:
         begin -= PERIOD
         if begin < 0 or not t > kept[(begin // PERIOD) % 2, LAST]:
-            return LATE
+            return -1
+    return begin
+
+
+@kernel()
+def _rerun(state: F8, parameter: F8, ring: F8, kept: F8, begin: int, count: int) -> None:
+    """Go back to the state kept before reading number ``begin`` and take all since."""
+    for field in range(STATE_WIDTH):
+        state[field] = kept[(begin // PERIOD) % 2, field]
+    for k in range(begin, count):
+        _snapshot(state, kept, k)
+        update(state, parameter, ring[k % RING, 0], ring[k % RING, 1])
+
+
+@kernel()
+def insert(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> int:
+    """Take a reading not newer than the newest; returns its ``Status``. LATE changes nothing: it is too old."""
+    count = int(watch[HEAD])
+    begin = _reach(kept, count, t)
+    if begin < 0:
+        return LATE
     at = begin
     while at < count and ring[at % RING, 0] < t:
         at += 1
@@ -61,10 +82,35 @@ def insert(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float, va
         count += 1
     ring[at % RING, 0] = t
     ring[at % RING, 1] = value
-    for field in range(STATE_WIDTH):
-        state[field] = kept[(begin // PERIOD) % 2, field]
-    for k in range(begin, count):
-        _snapshot(state, kept, k)
-        update(state, parameter, ring[k % RING, 0], ring[k % RING, 1])
+    _rerun(state, parameter, ring, kept, begin, count)
     watch[HEAD] = count
     return status
+
+
+@kernel()
+def retract(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float) -> int:
+    """Take back the reading at exactly ``t``: RETRACTED. LATE, it is too old, and DUPLICATE, there is none, change nothing."""
+    count = int(watch[HEAD])
+    if count == 0:
+        return DUPLICATE
+    begin = _reach(kept, count, t)
+    if begin < 0:
+        return LATE
+    at = begin
+    while at < count and ring[at % RING, 0] < t:
+        at += 1
+    if at == count or ring[at % RING, 0] != t:
+        return DUPLICATE
+    count -= 1
+    for k in range(at, count):
+        ring[k % RING, 0] = ring[(k + 1) % RING, 0]
+        ring[k % RING, 1] = ring[(k + 1) % RING, 1]
+    ring[count % RING, 0] = 0.0
+    ring[count % RING, 1] = 0.0
+    _rerun(state, parameter, ring, kept, begin, count)
+    if count == 0:
+        kept[:, :] = 0.0
+    elif count % PERIOD == 0:
+        kept[(count // PERIOD) % 2, LAST] = np.inf
+    watch[HEAD] = count
+    return RETRACTED

@@ -56,9 +56,10 @@ DISAGREEMENT = 8
 UNRELIABLE, MISFIT, FLAT = 1, 2, 3
 """Why a sensor is taken for faulty: values no body has, values that do not fit the course, values that never change."""
 
-# agreement: float64[patients, AGREEMENT_WIDTH]: pulse rate less heart rate as it usually is (BIAS, of VARIANCE; 0: no pair
-# yet) with the variance about it, the times of the newest pair and its difference, and the condition's run of pairs
-G_BIAS, G_VARIANCE, G_SPREAD, G_HEART, G_PULSE, G_DIFFERENCE, G_PHASE, G_SINCE, G_RUN = range(9)
+# agreement: float64[patients, pairs, AGREEMENT_WIDTH]: the second source less the first as it usually is (BIAS, of VARIANCE;
+# 0: no two readings yet) with the variance about it, the times of the newest two readings and their difference, and the
+# condition's run of them
+G_BIAS, G_VARIANCE, G_SPREAD, G_FIRST, G_SECOND, G_DIFFERENCE, G_PHASE, G_SINCE, G_RUN = range(9)
 AGREEMENT_WIDTH = 9
 
 # events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine

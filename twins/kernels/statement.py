@@ -26,8 +26,8 @@ def columns(
 ) -> int:  # fmt: skip
     """Write one line for each of ``rows``, which come patient by patient; returns how many patients they belong to.
 
-    ``figures`` is [4, rows]: value, mean, sd, trend; mean and sd are NaN before the first measurement. ``numbers`` gets
-    the patients' numbers, ``patient`` the place of each line's among them.
+    ``figures`` is [4, rows]: value, mean, sd, trend; mean and sd are NaN before the first measurement, value
+    before the first reading. ``numbers`` gets the patients' numbers, ``patient`` the place of each line's among them.
     """
     named = 0
     for i in range(len(rows)):
@@ -40,7 +40,7 @@ def columns(
         patient[i] = named - 1
         signal[i] = signal_of_row[row]
         time[i] = int(own[LAST])
-        figures[0, i] = own[VALUE]
+        figures[0, i] = own[VALUE] if own[LAST] > 0.0 else np.nan
         figures[1, i] = own[M0] if measured else np.nan
         figures[2, i] = math.sqrt(max(own[P00], 0.0)) if measured else np.nan
         figures[3, i] = own[TREND]

@@ -7,7 +7,7 @@ import numpy as np
 from twins.bank import Bank
 from twins.kernels.columns import judge, scatter
 from twins.models.channel import CHANNEL
-from twins.records import Admit, Frame, Tick
+from twins.records import Admit, Frame, Retract, Tick
 from twins.smooth import smooth
 from twins.statement import complete
 from twins.step import step
@@ -45,6 +45,8 @@ def warm() -> Iterator[str]:
     yield "columns"
     step(bank, Tick(30_000_000), 2)
     yield "tick"
+    step(bank, Retract(patient="warm", signal="heart_rate", time=1, received=30_000_000), 2)
+    yield "retraction"
     complete(bank, 2)
     yield "forecast"
     state = np.zeros(1, CHANNEL.dtype)

@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from twins import news2
 from twins.bank import Bank
+from twins.kernels import agreement
 from twins.kernels import deterioration as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
@@ -18,18 +19,20 @@ I8 = npt.NDArray[np.int64]
 
 _SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("respiratory_rate", ("respiratory_rate",)),
-    ("oxygen_saturation", ("oxygen_saturation",)),
+    ("oxygen_saturation", ("oxygen_saturation", "second_oxygen_saturation")),
     ("systolic_bp", ("arterial_systolic_bp", "systolic_bp")),
     ("pulse", ("heart_rate", "pulse_rate")),
     ("temperature", ("body_temperature",)),
 )
-"""Channels a parameter may come from: the newest measurement wins; see the kernel for a pulse with two sources."""
+"""Channels a parameter may come from: the newest measurement wins; see the kernel for two of one quantity."""
 
 _CODES = np.array([
     [BY_NAME[source].code for source in sources] + [-1] * (2 - len(sources))
     for sources in (dict(_SOURCES).get(name, ()) for name in news2.PARAMETERS)
 ])  # fmt: skip
 """Their codes, a row a parameter; -1 fills up, and stands alone where a charted fact is the source."""
+_PAIRED = np.array([[agreement.place(row[0], code) for code in row] for row in _CODES.tolist()])
+"""Where each of them stands to its parameter's first, see ``twins.kernels.agreement``."""
 _FORGOTTEN = np.array([news2.FORGOTTEN_AFTER_S[name] for name in news2.PARAMETERS])
 _STALE = np.array([news2.STALE_AFTER_S[name] for name in news2.PARAMETERS])
 
@@ -39,7 +42,7 @@ def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
     value, age = np.empty((kernel.PARAMETERS, len(numbers))), np.empty((len(numbers), kernel.PARAMETERS))
     kernel.gather(
         numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
-        bank.agreement, _CODES, _FORGOTTEN, value, age,
+        bank.agreement, _CODES, _PAIRED, _FORGOTTEN, value, age,
     )  # fmt: skip
     return value.T, age
 
@@ -55,7 +58,7 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
     kernel.evaluate(
         numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
         bank.scale2, bank.parts, bank.stale, bank.scored, bank.score_phase, bank.score_since, bank.agreement, _CODES,
-        _FORGOTTEN, _STALE, value, age, prescribed, parts, speak, turned,
+        _PAIRED, _FORGOTTEN, _STALE, value, age, prescribed, parts, speak, turned,
     )  # fmt: skip
     scores: list[Score] = []
     events: list[tuple[int, int, bool, Score]] = []

@@ -16,7 +16,7 @@ from typing import Self
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure
 
-__all__ = ["House"]
+__all__ = ["House", "free_port"]
 
 _STARTS_WITHIN_S = 180.0
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -30,7 +30,7 @@ class House:
     ) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="vitaltwin-bench-"))
         self.database = self.folder / "vitaltwin.db"
-        self.port = _free_port()
+        self.port = free_port()
         self.environment = {name: value for name, value in os.environ.items() if not name.startswith("VITALTWIN_")}
         self.environment |= {
             "XDG_STATE_HOME": str(self.folder / "state"),
@@ -38,7 +38,7 @@ class House:
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             **{f"VITALTWIN_{name.upper()}": value for name, value in settings.items()},
         }
-        self._command = [sys.executable, *command, "--port", str(self.port)]
+        self.program = [sys.executable, *command]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: str = "/health/ready") -> float:
@@ -48,10 +48,9 @@ class House:
             Failure: the program ended or did not answer in time.
         """
         began = time.monotonic()
-        with (self.folder / "said").open("ab") as said:
-            self._process = subprocess.Popen(self._command, env=self.environment, stdout=said, stderr=said)  # noqa: S603 # this program
+        self.begin()
         while time.monotonic() - began < _STARTS_WITHIN_S:
-            if self._process.poll() is not None:
+            if not self.running:
                 raise Failure(f"the service ended while starting:\n{self.said()}")
             try:
                 with Wire(self.port, timeout_s=60.0) as wire:
@@ -60,6 +59,12 @@ class House:
             except OSError:
                 time.sleep(0.005)
         raise Failure(f"the service did not answer within {_STARTS_WITHIN_S:g} s:\n{self.said()}")
+
+    def begin(self) -> None:
+        """Start and wait for nothing."""
+        with (self.folder / "said").open("ab") as said:
+            command = [*self.program, "--port", str(self.port)]
+            self._process = subprocess.Popen(command, env=self.environment, stdout=said, stderr=said)  # noqa: S603 # this program
 
     def said(self) -> str:
         """What the program has written so far."""
@@ -101,6 +106,11 @@ class House:
             self.kill()
 
     @property
+    def running(self) -> bool:
+        """Whether the program has not ended."""
+        return self._process is not None and self._process.poll() is None
+
+    @property
     def _running(self) -> "subprocess.Popen[bytes]":
         if self._process is None:
             raise Failure("the service was not started")
@@ -110,12 +120,13 @@ class House:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        if self._process is not None and self._process.poll() is None:
+        if self.running:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A loopback port nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

@@ -21,7 +21,7 @@ from twins.kernels import layout
 from twins.records import Columns, Frame
 from twins.step import step
 
-__all__ = ["run"]
+__all__ = ["moved_twice", "readings_of", "run", "state_of"]
 
 _CONNECTIONS = 4
 _BATCH = 200
@@ -121,37 +121,38 @@ def _compare(file: Stored, taken: list[Columns]) -> dict[str, Any]:
             step(bank, entry.record, entry.offset)
             records += 1
             if isinstance(entry.record, Frame):
-                readings = _readings(entry.record.columns)
+                readings = readings_of(entry.record.columns)
                 logged.update(readings)
                 moved.update((patient, signal) for patient, signal, _ in readings)
-        identical &= _state(bank, restored.offsets[partition]) == _state(
+        identical &= state_of(bank, restored.offsets[partition]) == state_of(
             restored.banks[partition], restored.offsets[partition]
         )
     kept = asyncio.run(_history(restored, moved))
     restored.history.close()
-    acknowledged = {reading for columns in taken for reading in _readings(columns)}
+    acknowledged = {reading for columns in taken for reading in readings_of(columns)}
     twice = sum(count > 1 for count in logged.values()) + sum(count > 1 for count in kept.values())
     return {
         "lost": len(acknowledged - logged.keys()) + len(acknowledged - kept.keys()),
-        "applied_twice": twice + _moved_twice(restored, moved),
+        "applied_twice": twice + moved_twice(restored, moved),
         "identical": identical,
         "logged": logged.total(),
         "records": records,
     }
 
 
-def _readings(columns: Columns) -> list[Reading]:
+def readings_of(columns: Columns) -> list[Reading]:
+    """Every reading by what identifies it."""
     rows = zip(columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), strict=True)
     return [(columns.patients[patient], signal, moment) for patient, signal, moment in rows]
 
 
-def _state(bank: Bank, offset: int) -> bytes:
+def state_of(bank: Bank, offset: int) -> bytes:
     """Everything a partition's twins hold, as their checkpoints would be."""
     blocks = [bank.block(number, offset) for number in range(-(-bank.patients // BLOCK))]
     return msgspec.msgpack.encode((blocks, bank.time, sorted(bank.ward_limits.items())))
 
 
-def _moved_twice(worker: Worker, moved: Counter[tuple[str, int]]) -> int:
+def moved_twice(worker: Worker, moved: Counter[tuple[str, int]]) -> int:
     """Channels that count more measurements than the log holds readings of them."""
     found = 0
     for bank in worker.banks.values():

@@ -6,29 +6,45 @@ from typing import Any
 
 from api.cli.output import Failure
 
-__all__ = ["BENCHES", "run"]
+__all__ = ["BENCHES", "OPTIONS", "run"]
 
 Bench = Callable[..., dict[str, Any]]
 """A benchmark prints nothing to standard output and gives back its figures; ``quick`` asks for a short run."""
 
 
 def _late(module: str) -> Bench:
-    def bench(*, quick: bool) -> dict[str, Any]:
+    def bench(*, quick: bool, **options: object) -> dict[str, Any]:
         name = f"api.cli.bench.{module}"
         if util.find_spec(name) is None:
             raise Failure(f"bench {module} is not part of this installation")
-        figures: dict[str, Any] = import_module(name).run(quick=quick)
+        figures: dict[str, Any] = import_module(name).run(quick=quick, **options)
         return figures
 
     return bench
 
 
 BENCHES: dict[str, Bench] = {
-    name: _late(name) for name in ("forecast", "ingest", "kernel", "latency", "recovery", "robustness", "start", "step")
+    name: _late(name)
+    for name in (
+        "failover",
+        "forecast",
+        "history",
+        "ingest",
+        "kernel",
+        "latency",
+        "recovery",
+        "robustness",
+        "start",
+        "step",
+    )
 }
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
-def run(name: str, *, quick: bool = False) -> dict[str, Any]:
+OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs")}
+"""What else may be said to some of them."""
+
+
+def run(name: str, *, quick: bool = False, **options: object) -> dict[str, Any]:
     """Run one benchmark; ``KeyError`` where there is none of that name."""
-    return BENCHES[name](quick=quick)
+    return BENCHES[name](quick=quick, **options)

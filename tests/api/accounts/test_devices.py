@@ -37,6 +37,17 @@ async def test_a_list_of_patients_does_not_mean_all_wards(accounts, system):
     assert not accounts.authenticate_device(made.key).everywhere
 
 
+async def test_a_second_source_stays_one_over_a_restart(accounts, system, monitor, url, clock):
+    made = await accounts.create_device(system, "Oximeter 2", second_source=True)
+    assert (made.device.second_source, monitor.device.second_source) == (True, False)
+    await accounts.close()
+    again = Accounts(url, clock)
+    await again.open()
+    assert again.authenticate_device(made.key).second_source
+    assert not again.authenticate_device(monitor.key).second_source
+    await again.close()
+
+
 async def test_a_revoked_key_is_refused_at_once(accounts, system, monitor):
     ended = []
     accounts.on_revoked(ended.append)

@@ -67,6 +67,27 @@ def test_down_and_up_again(url):
     engine.dispose()
 
 
+def test_keys_made_before_there_were_second_sources_are_none(url):
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        command.upgrade(configuration(connection), "0001")
+        connection.execute(
+            text(
+                "INSERT INTO device_keys (id, name, secret, scopes, wards, patients, created, created_by) "
+                "VALUES ('abcdefgh', 'monitor', '00', '[]', '[]', '[]', 1, 'ada')"
+            )
+        )
+    engine.dispose()
+    open_and_close(url)
+    with engine.begin() as connection:
+        assert connection.execute(text("SELECT id, second_source FROM device_keys")).all() == [("abcdefgh", 0)]
+        command.downgrade(configuration(connection), "0001")
+        assert connection.execute(text("SELECT id FROM device_keys")).all() == [("abcdefgh",)]
+        columns = {column["name"] for column in inspect(connection).get_columns("device_keys")}
+        assert "second_source" not in columns
+    engine.dispose()
+
+
 def test_two_services_opening_one_file_at_once(url):
     async def run():
         databases = [Database(url) for _ in range(4)]

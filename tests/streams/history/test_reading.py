@@ -8,6 +8,7 @@ import pytest
 
 from streams.history import sqlite
 from tests.streams.history.conftest import SECOND, File
+from twins.records import Status
 
 EVER = (0, 1 << 60)
 
@@ -42,6 +43,26 @@ async def test_a_reposted_reading_shows_once_wherever_the_first_is(file: File, s
         if round_ % 3:
             file.compact()
         assert (await file.history.observations("a", 0, *EVER)).value.tolist() == [float(round_)] * 2
+
+
+@pytest.mark.parametrize("compacted", [False, True])
+async def test_what_was_taken_back_is_shown_nowhere_until_it_comes_again(file: File, small, compacted: bool) -> None:
+    file.observe("a", range(30), 70.0 + np.arange(30))
+    for second in (3, 4, 5, 29):
+        file.observe("a", second, 0.0, status=Status.RETRACTED)
+        if compacted:
+            file.flush()
+            file.compact()
+    kept = [second for second in range(30) if second not in (3, 4, 5, 29)]
+    assert (await file.history.observations("a", 0, *EVER)).time.tolist() == kept
+    page = await file.history.observations_page("a", 0, 0, 30, limit=3)
+    assert page.series.time.tolist() == [0, 1, 2]
+    page = await file.history.observations_page("a", 0, 0, 30, cursor=page.cursor, limit=23)
+    assert (page.series.time.tolist(), page.cursor) == (kept[3:], None)
+    buckets = await file.history.observations("a", 0, 0, 30, points=1)
+    assert (buckets.count.tolist(), buckets.low.tolist()) == ([26], [70.0])
+    file.observe("a", 4, 90.0)
+    assert (await file.history.observations("a", 0, 4, 5)).value.tolist() == [90.0]
 
 
 async def test_a_patient_named_twice_in_a_record_is_one(file: File) -> None:

@@ -1,0 +1,112 @@
+"""Questions in Flux, and the CSV that answers them.
+
+Every question keeps the columns ``_time``, ``_value`` and ``_field`` at most, so an answer is a few columns by name.
+Text from outside enters a question only through ``text``.
+"""
+
+import csv
+import io
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import numpy as np
+
+from streams.errors import HistoryUnavailable
+from streams.history.line_protocol import LAST_US, escaped
+from twins.records import F8, I8
+
+__all__ = ["NOTHING", "Answer", "Column", "answer", "clipped", "floats", "selection", "text", "us"]
+
+
+class Column(NamedTuple):
+    """One result and field of an answer: times and values, both as text."""
+
+    time: list[str]
+    value: list[str]
+
+
+Answer = dict[tuple[str, str], Column]
+"""By the names of result and field."""
+
+NOTHING = Column([], [])
+
+
+def text(value: str) -> str:
+    r"""A string of Flux; never with a dollar sign in it, which Flux misreads before a backslash.
+
+    >>> print(text('a" + die() + "$${b}\\'))
+    "a\" + die() + \"\x24\x24{b}\\"
+    """
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\x24") + '"'
+
+
+def clipped(start_us: int, end_us: int) -> tuple[int, int] | None:
+    """The part of a window InfluxDB has times for; ``None`` when it is empty."""
+    start, end = max(start_us, -LAST_US), min(end_us, LAST_US + 1)
+    return (start, end) if start < end else None
+
+
+def selection(
+    bucket: str, window: tuple[int, int], measurement: str, fields: Iterable[str], **tags: Iterable[str]
+) -> str:  # fmt: skip
+    """Points of a window; a tag must be one of those given. The storage does all of it, nothing is row by row in Flux."""
+    conditions = [f"r._measurement == {text(measurement)}", _one_of("_field", fields)]
+    conditions += [_one_of(name, map(escaped, values)) for name, values in tags.items()]
+    return (
+        f"from(bucket: {text(bucket)})"
+        f" |> range(start: time(v: {window[0] * 1000}), stop: time(v: {window[1] * 1000}))"
+        f" |> filter(fn: (r) => {' and '.join(conditions)})"
+    )
+
+
+def _one_of(name: str, values: Iterable[str]) -> str:
+    """A condition; never with contains(), which is a thousand times slower."""
+    return "(" + " or ".join(f"r[{text(name)}] == {text(value)}" for value in values) + ")"
+
+
+def answer(body: str) -> Answer:
+    """The columns of an answer; raises ``HistoryUnavailable`` where it breaks off with an error."""
+    found: Answer = {}
+    for block in body.split("\r\n\r\n"):
+        header, _, rest = block.strip("\r\n").partition("\r\n")
+        if rest:
+            names = header.split(",")
+            _sort_in(found, dict(zip(names, _columns(rest, len(names)), strict=True)))
+    return found
+
+
+def _columns(rows: str, width: int) -> list[list[str]]:
+    """Rows of CSV as columns. Numbers, of which there may be very many, need no reader that knows of quotes."""
+    if '"' in rows:
+        table = list(csv.reader(io.StringIO(rows, newline="")))
+        return [[row[number] for row in table] for number in range(width)]
+    cells = rows.replace("\r\n", ",").split(",")
+    return [cells[number::width] for number in range(width)]
+
+
+def _sort_in(found: Answer, columns: dict[str, list[str]]) -> None:
+    """Take the tables under one header apart; they follow each other and are numbered."""
+    if "error" in columns:
+        raise HistoryUnavailable(f"InfluxDB breaks off its answer: {columns['error'][0][:200]}")
+    result, number = columns["result"], columns["table"]
+    begin, rows = 0, len(number)
+    while begin < rows:
+        table = (result[begin], number[begin])
+        end = rows
+        if (result[-1], number[-1]) != table:
+            end = next(row for row in range(begin, rows) if (result[row], number[row]) != table)
+        name = (table[0], columns["_field"][begin] if "_field" in columns else "")
+        before = found.get(name, NOTHING)
+        time = columns["_time"][begin:end] if "_time" in columns else []
+        found[name] = Column(before.time + time, before.value + columns["_value"][begin:end])
+        begin = end
+
+
+def us(times: list[str]) -> I8:
+    """Microseconds since 1970 of times as Flux writes them, down to the one they lie in."""
+    return np.array([time[:-1] for time in times], "M8[ns]").view(np.int64) // 1000
+
+
+def floats(values: list[str]) -> F8:
+    """Numbers as Flux writes them; what is left out is none."""
+    return np.array([float(value) if value else np.nan for value in values], np.float64)

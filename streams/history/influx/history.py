@@ -1,0 +1,165 @@
+"""The history of the distributed service: workers write it, doors read it."""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Sequence
+from concurrent.futures import TimeoutError as TooLate
+from typing import overload
+
+from streams.history import events
+from streams.history.base import Buckets, EstimateSeries, Page, Series, SeriesPage
+from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
+from streams.history.columns import ESTIMATES, OBSERVATIONS, Kind, Lot, lot_of
+from streams.history.influx import happenings, series
+from streams.history.influx.layout import json_of
+from streams.history.influx.link import Link
+from streams.history.influx.preparation import alarms_bucket
+from streams.history.influx.spill import Spill
+from streams.history.influx.writer import BATCH_LINES, MOST_ROWS, Writer
+from streams.settings import Settings
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
+
+__all__ = ["InfluxHistory"]
+
+_DAY_US = 86_400_000_000
+_CLOSE_S = 20.0
+_EVER = (-(1 << 63), (1 << 63) - 1)
+
+
+class InfluxHistory:
+    """Observations, estimates, transitions and facts in InfluxDB, in the buckets that ``prepare`` makes.
+
+    ``add_*``, ``complete`` and ``settled`` belong to the worker's thread and need ``writes``; they only take note.
+    The rest may be called from any event loop; it sees what InfluxDB has taken, and raises ``HistoryUnavailable`` where
+    that does not answer.
+    """
+
+    def __init__(self, settings: Settings, *, writes: bool) -> None:
+        self._bucket, self._events = settings.influx_bucket, alarms_bucket(settings)
+        self._keep_events_us = round(settings.alarm_retention_days * _DAY_US)
+        self._buffer = Buffer()
+        self._spill = Spill(settings.influx_spill, settings.influx_spill_bytes) if writes else None
+        self._link = Link(settings)
+        self._too_many = 0
+        self._writer: Writer | None = None
+        if self._spill is not None:
+            self._writer = Writer(self._link, self._buffer, self._spill, (self._bucket, self._events))
+            self._running = self._link.submit(self._writer.run())
+
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics: points taken, points lost for whatever reason, bytes that wait on disk."""
+        if self._writer is None or self._spill is None:
+            return {}
+        return {
+            "history_points": self._writer.points,
+            "history_dropped": self._writer.dropped + self._spill.dropped + self._too_many,
+            "history_spilled_bytes": self._spill.bytes,
+            "history_buffered": self._buffer.rows,
+        }
+
+    # -- the worker's thread --------------------------------------------------------------------------------------
+
+    def add_observations(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str],
+        patient: U4, signal: U2, time: I8, value: F8, status: U1,
+    ) -> None:  # fmt: skip
+        """Keep readings; ``patient`` indexes ``patients``."""
+        self._add(partition, offset, OBSERVATIONS, lot_of(patients, patient, (signal, time, value, status)))
+
+    def add_estimates(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str],
+        patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
+    ) -> None:  # fmt: skip
+        """Keep posterior estimates; ``patient`` indexes ``patients``."""
+        self._add(partition, offset, ESTIMATES, lot_of(patients, patient, (signal, time, mean, sd, quality)))
+
+    def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
+        """Keep alarm transitions, in the order they happened."""
+        placed = [Placed(offset, at, item, json_of(item)) for at, item in enumerate(transitions)]
+        self._buffer.add(partition, offset, Waiting(transitions=placed))
+
+    def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
+        """Keep charted facts; a fact is identified by (patient, kind, time)."""
+        self._buffer.add(partition, offset, Waiting(facts=[Noted(offset, fact, json_of(fact)) for fact in facts]))
+
+    def complete(self, partition: int, offset: int) -> None:
+        """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
+        self._buffer.complete(partition, offset)
+        if self._writer is not None and self._buffer.rows >= BATCH_LINES:
+            self._writer.wake()
+
+    async def settled(self) -> None:
+        """Return once what is complete is in InfluxDB or on this machine's disk."""
+        if self._writer is not None:
+            await asyncio.wrap_future(self._writer.safe())
+
+    def _add(self, partition: int, offset: int, kind: Kind, lot: Lot) -> None:
+        if self._buffer.rows >= MOST_ROWS:
+            self._too_many += len(lot.patient)
+        elif len(lot.patient):
+            self._buffer.add(partition, offset, Waiting([Batch(offset, kind, lot)]))
+
+    # -- readers --------------------------------------------------------------------------------------------------
+
+    @overload
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: None = None
+    ) -> Series: ...
+
+    @overload
+    async def observations(self, patient: str, signal: int, start_us: int, end_us: int, points: int) -> Buckets: ...
+
+    async def observations(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> Series | Buckets:
+        """All readings of a window or, given ``points``, at most that many summaries of believable readings."""
+        window = (patient, signal, start_us, end_us)
+        if points is None:
+            return await self._link.ask(series.observations(self._link, self._bucket, window))
+        return await self._link.ask(series.buckets(self._link, self._bucket, window, points))
+
+    async def observations_page(  # noqa: PLR0917 (a window is four)
+        self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
+    ) -> SeriesPage:
+        """Readings of a window, oldest first; raises ValueError on a cursor that was not made here."""
+        begin = start_us if cursor is None else max(start_us, int(cursor) + 1)
+        return await self._link.ask(series.page(self._link, self._bucket, (patient, signal, begin, end_us), limit))
+
+    async def estimates(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> EstimateSeries:
+        """All estimates of a window or, given ``points``, at most that many averages."""
+        return await self._link.ask(
+            series.estimates(self._link, self._bucket, (patient, signal, start_us, end_us), points)
+        )
+
+    async def alarms(
+        self, patient: str | Collection[str] | None, start_us: int, end_us: int,
+        cursor: str | None = None, limit: int = 100, *, ascending: bool = False, latest: bool = False,
+    ) -> Page[Transition]:  # fmt: skip
+        """Transitions of one, several or all (``None``) patients; raises ValueError on a cursor not made here."""
+        patients = (patient,) if isinstance(patient, str) else None if patient is None else tuple(patient)
+        question = events.Question(patients, start_us, end_us, cursor, limit, ascending, latest)
+        return await self._link.ask(
+            happenings.transitions(self._link, self._events, self._keep_events_us, question)
+        )  # fmt: skip
+
+    async def alarm(self, alarm: str) -> list[Transition]:
+        """All transitions of one alarm, oldest first."""
+        return await self._link.ask(happenings.alarm(self._link, self._events, alarm))
+
+    async def latest(self, patient: str | Collection[str] | None = None) -> list[Transition]:
+        """The newest transition of every alarm kept, newest first."""
+        return (await self.alarms(patient, *_EVER, limit=1 << 40, latest=True)).items
+
+    async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
+        """Charted facts of a window, oldest first."""
+        return await self._link.ask(happenings.facts(self._link, self._events, patient, start_us, end_us))
+
+    def close(self) -> None:
+        """Store what is complete, in InfluxDB or on disk, and end the thread."""
+        if self._writer is not None:
+            self._writer.close()
+            with contextlib.suppress(TooLate):
+                self._running.result(_CLOSE_S)
+        self._link.close(_CLOSE_S)

@@ -1,0 +1,70 @@
+"""How transitions and facts stand in InfluxDB: a record as JSON under tags that are few.
+
+They live in a bucket of their own, kept longer than readings. A point is known by its tags and its time, and many
+transitions may share a microsecond. A tag with the id would make each of them a series for ever, so the tags are what a
+transition is about (patient, condition, signal, presence), and of the thousand nanoseconds within its microsecond it
+takes the one its id names: by the alarm's checksum and the number of the change. Two transitions could only meet if
+they said the same of the same patient in the same microsecond in two episodes of one condition, and then once in a
+thousand.
+"""
+
+import zlib
+
+import msgspec
+
+from streams.history.buffer import Noted, Placed, place
+from streams.history.events import plain
+from streams.history.line_protocol import LAST_US, quoted, tag
+from twins.records import Fact, Transition
+
+__all__ = ["fact_line", "fact_of", "json_of", "transition_line", "transition_of"]
+
+_encode = msgspec.json.Encoder(enc_hook=plain).encode
+
+
+class _Place(msgspec.Struct):
+    place: int
+
+
+_transition = msgspec.json.Decoder(Transition).decode
+_place = msgspec.json.Decoder(_Place).decode
+fact_of = msgspec.json.Decoder(Fact).decode
+
+
+def json_of(item: Transition | Fact) -> bytes:
+    """The stored form; numbers of numpy become plain ones."""
+    return _encode(item)
+
+
+def transition_of(record: str) -> tuple[tuple[int, int, str], Transition]:
+    """A transition as it was stored, behind what orders it: time, place in the log, id."""
+    item = _transition(record)
+    return (item.time, _place(record).place, item.id), item
+
+
+def transition_line(placed: Placed) -> bytes:
+    """A transition as a line with nanoseconds; nothing when InfluxDB has no such time."""
+    item = placed.transition
+    if not -LAST_US <= item.time <= LAST_US:
+        return b""
+    record = b'{"place":%d,' % place(placed.offset, placed.place) + placed.body[1:]
+    return b"alarm,%b,condition=%b,signal=%b,presence=%b alarm=%b,record=%b %d\n" % (
+        b"patient=" + tag(item.patient), tag(item.condition), tag(item.signal), tag(item.presence),
+        quoted(item.alarm.encode()), quoted(record), item.time * 1000 + _nanosecond(item),
+    )  # fmt: skip
+
+
+def fact_line(noted: Noted) -> bytes:
+    """A fact as a line with nanoseconds; nothing when InfluxDB has no such time."""
+    fact = noted.fact
+    if not -LAST_US <= fact.time <= LAST_US:
+        return b""
+    return b"fact,patient=%b,kind=%b record=%b %d\n" % (
+        tag(fact.patient), tag(fact.kind), quoted(noted.body), fact.time * 1000,
+    )  # fmt: skip
+
+
+def _nanosecond(item: Transition) -> int:
+    number = item.id.rpartition("-")[2]
+    change = int(number) if number.isascii() and number.isdecimal() else zlib.crc32(item.id.encode())
+    return (zlib.crc32(item.alarm.encode()) + change) % 1000

@@ -1,0 +1,122 @@
+"""What ``vitaltwin init`` makes in InfluxDB: buckets with their retention, and the task that thins readings."""
+
+import asyncio
+
+from influxdb_client import InfluxDBClient
+from influxdb_client.client.exceptions import InfluxDBError
+from influxdb_client.domain.bucket import Bucket
+from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
+from influxdb_client.domain.task_create_request import TaskCreateRequest
+from urllib3.exceptions import HTTPError
+
+from streams.errors import HistoryUnavailable
+from streams.history.influx.flux import text
+from streams.settings import Settings
+
+__all__ = ["alarms_bucket", "minutes_bucket", "prepare"]
+
+_SHORTEST_S = 3600
+"""InfluxDB keeps nothing shorter."""
+
+
+def alarms_bucket(settings: Settings) -> str:
+    """The bucket of alarm transitions and facts."""
+    return f"{settings.influx_bucket}_alarms"
+
+
+def minutes_bucket(settings: Settings) -> str:
+    """The bucket of readings by the minute."""
+    return f"{settings.influx_bucket}_1m"
+
+
+async def prepare(settings: Settings) -> dict[str, bool]:
+    """Make what is missing; by name, whether it was made now.
+
+    Raises:
+        HistoryUnavailable: InfluxDB does not answer, has no such organisation, or what is there is not as it must be;
+            then nothing is changed.
+    """
+    return await asyncio.to_thread(_prepare, settings)
+
+
+def _prepare(settings: Settings) -> dict[str, bool]:
+    with InfluxDBClient(
+        settings.influx_url, settings.influx_token.get_secret_value(), org=settings.influx_organisation, timeout=20_000
+    ) as client:
+        try:
+            return _make(client, settings)
+        except InfluxDBError as error:
+            raise HistoryUnavailable(f"InfluxDB refuses: {_reason(error)}") from error
+        except (HTTPError, OSError) as error:
+            raise HistoryUnavailable(f"InfluxDB at {settings.influx_url} does not answer") from error
+
+
+def _make(client: InfluxDBClient, settings: Settings) -> dict[str, bool]:
+    try:
+        (organisation, *_) = client.organizations_api().find_organizations(org=settings.influx_organisation)
+    except (InfluxDBError, ValueError) as error:
+        if isinstance(error, InfluxDBError) and getattr(error, "status", 404) != 404:
+            raise
+        raise HistoryUnavailable(
+            f"InfluxDB has no organisation {settings.influx_organisation}, or its token may not see it"
+        ) from error
+    wanted = {
+        settings.influx_bucket: settings.history_retention_days,
+        alarms_bucket(settings): settings.alarm_retention_days,
+        minutes_bucket(settings): settings.alarm_retention_days,
+    }
+    buckets, tasks = client.buckets_api(), client.tasks_api()
+    keep = {name: max(_SHORTEST_S, round(days * 86_400)) for name, days in wanted.items()}
+    present = {name: buckets.find_bucket_by_name(name) for name in keep}
+    task = f"{settings.influx_bucket} by the minute"
+    flux = _thinning(settings, task)
+    (known, *_) = [one for one in tasks.find_tasks(name=task) if one.org_id == organisation.id] or [None]
+    wrong = [_mismatch(name, bucket, keep[name]) for name, bucket in present.items() if bucket is not None]
+    if known is not None and known.flux.strip() != flux.strip():
+        wrong.append(f"the task {task!r} is another one: delete it, then `vitaltwin init` makes it anew")
+    if any(wrong):
+        raise HistoryUnavailable("; ".join(reason for reason in wrong if reason))
+    for name, bucket in present.items():
+        if bucket is None:
+            rules = BucketRetentionRules(type="expire", every_seconds=keep[name])
+            buckets.create_bucket(bucket_name=name, retention_rules=rules, org=organisation)
+    if known is None:
+        tasks.create_task(task_create_request=TaskCreateRequest(org_id=organisation.id, status="active", flux=flux))
+    made = {f"bucket {name}": bucket is None for name, bucket in present.items()}
+    return made | {f"task {task}": known is None}
+
+
+def _mismatch(name: str, bucket: Bucket, keep_s: int) -> str:
+    """What is wrong with a bucket that is there already; nothing if it is right."""
+    kept = sum(rule.every_seconds for rule in bucket.retention_rules or [])
+    if kept == keep_s:
+        return ""
+    days = f"{kept / 86_400:g} days" if kept else "for ever"
+    return f"bucket {name} keeps points {days}, not {keep_s / 86_400:g} days: change it there or in the settings"
+
+
+def _thinning(settings: Settings, task: str) -> str:
+    """The task: readings that were believed, by the minute.
+
+    Every five minutes it works out the last twenty anew, for what came late. Four questions of their own: the storage
+    answers each by itself, while from one variable Flux would go through all readings.
+    """
+    questions = "\n".join(f'minutes(fn: {name}, field: "{name}")' for name in ("mean", "min", "max", "count"))
+    return f"""import "date"
+
+option task = {{name: {text(task)}, every: 5m, offset: 30s}}
+
+minutes = (fn, field) =>
+    from(bucket: {text(settings.influx_bucket)})
+        |> range(start: date.truncate(t: -20m, unit: 1m), stop: date.truncate(t: now(), unit: 1m))
+        |> filter(fn: (r) => r._measurement == "observation" and r._field == "value")
+        |> aggregateWindow(every: 1m, fn: fn, createEmpty: false, timeSrc: "_start")
+        |> set(key: "_field", value: field)
+        |> to(bucket: {text(minutes_bucket(settings))})
+
+{questions}
+"""
+
+
+def _reason(error: InfluxDBError) -> str:
+    return str(getattr(error, "message", None) or getattr(error, "reason", None) or error)[:200]

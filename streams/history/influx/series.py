@@ -1,0 +1,156 @@
+"""Readings and estimates read back: raw, by page, and thinned by the storage itself."""
+
+import numpy as np
+
+from streams.history.base import Buckets, EstimateSeries, Series, SeriesPage
+from streams.history.influx.flux import NOTHING, Answer, Column, answer, clipped, floats, selection, us
+from streams.history.influx.link import Link
+from streams.history.line_protocol import signal_tag
+from streams.history.thinning import NOT_BELIEVABLE, bucketed
+from twins.records import F8, I8
+
+__all__ = ["buckets", "estimates", "observations", "page"]
+
+Window = tuple[str, int, int, int]
+"""patient, signal, start, end"""
+
+_OBSERVATION = ("value", "refused", "status")
+_ESTIMATE = ("mean", "sd", "quality")
+_KEEP = '|> keep(columns: ["_time", "_value", "_field"])'
+_NOUGHT = Column([], ["0"])
+
+
+async def observations(link: Link, bucket: str, window: Window) -> Series:
+    """All readings of a window."""
+    return _series(await _ask(link, bucket, window, "observation", _KEEP))
+
+
+async def page(link: Link, bucket: str, window: Window, limit: int) -> SeriesPage:
+    """The first ``limit`` readings of a window."""
+    # As many of every field: those of the first moments are among them.
+    found = await _ask(link, bucket, window, "observation", f"|> limit(n: {limit + 1}) {_KEEP}")
+    series = _series(found)
+    more = len(series.time) > limit
+    cut = Series(series.time[:limit], series.value[:limit], series.status[:limit])
+    return SeriesPage(cut, str(int(cut.time[-1])) if more else None)
+
+
+async def buckets(link: Link, bucket: str, window: Window, points: int) -> Buckets:
+    """At most ``points`` summaries of believable readings.
+
+    They are worked out in the storage, by field. If a reading was written again and only once believed, both fields
+    hold it: then, and only then, the raw readings are asked for.
+    """
+    patient, signal, start, end = window
+    width = _width(start, end, points)
+    given = clipped(start, end)
+    if given is None:
+        return bucketed(_series({}), start, end, points)
+    parts = [
+        f"{_picked(bucket, given, patient, signal, 'observation', ('value',))}"
+        f' {_spans(width, start, name)} |> yield(name: "{name}")'
+        for name in ("mean", "min", "max", "count")
+    ]
+    parts.append(
+        f"{_picked(bucket, given, patient, signal, 'observation', _OBSERVATION)}"
+        ' |> count() |> keep(columns: ["_value", "_field"]) |> yield(name: "rows")'
+    )
+    found = answer(await link.query("\n".join(parts)))
+    rows = {field: int(found.get(("rows", field), _NOUGHT).value[0]) for field in _OBSERVATION}
+    if rows["value"] + rows["refused"] != rows["status"]:
+        return bucketed(await observations(link, bucket, window), start, end, points)
+    mean, low, high, count = (found.get((name, "value"), NOTHING) for name in ("mean", "min", "max", "count"))
+    return Buckets(
+        _begins(us(mean.time), start, width), floats(mean.value), floats(low.value), floats(high.value),
+        np.array([int(number) for number in count.value], np.int64),
+    )  # fmt: skip
+
+
+async def estimates(link: Link, bucket: str, window: Window, points: int | None) -> EstimateSeries:
+    """All estimates of a window or, where they are more than ``points``, that many averages at most."""
+    patient, signal, start, end = window
+    given = clipped(start, end)
+    if given is None:
+        return _estimates({})
+    if points is None or await _count(link, bucket, window, given) <= points:
+        return _estimates(await _ask(link, bucket, window, "estimate", _KEEP))
+    width = _width(start, end, points)
+    square = "|> map(fn: (r) => ({r with _value: r._value * r._value}))"
+    parts = [
+        f"{_picked(bucket, given, patient, signal, 'estimate', (field,))}"
+        f' {square if field == "sd" else ""} {_spans(width, start, "mean")} |> yield(name: "{field}")'
+        for field in _ESTIMATE
+    ]
+    found = answer(await link.query("\n".join(parts)))
+    series = _estimates({("_result", field): found.get((field, field), NOTHING) for field in _ESTIMATE})
+    return series._replace(time=_begins(series.time, start, width), sd=np.sqrt(series.sd))
+
+
+async def _count(link: Link, bucket: str, window: Window, given: tuple[int, int]) -> int:
+    flux = _picked(bucket, given, window[0], window[1], "estimate", ("mean",))
+    found = answer(await link.query(f'{flux} |> count() |> keep(columns: ["_value"])'))
+    return int(found.get(("_result", ""), _NOUGHT).value[0])
+
+
+async def _ask(link: Link, bucket: str, window: Window, measurement: str, rest: str) -> Answer:
+    patient, signal, start, end = window
+    given = clipped(start, end)
+    if given is None:
+        return {}
+    fields = _OBSERVATION if measurement == "observation" else _ESTIMATE
+    return answer(await link.query(f"{_picked(bucket, given, patient, signal, measurement, fields)} {rest}"))
+
+
+def _picked(  # noqa: PLR0917 (what a series is known by)
+    bucket: str, given: tuple[int, int], patient: str, signal: int, measurement: str, fields: tuple[str, ...]
+) -> str:
+    return selection(bucket, given, measurement, fields, patient=[patient], signal=[signal_tag(signal)])
+
+
+def _width(start: int, end: int, points: int) -> int:
+    return max(1, -(-(end - start) // points))
+
+
+def _spans(width: int, start: int, function: str) -> str:
+    """Summaries by spans of ``width`` µs that begin at ``start``."""
+    return (
+        f"|> aggregateWindow(every: {width}us, offset: {start % width}us, fn: {function}, createEmpty: false,"
+        f' timeSrc: "_start") {_KEEP}'
+    )
+
+
+def _begins(time: I8, start: int, width: int) -> I8:
+    """Where the spans begin: the first is told from where the window begins, which may be clipped."""
+    return (time - start) // width * width + start
+
+
+def _series(found: Answer) -> Series:
+    """Readings of an answer, put together by their times."""
+    value, refused, status = (found.get(("_result", field), NOTHING) for field in _OBSERVATION)
+    time = us(status.time)
+    codes = np.array([int(code) for code in status.value], np.uint8)
+    # Mostly every reading is believed: then the times are the same and need not be read twice.
+    own = [time if column.time == status.time else us(column.time) for column in (value, refused)]
+    believed, other = _at(time, own[0], floats(value.value)), _at(time, own[1], floats(refused.value))
+    use_other = NOT_BELIEVABLE[codes] | np.isnan(believed)
+    return Series(time, np.where(use_other, other, believed), codes)
+
+
+def _estimates(found: Answer) -> EstimateSeries:
+    columns = [found.get(("_result", field), NOTHING) for field in _ESTIMATE]
+    times = [us(column.time) for column in columns]
+    time = np.unique(np.concatenate(times))
+    mean, sd, quality = (_at(time, own, floats(column.value)) for own, column in zip(times, columns, strict=True))
+    return EstimateSeries(time, mean, sd, quality.astype(np.float32))
+
+
+def _at(time: I8, own: I8, value: F8) -> F8:
+    """Values at the times of their own among all; not a number at the others."""
+    found = np.full(len(time), np.nan)
+    if len(time):
+        place = np.searchsorted(time, own)
+        known = place < len(time)  # a page ends before the last of some fields
+        place, value = place[known], value[known]
+        same = time[place] == own[known]
+        found[place[same]] = value[same]
+    return found

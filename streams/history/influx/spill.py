@@ -1,0 +1,216 @@
+"""What InfluxDB has not taken, in files of this worker's own: appended in order, read again in order.
+
+The folder holds a sub-folder for each worker of the machine, ``0`` and up, locked by who uses it. A worker takes the
+first free one, and with it what a dead one left there; what lies in other free ones it takes over from time to time.
+A file is a row of entries: length, checksum, bucket and number of lines, then the lines. What is torn at a file's end
+was never said to be safe.
+"""
+
+import fcntl
+import os
+import struct
+import zlib
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import structlog
+
+__all__ = ["Entry", "Spill"]
+
+_logger = structlog.get_logger(__name__)
+_HEAD = struct.Struct("<IIBI")
+FILE_BYTES = 8 << 20
+"""Above this a new file begins: the bound on the folder gives up whole files."""
+
+
+class Entry(NamedTuple):
+    """Lines of one request: the bucket's number, how many lines, and the lines."""
+
+    bucket: int
+    lines: int
+    body: bytes
+
+
+class Spill:
+    """Entries on disk, oldest first, at most ``most_bytes`` in the whole folder; for one thread."""
+
+    def __init__(self, folder: Path, most_bytes: int) -> None:
+        self._folder = folder
+        self._most = most_bytes
+        folder.mkdir(parents=True, exist_ok=True)
+        self._own, self._lock = self._claim()
+        self._files: list[Path] = sorted(self._own.glob("*.lines"))
+        self._next = int(self._files[-1].stem) + 1 if self._files else 0
+        self._out: IO[bytes] | None = None
+        self._in: IO[bytes] | None = None
+        self._unsynced = False
+        self.bytes = sum(file.stat().st_size for file in self._files)
+        self.dropped = 0
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing waits here."""
+        return not self._files
+
+    def append(self, entry: Entry) -> None:
+        """Put an entry behind the others, giving up the oldest file where they are too much; raises OSError."""
+        if self._out is None:
+            self._make_room()
+            path = self._own / f"{self._next:012d}.lines"
+            self._out = path.open("xb", buffering=0)
+            self._next += 1
+            self._files.append(path)
+        _write(self._out, _HEAD.pack(len(entry.body), zlib.crc32(entry.body), entry.bucket, entry.lines) + entry.body)
+        self._unsynced = True
+        self.bytes += _HEAD.size + len(entry.body)
+        if self._out.tell() >= FILE_BYTES:
+            self._end_file()
+
+    def sync(self) -> None:
+        """Have everything appended survive a loss of power; raises OSError."""
+        if self._unsynced and self._out is not None:
+            os.fsync(self._out.fileno())
+            _sync_folder(self._own)
+        self._unsynced = False
+
+    def first(self) -> Entry | None:
+        """The oldest entry, again and again until ``pop``."""
+        while self._files:
+            if self._in is None:
+                if self._out is not None and len(self._files) == 1:
+                    self._end_file()
+                self._in = self._files[0].open("rb")
+            place = self._in.tell()
+            entry = _read(self._in)
+            if entry is not None:
+                self._in.seek(place)
+                return entry
+            self._drop_first_file()
+        return None
+
+    def pop(self) -> None:
+        """Go on to the entry after the one ``first`` gave."""
+        if self._in is not None:
+            _read(self._in)
+
+    def adopt(self) -> bool:
+        """Take over what workers that are no more left in the folder; whether there was any."""
+        found = False
+        for other in sorted(self._folder.iterdir()):
+            if other == self._own or not any(other.glob("*.lines")):
+                continue
+            lock = _locked(other)
+            if lock is None:
+                continue
+            self._end_file()
+            for file in sorted(other.glob("*.lines")):
+                path = self._own / f"{self._next:012d}.lines"
+                self._next += 1
+                self.bytes += file.stat().st_size
+                file.rename(path)
+                self._files.append(path)
+                found = True
+            _sync_folder(self._own)
+            lock.close()
+        return found
+
+    def close(self) -> None:
+        """Let others have the sub-folder; what is in it stays."""
+        self._end_file()
+        if self._in is not None:
+            self._in.close()
+        self._lock.close()
+
+    def _claim(self) -> tuple[Path, IO[bytes]]:
+        number = 0
+        while True:
+            own = self._folder / str(number)
+            own.mkdir(exist_ok=True)
+            lock = _locked(own)
+            if lock is not None:
+                return own, lock
+            number += 1
+
+    def _end_file(self) -> None:
+        self.sync()
+        if self._out is not None:
+            self._out.close()
+            self._out = None
+
+    def _make_room(self) -> None:
+        """Give up the oldest files until one more fits into the folder."""
+        total = sum(_size(file) for file in self._folder.glob("*/*.lines"))
+        while self._files and total + FILE_BYTES > self._most:
+            total -= self._files[0].stat().st_size
+            self.give_up_oldest()
+
+    def give_up_oldest(self) -> None:
+        """Delete the oldest file and count what was in it and not yet read."""
+        if self._in is None:
+            self._in = self._files[0].open("rb")
+        lost = 0
+        while (entry := _read(self._in)) is not None:
+            lost += entry.lines
+        self.dropped += lost
+        _logger.error("history given up: the spill is full", points=lost)
+        if self._out is not None and len(self._files) == 1:
+            self._end_file()
+        self._drop_first_file()
+
+    def _drop_first_file(self) -> None:
+        if self._in is not None:
+            self._in.close()
+            self._in = None
+        path = self._files.pop(0)
+        self.bytes -= path.stat().st_size
+        path.unlink()
+
+
+def _read(file: IO[bytes]) -> Entry | None:
+    """The entry at the file's place; ``None`` at its end or where it is torn."""
+    head = file.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        return None
+    length, crc, bucket, count = _HEAD.unpack(head)
+    body = file.read(length)
+    return Entry(bucket, count, body) if len(body) == length and zlib.crc32(body) == crc else None
+
+
+def _write(file: IO[bytes], entry: bytes) -> None:
+    """Append all of an entry or, where that fails, nothing of it: what follows must stay readable."""
+    place = file.tell()
+    written = 0
+    try:
+        while written < len(entry):
+            written += file.write(entry[written:])
+    except OSError:
+        file.truncate(place)
+        file.seek(place)
+        raise
+
+
+def _size(file: Path) -> int:
+    """Bytes of a file, 0 if its worker has just deleted it."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def _locked(folder: Path) -> IO[bytes] | None:
+    """The folder's lock, held until it is closed or the process ends; ``None`` when somebody else holds it."""
+    lock = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _sync_folder(folder: Path) -> None:
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(number)
+    finally:
+        os.close(number)

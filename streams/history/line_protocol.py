@@ -1,0 +1,183 @@
+"""InfluxDB's line protocol: columns as joined lines, and text so that it can be neither misread nor merged.
+
+A tag cannot hold a line break and has no escape for a backslash: at its end one would swallow the comma after it. So
+the backslash, the percent sign, control characters and lone surrogates stand as ``%XX`` for every byte of UTF-8, as in
+a URL, and no text at all as a lone ``%``. That can be undone (``unescaped``), so two texts never become one.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from streams.history.columns import Lot
+from streams.history.thinning import NOT_BELIEVABLE
+from twins.records import F8, I8
+from twins.signals import SIGNALS
+
+__all__ = [
+    "LAST_US",
+    "Lines",
+    "Tags",
+    "escaped",
+    "estimate_lines",
+    "observation_lines",
+    "quoted",
+    "signal_tag",
+    "tag",
+    "unescaped",
+]
+
+LAST_US = ((1 << 63) - 2) // 1000 - 1
+"""InfluxDB counts nanoseconds: this many microseconds before and after 1970 it can tell, 292 years."""
+_TAGS_KEPT = 200_000
+_ODD = re.compile(r"[%\\\x00-\x1f\x7f\ud800-\udfff]")
+_SPECIAL = re.compile(r"[ ,=]")
+_STATUS = [b",status=%di " % number for number in range(256)]
+_STATUS_REFUSED = [b'",status=%di ' % number for number in range(256)]
+
+
+class Lines(NamedTuple):
+    """Lines for one bucket, each with its line break, how many, and how many rows could not be told as a line."""
+
+    body: bytes
+    lines: int
+    lost: int = 0
+
+
+def escaped(text: str) -> str:
+    r"""A text with what no tag can hold as ``%XX``.
+
+    >>> escaped("bed 7\\"), escaped("100 %"), escaped("")
+    ('bed 7%5C', '100 %25', '%')
+    """
+    return (
+        _ODD.sub(lambda odd: "".join(f"%{byte:02X}" for byte in odd[0].encode("utf-8", "surrogatepass")), text) or "%"
+    )
+
+
+def unescaped(text: str) -> str:
+    r"""What ``escaped`` was given.
+
+    >>> unescaped("bed 7%5C")
+    'bed 7\\'
+    """
+    if text == "%":
+        return ""
+    raw = re.sub(rb"%([0-9A-F]{2})", lambda odd: bytes.fromhex(odd[1].decode()), text.encode())
+    return raw.decode("utf-8", "surrogatepass")
+
+
+def tag(text: str) -> bytes:
+    r"""A measurement, tag key or tag value as it stands in a line.
+
+    >>> tag("a b,c=d")
+    b'a\\ b\\,c\\=d'
+    """
+    return _SPECIAL.sub(r"\\\g<0>", escaped(text)).encode()
+
+
+def quoted(text: bytes) -> bytes:
+    r"""UTF-8 as a field's string, with its quotation marks.
+
+    >>> quoted(b'say "a"')
+    b'"say \\"a\\""'
+    """
+    return b'"' + text.replace(b"\\", b"\\\\").replace(b'"', b'\\"') + b'"'
+
+
+def signal_tag(signal: int) -> str:
+    """A signal's name; of a code without one, the code."""
+    return SIGNALS[signal].name if signal < len(SIGNALS) else str(signal)
+
+
+class Tags:
+    """How lines of each (patient, signal) begin; worked out once."""
+
+    def __init__(self, measurement: str) -> None:
+        self._begin = tag(measurement) + b",patient="
+        self._known: dict[tuple[str, int], bytes] = {}
+
+    def of(self, patient: str, signal: int) -> bytes:
+        """Measurement and tags, with the space behind them."""
+        known = self._known.get((patient, signal))
+        if known is None:
+            if len(self._known) >= _TAGS_KEPT:
+                self._known.clear()
+            known = self._begin + tag(patient) + b",signal=" + tag(signal_tag(signal)) + b" "
+            self._known[patient, signal] = known
+        return known
+
+
+def observation_lines(tags: Tags, lot: Lot) -> Lines:
+    """Readings: ``value`` where it can be the patient's, else the text ``refused``; always ``status``."""
+    signal, time, value, status = lot.columns
+    told, lost = _in_time(time)
+    patient, signal, time, value, status = (column[told] for column in (lot.patient, signal, time, value, status))
+    if not len(time):
+        return Lines(b"", 0, lost)
+    refused = NOT_BELIEVABLE[status] | ~np.isfinite(value)
+    heads, place = _heads(tags, lot.patients, patient, signal)
+    begin = [begin for head in heads for begin in (head + b"value=", head + b'refused="')]
+    end = [*_STATUS, *_STATUS_REFUSED]
+    return _joined(
+        [
+            list(map(begin.__getitem__, (place * 2 + refused).tolist())), _numbers(value),
+            list(map(end.__getitem__, (status + np.where(refused, 256, 0)).tolist())), _numbers(time),
+        ],
+        lost,
+    )  # fmt: skip
+
+
+def estimate_lines(tags: Tags, lot: Lot) -> Lines:
+    """Estimates: ``mean``, ``sd`` and ``quality``, each where it is a number."""
+    signal, time, mean, sd, quality = lot.columns
+    told, lost = _in_time(time)
+    finite = [np.isfinite(column) for column in (mean, sd, quality)]
+    nothing = told & ~(finite[0] | finite[1] | finite[2])
+    lost += int(nothing.sum())
+    told &= ~nothing
+    patient, signal, time = (column[told] for column in (lot.patient, signal, time))
+    if not len(time):
+        return Lines(b"", 0, lost)
+    heads, place = _heads(tags, lot.patients, patient, signal)
+    columns = [list(map(heads.__getitem__, place.tolist()))]
+    before = np.zeros(len(time), np.bool_)
+    for name, column, good in zip((b"mean=", b"sd=", b"quality="), (mean, sd, quality), finite, strict=True):
+        kept = good[told]
+        names = [b"", b"", name, b"," + name]
+        columns += [list(map(names.__getitem__, (kept * 2 + before).tolist())), _numbers(column[told], b"")]
+        before |= kept
+    return _joined([*columns, [b" "] * len(time), _numbers(time)], lost)
+
+
+def _in_time(time: I8) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], int]:
+    """Which rows InfluxDB has a time for, and how many it has not."""
+    told = (time >= -LAST_US) & (time <= LAST_US)
+    return told, len(time) - int(told.sum())
+
+
+def _heads(tags: Tags, patients: Sequence[str], patient: np.ndarray, signal: np.ndarray) -> tuple[list[bytes], I8]:
+    """The different beginnings of lines, and which of them each row has."""
+    pairs, place = np.unique(patient.astype(np.int64) << 16 | signal, return_inverse=True)
+    return [tags.of(patients[pair >> 16], pair & 0xFFFF) for pair in pairs.tolist()], place
+
+
+def _numbers(column: F8 | I8, odd: bytes | None = None) -> list[bytes]:
+    """Each number as the shortest text that gives it back; one that is none as ``odd`` or its name."""
+    values = column.tolist()
+    texts = msgspec.json.encode(values)[1:-1].split(b",")
+    if column.dtype.kind == "f":
+        for place in np.flatnonzero(~np.isfinite(column)).tolist():
+            texts[place] = repr(values[place]).encode() if odd is None else odd
+    return texts
+
+
+def _joined(columns: list[list[bytes]], lost: int) -> Lines:
+    rows, width = len(columns[0]), len(columns) + 1
+    parts = [b"\n"] * (rows * width)
+    for number, column in enumerate(columns):
+        parts[number::width] = column
+    return Lines(b"".join(parts), rows, lost)

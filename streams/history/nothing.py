@@ -1,0 +1,29 @@
+"""A history that keeps nothing, for a service without a store for it: every question says so."""
+
+from typing import Any, NoReturn
+
+from streams.errors import HistoryUnavailable
+
+__all__ = ["NoHistory"]
+
+
+class NoHistory:
+    """Forgets what it is given and raises ``HistoryUnavailable`` when asked."""
+
+    def _forget(self, *_: Any) -> None:  # noqa: ANN401 - whatever there is to forget
+        """Keep nothing."""
+
+    add_observations = add_estimates = add_transitions = add_facts = complete = close = _forget
+
+    def counters(self) -> dict[str, int | float]:
+        """There is nothing to count."""
+        return {}
+
+    async def settled(self) -> None:
+        """Return at once: nothing can be lost."""
+
+    async def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - whatever is asked
+        """Say that there is no history."""
+        raise HistoryUnavailable("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
+
+    observations = observations_page = estimates = alarms = alarm = latest = facts = _refuse

@@ -1,0 +1,60 @@
+"""How clients reach the brokers: one set of options for every consumer, producer and administrator."""
+
+import ssl
+from typing import Any
+
+import aiokafka
+import faust
+from faust.types.auth import CredentialsT
+
+from streams.settings import Settings
+
+__all__ = ["MOST_BYTES", "credentials", "options", "producer"]
+
+MOST_BYTES = 8 << 20
+"""Largest record of any topic."""
+
+
+def options(settings: Settings) -> dict[str, Any]:
+    """Keyword arguments of aiokafka's clients: addresses, and TLS and SASL as the settings say."""
+    chosen: dict[str, Any] = {
+        "bootstrap_servers": settings.kafka_servers,
+        "security_protocol": settings.kafka_security,
+        "ssl_context": _context(settings),
+    }
+    if settings.kafka_security.startswith("SASL"):
+        chosen |= {
+            "sasl_mechanism": settings.kafka_sasl,
+            "sasl_plain_username": settings.kafka_user,
+            "sasl_plain_password": settings.kafka_password.get_secret_value(),
+        }
+    return chosen
+
+
+def producer(settings: Settings, **more: Any) -> aiokafka.AIOKafkaProducer:  # noqa: ANN401 - aiokafka's options
+    """A producer whose records are written once and in order, and answered for by every replica in sync."""
+    return aiokafka.AIOKafkaProducer(
+        **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20, **more
+    )  # fmt: skip
+
+
+def credentials(settings: Settings) -> CredentialsT | None:
+    """The same for Faust."""
+    if settings.kafka_security == "PLAINTEXT":
+        return None
+    context = _context(settings)
+    if settings.kafka_security == "SSL":
+        return faust.SSLCredentials(context=context)
+    return faust.SASLCredentials(
+        mechanism=settings.kafka_sasl, username=settings.kafka_user,
+        password=settings.kafka_password.get_secret_value(), ssl_context=context,
+    )  # fmt: skip
+
+
+def _context(settings: Settings) -> ssl.SSLContext | None:
+    if not settings.kafka_security.endswith("SSL"):
+        return None
+    context = ssl.create_default_context(cafile=settings.kafka_ca)
+    if settings.kafka_certificate is not None:
+        context.load_cert_chain(settings.kafka_certificate, settings.kafka_key)
+    return context

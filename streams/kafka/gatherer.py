@@ -1,0 +1,158 @@
+"""Readings of many requests gathered for some milliseconds and written as one frame a partition."""
+
+import asyncio
+
+import aiokafka
+import aiokafka.errors
+import msgspec
+import numpy as np
+
+from streams.clock import Clock
+from streams.errors import LogUnavailable, Overloaded
+from streams.frame import as_record, join, select, split
+from streams.log import encode_record
+from streams.registry import Registry, partition_of
+from twins.records import Columns, Frame
+
+__all__ = ["Gatherer"]
+
+_MOST = 40_000
+"""Readings of a record, some 900 KB."""
+_AT_ONCE = 20_000
+"""So many waiting are written without waiting longer."""
+_BYTES = 22
+"""Of a reading in a frame."""
+
+
+class _Waiting(msgspec.Struct):
+    columns: Columns
+    source: str
+    future: "asyncio.Future[None]"
+
+
+class Gatherer:
+    """Writes what it is given within ``gather_s``; ``observe`` returns once it is durable."""
+
+    def __init__(  # noqa: PLR0917 - what a gatherer is made of
+        self, topic: str, registry: Registry, clock: Clock, gather_s: float, answer_s: float, most_bytes: int
+    ) -> None:
+        self._topic = topic
+        self._registry = registry
+        self._clock = clock
+        self._gather_s = gather_s
+        self._answer_s = answer_s
+        self._most_bytes = most_bytes
+        self._waiting: list[_Waiting] = []
+        self._readings = 0
+        self._timer: asyncio.TimerHandle | None = None
+        self._writing: set[asyncio.Task[None]] = set()
+        self.producer: aiokafka.AIOKafkaProducer | None = None
+        self.waiting_bytes = 0
+        self.frames = 0
+        self.failures = 0
+        self.trouble = ""
+
+    async def observe(self, columns: Columns, source: str) -> None:
+        """Return once the readings are durable; raises ``Overloaded``, ``LogUnavailable``."""
+        if self.waiting_bytes > self._most_bytes:
+            raise Overloaded(1.0)
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[None] = loop.create_future()
+        self._waiting.append(_Waiting(columns, source, future))
+        self._readings += len(columns)
+        self.waiting_bytes += _BYTES * len(columns)
+        if self._readings >= _AT_ONCE:
+            self._write()
+        elif self._timer is None:
+            self._timer = loop.call_later(self._gather_s, self._write)
+        await future
+
+    async def record(self, partition: int, value: bytes, key: bytes | None = None) -> int:
+        """Write one record; returns its offset once it is durable. Raises ``LogUnavailable``."""
+        return (await self._answered([await self._send(partition, value, key)]))[0]
+
+    async def drain(self) -> None:
+        """Write what waits and return once all is answered."""
+        self._write()
+        while self._writing:
+            await asyncio.wait(self._writing)
+
+    def _write(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._readings = self._waiting, [], 0
+        task = asyncio.create_task(self._write_all(waiting))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def _write_all(self, waiting: list[_Waiting]) -> None:
+        error: Exception | None = None
+        try:
+            frames = self._frames(waiting)
+            futures = [await self._send(partition, encode_record(frame)) for partition, frame in frames]
+            await self._answered(futures)
+            self.frames += len(frames)
+        except LogUnavailable as failure:
+            error = failure
+        except Exception as failure:  # noqa: BLE001 - whoever waits is answered, whatever happened
+            error = LogUnavailable(f"the readings could not be written: {failure!r}")
+        for one in waiting:
+            self.waiting_bytes -= _BYTES * len(one.columns)
+            if one.future.done():
+                continue  # its caller has gone
+            if error is None:
+                one.future.set_result(None)
+            else:
+                one.future.set_exception(error)
+
+    async def _send(self, partition: int, value: bytes, key: bytes | None = None) -> "asyncio.Future[object]":
+        if self.producer is None:
+            raise LogUnavailable("the service is not running")
+        try:
+            sending = self.producer.send(self._topic, value, key=key, partition=partition)
+            return await asyncio.wait_for(sending, self._answer_s)
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            raise self._unavailable(error) from error
+
+    async def _answered(self, futures: "list[asyncio.Future[object]]") -> list[int]:
+        try:
+            done = asyncio.gather(*(asyncio.shield(future) for future in futures))
+            answers = await asyncio.wait_for(done, self._answer_s)
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            for future in futures:
+                future.add_done_callback(lambda one: one.cancelled() or one.exception())
+            raise self._unavailable(error) from error
+        self.trouble = ""
+        return [answer.offset for answer in answers]  # type: ignore[attr-defined] # aiokafka's RecordMetadata
+
+    def _unavailable(self, error: Exception) -> LogUnavailable:
+        self.failures += 1
+        why = "did not answer in time" if isinstance(error, TimeoutError) else f"refused: {error}"
+        self.trouble = f"Kafka {why}"
+        return LogUnavailable(f"the log cannot be written: {self.trouble}")
+
+    def _frames(self, waiting: list[_Waiting]) -> list[tuple[int, Frame]]:
+        columns = join([one.columns for one in waiting])
+        sources = sorted({one.source for one in waiting})
+        source = None
+        if len(sources) > 1:
+            numbers = [sources.index(one.source) for one in waiting]
+            source = np.repeat(np.array(numbers, np.uint16), [len(one.columns) for one in waiting])
+        count = self._registry.partitions
+        known = self._registry.index
+        partitions = np.array(
+            [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients],
+            np.int64,
+        )
+        received = self._clock.now()
+        frames: list[tuple[int, Frame]] = []
+        for partition, (part, places) in enumerate(split(columns, partitions, count)):
+            for begin in range(0, len(part), _MOST):
+                chosen = np.arange(begin, min(begin + _MOST, len(part)))
+                piece = part if len(part) <= _MOST else select(part, chosen)
+                of = None if source is None else source[places[chosen]]
+                frames.append((partition, as_record(piece, received, sources, of)))
+        return frames

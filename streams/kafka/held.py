@@ -1,0 +1,83 @@
+"""A partition as its worker holds it: where it is in the log, and whether records arrive without a gap."""
+
+import asyncio
+from collections import deque
+from enum import Enum
+
+import faust
+import msgspec
+
+__all__ = ["Held", "Place"]
+
+
+class Place(Enum):
+    """Where a record stands against the one that is due."""
+
+    DUE = "due"
+    SEEN = "seen"
+    AHEAD = "ahead"
+    HOLE = "hole"
+
+
+class Taken(msgspec.Struct):
+    """A record that was taken and may be acknowledged once a checkpoint covers it; ``time`` is the log's, µs."""
+
+    offset: int
+    time: int
+    event: faust.EventT
+
+
+class Held:
+    """``due`` is the offset of the next record; ``ready`` is set once the twins are restored."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self.due = 0
+        self.ready = asyncio.Event()
+        self.covered = -1
+        """Up to here a manifest says that the log is not needed any more …"""
+        self.time = 0
+        """… and this was the log's time there."""
+        self.blocks: dict[int, int] = {}
+        self.target = 0
+        """The log's end when the partition was restored: behind it the worker is catching up."""
+        self._taken: deque[Taken] = deque()
+        self._ahead = -1
+        self.sought = 0.0
+
+    def place(self, offset: int) -> Place:
+        """Judge a record by its offset.
+
+        A record ahead of the one due shows a gap: records that were skipped on the way here, or were never there
+        (a transaction's marks, or what retention has taken). Read again from the one due, the skipped come; where the
+        same record comes once more instead, there may be a hole in the log itself.
+        """
+        if offset == self.due:
+            return Place.DUE
+        if offset < self.due:
+            return Place.SEEN
+        if offset <= self._ahead:
+            return Place.HOLE
+        self._ahead = offset
+        return Place.AHEAD
+
+    def took(self, offset: int, time: int, event: faust.EventT) -> None:
+        """A record has moved the twins."""
+        self.due = offset + 1
+        self._ahead = -1
+        self._taken.append(Taken(offset, time, event))
+
+    def time_at(self, offset: int) -> int:
+        """The log's time (µs) after the record at ``offset``, one that was taken and not acknowledged yet."""
+        time = self.time
+        for taken in self._taken:
+            if taken.offset > offset:
+                break
+            time = taken.time
+        return time
+
+    def acknowledge(self, offset: int, time: int) -> None:
+        """The manifest that says so is durable: what it covers is acknowledged."""
+        self.covered, self.time = offset, time
+        while self._taken and self._taken[0].offset <= offset:
+            self._taken.popleft().event.ack()

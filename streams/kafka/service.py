@@ -1,0 +1,291 @@
+"""The distributed service as its doors see it: stateless, before Kafka; the twins live in the workers.
+
+What is true now comes by ``estimates`` and ``alarms``. A door that starts asks the workers for the whole state and is
+ready once it has that of every partition. What a worker states again after a take-over has an offset the door has
+passed, or a transition it has seen, and is left out.
+"""
+
+import asyncio
+import secrets
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+import aiokafka
+import aiokafka.errors
+import msgspec
+import structlog
+
+from streams.clock import Clock
+from streams.errors import KafkaUnusable, LogUnavailable
+from streams.history.base import History
+from streams.kafka.connect import MOST_BYTES, options, producer
+from streams.kafka.gatherer import Gatherer
+from streams.kafka.topics import Topics, mismatches
+from streams.kafka.wire import ADDRESS, LAST, OFFSET, Call, decode_outcome, decode_transition, encode_call
+from streams.log import DeadLetter, decode_dead_letter, encode_dead_letter, encode_record
+from streams.registry import Registry, partition_of, projected
+from streams.settings import Settings
+from twins.limits import limits_given
+from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits
+
+__all__ = ["KafkaService"]
+
+_logger = structlog.get_logger(__name__)
+
+_CALL_AGAIN_S = 2.0
+_SEEN = 200_000
+"""So many alarm transitions are known again."""
+
+
+class KafkaService:
+    """Everything behind a door of the distributed service; coroutines run on the loop that called ``start``."""
+
+    def __init__(self, settings: Settings, history: History) -> None:
+        self.settings = settings
+        self.clock = Clock()
+        self.registry = Registry(settings.kafka_partitions)
+        self.history = history
+        self.topics = Topics.of(settings)
+        self._listeners: list[Callable[[Outcome], None]] = []
+        self._gatherer = Gatherer(
+            self.topics.inputs, self.registry, self.clock, settings.kafka_gather_seconds, settings.kafka_answer_seconds,
+            settings.max_waiting_bytes,
+        )  # fmt: skip
+        self._door = secrets.token_hex(8)
+        self._offsets: dict[int, int] = {}
+        self._awaited: set[int] = set(range(settings.kafka_partitions))
+        self._begun: set[int] = set()
+        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._ward_limits: dict[tuple[str, str], SetLimits] = {}
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._consumer: aiokafka.AIOKafkaConsumer | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+        self.counts = dict.fromkeys(("outcomes", "repeated", "alarms", "alarms_repeated", "unreadable"), 0)
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Begin to listen and to take readings; ``ready`` once the workers have told what is.
+
+        Raises:
+            KafkaUnusable: no broker answers, or the topics are not as ``vitaltwin init`` makes them.
+        """
+        wrong = await mismatches(self.settings)
+        if wrong:
+            raise KafkaUnusable("; ".join(wrong))
+        try:
+            self._producer = self._gatherer.producer = producer(self.settings)
+            await self._producer.start()
+            self._consumer = aiokafka.AIOKafkaConsumer(
+                **options(self.settings), enable_auto_commit=False, auto_offset_reset="latest",
+                max_partition_fetch_bytes=MOST_BYTES, fetch_max_wait_ms=500,
+            )  # fmt: skip
+            await self._consumer.start()
+            places = [
+                aiokafka.TopicPartition(topic, partition)
+                for topic in (self.topics.estimates, self.topics.alarms)
+                for partition in range(self.settings.kafka_partitions)
+            ]
+            self._consumer.assign(places)
+            await self._consumer.seek_to_end(*places)
+        except aiokafka.errors.KafkaError as error:
+            await self.stop()
+            raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
+        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._call())]
+
+    async def stop(self) -> None:
+        """Answer what waits and close."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._gatherer.drain()
+        for client in (self._consumer, self._producer):
+            if client is not None:
+                await client.stop()
+        self._gatherer.producer = None
+        self.history.close()
+
+    @property
+    def ready(self) -> bool:
+        """Whether readings can be taken and the state of every partition is known."""
+        return not self._awaited and not self._stopping
+
+    # -- what the doors call ------------------------------------------------------------------------------------
+
+    async def observe(self, columns: Columns, source: str) -> None:
+        """Return once the readings are durable; raises ``Overloaded``, ``LogUnavailable``."""
+        if len(columns):
+            await self._gatherer.observe(columns, source)
+
+    async def append(self, record: Fact | Command) -> tuple[int, int]:
+        """Return the record's (partition, offset) once it is durable; raises ``LogUnavailable``."""
+        record.received = self.clock.now()
+        raw = encode_record(record)
+        if isinstance(record, SetLimits) and not record.patient:
+            count = self.settings.kafka_partitions
+            places = await asyncio.gather(*(self._gatherer.record(partition, raw) for partition in range(count)))
+            return count - 1, places[-1]
+        partition = partition_of(record.patient, self.settings.kafka_partitions)
+        place = await self._gatherer.record(partition, raw, record.patient.encode())
+        self._project(record)
+        return partition, place
+
+    async def refuse(self, entries: Sequence[DeadLetter]) -> None:
+        """Return once the dead letters are durable; raises ``LogUnavailable``."""
+        if self._producer is None:
+            raise LogUnavailable("the service is not running")
+        try:
+            for entry in entries:
+                sending = self._producer.send_and_wait(self.topics.dead_letters, encode_dead_letter(entry), partition=0)
+                await asyncio.wait_for(sending, self.settings.kafka_answer_seconds)
+        except (aiokafka.errors.KafkaError, TimeoutError) as error:
+            raise LogUnavailable(f"dead letters cannot be written: {error!r}") from error
+
+    async def dead_letters(self, before: int | None = None, limit: int = 100) -> list[tuple[int, DeadLetter]]:
+        """Dead letters with their numbers, newest first, from before number ``before``."""
+        place = aiokafka.TopicPartition(self.topics.dead_letters, 0)
+        consumer = aiokafka.AIOKafkaConsumer(**options(self.settings), enable_auto_commit=False)
+        found: list[tuple[int, DeadLetter]] = []
+        try:
+            await consumer.start()
+            consumer.assign([place])
+            first = (await consumer.beginning_offsets([place]))[place]
+            end = min((await consumer.end_offsets([place]))[place], before if before is not None else 1 << 62)
+            consumer.seek(place, max(first, end - limit))
+            while await consumer.position(place) < end:
+                records = (await consumer.getmany(place, timeout_ms=500)).get(place, ())
+                found += [
+                    (record.offset, decode_dead_letter(record.value)) for record in records if record.offset < end
+                ]
+        except aiokafka.errors.KafkaError as error:
+            raise LogUnavailable(f"dead letters cannot be read: {error}") from error
+        finally:
+            await consumer.stop()
+        return found[::-1]
+
+    def listen(self, callback: Callable[[Outcome], None]) -> None:
+        """Have every outcome on the loop, the complete state of each partition first; call before ``start``."""
+        self._listeners.append(callback)
+
+    def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
+        """What was set for a ward: by signal, then by bound."""
+        return {signal: limits_given(given) for (place, signal), given in self._ward_limits.items() if place == ward}
+
+    def health(self) -> dict[str, object]:
+        """What readiness rests on."""
+        trouble = self._gatherer.trouble
+        return {
+            "ready": self.ready and not trouble,
+            "restored": not self._awaited,
+            "log": trouble or "ok",
+            "awaited_partitions": sorted(self._awaited),
+        }
+
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics."""
+        figures: dict[str, int | float] = {
+            "patients": len(self.registry),
+            "log_records": self._gatherer.frames,
+            "log_failures": self._gatherer.failures,
+            "log_waiting_bytes": self._gatherer.waiting_bytes,
+            "partitions_awaited": len(self._awaited),
+        }
+        return figures | {f"hub_{name}": count for name, count in self.counts.items()}
+
+    def _project(self, record: Fact | Command) -> None:
+        """Let the registry know at once what the log now holds; the outcome will say the same."""
+        if isinstance(record, Admit | Move | Discharge):
+            self.registry.put(projected(record, self.registry.get(record.patient)))
+
+    # -- what the workers say -----------------------------------------------------------------------------------
+
+    async def _call(self) -> None:
+        """Ask for the state of partitions not known yet, until it is."""
+        if self._producer is None:
+            return
+        while self._awaited:
+            call = encode_call(Call(self._door, sorted(self._awaited)))
+            try:
+                await self._producer.send_and_wait(self.topics.roll_calls, call, partition=0)
+            except aiokafka.errors.KafkaError as error:
+                _logger.warning("the workers cannot be called", reason=str(error))
+            await asyncio.sleep(_CALL_AGAIN_S)
+
+    async def _listen(self) -> None:
+        consumer = self._consumer
+        while consumer is not None:
+            try:
+                batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
+            except aiokafka.errors.KafkaError as error:
+                _logger.warning("the workers cannot be heard", reason=str(error))
+                await asyncio.sleep(0.5)
+                continue
+            for place, records in batches.items():
+                for record in records:
+                    try:
+                        headers = dict(record.headers)
+                        if place.topic == self.topics.alarms:
+                            self._alarmed(place.partition, record.value, headers)
+                        else:
+                            self._heard(record.value, headers)
+                    except (msgspec.MsgspecError, ValueError, TypeError) as error:
+                        self.counts["unreadable"] += 1
+                        _logger.warning("what a worker wrote cannot be read", topic=place.topic, reason=str(error))
+
+    def _heard(self, raw: bytes, headers: dict[str, bytes]) -> None:
+        address = headers.get(ADDRESS)
+        if address is not None and address.decode() != self._door:
+            return
+        outcome = decode_outcome(raw)
+        partition = outcome.partition
+        if address is not None:
+            self._stated(outcome, last=LAST in headers)
+        elif partition not in self._awaited:
+            if outcome.offset <= self._offsets[partition]:
+                self.counts["repeated"] += 1
+                return
+            self._offsets[partition] = outcome.offset
+            self._deliver(outcome)
+
+    def _stated(self, outcome: Outcome, *, last: bool) -> None:
+        """A part of the whole state of a partition."""
+        partition = outcome.partition
+        if partition not in self._awaited:
+            return
+        if outcome.complete:
+            self._begun.add(partition)
+        if partition not in self._begun:
+            return
+        self._deliver(outcome)
+        if last:
+            self._offsets[partition] = outcome.offset
+            self._awaited.discard(partition)
+            self._begun.discard(partition)
+
+    def _alarmed(self, partition: int, raw: bytes, headers: dict[str, bytes]) -> None:
+        if partition in self._awaited:
+            return  # the state that comes tells of it
+        transition = decode_transition(raw)
+        if transition.id in self._seen:
+            self.counts["alarms_repeated"] += 1
+            return
+        self._seen[transition.id] = None
+        if len(self._seen) > _SEEN:
+            self._seen.popitem(last=False)
+        self.counts["alarms"] += 1
+        offset = int(headers.get(OFFSET, b"-1"))
+        self._deliver(Outcome(partition=partition, offset=offset, time=transition.time, transitions=[transition]))
+
+    def _deliver(self, outcome: Outcome) -> None:
+        self.counts["outcomes"] += 1
+        for profile in outcome.profiles:
+            self.registry.put(profile)
+        for limits in outcome.ward_limits:
+            self._ward_limits[limits.ward, limits.signal] = limits
+        for callback in self._listeners:
+            try:
+                callback(outcome)
+            except Exception:
+                _logger.exception("a listener failed", partition=outcome.partition, offset=outcome.offset)

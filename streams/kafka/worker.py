@@ -1,0 +1,442 @@
+"""The distributed worker: a Faust agent that moves the twins by the records of the partitions it is assigned.
+
+The group's offset is never the truth, the checkpoints are: on assignment the twins are restored from ``twins`` and the
+log is read on from what they cover, wherever Faust would begin; every partition's offsets have to arrive without a gap.
+Order of durability: outcomes and history, then blocks, then the manifest, then the acknowledgement to the group.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Coroutine, Iterable
+from functools import partial
+from typing import Any
+
+import aiokafka
+import aiokafka.errors
+import faust
+import structlog
+from faust.types import TP
+
+from streams.clock import Clock
+from streams.history.base import History
+from streams.kafka import checkpoints
+from streams.kafka.connect import credentials, options, producer
+from streams.kafka.held import Held, Place
+from streams.kafka.topics import Topics
+from streams.kafka.wire import ADDRESS, LAST, OFFSET, decode_call, encode_outcome, encode_transition, inputs_of
+from streams.log import DeadLetter, encode_dead_letter, encode_record
+from streams.settings import Settings
+from streams.worker import Worker
+from twins.models.registry import ChannelModel
+from twins.records import Outcome, Tick
+from twins.statement import complete
+
+__all__ = ["KafkaWorker"]
+
+_logger = structlog.get_logger(__name__)
+
+_SWEEP_S = 0.5
+_BUDGET_S = 0.03
+_SEEK_AGAIN_S = 1.0
+_THROUGH_S = 0.05
+_STATED = 500
+"""So many patients' state in one record."""
+
+
+class KafkaWorker:
+    """One worker process: restores what it is assigned, takes records, writes outcomes and checkpoints."""
+
+    def __init__(self, settings: Settings, history: History, models: Iterable[ChannelModel] = ()) -> None:
+        self.settings = settings
+        self.topics = Topics.of(settings)
+        self.clock = Clock()
+        self.history = history
+        self.worker = Worker(history, models, self._failed)
+        self.held: dict[int, Held] = {}
+        self.counts = dict.fromkeys(
+            ("records", "gaps", "holes", "skipped", "poison", "restores", "checkpoints", "checkpoint_bytes"), 0
+        )
+        self.draining = False
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._unanswered = 0
+        self._lost = ""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._beside: set[asyncio.Task[None]] = set()
+        self._checkpointing = asyncio.Lock()
+        self.app = self._faust()
+
+    # -- life ---------------------------------------------------------------------------------------------------
+
+    def _faust(self) -> faust.App:
+        settings = self.settings
+        app = faust.App(
+            settings.kafka_prefix + "vitaltwin-worker",
+            broker=[f"kafka://{server.strip()}" for server in settings.kafka_servers.split(",")],
+            broker_credentials=credentials(settings),
+            broker_session_timeout=settings.kafka_session_seconds,
+            broker_heartbeat_interval=settings.kafka_session_seconds / 3,
+            broker_commit_interval=1.0,
+            broker_max_poll_interval=300.0,
+            consumer_auto_offset_reset="earliest",
+            consumer_max_fetch_size=4 << 20,
+            processing_guarantee="at_least_once",
+            store="memory://",
+            topic_allow_declare=False,
+            topic_disable_leader=True,
+            topic_partitions=settings.kafka_partitions,
+            stream_wait_empty=False,
+            stream_buffer_maxsize=256,
+            stream_recovery_delay=0.0,
+            web_enabled=False,
+            loghandlers=[],
+        )
+        inputs = app.topic(self.topics.inputs, value_serializer="raw", key_serializer="raw", partitions=None)
+
+        async def take(stream: faust.StreamT[bytes]) -> None:
+            async for event in stream.noack().events():
+                try:
+                    await self._take(event)
+                except Exception:  # nothing may leave an agent: its event would count as done
+                    _logger.exception("a record was not taken", partition=event.message.partition)
+
+        app.agent(inputs, name="twins", concurrency=1)(take)
+        app.on_partitions_assigned.connect(self._assigned)
+        app.on_partitions_revoked.connect(self._revoked)
+        return app
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Work until ``stop`` is set, then hand over; raises ``KafkaError`` where no broker answers."""
+        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+        self._producer = producer(self.settings)
+        await self._producer.start()
+        try:
+            await self.app.start()
+            self._tasks = [asyncio.create_task(work) for work in (self._tick(), self._sweep(), self._answer_calls())]
+            stopping = asyncio.create_task(stop.wait())
+            await asyncio.wait([stopping, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
+            self.draining = True
+            for task in self._tasks:
+                if task.done() and not task.cancelled() and task.exception():
+                    raise task.exception() or RuntimeError
+        finally:
+            self.draining = True
+            for task in (*self._tasks, *self._beside):
+                task.cancel()
+            # Partitions first: another worker restores them while this one tidies up.
+            await self.app.stop()
+            await self._producer.stop()
+
+    # -- assignment ---------------------------------------------------------------------------------------------
+
+    async def _revoked(self, _: faust.App, revoked: set[TP], **__: Any) -> None:  # noqa: ANN401 - Faust's signal
+        for place in revoked:
+            held = self.held.get(place.partition)
+            if held is not None and not held.ready.is_set():
+                self.held.pop(place.partition)
+
+    async def _assigned(self, _: faust.App, assigned: set[TP], **__: Any) -> None:  # noqa: ANN401 - Faust's signal
+        """Begin with what is new. What this worker held before it still holds: state follows from the log alone."""
+        mine = {place.partition for place in assigned if place.topic == self.topics.inputs}
+        for partition in [partition for partition in self.held if partition not in mine]:
+            self._forget(partition)
+        new = sorted(mine - self.held.keys())
+        for partition in new:
+            self.held[partition] = Held(partition)
+        if new:
+            self._aside(self._restore(new))
+
+    def _forget(self, partition: int) -> None:
+        del self.held[partition]
+        if partition in self.worker.banks:
+            self.worker.release(partition)
+
+    async def _restore(self, partitions: list[int]) -> None:
+        """Restore new partitions, again and again until it succeeds or they are gone."""
+        while wanted := [
+            number for number in partitions if number in self.held and not self.held[number].ready.is_set()
+        ]:
+            try:
+                kept = await checkpoints.read(self.settings, wanted)
+                ends = await self._ends(wanted)
+            except aiokafka.errors.KafkaError as error:
+                _logger.warning("checkpoints cannot be read yet", reason=str(error))
+                await asyncio.sleep(0.5)
+                continue
+            for partition in wanted:
+                held = self.held.get(partition)
+                if held is None or held.ready.is_set():
+                    continue
+                found = kept.pop(partition)
+                held.due = self.worker.assign(partition, found.blobs, found.manifest.covered)
+                held.covered, held.blocks = found.manifest.covered, found.manifest.blocks
+                bank = self.worker.banks[partition]
+                bank.time = held.time = found.manifest.time
+                bank.time_kept = 0  # the foundation's; it may be ahead of what is still to be read
+                held.target = ends[partition]
+                self._catch_up(held)
+                self.counts["restores"] += 1
+                held.ready.set()
+                await asyncio.sleep(0)
+
+    async def _ends(self, partitions: list[int]) -> dict[int, int]:
+        consumer = aiokafka.AIOKafkaConsumer(**options(self.settings), enable_auto_commit=False)
+        await consumer.start()
+        try:
+            ends = await consumer.end_offsets([aiokafka.TopicPartition(self.topics.inputs, one) for one in partitions])
+            return {place.partition: end for place, end in ends.items()}
+        finally:
+            await consumer.stop()
+
+    def _catch_up(self, held: Held) -> None:
+        bank = self.worker.banks[held.partition]
+        if bank.catching_up and held.due > max(bank.covered, default=-1):
+            bank.finish_catch_up()
+
+    # -- records ------------------------------------------------------------------------------------------------
+
+    async def _take(self, event: faust.EventT) -> None:
+        message = event.message
+        held = self.held.get(message.partition)
+        if held is None or self.draining:
+            return
+        if not held.ready.is_set():
+            await held.ready.wait()
+            if self.held.get(message.partition) is not held:
+                return
+        place = held.place(message.offset)
+        if place is Place.AHEAD:
+            await self._seek_back(held, message.offset)
+            return
+        if place is Place.SEEN:
+            self.counts["skipped"] += 1
+            return
+        if place is Place.HOLE and await self._there(held):
+            await self._seek_back(held, message.offset)
+            return
+        if place is Place.HOLE:
+            self.counts["holes"] += 1
+            _logger.warning("the log has a hole", partition=held.partition, begin=held.due, end=message.offset)
+        outcome = self._moved(held, message.offset, message.value, round(message.timestamp * 1e6))
+        held.took(message.offset, self.worker.banks[held.partition].time, event)
+        self._catch_up(held)
+        self.counts["records"] += 1
+        if outcome is not None:
+            await self._emit(outcome)
+
+    async def _seek_back(self, held: Held, offset: int) -> None:
+        """Records are missing before ``offset``: have them read again from the one due."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - held.sought < _SEEK_AGAIN_S:
+            return
+        held.sought = loop.time()
+        self.counts["gaps"] += 1
+        _logger.warning("records are missing: reading again", partition=held.partition, due=held.due, came=offset)
+        consumer = self.app.consumer
+        consumer.stop_flow()
+        await consumer.wait_for_stopped_flow()
+        # What was fetched before has to be through: it would move Faust's own position past what is read again.
+        await asyncio.sleep(_THROUGH_S)
+        await consumer.seek(TP(self.topics.inputs, held.partition), held.due)
+        consumer.resume_flow()
+
+    async def _there(self, held: Held) -> bool:
+        """Whether the log has the record that is due, asked past Faust and all it may have skipped."""
+        place = aiokafka.TopicPartition(self.topics.inputs, held.partition)
+        consumer = aiokafka.AIOKafkaConsumer(
+            **options(self.settings), enable_auto_commit=False, auto_offset_reset="earliest"
+        )
+        await consumer.start()
+        try:
+            consumer.assign([place])
+            consumer.seek(place, held.due)
+            while not (records := (await consumer.getmany(place, timeout_ms=500, max_records=1)).get(place)):
+                pass
+            return bool(records[0].offset == held.due)
+        finally:
+            await consumer.stop()
+
+    def _moved(self, held: Held, offset: int, raw: bytes | None, received: int) -> Outcome | None:
+        """Move the twins by an input; what it brought about, if anybody is to hear of it."""
+        partition = held.partition
+        records, poison = inputs_of(raw, received, self.worker.banks[partition].index)
+        for one in poison:
+            self.counts["poison"] += 1
+            self._bury(partition, offset, one.reason, str(one), raw or b"")
+        if not records:
+            self.worker.pass_over(partition, offset)
+            return None
+        # Whoever has heard of an offset passes over what comes with it again: an input brings about one outcome.
+        first, *others = [self.worker.take(partition, offset, record) for record in records]
+        for other in others:
+            first.estimates = other.estimates or first.estimates
+            first.scores += other.scores
+            first.profiles += other.profiles
+            first.transitions += other.transitions
+        return None if first.empty else first
+
+    def _failed(self, partition: int, offset: int, error: Exception) -> None:
+        _logger.error("a record could not be taken", partition=partition, offset=offset, exc_info=error)
+        self._bury(partition, offset, "record_failed", repr(error), b"")
+
+    # -- what goes out ------------------------------------------------------------------------------------------
+
+    async def _emit(self, outcome: Outcome) -> None:
+        partition = outcome.partition
+        if outcome.estimates or outcome.scores or outcome.profiles or outcome.ward_limits or outcome.complete:
+            await self._send(self.topics.estimates, encode_outcome(outcome), partition)
+        for transition in outcome.transitions:
+            await self._send(
+                self.topics.alarms, encode_transition(transition), partition, transition.patient.encode(),
+                [(OFFSET, b"%d" % outcome.offset)],
+            )  # fmt: skip
+
+    def _bury(self, partition: int, offset: int, reason: str, detail: str, raw: bytes) -> None:
+        where = f"{self.topics.inputs}[{partition}]@{offset}"
+        letter = DeadLetter(self.clock.now(), self.topics.inputs, reason, where, detail, raw[: 64 << 10])
+        self._aside(self._send(self.topics.dead_letters, encode_dead_letter(letter), 0, where.encode()))
+
+    async def _send(
+        self, topic: str, value: bytes, partition: int, key: bytes | None = None,
+        headers: list[tuple[str, bytes]] | None = None,
+    ) -> None:  # fmt: skip
+        """Hand a record to the producer, waiting while its buffer is full; ``_flush`` tells when it is durable."""
+        self._unanswered += 1
+        try:
+            future = await self._out.send(topic, value, key=key, partition=partition, headers=headers)
+        except BaseException as error:
+            self._unanswered -= 1
+            self._lost = f"{topic}: {error}"
+            raise
+        future.add_done_callback(partial(self._answered, topic))
+
+    def _answered(self, topic: str, answer: "asyncio.Future[Any]") -> None:
+        self._unanswered -= 1
+        if not answer.cancelled() and (error := answer.exception()):
+            self._lost = f"{topic}: {error}"
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on beside the records; kept by reference until it is done."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+
+    async def _flush(self) -> None:
+        """Return once all that went out is durable; raises ``KafkaError`` if something is not."""
+        while self._unanswered:
+            await self._out.flush()
+            await asyncio.sleep(0.001)
+        if self._lost:
+            raise aiokafka.errors.KafkaError(f"what was sent is lost ({self._lost}); restoring from the checkpoints")
+
+    @property
+    def _out(self) -> aiokafka.AIOKafkaProducer:
+        if self._producer is None:
+            raise RuntimeError("the worker does not run")
+        return self._producer
+
+    # -- beside the records -------------------------------------------------------------------------------------
+
+    async def _tick(self) -> None:
+        while not self.draining:
+            for partition, held in list(self.held.items()):
+                if held.ready.is_set():
+                    await self._send(self.topics.inputs, encode_record(Tick(self.clock.now())), partition)
+            await asyncio.sleep(self.settings.tick_seconds)
+
+    async def _sweep(self) -> None:
+        """Checkpoints, a share of what changed every time, so that all is written within ``checkpoint_seconds``."""
+        share = min(1.0, _SWEEP_S / self.settings.checkpoint_seconds)
+        while not self.draining:
+            await asyncio.sleep(_SWEEP_S)
+            await self.checkpoint(share)
+
+    async def checkpoint(self, share: float = 1.0) -> None:
+        """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``."""
+        async with self._checkpointing:
+            saved = self.worker.checkpoint(share, _BUDGET_S if share < 1.0 else float("inf"))
+            times = {
+                partition: (covered, held.time_at(covered))
+                for partition, covered in saved.committed.items()
+                if (held := self.held.get(partition)) is not None and covered > held.covered
+            }
+            await self._flush()
+            await self.history.settled()
+            for partition, number, record in await checkpoints.write_blobs(self._out, self.topics, saved.blobs):
+                if partition in self.held:
+                    self.held[partition].blocks[number] = record
+            manifests = {
+                partition: checkpoints.Manifest(covered, time, self.held[partition].blocks)
+                for partition, (covered, time) in times.items()
+                if partition in self.held
+            }
+            await checkpoints.write_manifests(self._out, self.topics, manifests)
+            for partition, manifest in manifests.items():
+                held = self.held.get(partition)
+                if held is not None:
+                    held.acknowledge(manifest.covered, manifest.time)
+            self.counts["checkpoints"] += len(saved.blobs)
+            self.counts["checkpoint_bytes"] += sum(len(blob[3]) for blob in saved.blobs)
+
+    async def _answer_calls(self) -> None:
+        """State the whole of a partition to each door that asks."""
+        consumer = aiokafka.AIOKafkaConsumer(
+            self.topics.roll_calls, **options(self.settings), enable_auto_commit=False, auto_offset_reset="latest"
+        )
+        await consumer.start()
+        try:
+            async for record in consumer:
+                try:
+                    call = decode_call(record.value or b"")
+                except ValueError:
+                    continue
+                for partition in call.partitions:
+                    held = self.held.get(partition)
+                    if held is not None and held.ready.is_set():
+                        await self._state(partition, call.door)
+        finally:
+            await consumer.stop()
+
+    async def _state(self, partition: int, door: str) -> None:
+        bank = self.worker.banks[partition]
+        address: list[tuple[str, bytes]] = [(ADDRESS, door.encode())]
+        for first in range(0, max(bank.patients, 1), _STATED):
+            outcome = complete(bank, self.worker.offsets[partition], first, first + _STATED)
+            # The first clears what the door knows of the partition, the last ends its wait.
+            outcome.complete = first == 0
+            last = [(LAST, b"1")] if first + _STATED >= bank.patients else []
+            await self._send(self.topics.estimates, encode_outcome(outcome), partition, headers=address + last)
+
+    # -- figures ------------------------------------------------------------------------------------------------
+
+    def lag(self) -> dict[int, int]:
+        """Records behind the log's end, by partition."""
+        behind = {}
+        for partition, held in self.held.items():
+            end = self.app.consumer.highwater(TP(self.topics.inputs, partition)) or held.target
+            behind[partition] = max(0, end - held.due) if held.ready.is_set() else end
+        return behind
+
+    def health(self) -> dict[str, object]:
+        """What readiness rests on."""
+        restored = sum(held.ready.is_set() for held in self.held.values())
+        lag = sum(self.lag().values()) if self.held else 0
+        ready = bool(self.held) and restored == len(self.held) and lag <= self.settings.ready_lag and not self.draining
+        return {
+            "ready": ready, "assigned": sorted(self.held), "restored": restored, "lag_records": lag, "draining": self.draining,
+            "host": socket.gethostname(),
+        }  # fmt: skip
+
+    def counters(self) -> dict[str, int | float]:
+        """Figures for /metrics."""
+        lag = self.lag()
+        figures: dict[str, int | float] = {f"readings_{name}": count for name, count in self.worker.counts.items()}
+        figures |= self.history.counters()
+        return figures | {f"worker_{name}": count for name, count in self.counts.items()} | {
+            "patients": sum(len(bank.index) for bank in self.worker.banks.values()),
+            "worker_failures": self.worker.failures,
+            "worker_partitions": len(self.held),
+            "worker_partitions_restored": sum(held.ready.is_set() for held in self.held.values()),
+            "worker_lag_records": sum(lag.values()),
+            "worker_unanswered": self._unanswered,
+        }  # fmt: skip

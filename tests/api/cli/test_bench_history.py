@@ -1,0 +1,33 @@
+"""``bench history``: a short run against a real InfluxDB, which is left as it was."""
+
+import json
+import subprocess
+
+import pytest
+
+from tests.streams.history.influx.conftest import INFRA, Server
+
+
+@pytest.mark.slow
+def test_a_short_run(vitaltwin, tmp_path):
+    server = Server(tmp_path / "influx")
+    server.start()
+    try:
+        where = {"VITALTWIN_INFLUX_URL": server.url, "VITALTWIN_INFLUX_TOKEN": server.token}
+        shown = vitaltwin("bench", "history", "--quick", "--json", timeout=300, **where)
+        assert shown.returncode == 0, shown.stderr
+        told = json.loads(shown.stdout)
+        assert told["influx"]["readings_per_s"] > 0
+        assert told["spill"]["readings_per_s"] > 0
+        assert set(told["read_a_day_s"]) == {"readings", "readings_as_300", "estimates_as_300", "page_of_1000"}
+        buckets = {bucket["name"] for bucket in server.call("/api/v2/buckets?limit=100")["buckets"]}
+        assert buckets == {"vitaltwin", "_tasks", "_monitoring"}
+        assert server.call("/api/v2/tasks")["tasks"] == []
+    finally:
+        subprocess.run([INFRA / "stop", server.folder], check=True)
+
+
+def test_without_a_server_it_says_what_to_do(vitaltwin):
+    shown = vitaltwin("bench", "history")
+    assert shown.returncode == 1
+    assert "infra/influxdb/start" in shown.stderr

@@ -1,0 +1,43 @@
+"""A real broker for the tests of the distributed runtime, and a place of their own on it for each."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from api.cli.bench.cluster import Brokers, command_of
+from api.cli.bench.house import House
+from streams.settings import Settings
+from tests.conftest import require
+
+
+@pytest.fixture(scope="session")
+def brokers() -> Iterator[Brokers]:
+    require("java", "apt-get install openjdk-17-jre-headless")
+    require("mvn", "apt-get install maven")
+    with Brokers() as started:
+        yield started
+
+
+@pytest.fixture
+def given(brokers: Brokers, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
+    """Settings of programs that share topics of this test's own."""
+    return {
+        "kafka_servers": brokers.servers,
+        "kafka_prefix": f"{request.node.name[:40].replace('[', '-').replace(']', '')}.",
+        "kafka_partitions": "2",
+        "kafka_session_seconds": "3",
+        "influx_spill": str(tmp_path / "spill"),
+    }
+
+
+@pytest.fixture
+def settings(given: dict[str, str]) -> Settings:
+    return Settings.model_validate(given)
+
+
+@pytest.fixture
+def worker(given: dict[str, str]) -> Iterator[House]:
+    """A worker, not started yet."""
+    with House(command_of("worker"), **given) as house:
+        yield house
