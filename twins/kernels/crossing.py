@@ -61,7 +61,7 @@ PREDICT_AFTER = 6.0
 """Measurements a channel needs before its forecast may alarm."""
 
 
-@kernel()
+@kernel(forceinline=True)
 def _nearness(state: F8, parameter: F8, limit: float, side: float, stretch: float) -> float:
     """How many of its spreads the level at its nearest stays away from a limit within ``PREDICT_WITHIN_S``.
 
@@ -104,7 +104,7 @@ def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: floa
     return bool(2.0 * total < matters)
 
 
-@kernel()
+@kernel(forceinline=True)
 def _crossing(
     state: F8, parameter: F8, limit: float, side: float, stretch: float, on: int, scratch: F4
 ) -> tuple[float, float]:  # fmt: skip
@@ -141,7 +141,7 @@ def awaited(state: F8, parameter: F8, watch: F8) -> bool:
     return not state[LAST] - watch[PREDICTED] < PREDICT_EVERY_US
 
 
-@kernel()
+@kernel(forceinline=True)
 def predicted(
     row: int, state: F8, parameter: F8, stretch: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, scratch: F4,
     events: F8, n: int,

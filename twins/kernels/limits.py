@@ -217,7 +217,7 @@ def after_reading(
     return n
 
 
-@kernel()
+@kernel(forceinline=True)
 def after_tick(
     row: int, now: float, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, events: F8, n: int
 ) -> int:

@@ -157,6 +157,8 @@ def predictions(
     while k < len(rows):
         if n + 2 > len(events):
             break
+        # The last for the statement of estimates as well, which comes next.
+        prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
