@@ -1,5 +1,6 @@
 """How clients reach the brokers: one set of options for every consumer, producer and administrator."""
 
+import logging
 import ssl
 from typing import Any
 
@@ -8,6 +9,9 @@ import faust
 from faust.types.auth import CredentialsT
 
 from streams.settings import Settings
+
+# It says the same of every attempt, several times a second, while a broker is away; what matters is said by who waits.
+logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 __all__ = ["MOST_BYTES", "credentials", "options", "producer"]
 

@@ -6,7 +6,6 @@ Order of durability: outcomes and history, then blocks, then the manifest, then 
 """
 
 import asyncio
-import logging
 import socket
 from collections.abc import Coroutine, Iterable
 from functools import partial
@@ -107,7 +106,6 @@ class KafkaWorker:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then hand over; raises ``KafkaError`` where no broker answers."""
-        logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
         self._producer = producer(self.settings)
         await self._producer.start()
         try:

@@ -85,12 +85,14 @@ def _broken(name: str, fault: Callable[[Scene], float], runs: int, made: dict[st
         time.sleep(2.0)
         scene.clients.stop()
         time.sleep(2.0)
-        scene.alarms.stop()
-        scene.watch.stop()
         for worker in cluster.workers:
             if worker.running:
                 worker.stop()
-        found = compare(cluster.settings, scene.clients.taken)
+        time.sleep(1.0)
+        scene.alarms.stop()
+        scene.watch.stop()
+        heard = {partition: came[-1][1] for partition, came in scene.watch.arrivals.items() if came}
+        found = compare(cluster.settings, scene.clients.taken, heard)
         transitions = found.pop("transitions")
         return {
             "runs": runs,

@@ -5,6 +5,8 @@ import itertools
 import threading
 import time
 from collections import Counter
+from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import aiokafka
@@ -19,7 +21,7 @@ from streams.kafka.topics import Topics
 from streams.kafka.wire import ADDRESS, inputs_of
 from streams.settings import Settings
 from streams.worker import Worker
-from twins.records import Columns, Frame
+from twins.records import Columns, Frame, Outcome
 
 __all__ = ["Watch", "compare"]
 
@@ -85,16 +87,17 @@ class Watch:
         await consumer.stop()
 
 
-def compare(settings: Settings, taken: list[Columns]) -> dict[str, Any]:
+def compare(settings: Settings, taken: list[Columns], heard: Mapping[int, int] | None = None) -> dict[str, Any]:
     """One uninterrupted pass over the log as it stands, against the twins as a worker would restore them now.
 
     ``lost``: acknowledged readings that are not in the log; ``applied_twice``: channels that moved more often than the
-    log has readings of them; ``identical``: every byte of both states is the same.
+    log has readings of them; ``identical``: every byte of both states is the same. ``transitions``: those of alarms the pass
+    brought about, up to the offset ``heard`` of each partition.
     """
-    return asyncio.run(_compare(settings, taken))
+    return asyncio.run(_compare(settings, taken, heard or {}))
 
 
-async def _compare(settings: Settings, taken: list[Columns]) -> dict[str, Any]:  # noqa: C901 - one pass
+async def _compare(settings: Settings, taken: list[Columns], heard: Mapping[int, int]) -> dict[str, Any]:  # noqa: C901 - one pass
     topics = Topics.of(settings)
     partitions = list(range(settings.kafka_partitions))
     kept = await checkpoints.read(settings, partitions)
@@ -108,9 +111,7 @@ async def _compare(settings: Settings, taken: list[Columns]) -> dict[str, Any]: 
         begin[partition] = restored.assign(partition, found.blobs, found.manifest.covered)
         restored.banks[partition].time = found.manifest.time
         passed.assign(partition, [])
-    passed.listen(
-        lambda outcome: transitions.update((one.alarm, one.presence, one.time // 1000) for one in outcome.transitions)
-    )
+    passed.listen(partial(_note, transitions, heard))
     consumer = aiokafka.AIOKafkaConsumer(**options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -151,3 +152,8 @@ async def _compare(settings: Settings, taken: list[Columns]) -> dict[str, Any]: 
         "resent": repeated,
         "transitions": transitions,
     }
+
+
+def _note(transitions: set[tuple[str, str, int]], heard: Mapping[int, int], outcome: Outcome) -> None:
+    if outcome.offset <= heard.get(outcome.partition, -1):
+        transitions.update((one.alarm, one.presence, one.time // 1000) for one in outcome.transitions)
