@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twins import news2
+from twins import emission, news2
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
 from twins.bank import BLOCK, Bank
@@ -44,10 +44,6 @@ __all__ = ["step"]
 
 I8 = npt.NDArray[np.int64]
 
-EMIT_US = 1_000_000
-"""A patient's estimates go out at most this often; the first change goes at once."""
-_OLD_US = 20_000_000
-"""A patient nobody has spoken of for so long is scored again by ticks: inputs grow old by themselves."""
 _FILTERED = FILTERED.astype(np.uint8)
 
 
@@ -61,6 +57,7 @@ class _Step:
         self.events = bank.events
         self.counts = np.zeros(1, np.int64)
         self.urgent: set[int] = set()
+        self.noted = False
 
     # -- alarms -------------------------------------------------------------------------------------------------
 
@@ -69,6 +66,7 @@ class _Step:
         bank = self.bank
         if not self.counts[0]:
             return
+        self.noted = True
         for event in self.events[: int(self.counts[0])]:
             row = int(event[layout.E_ROW])
             number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
@@ -131,6 +129,7 @@ class _Step:
         if not len(numbers):
             return
         rows = walk.due_rows(numbers, bank.slot, bank.watch)
+        self.noted = False
         at = 0
         while at < len(rows):
             at = walk.predictions(
@@ -140,8 +139,9 @@ class _Step:
             self.raised()
         self.compare(numbers)
         self.score(numbers)
-        # Predictions mark their own rows dirty again; they go out here, so they are clean.
-        bank.watch[rows, layout.DIRTY] = 0.0
+        if self.noted:
+            # Events mark their rows dirty again; they go out here, so they are clean.
+            bank.watch[rows, layout.DIRTY] = 0.0
         bank.emitted[numbers] = self.now
         bank.pending[numbers] = 0
         if len(rows):
@@ -179,15 +179,6 @@ class _Step:
             else:
                 self.end(number, condition.name, -1, self.now, float(score.total))
 
-    def due(self, touched: I8) -> I8:
-        """Which of the touched patients may speak now; the others wait for their second."""
-        bank = self.bank
-        speak = self.now - bank.emitted[touched] >= EMIT_US
-        if self.urgent:
-            speak |= np.isin(touched, np.fromiter(self.urgent, np.int64))
-        bank.pending[touched[~speak]] = 1
-        return touched[speak]
-
     # -- records ------------------------------------------------------------------------------------------------
 
     def frame(self, frame: Frame) -> None:
@@ -214,7 +205,7 @@ class _Step:
             self.site_models(columns, numbers, status)
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
-        self.emit(self.due(moved))
+        self.emit(emission.due(bank, moved, self.urgent, self.now))
 
     def site_models(self, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
         """Hand what the channel twin took to the site's own models."""
@@ -232,7 +223,6 @@ class _Step:
     def tick(self) -> None:
         """Silence, delays, scores growing old, and what waited for its second."""
         bank = self.bank
-        count = bank.patients
         live = bank.live * bank.active
         at = 0
         while at < bank.rows:
@@ -241,19 +231,7 @@ class _Step:
                 bank.phase, bank.since, self.events, self.counts,
             )  # fmt: skip
             self.raised()
-        here = live[:count] != 0
-        waiting = here & (bank.pending[:count] != 0) & (self.now - bank.emitted[:count] >= EMIT_US)
-        # Who is spoken of anyway is scored anyway: only what no frame has touched for a while grows old here.
-        silent = self.now - np.maximum(bank.scored[:count], bank.emitted[:count]) >= _OLD_US
-        old = np.zeros(count, bool)
-        (candidates,) = (here & silent).nonzero()
-        old[candidates] = (bank.parts[candidates] >= 0).any(axis=1)
-        phase = bank.score_phase[:count]
-        held = here & (((phase[:, 0] | phase[:, 1] | phase[:, 2]) & 1) != 0)
-        urgent = np.zeros(count, bool)
-        if self.urgent:
-            urgent[list(self.urgent)] = True
-        (numbers,) = (waiting | old | held | urgent).nonzero()
+        numbers = emission.due_by_time(bank, live, self.urgent, self.now)
         bank.dirty.update((numbers // BLOCK).tolist())
         self.emit(numbers)
 

@@ -42,7 +42,7 @@ from twins.kernels.layout import (
 )  # fmt: skip
 from twins.kernels.limits import note, turn
 
-__all__ = ["predicted"]
+__all__ = ["awaited", "predicted"]
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
@@ -61,7 +61,7 @@ PREDICT_AFTER = 6.0
 """Measurements a channel needs before its forecast may alarm."""
 
 
-@kernel()
+@kernel(forceinline=True)
 def _nearness(state: F8, parameter: F8, limit: float, side: float, stretch: float) -> float:
     """How many of its spreads the level at its nearest stays away from a limit within ``PREDICT_WITHIN_S``.
 
@@ -104,7 +104,7 @@ def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: floa
     return bool(2.0 * total < matters)
 
 
-@kernel()
+@kernel(forceinline=True)
 def _crossing(
     state: F8, parameter: F8, limit: float, side: float, stretch: float, on: int, scratch: F4
 ) -> tuple[float, float]:  # fmt: skip
@@ -133,19 +133,25 @@ def _crossing(
     )  # fmt: skip
 
 
-@kernel()
+@kernel(forceinline=True)
+def awaited(state: F8, parameter: F8, watch: F8) -> bool:
+    """Whether the channel may be predicted to cross and has not been asked for a while."""
+    if parameter[A_PREDICTIVE] == 0.0 or state[COUNT] < PREDICT_AFTER:
+        return False
+    return not state[LAST] - watch[PREDICTED] < PREDICT_EVERY_US
+
+
+@kernel(forceinline=True)
 def predicted(
     row: int, state: F8, parameter: F8, stretch: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, scratch: F4,
     events: F8, n: int,
 ) -> int:  # fmt: skip
-    """Predicted crossings of the low and high limit within half an hour; returns the new event count.
+    """Predicted crossings of the low and high limit within half an hour of an ``awaited`` row; returns the new event count.
 
     By the first-passage probability of the level: on from ``PREDICT_ON``, off below ``PREDICT_OFF`` or when the limit
     itself is crossed.
     """
     t = state[LAST]
-    if parameter[A_PREDICTIVE] == 0.0 or state[COUNT] < PREDICT_AFTER or t - watch[PREDICTED] < PREDICT_EVERY_US:
-        return n
     watch[PREDICTED] = t
     wide = stretch_at(stretch, PREDICT_WITHIN_S, 0)
     # One more reading must agree where readings are sparse; 20 s of agreement where they are dense.

@@ -4,6 +4,10 @@ Options are fixed here so that all kernels behave alike: cached on disk, without
 fastmath: NaN means "missing" everywhere) and with numpy's answer to a division by zero (inf or NaN) instead of an
 exception.
 
+**What a call costs.** An array is handed over as its seven parts, by the stack after the first: 15 arrays take longer than
+most of what is done for a reading. What is called for each is inlined (``forceinline=True``), and what is seldom to be
+done is asked for before the call.
+
 **The read-only trap.** Columns made with ``np.frombuffer`` are read-only, which is another type to numba: a kernel called
 with both kinds is compiled twice.
 

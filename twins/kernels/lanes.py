@@ -54,8 +54,8 @@ U1 = npt.NDArray[np.uint8]
 U2 = npt.NDArray[np.uint16]
 
 INVALID = 9
-# The scratch: columns of the state, of the first 16 parameters, the time each row had, and whether a lane is of the usual
-# kind. One array with fixed places: the compiler sees that no two columns overlap.
+# The scratch: columns of the state, of the first 16 parameters, and whether a lane is of the usual kind. One array with
+# fixed places: the compiler sees that no two columns overlap.
 _PARAMETERS = LANES * STATE_WIDTH
 _USUAL = _PARAMETERS + LANES * 16
 SCRATCH = _USUAL + LANES

@@ -102,7 +102,7 @@ def note(
     return n + 1
 
 
-@kernel()
+@kernel(forceinline=True)
 def turn(phase: U1, since: I8, condition: int, true: int, clear: int, time: float, delay_us: float) -> int:
     """Move one condition; +1 when it goes on, −1 when it ends, else 0."""
     now = int(time)
@@ -124,13 +124,13 @@ def turn(phase: U1, since: I8, condition: int, true: int, clear: int, time: floa
     return 0
 
 
-@kernel()
+@kernel(forceinline=True)
 def silence_us(watch: F8, limit: F8) -> float:
     """The shortest gap that counts as silence of this channel."""
     return float(max(limit[SILENCE], SILENT_INTERVALS * watch[INTERVAL] * 1e6))
 
 
-@kernel()
+@kernel(forceinline=True)
 def _flat_us(t: float, value: float, parameter: F8, watch: F8, ring: F8, limit: F8) -> float:
     """How long the value has not changed, where that is longer than it can be; else 0. The reading stands in the ring.
 
@@ -148,7 +148,7 @@ def _flat_us(t: float, value: float, parameter: F8, watch: F8, ring: F8, limit: 
     return float(span)
 
 
-@kernel()
+@kernel(forceinline=True)
 def _fault(
     row: int, status: int, t: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, phase: U1,
     since: I8, events: F8, n: int,
@@ -182,7 +182,7 @@ def _fault(
     return n
 
 
-@kernel()
+@kernel(forceinline=True)
 def after_reading(
     row: int, status: int, t: float, received: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8,
     phase: U1, since: I8, events: F8, n: int,
@@ -217,7 +217,7 @@ def after_reading(
     return n
 
 
-@kernel()
+@kernel(forceinline=True)
 def after_tick(
     row: int, now: float, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, events: F8, n: int
 ) -> int:

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from twins.kernels import calibration, channel, crossing, late, limits
 from twins.kernels.jit import kernel
-from twins.kernels.layout import COUNT, DIRTY, FLAT_SINCE, INTERVAL, LAST, RECEIVED, VALUE
+from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAST, RECEIVED, VALUE
 from twins.kernels.prefetch import prefetch
 
 F4 = npt.NDArray[np.float32]
@@ -116,7 +116,8 @@ def frame(
             watch[row, INTERVAL] = (
                 gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
             )
-        if verdict != channel.IMPLAUSIBLE:
+        # Most readings meet no forecast: asked here, as a call hands over every array piece by piece.
+        if verdict != channel.IMPLAUSIBLE and not t < due[row, calibration.NEXT]:
             taken = 0 if verdict == channel.GATED else 1
             calibration.calibrate(
                 own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], foretold[row], stretch[row],
@@ -156,9 +157,11 @@ def predictions(
     while k < len(rows):
         if n + 2 > len(events):
             break
+        # The last for the statement of estimates as well, which comes next.
+        prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
-        if state[row, COUNT] > 0.0:
+        if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(
                 row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
                 since[row], scratch, events, n,

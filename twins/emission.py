@@ -1,0 +1,45 @@
+"""Who is spoken of when: a patient's estimates go out at most once a second, at once where an alarm has turned."""
+
+from collections.abc import Set as AbstractSet
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.bank import Bank
+
+__all__ = ["due", "due_by_time"]
+
+I8 = npt.NDArray[np.int64]
+U1 = npt.NDArray[np.uint8]
+
+EMIT_US = 1_000_000
+"""A patient's estimates go out at most this often; the first change goes at once."""
+_OLD_US = 20_000_000
+"""A patient nobody has spoken of for so long is scored again by ticks: inputs grow old by themselves."""
+
+
+def due(bank: Bank, touched: I8, urgent: AbstractSet[int], now: int) -> I8:
+    """Which of the touched patients may speak now; the others are marked to wait for their second."""
+    speak = now - bank.emitted[touched] >= EMIT_US
+    if urgent:
+        speak |= np.isin(touched, np.fromiter(urgent, np.int64))
+    bank.pending[touched[~speak]] = 1
+    return touched[speak]
+
+
+def due_by_time(bank: Bank, live: U1, urgent: AbstractSet[int], now: int) -> I8:
+    """Which of the ``live`` patients time alone makes speak: what waited for its second, scores growing old."""
+    count = bank.patients
+    here = live[:count] != 0
+    waiting = here & (bank.pending[:count] != 0) & (now - bank.emitted[:count] >= EMIT_US)
+    # Who is spoken of anyway is scored anyway: only what no frame has touched for a while grows old here.
+    silent = now - np.maximum(bank.scored[:count], bank.emitted[:count]) >= _OLD_US
+    old = np.zeros(count, bool)
+    (candidates,) = (here & silent).nonzero()
+    old[candidates] = (bank.parts[candidates] >= 0).any(axis=1)
+    phase = bank.score_phase[:count]
+    held = here & (((phase[:, 0] | phase[:, 1] | phase[:, 2]) & 1) != 0)
+    if urgent:
+        waiting[list(urgent)] = True
+    numbers: I8 = (waiting | old | held).nonzero()[0]
+    return numbers
