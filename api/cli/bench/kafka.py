@@ -1,30 +1,16 @@
-"""``bench kafka``: readings a second through one worker on a real broker, twins and checkpoints on, beside two peers.
+"""``bench kafka``: readings a second through one worker on a real broker, twins and checkpoints on.
 
-The worker starts behind a backlog that a door took, so that it is the worker that is measured. The peers get one JSON record a
-reading, as one would begin: a Faust agent with filterpy in a table, and Quix Streams with filterpy in its state.
+The worker starts behind a backlog that a door took, so that it is the worker that is measured.
 """
 
-import asyncio
-import json
-import subprocess
-import sys
 import time
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
-
-import msgspec
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from api.cli.bench.cluster import Cluster, until
 from api.cli.bench.house import House
 from api.cli.bench.load import FRAME_TYPE, Ward, post_all, requests
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure, say
-from streams.kafka.connect import options, producer
-from streams.settings import Settings
-from twins.records import Columns
-from twins.signals import SIGNALS
 
 __all__ = ["run"]
 
@@ -33,31 +19,9 @@ _BATCH = 1_000
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Readings a second of one worker, its CPU seconds per million readings, those of the peers, and the ratios.
-
-    ``outcomes_at_the_door``: what went through Kafka and back meanwhile.
-    """
-    if any(find_spec(name) is None for name in ("filterpy", "quixstreams")):
-        raise Failure(
-            "bench kafka measures against filterpy and Quix Streams: pip install 'vitaltwin[bench,distributed]'"
-        )
+    """Readings a second of one worker and its CPU seconds per million; ``outcomes_at_the_door`` went through Kafka and back."""
     with Cluster() as cluster:
-        figures = _ours(cluster, 200_000 if quick else 4_000_000)
-        settings = cluster.settings
-        count = 2_000 if quick else 20_000
-        ward = Ward(1_000)
-        asyncio.run(_fill(settings, "naive", ward.batches(count * 4 // 1_000, 1_000)))
-        for worker in cluster.workers:
-            worker.stop()
-        say("a Faust agent with filterpy in a table, one JSON record a reading")
-        figures["naive_faust_per_s"] = count / _peer("naive_faust", settings, "naive", count)
-        say("Quix Streams with filterpy in its state, one JSON record a reading")
-        figures["quix_per_s"] = 4 * count / _peer("naive_quix", settings, "naive", 4 * count)
-    figures["ratio"] = {
-        "naive_faust": figures["readings_per_s"] / figures["naive_faust_per_s"],
-        "quix": figures["readings_per_s"] / figures["quix_per_s"],
-    }
-    return figures
+        return _ours(cluster, 200_000 if quick else 4_000_000)
 
 
 def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
@@ -113,44 +77,3 @@ def _figures(house: House) -> list[tuple[str, float]]:
         lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
     pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return [(name, float(value)) for name, _, value in pairs]
-
-
-async def _fill(settings: Settings, topic: str, batches: list[Columns]) -> None:
-    """One JSON record a reading, keyed by patient."""
-    client = AIOKafkaAdminClient(**options(settings))
-    await client.start()
-    await client.create_topics([NewTopic(topic, settings.kafka_partitions, 1)])
-    await client.close()
-    out = producer(settings)
-    await out.start()
-    for columns in batches:
-        for patient, signal, moment, value in zip(
-            columns.patient.tolist(),
-            columns.signal.tolist(),
-            columns.time.tolist(),
-            columns.value.tolist(),
-            strict=True,
-        ):
-            name = columns.patients[patient]
-            one = {"patient": name, "signal": SIGNALS[signal].name, "time": moment / 1e6, "value": value}
-            await out.send(topic, msgspec.json.encode(one), key=name.encode())
-    await out.stop()
-
-
-def _peer(name: str, settings: Settings, topic: str, count: int) -> float:
-    """Seconds a peer took from its first to its last record."""
-    program = Path(__file__).with_name(f"{name}.py")
-    given = [settings.kafka_servers, topic, str(settings.kafka_partitions), str(count)]
-    environment = {"PYTHONPATH": ":".join(filter(None, sys.path)), "PATH": "/usr/bin:/bin", "HOME": "/tmp"}  # noqa: S108
-    ran = subprocess.run(  # noqa: S603 - our own program
-        [sys.executable, str(program), *given],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env=environment,
-    )
-    lines = [line for line in ran.stdout.splitlines() if line.startswith('{"seconds"')]
-    if not lines:
-        raise Failure(f"{name} ended without a figure: {ran.stderr[-1500:]}")
-    return float(json.loads(lines[-1])["seconds"])

@@ -37,7 +37,7 @@ BENCHES: dict[str, Bench] = {
         "robustness",
         "start",
         "step",
-    )  # fmt: skip
+    )
 }
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
