@@ -12,17 +12,16 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import structlog
 
 from streams.clock import Clock
 from streams.embedded.schema import OFFSET_BITS
 from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogUnavailable
-from streams.frame import as_record, join, split
+from streams.gathering import READING_BYTES, frames
 from streams.history import SqliteHistory
 from streams.log import DeadLetter, Entry, encode_record
-from streams.registry import Registry, partition_of
+from streams.registry import Registry
 from streams.worker import Saved
 from twins.records import Columns, Record, Tick
 
@@ -130,7 +129,7 @@ class GroupCommit:
                 raise LogUnavailable("the service is stopping")
             self._queue.append(waiting)
             if isinstance(waiting, Observed):
-                self.waiting_bytes += 22 * len(waiting.columns)
+                self.waiting_bytes += READING_BYTES * len(waiting.columns)
             self._condition.notify()
 
     def keep(self, saved: Saved) -> None:
@@ -188,7 +187,9 @@ class GroupCommit:
                     item.record.received = received
                     partitions = [item.partition] if item.partition >= 0 else range(len(upcoming))
                     positions.append([place(partition, item.record) for partition in partitions][-1])
-            for partition, record in self._frames(observed, received):
+            for partition, record in frames(
+                [(item.columns, item.source) for item in observed], self._registry, received
+            ):
                 place(partition, record)
             if ticking:
                 for partition in range(len(upcoming)):
@@ -206,34 +207,11 @@ class GroupCommit:
         self.dead_letters += len(letters)
         with self._condition:
             del self._saved[: len(saved)]
-            self.waiting_bytes -= 22 * sum(len(item.columns) for item in observed)
+            self.waiting_bytes -= READING_BYTES * sum(len(item.columns) for item in observed)
         self._deliver(entries)
         places = iter(positions)
         if items:
             self._answer([(item.future, next(places) if isinstance(item, Ordered) else None) for item in items])
-
-    def _frames(self, observed: list[Observed], received: int) -> list[tuple[int, Record]]:
-        if not observed:
-            return []
-        columns = join([item.columns for item in observed])
-        sources = sorted({item.source for item in observed})
-        source = None
-        if len(sources) > 1:
-            numbers = [sources.index(item.source) for item in observed]
-            source = np.repeat(np.array(numbers, np.uint16), [len(item.columns) for item in observed])
-        count = len(self._next)
-        known = self._registry.index
-        partitions = np.array(
-            [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients],
-            np.int64,
-        )
-        frames: list[tuple[int, Record]] = []
-        for partition, (part, places) in enumerate(split(columns, partitions, count)):
-            if len(part):
-                frames.append(
-                    (partition, as_record(part, received, sources, None if source is None else source[places]))
-                )
-        return frames
 
     def _write(self, entries: list[Entry], received: int, letters: list[DeadLetter], saved: list[Saved]) -> int:
         connection = self._connection
@@ -273,7 +251,7 @@ class GroupCommit:
         self.failures += 1
         _logger.error("the log cannot be written", reason=self._unwritten, waiting=len(items))
         with self._condition:
-            self.waiting_bytes -= 22 * sum(len(item.columns) for item in items if isinstance(item, Observed))
+            self.waiting_bytes -= READING_BYTES * sum(len(item.columns) for item in items if isinstance(item, Observed))
         if items:
             text = f"the log cannot be written: {self._unwritten}"
             self._answer([(item.future, LogUnavailable(text)) for item in items])

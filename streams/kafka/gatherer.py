@@ -5,14 +5,13 @@ import asyncio
 import aiokafka
 import aiokafka.errors
 import msgspec
-import numpy as np
 
 from streams.clock import Clock
 from streams.errors import LogUnavailable, Overloaded
-from streams.frame import as_record, join, select, split
+from streams.gathering import READING_BYTES, frames
 from streams.log import encode_record
-from streams.registry import Registry, partition_of
-from twins.records import Columns, Frame
+from streams.registry import Registry
+from twins.records import Columns
 
 __all__ = ["Gatherer"]
 
@@ -20,8 +19,6 @@ _MOST = 40_000
 """Readings of a record, some 900 KB."""
 _AT_ONCE = 20_000
 """So many waiting are written without waiting longer."""
-_BYTES = 22
-"""Of a reading in a frame."""
 
 
 class _Waiting(msgspec.Struct):
@@ -60,7 +57,7 @@ class Gatherer:
         future: asyncio.Future[None] = loop.create_future()
         self._waiting.append(_Waiting(columns, source, future))
         self._readings += len(columns)
-        self.waiting_bytes += _BYTES * len(columns)
+        self.waiting_bytes += READING_BYTES * len(columns)
         if self._readings >= _AT_ONCE:
             self._write()
         elif self._timer is None:
@@ -91,16 +88,16 @@ class Gatherer:
     async def _write_all(self, waiting: list[_Waiting]) -> None:
         error: Exception | None = None
         try:
-            frames = self._frames(waiting)
-            futures = [await self._send(partition, encode_record(frame)) for partition, frame in frames]
-            await self._answered(futures)
-            self.frames += len(frames)
+            observed = [(one.columns, one.source) for one in waiting]
+            made = frames(observed, self._registry, self._clock.now(), _MOST)
+            await self._answered([await self._send(partition, encode_record(frame)) for partition, frame in made])
+            self.frames += len(made)
         except LogUnavailable as failure:
             error = failure
         except Exception as failure:  # noqa: BLE001 - whoever waits is answered, whatever happened
             error = LogUnavailable(f"the readings could not be written: {failure!r}")
         for one in waiting:
-            self.waiting_bytes -= _BYTES * len(one.columns)
+            self.waiting_bytes -= READING_BYTES * len(one.columns)
             if one.future.done():
                 continue  # its caller has gone
             if error is None:
@@ -133,26 +130,3 @@ class Gatherer:
         why = "did not answer in time" if isinstance(error, TimeoutError) else f"refused: {error}"
         self.trouble = f"Kafka {why}"
         return LogUnavailable(f"the log cannot be written: {self.trouble}")
-
-    def _frames(self, waiting: list[_Waiting]) -> list[tuple[int, Frame]]:
-        columns = join([one.columns for one in waiting])
-        sources = sorted({one.source for one in waiting})
-        source = None
-        if len(sources) > 1:
-            numbers = [sources.index(one.source) for one in waiting]
-            source = np.repeat(np.array(numbers, np.uint16), [len(one.columns) for one in waiting])
-        count = self._registry.partitions
-        known = self._registry.index
-        partitions = np.array(
-            [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients],
-            np.int64,
-        )
-        received = self._clock.now()
-        frames: list[tuple[int, Frame]] = []
-        for partition, (part, places) in enumerate(split(columns, partitions, count)):
-            for begin in range(0, len(part), _MOST):
-                chosen = np.arange(begin, min(begin + _MOST, len(part)))
-                piece = part if len(part) <= _MOST else select(part, chosen)
-                of = None if source is None else source[places[chosen]]
-                frames.append((partition, as_record(piece, received, sources, of)))
-        return frames

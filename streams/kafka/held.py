@@ -42,6 +42,7 @@ class Held:
         self.target = 0
         """The log's end when the partition was restored: behind it the worker is catching up."""
         self._taken: deque[Taken] = deque()
+        self._again: list[Taken] = []
         self._ahead = -1
         self.sought = 0.0
 
@@ -67,6 +68,13 @@ class Held:
         self._ahead = -1
         self._taken.append(Taken(offset, time, event))
 
+    def seen(self, offset: int, event: faust.EventT) -> None:
+        """A record came again that has moved the twins: acknowledged as it would have been, or the group stands still."""
+        if offset <= self.covered:
+            event.ack()
+        else:
+            self._again.append(Taken(offset, 0, event))
+
     def time_at(self, offset: int) -> int:
         """The log's time (µs) after the record at ``offset``, one that was taken and not acknowledged yet."""
         time = self.time
@@ -81,3 +89,6 @@ class Held:
         self.covered, self.time = offset, time
         while self._taken and self._taken[0].offset <= offset:
             self._taken.popleft().event.ack()
+        again, self._again = self._again, []
+        for taken in again:
+            self.seen(taken.offset, taken.event)

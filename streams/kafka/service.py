@@ -20,8 +20,9 @@ from streams.errors import KafkaUnusable, LogUnavailable
 from streams.history.base import History
 from streams.kafka.connect import MOST_BYTES, options, producer
 from streams.kafka.gatherer import Gatherer
+from streams.kafka.log_reader import reader
 from streams.kafka.topics import Topics, mismatches
-from streams.kafka.wire import ADDRESS, LAST, OFFSET, Call, decode_outcome, decode_transition, encode_call
+from streams.kafka.wire import ADDRESS, OFFSET, PART, Call, decode_outcome, decode_transition, encode_call
 from streams.log import DeadLetter, decode_dead_letter, encode_dead_letter, encode_record
 from streams.registry import Registry, partition_of, projected
 from streams.settings import Settings
@@ -54,7 +55,7 @@ class KafkaService:
         self._door = secrets.token_hex(8)
         self._offsets: dict[int, int] = {}
         self._awaited: set[int] = set(range(settings.kafka_partitions))
-        self._begun: set[int] = set()
+        self._parts: dict[int, list[Outcome]] = {}
         self._seen: OrderedDict[str, None] = OrderedDict()
         self._ward_limits: dict[tuple[str, str], SetLimits] = {}
         self._producer: aiokafka.AIOKafkaProducer | None = None
@@ -136,33 +137,30 @@ class KafkaService:
         """Return once the dead letters are durable; raises ``LogUnavailable``."""
         if self._producer is None:
             raise LogUnavailable("the service is not running")
+        sending = [
+            self._producer.send_and_wait(self.topics.dead_letters, encode_dead_letter(entry), partition=0)
+            for entry in entries
+        ]
         try:
-            for entry in entries:
-                sending = self._producer.send_and_wait(self.topics.dead_letters, encode_dead_letter(entry), partition=0)
-                await asyncio.wait_for(sending, self.settings.kafka_answer_seconds)
+            await asyncio.wait_for(asyncio.gather(*sending), self.settings.kafka_answer_seconds)
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
             raise LogUnavailable(f"dead letters cannot be written: {error!r}") from error
 
     async def dead_letters(self, before: int | None = None, limit: int = 100) -> list[tuple[int, DeadLetter]]:
         """Dead letters with their numbers, newest first, from before number ``before``."""
         place = aiokafka.TopicPartition(self.topics.dead_letters, 0)
-        consumer = aiokafka.AIOKafkaConsumer(**options(self.settings), enable_auto_commit=False)
         found: list[tuple[int, DeadLetter]] = []
         try:
-            await consumer.start()
-            consumer.assign([place])
-            first = (await consumer.beginning_offsets([place]))[place]
-            end = min((await consumer.end_offsets([place]))[place], before if before is not None else 1 << 62)
-            consumer.seek(place, max(first, end - limit))
-            while await consumer.position(place) < end:
-                records = (await consumer.getmany(place, timeout_ms=500)).get(place, ())
-                found += [
-                    (record.offset, decode_dead_letter(record.value)) for record in records if record.offset < end
-                ]
+            async with reader(self.settings) as consumer:
+                consumer.assign([place])
+                first = (await consumer.beginning_offsets([place]))[place]
+                end = min((await consumer.end_offsets([place]))[place], before if before is not None else 1 << 62)
+                consumer.seek(place, max(first, end - limit))
+                while await consumer.position(place) < end:
+                    records = (await consumer.getmany(place, timeout_ms=500)).get(place, ())
+                    found += [(one.offset, decode_dead_letter(one.value)) for one in records if one.offset < end]
         except aiokafka.errors.KafkaError as error:
             raise LogUnavailable(f"dead letters cannot be read: {error}") from error
-        finally:
-            await consumer.stop()
         return found[::-1]
 
     def listen(self, callback: Callable[[Outcome], None]) -> None:
@@ -241,7 +239,7 @@ class KafkaService:
         outcome = decode_outcome(raw)
         partition = outcome.partition
         if address is not None:
-            self._stated(outcome, last=LAST in headers)
+            self._stated(outcome, headers.get(PART, b"0/1").decode())
         elif partition not in self._awaited:
             if outcome.offset <= self._offsets[partition]:
                 self.counts["repeated"] += 1
@@ -249,20 +247,29 @@ class KafkaService:
             self._offsets[partition] = outcome.offset
             self._deliver(outcome)
 
-    def _stated(self, outcome: Outcome, *, last: bool) -> None:
-        """A part of the whole state of a partition."""
+    def _stated(self, outcome: Outcome, which: str) -> None:
+        """A part of the whole state of a partition; all of them together are delivered as one."""
         partition = outcome.partition
         if partition not in self._awaited:
             return
-        if outcome.complete:
-            self._begun.add(partition)
-        if partition not in self._begun:
+        number, count = map(int, which.split("/"))
+        parts = self._parts[partition] = self._parts.get(partition, []) if number else []
+        if number != len(parts):
+            return  # the one before is missing: the partition is asked for again
+        parts.append(outcome)
+        if len(parts) < count:
             return
-        self._deliver(outcome)
-        if last:
-            self._offsets[partition] = outcome.offset
-            self._awaited.discard(partition)
-            self._begun.discard(partition)
+        del self._parts[partition]
+        whole, *others = parts
+        for other in others:
+            whole.profiles += other.profiles
+            whole.scores += other.scores
+            whole.transitions += other.transitions
+        self._awaited.discard(partition)
+        self._offsets[partition] = whole.offset
+        self._deliver(whole)
+        for other in others:
+            self._deliver(Outcome(partition=partition, offset=other.offset, time=other.time, estimates=other.estimates))
 
     def _alarmed(self, partition: int, raw: bytes, headers: dict[str, bytes]) -> None:
         if partition in self._awaited:

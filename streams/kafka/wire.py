@@ -11,16 +11,26 @@ from streams.log import decode_record
 from twins.records import Admit, Frame, Outcome, Record, Transition
 
 __all__ = [
-    "ADDRESS", "LAST", "OFFSET", "Call", "Poison", "decode_call", "decode_outcome", "decode_transition", "encode_call",
-    "encode_outcome", "encode_transition", "inputs_of",
+    "ADDRESS",
+    "OFFSET",
+    "PART",
+    "Call",
+    "Poison",
+    "decode_call",
+    "decode_outcome",
+    "decode_transition",
+    "encode_call",
+    "encode_outcome",
+    "encode_transition",
+    "inputs_of",
 ]  # fmt: skip
 
 OFFSET = "offset"
 """Header of an alarm transition: the place in the log of the record that brought it about."""
 ADDRESS = "for"
 """Header of a whole state: the door that asked for it …"""
-LAST = "last"
-"""… and of its last part."""
+PART = "part"
+"""… and which of how many parts this is, as ``0/3``."""
 
 STRANGERS = "unassigned"
 """Ward of a patient whom a stranger's observation admits."""
@@ -98,7 +108,10 @@ def _foreign(raw: bytes, received: int, known: Container[str]) -> tuple[list[Rec
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """An outcome as it stands in ``estimates``: transitions have a topic of their own, statuses stay in the worker."""
+    """An outcome as it stands in ``estimates``: statuses stay in the worker, transitions have a topic of their own.
+
+    A whole state holds its transitions: they are not news.
+    """
     return _pack.encode(
         Outcome(
             partition=outcome.partition, offset=outcome.offset, time=outcome.time, complete=outcome.complete,

@@ -7,29 +7,30 @@ Order of durability: outcomes and history, then blocks, then the manifest, then 
 
 import asyncio
 import socket
-from collections.abc import Coroutine, Iterable
-from functools import partial
+from collections.abc import Iterable
 from typing import Any
 
-import aiokafka
 import aiokafka.errors
 import faust
 import structlog
 from faust.types import TP
 
 from streams.clock import Clock
+from streams.errors import KafkaUnusable
 from streams.history.base import History
-from streams.kafka import checkpoints
-from streams.kafka.connect import credentials, options, producer
+from streams.kafka import checkpoints, log_reader
+from streams.kafka.connect import credentials
 from streams.kafka.held import Held, Place
+from streams.kafka.outgoing import Outgoing
+from streams.kafka.roll_call import answer_calls
 from streams.kafka.topics import Topics
-from streams.kafka.wire import ADDRESS, LAST, OFFSET, decode_call, encode_outcome, encode_transition, inputs_of
-from streams.log import DeadLetter, encode_dead_letter, encode_record
+from streams.kafka.wire import inputs_of
+from streams.log import DeadLetter, encode_record
 from streams.settings import Settings
 from streams.worker import Worker
+from twins.bank import Bank
 from twins.models.registry import ChannelModel
 from twins.records import Outcome, Tick
-from twins.statement import complete
 
 __all__ = ["KafkaWorker"]
 
@@ -39,8 +40,6 @@ _SWEEP_S = 0.5
 _BUDGET_S = 0.03
 _SEEK_AGAIN_S = 1.0
 _THROUGH_S = 0.05
-_STATED = 500
-"""So many patients' state in one record."""
 
 
 class KafkaWorker:
@@ -57,11 +56,9 @@ class KafkaWorker:
             ("records", "gaps", "holes", "skipped", "poison", "restores", "checkpoints", "checkpoint_bytes"), 0
         )
         self.draining = False
-        self._producer: aiokafka.AIOKafkaProducer | None = None
-        self._unanswered = 0
-        self._lost = ""
-        self._tasks: list[asyncio.Task[None]] = []
-        self._beside: set[asyncio.Task[None]] = set()
+        self._outgoing = Outgoing(settings, self.topics)
+        self._restoring: set[asyncio.Task[None]] = set()
+        self._broken: asyncio.Future[None]
         self._checkpointing = asyncio.Lock()
         self.app = self._faust()
 
@@ -105,25 +102,33 @@ class KafkaWorker:
         return app
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Work until ``stop`` is set, then hand over; raises ``KafkaError`` where no broker answers."""
-        self._producer = producer(self.settings)
-        await self._producer.start()
+        """Work until ``stop`` is set, then hand over.
+
+        Raises:
+            KafkaUnusable: no broker answers, or what was written is lost. What is not covered by a checkpoint is done
+                again by whoever takes the partitions over.
+        """
+        self._broken = asyncio.get_running_loop().create_future()
+        calls = answer_calls(self.settings, self.topics.roll_calls, self._outgoing, self._stated)
+        beside: list[asyncio.Future[Any]] = []
         try:
+            await self._outgoing.start()
             await self.app.start()
-            self._tasks = [asyncio.create_task(work) for work in (self._tick(), self._sweep(), self._answer_calls())]
-            stopping = asyncio.create_task(stop.wait())
-            await asyncio.wait([stopping, *self._tasks], return_when=asyncio.FIRST_COMPLETED)
-            self.draining = True
-            for task in self._tasks:
-                if task.done() and not task.cancelled() and task.exception():
-                    raise task.exception() or RuntimeError
+            beside = [asyncio.ensure_future(work) for work in (stop.wait(), self._tick(), self._sweep(), calls)]
+            ended, _ = await asyncio.wait(
+                [*beside, self._broken, self._outgoing.failed], return_when=asyncio.FIRST_COMPLETED
+            )
+            for one in ended:
+                one.result()
+        except aiokafka.errors.KafkaError as error:
+            raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
         finally:
             self.draining = True
-            for task in (*self._tasks, *self._beside):
+            for task in (*beside, *self._restoring, self._broken):
                 task.cancel()
             # Partitions first: another worker restores them while this one tidies up.
             await self.app.stop()
-            await self._producer.stop()
+            await self._outgoing.stop()
 
     # -- assignment ---------------------------------------------------------------------------------------------
 
@@ -142,7 +147,15 @@ class KafkaWorker:
         for partition in new:
             self.held[partition] = Held(partition)
         if new:
-            self._aside(self._restore(new))
+            task = asyncio.create_task(self._restore(new))
+            self._restoring.add(task)
+            task.add_done_callback(self._restored)
+
+    def _restored(self, task: "asyncio.Task[None]") -> None:
+        """A partition that cannot be restored ends the worker: nobody would notice one that waits for ever."""
+        self._restoring.discard(task)
+        if not task.cancelled() and (error := task.exception()) and not self._broken.done():
+            self._broken.set_exception(error)
 
     def _forget(self, partition: int) -> None:
         del self.held[partition]
@@ -156,7 +169,7 @@ class KafkaWorker:
         ]:
             try:
                 kept = await checkpoints.read(self.settings, wanted)
-                ends = await self._ends(wanted)
+                ends = await log_reader.ends(self.settings, self.topics.inputs, wanted)
             except aiokafka.errors.KafkaError as error:
                 _logger.warning("checkpoints cannot be read yet", reason=str(error))
                 await asyncio.sleep(0.5)
@@ -176,15 +189,6 @@ class KafkaWorker:
                 self.counts["restores"] += 1
                 held.ready.set()
                 await asyncio.sleep(0)
-
-    async def _ends(self, partitions: list[int]) -> dict[int, int]:
-        consumer = aiokafka.AIOKafkaConsumer(**options(self.settings), enable_auto_commit=False)
-        await consumer.start()
-        try:
-            ends = await consumer.end_offsets([aiokafka.TopicPartition(self.topics.inputs, one) for one in partitions])
-            return {place.partition: end for place, end in ends.items()}
-        finally:
-            await consumer.stop()
 
     def _catch_up(self, held: Held) -> None:
         bank = self.worker.banks[held.partition]
@@ -208,11 +212,13 @@ class KafkaWorker:
             return
         if place is Place.SEEN:
             self.counts["skipped"] += 1
-            return
-        if place is Place.HOLE and await self._there(held):
-            await self._seek_back(held, message.offset)
+            held.seen(message.offset, event)
             return
         if place is Place.HOLE:
+            # Asked past Faust and all it may have skipped.
+            if await log_reader.next_offset(self.settings, self.topics.inputs, held.partition, held.due) == held.due:
+                await self._seek_back(held, message.offset)
+                return
             self.counts["holes"] += 1
             _logger.warning("the log has a hole", partition=held.partition, begin=held.due, end=message.offset)
         outcome = self._moved(held, message.offset, message.value, round(message.timestamp * 1e6))
@@ -220,7 +226,7 @@ class KafkaWorker:
         self._catch_up(held)
         self.counts["records"] += 1
         if outcome is not None:
-            await self._emit(outcome)
+            await self._outgoing.outcome(outcome)
 
     async def _seek_back(self, held: Held, offset: int) -> None:
         """Records are missing before ``offset``: have them read again from the one due."""
@@ -237,22 +243,6 @@ class KafkaWorker:
         await asyncio.sleep(_THROUGH_S)
         await consumer.seek(TP(self.topics.inputs, held.partition), held.due)
         consumer.resume_flow()
-
-    async def _there(self, held: Held) -> bool:
-        """Whether the log has the record that is due, asked past Faust and all it may have skipped."""
-        place = aiokafka.TopicPartition(self.topics.inputs, held.partition)
-        consumer = aiokafka.AIOKafkaConsumer(
-            **options(self.settings), enable_auto_commit=False, auto_offset_reset="earliest"
-        )
-        await consumer.start()
-        try:
-            consumer.assign([place])
-            consumer.seek(place, held.due)
-            while not (records := (await consumer.getmany(place, timeout_ms=500, max_records=1)).get(place)):
-                pass
-            return bool(records[0].offset == held.due)
-        finally:
-            await consumer.stop()
 
     def _moved(self, held: Held, offset: int, raw: bytes | None, received: int) -> Outcome | None:
         """Move the twins by an input; what it brought about, if anybody is to hear of it."""
@@ -277,61 +267,9 @@ class KafkaWorker:
         _logger.error("a record could not be taken", partition=partition, offset=offset, exc_info=error)
         self._bury(partition, offset, "record_failed", repr(error), b"")
 
-    # -- what goes out ------------------------------------------------------------------------------------------
-
-    async def _emit(self, outcome: Outcome) -> None:
-        partition = outcome.partition
-        if outcome.estimates or outcome.scores or outcome.profiles or outcome.ward_limits or outcome.complete:
-            await self._send(self.topics.estimates, encode_outcome(outcome), partition)
-        for transition in outcome.transitions:
-            await self._send(
-                self.topics.alarms, encode_transition(transition), partition, transition.patient.encode(),
-                [(OFFSET, b"%d" % outcome.offset)],
-            )  # fmt: skip
-
     def _bury(self, partition: int, offset: int, reason: str, detail: str, raw: bytes) -> None:
         where = f"{self.topics.inputs}[{partition}]@{offset}"
-        letter = DeadLetter(self.clock.now(), self.topics.inputs, reason, where, detail, raw[: 64 << 10])
-        self._aside(self._send(self.topics.dead_letters, encode_dead_letter(letter), 0, where.encode()))
-
-    async def _send(
-        self, topic: str, value: bytes, partition: int, key: bytes | None = None,
-        headers: list[tuple[str, bytes]] | None = None,
-    ) -> None:  # fmt: skip
-        """Hand a record to the producer, waiting while its buffer is full; ``_flush`` tells when it is durable."""
-        self._unanswered += 1
-        try:
-            future = await self._out.send(topic, value, key=key, partition=partition, headers=headers)
-        except BaseException as error:
-            self._unanswered -= 1
-            self._lost = f"{topic}: {error}"
-            raise
-        future.add_done_callback(partial(self._answered, topic))
-
-    def _answered(self, topic: str, answer: "asyncio.Future[Any]") -> None:
-        self._unanswered -= 1
-        if not answer.cancelled() and (error := answer.exception()):
-            self._lost = f"{topic}: {error}"
-
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Let something go on beside the records; kept by reference until it is done."""
-        task = asyncio.create_task(work)
-        self._beside.add(task)
-        task.add_done_callback(self._beside.discard)
-
-    async def _flush(self) -> None:
-        """Return once all that went out is durable; raises ``KafkaError`` if something is not."""
-        while self._unanswered:
-            await self._out.flush()
-            await asyncio.sleep(0.001)
-        if self._lost:
-            raise aiokafka.errors.KafkaError(f"what was sent is lost ({self._lost}); restoring from the checkpoints")
-
-    @property
-    def _out(self) -> aiokafka.AIOKafkaProducer:
-        if self._producer is None:
-            raise RuntimeError("the worker does not run")
-        return self._producer
+        self._outgoing.bury(DeadLetter(self.clock.now(), self.topics.inputs, reason, where, detail, raw[: 64 << 10]))
 
     # -- beside the records -------------------------------------------------------------------------------------
 
@@ -339,7 +277,7 @@ class KafkaWorker:
         while not self.draining:
             for partition, held in list(self.held.items()):
                 if held.ready.is_set():
-                    await self._send(self.topics.inputs, encode_record(Tick(self.clock.now())), partition)
+                    await self._outgoing.send(self.topics.inputs, encode_record(Tick(self.clock.now())), partition)
             await asyncio.sleep(self.settings.tick_seconds)
 
     async def _sweep(self) -> None:
@@ -353,57 +291,34 @@ class KafkaWorker:
         """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``."""
         async with self._checkpointing:
             saved = self.worker.checkpoint(share, _BUDGET_S if share < 1.0 else float("inf"))
+            # A partition that goes away meanwhile, and comes back, is held anew: nothing of this is for that one.
+            held = dict(self.held)
             times = {
-                partition: (covered, held.time_at(covered))
+                partition: (covered, held[partition].time_at(covered))
                 for partition, covered in saved.committed.items()
-                if (held := self.held.get(partition)) is not None and covered > held.covered
+                if partition in held and covered > held[partition].covered
             }
-            await self._flush()
+            await self._outgoing.flush()
             await self.history.settled()
-            for partition, number, record in await checkpoints.write_blobs(self._out, self.topics, saved.blobs):
-                if partition in self.held:
-                    self.held[partition].blocks[number] = record
+            written = await checkpoints.write_blobs(self._outgoing.producer, self.topics, saved.blobs)
+            for partition, number, record in written:
+                if partition in held:
+                    held[partition].blocks[number] = record
             manifests = {
-                partition: checkpoints.Manifest(covered, time, self.held[partition].blocks)
+                partition: checkpoints.Manifest(covered, time, held[partition].blocks)
                 for partition, (covered, time) in times.items()
-                if partition in self.held
+                if self.held.get(partition) is held[partition]
             }
-            await checkpoints.write_manifests(self._out, self.topics, manifests)
+            await checkpoints.write_manifests(self._outgoing.producer, self.topics, manifests)
             for partition, manifest in manifests.items():
-                held = self.held.get(partition)
-                if held is not None:
-                    held.acknowledge(manifest.covered, manifest.time)
+                held[partition].acknowledge(manifest.covered, manifest.time)
             self.counts["checkpoints"] += len(saved.blobs)
             self.counts["checkpoint_bytes"] += sum(len(blob[3]) for blob in saved.blobs)
 
-    async def _answer_calls(self) -> None:
-        """State the whole of a partition to each door that asks."""
-        consumer = aiokafka.AIOKafkaConsumer(
-            self.topics.roll_calls, **options(self.settings), enable_auto_commit=False, auto_offset_reset="latest"
-        )
-        await consumer.start()
-        try:
-            async for record in consumer:
-                try:
-                    call = decode_call(record.value or b"")
-                except ValueError:
-                    continue
-                for partition in call.partitions:
-                    held = self.held.get(partition)
-                    if held is not None and held.ready.is_set():
-                        await self._state(partition, call.door)
-        finally:
-            await consumer.stop()
-
-    async def _state(self, partition: int, door: str) -> None:
-        bank = self.worker.banks[partition]
-        address: list[tuple[str, bytes]] = [(ADDRESS, door.encode())]
-        for first in range(0, max(bank.patients, 1), _STATED):
-            outcome = complete(bank, self.worker.offsets[partition], first, first + _STATED)
-            # The first clears what the door knows of the partition, the last ends its wait.
-            outcome.complete = first == 0
-            last = [(LAST, b"1")] if first + _STATED >= bank.patients else []
-            await self._send(self.topics.estimates, encode_outcome(outcome), partition, headers=address + last)
+    def _stated(self, partition: int) -> tuple[Bank, int] | None:
+        """The bank of a partition and the offset it has seen, if it is restored here."""
+        held = self.held.get(partition)
+        return (self.worker.banks[partition], held.due - 1) if held is not None and held.ready.is_set() else None
 
     # -- figures ------------------------------------------------------------------------------------------------
 
@@ -436,5 +351,5 @@ class KafkaWorker:
             "worker_partitions": len(self.held),
             "worker_partitions_restored": sum(held.ready.is_set() for held in self.held.values()),
             "worker_lag_records": sum(lag.values()),
-            "worker_unanswered": self._unanswered,
+            "worker_unanswered": self._outgoing.unanswered,
         }  # fmt: skip

@@ -109,24 +109,22 @@ def _broken(name: str, fault: Callable[[Scene], float], runs: int, made: dict[st
 # -- the faults ------------------------------------------------------------------------------------------------------
 
 
-def _worker_killed(scene: Scene) -> float:
+def _worker_ended(scene: Scene, end: Callable[[House], None]) -> float:
     victim = scene.cluster.workers[0]
     began = time.monotonic()
-    victim.kill()
+    end(victim)
     took = scene.recovered(began)
     scene.replace(victim)
     scene.cluster.workers.reverse()
     return took
+
+
+def _worker_killed(scene: Scene) -> float:
+    return _worker_ended(scene, House.kill)
 
 
 def _worker_drained(scene: Scene) -> float:
-    victim = scene.cluster.workers[0]
-    began = time.monotonic()
-    victim.stop()
-    took = scene.recovered(began)
-    scene.replace(victim)
-    scene.cluster.workers.reverse()
-    return took
+    return _worker_ended(scene, House.stop)
 
 
 def _restarted_under_backlog(scene: Scene) -> float:

@@ -44,3 +44,15 @@ def test_only_what_is_covered_is_acknowledged(held: Held) -> None:
     assert acknowledged == [10, 11, 12]
     assert held.time_at(12) == 112, "nothing newer is covered"
     assert held.time_at(14) == 114
+
+
+def test_what_comes_again_is_acknowledged_too(held: Held) -> None:
+    """Faust commits as far as acknowledgements have no gap: one that never comes would hold the group for ever."""
+    acknowledged: list[int] = []
+    held.covered = 7
+    held.seen(7, Event(acknowledged, 7))
+    held.seen(8, Event(acknowledged, 8))
+    assert acknowledged == [7]
+    held.took(10, 1, Event(acknowledged, 10))
+    held.acknowledge(9, 0)
+    assert acknowledged == [7, 8]

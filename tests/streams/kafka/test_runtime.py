@@ -1,10 +1,12 @@
 """The distributed runtime on a real broker: the same results, strangers' records, gaps, take-overs."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
 import textwrap
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import aiokafka
@@ -45,6 +47,10 @@ async def read(settings: Settings, topic: str, enough: int, seconds: float = 90.
         await consumer.stop()
 
 
+def of(records: list[aiokafka.ConsumerRecord], partition: int) -> list[bytes]:
+    return [record.value for record in records if record.partition == partition]
+
+
 async def recorded(path: Path) -> list[Outcome]:
     """Some minutes of a ward through the embedded service, crises and all, in the file ``path``."""
     service = EmbeddedService(Settings(database=path, partitions=2, tick_seconds=0.2))
@@ -73,12 +79,14 @@ async def test_the_same_results_in_both_runtimes(
     tmp_path: Path, settings: Settings, given: dict[str, str], worker: House
 ) -> None:
     wanted = await recorded(tmp_path / "ward.db")
-    estimates = [
-        encode_outcome(one) for one in wanted if one.estimates or one.scores or one.profiles or one.ward_limits
-    ]
-    alarms = [encode_transition(transition) for one in wanted for transition in one.transitions]
-    assert len(estimates) > 20
-    assert len(alarms) > 5
+    estimates: dict[int, list[bytes]] = {0: [], 1: []}
+    alarms: dict[int, list[bytes]] = {0: [], 1: []}
+    for one in wanted:
+        if one.estimates or one.scores or one.profiles or one.ward_limits:
+            estimates[one.partition].append(encode_outcome(one))
+        alarms[one.partition] += [encode_transition(transition) for transition in one.transitions]
+    assert min(map(len, estimates.values())) > 10
+    assert sum(map(len, alarms.values())) > 5
     await topics.make(settings)
     names = topics.Topics.of(settings)
     writing = producer(settings)
@@ -91,10 +99,11 @@ async def test_the_same_results_in_both_runtimes(
     worker.environment["VITALTWIN_TICK_SECONDS"] = "86400"  # the ticks are those of the recording
     await asyncio.to_thread(worker.start)
     # One tick of the worker's own comes at once; it is the last record and says nothing of this time.
-    found = await read(settings, names.estimates, len(estimates))
-    told = await read(settings, names.alarms, len(alarms))
-    assert sorted(record.value for record in found)[: len(estimates)] == sorted(estimates)
-    assert sorted(record.value for record in told)[: len(alarms)] == sorted(alarms)
+    found = await read(settings, names.estimates, sum(map(len, estimates.values())))
+    told = await read(settings, names.alarms, sum(map(len, alarms.values())))
+    for partition in range(2):
+        assert of(found, partition)[: len(estimates[partition])] == estimates[partition]
+        assert of(told, partition)[: len(alarms[partition])] == alarms[partition]
 
 
 async def test_a_strangers_observation_and_poison(settings: Settings, worker: House) -> None:
@@ -116,6 +125,43 @@ async def test_a_strangers_observation_and_poison(settings: Settings, worker: Ho
     letters = [decode_dead_letter(record.value) for record in await read(settings, names.dead_letters, 2)]
     assert [letter.reason for letter in letters] == ["malformed_record", "unknown_unit"]
     assert letters[0].body == b"\xff\x00 nothing"
+
+
+@contextlib.asynccontextmanager
+async def the_group(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
+    """A consumer that speaks for the workers' group without being one of them."""
+    group = f"{settings.kafka_prefix}vitaltwin-worker"
+    consumer = aiokafka.AIOKafkaConsumer(**options(settings), group_id=group, enable_auto_commit=False)
+    await consumer.start()
+    try:
+        consumer.assign([aiokafka.TopicPartition(topics.Topics.of(settings).inputs, number) for number in range(2)])
+        yield consumer
+    finally:
+        await consumer.stop()
+
+
+async def committed(settings: Settings) -> list[int]:
+    """What Kafka holds of the workers' group, by partition."""
+    async with the_group(settings) as group:
+        return [await group.committed(place) or 0 for place in sorted(group.assignment())]
+
+
+async def test_a_groups_offset_far_behind_is_passed_over_and_goes_on(settings: Settings, worker: House) -> None:
+    """What a new worker passes over counts as done too, or the group's offset would stand still from then on."""
+    await topics.make(settings)
+    worker.environment["VITALTWIN_CHECKPOINT_SECONDS"] = "1"
+    await asyncio.to_thread(worker.start)
+    await asyncio.sleep(8.0)
+    await asyncio.to_thread(worker.stop)
+    before = await committed(settings)
+    assert min(before) > 3
+    await asyncio.sleep(4.0)  # the session of the worker that was
+    async with the_group(settings) as group:
+        await group.commit(dict.fromkeys(group.assignment(), 1))
+    await asyncio.to_thread(worker.start)
+    await asyncio.sleep(6.0)
+    after = await committed(settings)
+    assert all(new > old for new, old in zip(after, before, strict=True)), (before, after)
 
 
 PLANTED = """

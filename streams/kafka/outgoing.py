@@ -1,0 +1,107 @@
+"""What a worker writes to Kafka besides its checkpoints: handed over in order, and whether all of it is durable."""
+
+import asyncio
+from collections.abc import Coroutine
+from functools import partial
+from typing import Any
+
+import aiokafka
+import aiokafka.errors
+
+from streams.errors import KafkaUnusable
+from streams.kafka.connect import producer
+from streams.kafka.topics import Topics
+from streams.kafka.wire import OFFSET, encode_outcome, encode_transition
+from streams.log import DeadLetter, encode_dead_letter
+from streams.settings import Settings
+from twins.records import Outcome
+
+__all__ = ["Outgoing"]
+
+Headers = list[tuple[str, bytes]]
+
+
+class Outgoing:
+    """One producer; ``failed`` is called with the reason as soon as something cannot be made durable."""
+
+    def __init__(self, settings: Settings, topics: Topics) -> None:
+        self._settings = settings
+        self._topics = topics
+        self._producer: aiokafka.AIOKafkaProducer | None = None
+        self._beside: set[asyncio.Task[None]] = set()
+        self.unanswered = 0
+        """Records that Kafka has not answered for yet."""
+        self.failed: asyncio.Future[None]
+
+    async def start(self) -> None:
+        """Connect; raises ``KafkaError``."""
+        self.failed = asyncio.get_running_loop().create_future()
+        self._producer = producer(self._settings)
+        await self._producer.start()
+
+    async def stop(self) -> None:
+        """Write what was handed over, and close."""
+        await self.producer.stop()
+        for task in self._beside:
+            task.cancel()
+        self.failed.cancel()
+
+    @property
+    def producer(self) -> aiokafka.AIOKafkaProducer:
+        """The producer itself, for those who wait for each of their records."""
+        if self._producer is None:
+            raise RuntimeError("nothing goes out before start")
+        return self._producer
+
+    async def outcome(self, outcome: Outcome, headers: Headers | None = None) -> None:
+        """An outcome to whom it concerns: state to the doors, transitions to everybody."""
+        partition = outcome.partition
+        if outcome.estimates or outcome.scores or outcome.profiles or outcome.ward_limits or headers:
+            await self.send(self._topics.estimates, encode_outcome(outcome), partition, headers=headers)
+        if headers:
+            return  # a whole state holds its transitions
+        for transition in outcome.transitions:
+            await self.send(
+                self._topics.alarms, encode_transition(transition), partition, transition.patient.encode(),
+                [(OFFSET, b"%d" % outcome.offset)],
+            )  # fmt: skip
+
+    def bury(self, letter: DeadLetter) -> None:
+        """A dead letter, beside everything else; its key is the place in the log it tells of."""
+        self._aside(self.send(self._topics.dead_letters, encode_dead_letter(letter), 0, letter.where.encode()))
+
+    async def send(
+        self, topic: str, value: bytes, partition: int, key: bytes | None = None, headers: Headers | None = None
+    ) -> None:
+        """Hand a record over, waiting while the producer's buffer is full; ``flush`` tells when it is durable."""
+        self.unanswered += 1
+        try:
+            future = await self.producer.send(topic, value, key=key, partition=partition, headers=headers)
+        except BaseException as error:
+            self.unanswered -= 1
+            self._fail(topic, error)
+            raise
+        future.add_done_callback(partial(self._answered, topic))
+
+    async def flush(self) -> None:
+        """Return once all that was handed over is durable; raises ``KafkaUnusable`` if something cannot be."""
+        while self.unanswered and not self.failed.done():
+            await self.producer.flush()
+            await asyncio.sleep(0.001)  # a record may be about to be handed over
+        if self.failed.done():
+            self.failed.result()
+
+    def _answered(self, topic: str, answer: "asyncio.Future[Any]") -> None:
+        self.unanswered -= 1
+        if not answer.cancelled() and (error := answer.exception()):
+            self._fail(topic, error)
+
+    def _fail(self, topic: str, error: BaseException) -> None:
+        if not self.failed.done() and not isinstance(error, asyncio.CancelledError):
+            self.failed.set_exception(KafkaUnusable(f"what was written to {topic} is lost: {error}"))
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Let something go on; kept by reference until it is done."""
+        task = asyncio.create_task(work)
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
