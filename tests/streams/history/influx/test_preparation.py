@@ -38,6 +38,11 @@ async def test_it_may_be_run_again(influx: Server, tmp_path: Path) -> None:
             await prepare(settings.model_copy(update=options))
 
 
+async def test_settings_as_delivered_on_a_server_as_the_script_leaves_it(influx: Server, tmp_path: Path) -> None:
+    delivered = Settings.model_fields["influx_bucket"].default
+    assert all((await prepare(influx.settings(tmp_path, influx_bucket=delivered))).values())
+
+
 async def test_a_mismatch_changes_nothing(influx: Server, tmp_path: Path) -> None:
     settings = influx.settings(tmp_path)
     organisation = influx.call("/api/v2/orgs")["orgs"][0]["id"]
