@@ -41,7 +41,10 @@ export function why(alarm) {
   const limit = alarm.limit ?? explanation.limit?.bound;
   if (condition in CONDITIONS) {
     const texts = { value: alarmValue(signal, alarm.value), limit: measure(signal, limit) };
-    return CONDITIONS[condition] === "below" ? t("why.below", texts) : t("why.above", texts);
+    // Once it is over, the value is the one that ended it.
+    const over = alarm.presence === "latched" || alarm.presence === "off";
+    if (CONDITIONS[condition] === "below") return over ? t("why.was_below", texts) : t("why.below", texts);
+    return over ? t("why.was_above", texts) : t("why.above", texts);
   }
   if (condition.startsWith("predicted.")) return whyPredicted(alarm, limit);
   if (condition === "sensor.fault") return whyFault(explanation.fault ?? {});

@@ -84,6 +84,20 @@ def test_an_acknowledgement_in_one_browser_appears_in_the_other(service: Service
         page.context.close()
 
 
+def test_an_alarm_that_is_over_does_not_say_it_is(service: Service, page: Page) -> None:
+    """A critical one stays until somebody has seen it; the value by then is no longer beyond the limit."""
+    patient = service.admit("over")
+    page.goto(f"{service.address}/#/ward/over")
+    expect(page.locator(f'.tile[data-patient="{patient}"]')).to_be_visible(timeout=30_000)
+    low_heart_rate(service, patient)
+    card = page.locator(f'.card[data-alarm="{alarm_of(page, patient)}"]')
+    expect(card).to_contain_text("32 /min is below 40 /min")
+    service.observe(patient, "heart_rate", 75, 30)
+    expect(card).to_have_attribute("data-presence", "latched", timeout=15_000)
+    expect(card).to_contain_text("was below 40 /min")
+    expect(card).not_to_contain_text("is below")
+
+
 def test_a_silent_socket_greys_the_tiles_within_two_and_a_half_periods(
     service: Service, page: Page, cable: Callable[..., Cable]
 ) -> None:
