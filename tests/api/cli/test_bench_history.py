@@ -21,7 +21,7 @@ def test_a_short_run(vitaltwin, tmp_path):
         assert told["spill"]["readings_per_s"] > 0
         assert set(told["read_a_day_s"]) == {"readings", "readings_as_300", "estimates_as_300", "page_of_1000"}
         buckets = {bucket["name"] for bucket in server.call("/api/v2/buckets?limit=100")["buckets"]}
-        assert buckets == {"vitaltwin", "_tasks", "_monitoring"}
+        assert buckets == {"setup", "_tasks", "_monitoring"}
         assert server.call("/api/v2/tasks")["tasks"] == []
     finally:
         subprocess.run([INFRA / "stop", server.folder], check=True)
