@@ -4,10 +4,20 @@ import msgspec
 
 from twins.records import Record
 
-__all__ = ["DeadLetter", "Entry", "decode_dead_letter", "decode_record", "encode_dead_letter", "encode_record"]
+__all__ = [
+    "DeadLetter",
+    "Entry",
+    "decode_dead_letter",
+    "decode_record",
+    "encode_dead_letter",
+    "encode_record",
+    "unheard_us",
+]
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Record)
+
+_MISSED_TICKS = 5
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
@@ -48,3 +58,12 @@ def encode_dead_letter(letter: DeadLetter) -> bytes:
 def decode_dead_letter(raw: bytes) -> DeadLetter:
     """The dead letter back; raises ``msgspec.MsgspecError`` for foreign bytes."""
     return msgspec.json.decode(raw, type=DeadLetter)
+
+
+def unheard_us(last: int, now: int, tick_s: float) -> int:
+    """Time (µs) since the log's last record, at ``last``, if it is so long that nothing can have reached the log; else 0.
+
+    A log in order has a tick every ``tick_s``; before its first record (``last`` 0) nobody waited for anything.
+    """
+    gap = now - last
+    return gap if last and gap > _MISSED_TICKS * max(1.0, tick_s) * 1e6 else 0

@@ -122,10 +122,15 @@ class Fact(msgspec.Struct, tag="fact", kw_only=True):
     received: int = 0
 
 
-class Tick(msgspec.Struct, tag="tick"):
-    """Time moving forward: everything clock-driven happens on ticks."""
+class Tick(msgspec.Struct, tag="tick", omit_defaults=True):
+    """Time moving forward: everything clock-driven happens on ticks.
+
+    ``unheard`` is the time (µs) before it in which nothing could reach the log, whatever sensors sent: no sensor counts
+    as silent for that.
+    """
 
     received: int
+    unheard: int = 0
 
 
 class Admit(msgspec.Struct, tag="admit", kw_only=True):

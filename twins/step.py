@@ -46,6 +46,8 @@ I8 = npt.NDArray[np.int64]
 
 _FILTERED = FILTERED.astype(np.uint8)
 
+_LATE_TICK_US = 5_000_000
+
 
 class _Step:
     """What one record has brought about so far."""
@@ -220,9 +222,13 @@ class _Step:
         bank = self.bank
         return number if number >= 0 and bank.active[number] and bank.live[number] else -1
 
-    def tick(self) -> None:
+    def tick(self, tick: Tick) -> None:
         """Silence, delays, scores growing old, and what waited for its second."""
         bank = self.bank
+        if tick.received < self.now - _LATE_TICK_US:
+            return  # held up on its way to the log, as readings may be: one that tells the time comes soon
+        if tick.unheard > 0:
+            self.excuse(tick.unheard)
         live = bank.live * bank.active
         at = 0
         while at < bank.rows:
@@ -234,6 +240,14 @@ class _Step:
         numbers = emission.due_by_time(bank, live, self.urgent, self.now)
         bank.dirty.update((numbers // BLOCK).tolist())
         self.emit(numbers)
+
+    def excuse(self, unheard: int) -> None:
+        """Nothing could be heard for ``unheard`` µs: it is as if every channel had been heard so much later."""
+        bank = self.bank
+        rows = np.flatnonzero(bank.watch[: bank.rows, layout.RECEIVED] > 0.0)
+        rows = rows[bank.live[bank.patient_of_row[rows]] > 0]
+        bank.watch[rows, layout.RECEIVED] = np.minimum(bank.watch[rows, layout.RECEIVED] + unheard, self.now)
+        bank.dirty.update((bank.patient_of_row[rows] // BLOCK).tolist())
 
     def fact(self, fact: Fact) -> None:
         """Chart a fact; oxygen and consciousness count for NEWS2 from then on."""
@@ -383,7 +397,7 @@ def step(bank: Bank, record: Record, offset: int) -> Outcome:
     if isinstance(record, Frame):
         todo.frame(record)
     elif isinstance(record, Tick):
-        todo.tick()
+        todo.tick(record)
     elif isinstance(record, Fact):
         todo.fact(record)
     elif isinstance(record, Retract):

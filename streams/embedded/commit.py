@@ -20,7 +20,7 @@ from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogUnavailable
 from streams.gathering import READING_BYTES, frames
 from streams.history import SqliteHistory
-from streams.log import DeadLetter, Entry, encode_record
+from streams.log import DeadLetter, Entry, encode_record, unheard_us
 from streams.registry import Registry
 from streams.worker import Saved
 from twins.records import Columns, Record, Tick
@@ -181,6 +181,10 @@ class GroupCommit:
             return partition, offset
 
         try:
+            # First of all: only a tick takes a sensor for silent, and none may before this one.
+            unheard = unheard_us(self._last_received, received, self._tick_seconds * self._clock.speed)
+            for partition in range(len(upcoming)) if unheard else ():
+                place(partition, Tick(received, unheard))
             # Commands first: a patient admitted in this commit is known to the readings beside it.
             for item in items:
                 if isinstance(item, Ordered):

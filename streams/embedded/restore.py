@@ -37,8 +37,8 @@ def restore(connection: sqlite3.Connection, worker: Worker, partitions: int) -> 
             worker.take(partition, entry.offset, entry.record)
             offset = entry.offset + 1
         bank = worker.banks[partition]
-        last = max(last, bank.time)
         bank.finish_catch_up()
+        last = max(last, bank.time)
         offsets.append(offset)
     return Restored(offsets, committed, last)
 

@@ -14,6 +14,7 @@ import msgspec
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.connect import MOST_BYTES, options
+from streams.kafka.outgoing import Outgoing
 from streams.kafka.topics import Topics
 from streams.settings import Settings
 from streams.worker import Blob
@@ -44,25 +45,21 @@ class Kept(msgspec.Struct):
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
-async def write_blobs(
-    producer: aiokafka.AIOKafkaProducer, topics: Topics, blobs: Iterable[Blob]
-) -> list[tuple[int, int, int]]:
+async def write_blobs(outgoing: Outgoing, topics: Topics, blobs: Iterable[Blob]) -> list[tuple[int, int, int]]:
     """Return (partition, block, record) once all are durable; raises ``KafkaError``."""
     waiting = [
-        (partition, number, await producer.send(topics.twins, blob, key=b"%d" % number, partition=partition))
+        (partition, number, await outgoing.send(topics.twins, blob, partition, b"%d" % number))
         for partition, number, _, blob in blobs
     ]
     return [(partition, number, (await future).offset) for partition, number, future in waiting]
 
 
-async def write_manifests(
-    producer: aiokafka.AIOKafkaProducer, topics: Topics, manifests: Mapping[int, Manifest]
-) -> None:
+async def write_manifests(outgoing: Outgoing, topics: Topics, manifests: Mapping[int, Manifest]) -> None:
     """Return once all are durable; raises ``KafkaError``."""
     waiting = [
-        await producer.send(topics.manifests, msgspec.msgpack.encode(manifest), key=b"%d" % partition, partition=partition)
+        await outgoing.send(topics.manifests, msgspec.msgpack.encode(manifest), partition, b"%d" % partition)
         for partition, manifest in manifests.items()
-    ]  # fmt: skip
+    ]
     for future in waiting:
         await future
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from enum import Enum
+from typing import Any
 
 import faust
 import msgspec
@@ -41,10 +42,16 @@ class Held:
         self.blocks: dict[int, int] = {}
         self.target = 0
         """The log's end when the partition was restored: behind it the worker is catching up."""
+        self.restored = 0.0
+        """When that was, in the event loop's seconds."""
         self._taken: deque[Taken] = deque()
         self._again: list[Taken] = []
         self._ahead = -1
         self.sought = 0.0
+        self.unheard = 0
+        """Time (µs) in which nothing could reach the log, seen in it and not told by a tick yet."""
+        self.tick: asyncio.Future[Any] | None = None
+        """The newest tick sent."""
 
     def place(self, offset: int) -> Place:
         """Judge a record by its offset.

@@ -7,6 +7,7 @@ from typing import Any
 
 import aiokafka
 import aiokafka.errors
+import structlog
 
 from streams.errors import KafkaUnusable
 from streams.kafka.connect import producer
@@ -18,6 +19,10 @@ from twins.records import Outcome
 
 __all__ = ["Outgoing"]
 
+_logger = structlog.get_logger(__name__)
+
+_STOPS_WITHIN_S = 10.0
+
 Headers = list[tuple[str, bytes]]
 
 
@@ -28,7 +33,7 @@ class Outgoing:
         self._settings = settings
         self._topics = topics
         self._producer: aiokafka.AIOKafkaProducer | None = None
-        self._beside: set[asyncio.Task[None]] = set()
+        self._beside: set[asyncio.Task[Any]] = set()
         self.unanswered = 0
         """Records that Kafka has not answered for yet."""
         self.failed: asyncio.Future[None]
@@ -36,12 +41,17 @@ class Outgoing:
     async def start(self) -> None:
         """Connect; raises ``KafkaError``."""
         self.failed = asyncio.get_running_loop().create_future()
-        self._producer = producer(self._settings)
+        self._producer = producer(self._settings, patient=True)
         await self._producer.start()
 
     async def stop(self) -> None:
-        """Write what was handed over, and close."""
-        await self.producer.stop()
+        """Write what was handed over, if Kafka takes it within some seconds, and close."""
+        try:
+            await asyncio.wait_for(self.producer.stop(), _STOPS_WITHIN_S)
+        except TimeoutError:
+            _logger.warning(
+                "Kafka has not taken everything; whoever has the partitions next states it", unanswered=self.unanswered
+            )
         for task in self._beside:
             task.cancel()
         self.failed.cancel()
@@ -72,16 +82,27 @@ class Outgoing:
 
     async def send(
         self, topic: str, value: bytes, partition: int, key: bytes | None = None, headers: Headers | None = None
-    ) -> None:
-        """Hand a record over, waiting while the producer's buffer is full; ``flush`` tells when it is durable."""
+    ) -> "asyncio.Future[Any]":
+        """Hand a record over, waiting while the producer's buffer is full.
+
+        Its future is done once it is durable, or will never be; ``flush`` waits for all.
+        """
         self.unanswered += 1
         try:
-            future = await self.producer.send(topic, value, key=key, partition=partition, headers=headers)
+            future = await self._accepted(topic, value, key=key, partition=partition, headers=headers)
         except BaseException as error:
             self.unanswered -= 1
             self._fail(topic, error)
             raise
         future.add_done_callback(partial(self._answered, topic))
+        return future
+
+    async def _accepted(self, topic: str, value: bytes, **more: Any) -> "asyncio.Future[Any]":  # noqa: ANN401 - aiokafka's options
+        while True:
+            try:
+                return await self.producer.send(topic, value, **more)  # type: ignore[no-any-return]
+            except aiokafka.errors.KafkaTimeoutError:
+                _logger.warning("Kafka takes nothing", topic=topic, unanswered=self.unanswered)
 
     async def flush(self) -> None:
         """Return once all that was handed over is durable; raises ``KafkaUnusable`` if something cannot be."""
@@ -100,7 +121,7 @@ class Outgoing:
         if not self.failed.done() and not isinstance(error, asyncio.CancelledError):
             self.failed.set_exception(KafkaUnusable(f"what was written to {topic} is lost: {error}"))
 
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+    def _aside(self, work: Coroutine[Any, Any, Any]) -> None:
         """Let something go on; kept by reference until it is done."""
         task = asyncio.create_task(work)
         self._beside.add(task)

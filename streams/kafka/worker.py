@@ -25,7 +25,7 @@ from streams.kafka.outgoing import Outgoing
 from streams.kafka.roll_call import answer_calls
 from streams.kafka.topics import Topics
 from streams.kafka.wire import inputs_of
-from streams.log import DeadLetter, encode_record
+from streams.log import DeadLetter, encode_record, unheard_us
 from streams.settings import Settings
 from streams.worker import Worker
 from twins.bank import Bank
@@ -40,6 +40,12 @@ _SWEEP_S = 0.5
 _BUDGET_S = 0.03
 _SEEK_AGAIN_S = 1.0
 _THROUGH_S = 0.05
+_CATCH_UP_S = 10.0
+
+
+class _App(faust.App):  # type: ignore[misc]
+    def _create_directories(self) -> None:
+        """Make none: the twins are no Faust table, and the current folder may be read-only."""
 
 
 class KafkaWorker:
@@ -66,7 +72,7 @@ class KafkaWorker:
 
     def _faust(self) -> faust.App:
         settings = self.settings
-        app = faust.App(
+        app = _App(
             settings.kafka_prefix + "vitaltwin-worker",
             broker=[f"kafka://{server.strip()}" for server in settings.kafka_servers.split(",")],
             broker_credentials=credentials(settings),
@@ -187,6 +193,7 @@ class KafkaWorker:
                 held.target = ends[partition]
                 self._catch_up(held)
                 self.counts["restores"] += 1
+                held.restored = asyncio.get_running_loop().time()
                 held.ready.set()
                 await asyncio.sleep(0)
 
@@ -254,6 +261,7 @@ class KafkaWorker:
         if not records:
             self.worker.pass_over(partition, offset)
             return None
+        before = self.worker.banks[partition].time
         # Whoever has heard of an offset passes over what comes with it again: an input brings about one outcome.
         first, *others = [self.worker.take(partition, offset, record) for record in records]
         for other in others:
@@ -261,6 +269,10 @@ class KafkaWorker:
             first.scores += other.scores
             first.profiles += other.profiles
             first.transitions += other.transitions
+        if isinstance(records[0], Tick) and records[0].unheard:
+            held.unheard = 0
+        else:
+            held.unheard += unheard_us(before, self.worker.banks[partition].time, self.settings.tick_seconds)
         return None if first.empty else first
 
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
@@ -275,10 +287,25 @@ class KafkaWorker:
 
     async def _tick(self) -> None:
         while not self.draining:
-            for partition, held in list(self.held.items()):
-                if held.ready.is_set():
-                    await self._outgoing.send(self.topics.inputs, encode_record(Tick(self.clock.now())), partition)
+            for held in list(self.held.values()):
+                if self._tick_due(held):
+                    tick = encode_record(self._next_tick(held))
+                    held.tick = await self._outgoing.send(self.topics.inputs, tick, held.partition)
             await asyncio.sleep(self.settings.tick_seconds)
+
+    def _tick_due(self, held: Held) -> bool:
+        if not held.ready.is_set():
+            return False
+        if held.tick is None:
+            # What was there before the first tick may show that nothing could be heard: the tick has to say so.
+            return held.due >= held.target or asyncio.get_running_loop().time() > held.restored + _CATCH_UP_S
+        return held.tick.done()  # while Kafka is away one tick waits for it, not one a second
+
+    def _next_tick(self, held: Held) -> Tick:
+        now, since = self.clock.now(), 0
+        if held.due >= self._end(held):
+            since = unheard_us(self.worker.banks[held.partition].time, now, self.settings.tick_seconds)
+        return Tick(now, max(held.unheard, since))
 
     async def _sweep(self) -> None:
         """Checkpoints, a share of what changed every time, so that all is written within ``checkpoint_seconds``."""
@@ -300,7 +327,7 @@ class KafkaWorker:
             }
             await self._outgoing.flush()
             await self.history.settled()
-            written = await checkpoints.write_blobs(self._outgoing.producer, self.topics, saved.blobs)
+            written = await checkpoints.write_blobs(self._outgoing, self.topics, saved.blobs)
             for partition, number, record in written:
                 if partition in held:
                     held[partition].blocks[number] = record
@@ -309,7 +336,7 @@ class KafkaWorker:
                 for partition, (covered, time) in times.items()
                 if self.held.get(partition) is held[partition]
             }
-            await checkpoints.write_manifests(self._outgoing.producer, self.topics, manifests)
+            await checkpoints.write_manifests(self._outgoing, self.topics, manifests)
             for partition, manifest in manifests.items():
                 held[partition].acknowledge(manifest.covered, manifest.time)
             self.counts["checkpoints"] += len(saved.blobs)
@@ -326,9 +353,13 @@ class KafkaWorker:
         """Records behind the log's end, by partition."""
         behind = {}
         for partition, held in self.held.items():
-            end = self.app.consumer.highwater(TP(self.topics.inputs, partition)) or held.target
+            end = self._end(held)
             behind[partition] = max(0, end - held.due) if held.ready.is_set() else end
         return behind
+
+    def _end(self, held: Held) -> int:
+        """The log's end as far as it is known here."""
+        return self.app.consumer.highwater(TP(self.topics.inputs, held.partition)) or held.target
 
     def health(self) -> dict[str, object]:
         """What readiness rests on."""

@@ -329,6 +329,43 @@ def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begi
     assert restored.told("limit.high") == ["off"]
 
 
+def test_no_sensor_is_silent_for_time_in_which_nothing_could_be_heard():
+    # Heart rate counts as silent after 20 s: readings until second 29, then 101 s of which 95 nobody could be heard.
+    for unheard, silent_at in ((0, 130), (95, 29 + 95 + 20 + 1)):
+        ward = Ward()
+        ward.steady(1, 30)
+        ward.take(Tick(T0 + 130 * S, unheard * S))
+        assert ward.told("sensor.silent") == ([] if unheard else ["on"])
+        for at in range(131, 190):
+            ward.take(Tick(T0 + at * S))
+        (begin,) = [t for o in ward.outcomes for t in o.transitions if t.condition == "sensor.silent"]
+        assert begin.emitted == T0 + silent_at * S
+
+
+def test_who_was_heard_after_the_outage_is_not_heard_in_the_future():
+    began = []
+    for unheard in (0, 100):
+        ward = Ward()
+        ward.steady(1, 30)
+        ward.take(frame(130, ("p", "heart_rate", 80)))
+        ward.take(Tick(T0 + 131 * S, unheard * S))
+        for at in range(132, 195):
+            ward.take(Tick(T0 + at * S))
+        began += [t.emitted for o in ward.outcomes for t in o.transitions if t.condition == "sensor.silent"]
+    without, excused = began
+    assert excused - without == 1 * S  # as if heard at 131
+
+
+def test_a_tick_held_up_on_its_way_calls_nobody_silent():
+    ward = Ward()
+    ward.steady(1, 30)
+    ward.take(frame(130, ("q", "heart_rate", 80)))
+    ward.take(Tick(T0 + 31 * S))
+    assert ward.told("sensor.silent") == []
+    ward.take(Tick(T0 + 131 * S))
+    assert ward.told("sensor.silent") == ["on"]
+
+
 def busy_log(seed, patients=150, seconds=90):
     """A log of many patients with every kind of record and trouble."""
     rng = np.random.default_rng(seed)
@@ -352,7 +389,7 @@ def busy_log(seed, patients=150, seconds=90):
             time = T0 + int((at - ago) * S)
             log.append(Retract(patient=patient, signal=signal, time=time, received=T0 + at * S))
         if at % 7 == 0:
-            log.append(Tick(T0 + at * S))
+            log.append(Tick(T0 + at * S, unheard=S * (at % 2)))
         if at % 11 == 0:
             log.append(SetLimits(ward="A", signal="heart_rate", high=100.0 + at, received=T0 + at * S))
         if at % 13 == 0:

@@ -92,6 +92,34 @@ async def test_what_was_acknowledged_is_there_after_an_end_and_a_start(tmp_path)
     await second.stop()
 
 
+async def test_a_service_that_was_away_calls_no_sensor_silent_for_that(tmp_path):
+    """Three minutes of service time go by between its end and its next start: heart rate counts as silent after 20 s."""
+    settings = Settings(database=tmp_path / "v.db", tick_seconds=0.2)
+    first = EmbeddedService(settings)
+    await first.start()
+    await first.append(Admit(patient="p1", ward="A", by="test"))
+    await first.observe(readings(first, patients=("p1",)), "monitor")
+    await settled(first)
+    await first.stop()
+
+    second = EmbeddedService(settings)
+    second.clock.advance_to(second.clock.now() + 180_000_000)
+    heard = []
+    second.listen(heard.append)
+    await second.start()
+    offsets = dict(second.worker.offsets)
+    await until(lambda: all(second.worker.offsets[at] > offset + 3 for at, offset in offsets.items()))
+    bank = next(bank for bank in second.worker.banks.values() if "p1" in bank.index)
+    assert not bank.alarms
+    assert not [one for outcome in heard for one in outcome.transitions if one.condition == "sensor.silent"]
+    silent = second.clock.now() + 25_000_000  # by steps: a jump would be another time away
+    while second.clock.now() < silent:
+        second.clock.advance_to(second.clock.now() + 2_000_000)
+        await asyncio.sleep(0.3)
+    assert [alarm.condition for alarm in bank.alarms.values()] == ["sensor.silent"]
+    await second.stop()
+
+
 async def test_a_second_service_on_the_file_is_refused_by_name_of_the_first(tmp_path):
     settings = Settings(database=tmp_path / "v.db")
     first = EmbeddedService(settings)

@@ -16,15 +16,16 @@ import pytest
 from api.cli.bench import failover
 from api.cli.bench.house import House
 from api.cli.bench.topics import compare
+from streams.clock import Clock
 from streams.embedded.restore import stored
 from streams.embedded.service import EmbeddedService
 from streams.frame import as_record
 from streams.kafka import topics
 from streams.kafka.connect import options, producer
 from streams.kafka.wire import ADDRESS, encode_outcome, encode_transition
-from streams.log import decode_dead_letter, encode_record
+from streams.log import decode_dead_letter, decode_record, encode_record
 from streams.settings import Settings
-from twins.records import Admit, Columns, Outcome, SetLimits
+from twins.records import Admit, Columns, Outcome, SetLimits, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -235,6 +236,34 @@ async def test_a_planted_gap_is_read_again_and_counted(settings: Settings, given
     found = await asyncio.to_thread(compare, settings, [])
     assert found["identical"]
     assert found["applied_twice"] == 0
+
+
+@pytest.mark.parametrize("heard_again", [False, True])
+async def test_nobody_is_silent_while_away(settings: Settings, worker: House, heard_again: bool) -> None:
+    """A minute without a record, ended by the worker's own tick or by another patient's readings that came before it."""
+    await topics.make(settings)
+    names = topics.Topics.of(settings)
+    now = Clock().now()
+    writing = producer(settings)
+    await writing.start()
+
+    def heart(patient: str, ago_s: int) -> bytes:
+        moment = now - ago_s * 1_000_000
+        columns = Columns([patient], np.zeros(1, "u4"), np.zeros(1, "u2"), np.array([moment]), np.array([80.0]))
+        return encode_record(as_record(columns, moment))
+
+    records = [encode_record(Admit(patient=patient, received=now - 71_000_000)) for patient in ("a", "b")]
+    records += [heart("a", ago) for ago in range(70, 60, -1)]
+    records += [heart("b", 0)] if heard_again else []
+    for record in records:
+        await writing.send(names.inputs, record, partition=0)
+    await writing.stop()
+    await asyncio.to_thread(worker.start)
+    found = of(await read(settings, names.inputs, len(records) + 10), 0)
+    first, *others = [record for record in map(decode_record, found) if isinstance(record, Tick)]
+    assert first.unheard == pytest.approx(60e6, abs=10e6)
+    assert not any(other.unheard for other in others[:3])
+    assert await read(settings, names.alarms, 1, 2.0) == []
 
 
 @pytest.mark.parametrize("fault", ["worker_killed", "restarted_under_backlog"])
