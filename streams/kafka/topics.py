@@ -9,10 +9,11 @@ from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams.errors import KafkaUnusable
-from streams.kafka.connect import MOST_BYTES, options
+from streams.kafka.administrator import Administrator
+from streams.kafka.connect import MOST_BYTES
 from streams.settings import Settings
 
-__all__ = ["Topics", "make", "mismatches"]
+__all__ = ["Topics", "brokers", "make", "mismatches"]
 
 _HOUR_MS = 3_600_000
 
@@ -70,7 +71,7 @@ async def make(settings: Settings) -> dict[str, bool]:
     """
     wanted = _wanted(settings)
     try:
-        async with _Administrator(settings) as client:
+        async with Administrator(settings) as client:
             there = await _there(client, wanted)
             wrong = await _mismatches(client, wanted, there)
             if wrong:
@@ -92,10 +93,19 @@ async def mismatches(settings: Settings) -> list[str]:
     """What is missing or not as it must be, a sentence each; raises ``KafkaUnusable`` when no broker answers."""
     wanted = _wanted(settings)
     try:
-        async with _Administrator(settings) as client:
+        async with Administrator(settings) as client:
             there = await _there(client, wanted)
             missing = [f"topic {name} is missing: vitaltwin init makes it" for name in wanted if name not in there]
             return missing + await _mismatches(client, wanted, there)
+    except aiokafka.errors.KafkaError as error:
+        raise KafkaUnusable(f"Kafka at {settings.kafka_servers}: {error}") from error
+
+
+async def brokers(settings: Settings) -> int:
+    """How many brokers there are; raises ``KafkaUnusable`` when none answers."""
+    try:
+        async with Administrator(settings) as client:
+            return len((await client.describe_cluster())["brokers"])
     except aiokafka.errors.KafkaError as error:
         raise KafkaUnusable(f"Kafka at {settings.kafka_servers}: {error}") from error
 
@@ -142,21 +152,3 @@ async def _mismatches(
                 if held.get(key) != asked:
                     wrong.append(f"topic {name} has {key}={held.get(key)}, not {asked}: change it with kafka-configs")
     return wrong
-
-
-class _Administrator:
-    """An administrator's client for a block of code."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._client = AIOKafkaAdminClient(**options(settings), request_timeout_ms=10_000)
-
-    async def __aenter__(self) -> AIOKafkaAdminClient:
-        try:
-            await self._client.start()
-        except BaseException:
-            await self._client.close()
-            raise
-        return self._client
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()

@@ -18,7 +18,7 @@ from faust.types import TP
 from streams.clock import Clock
 from streams.errors import KafkaUnusable
 from streams.history.base import History
-from streams.kafka import checkpoints, log_reader
+from streams.kafka import checkpoints, group, log_reader
 from streams.kafka.connect import credentials
 from streams.kafka.held import Held, Place
 from streams.kafka.outgoing import Outgoing
@@ -73,7 +73,7 @@ class KafkaWorker:
     def _faust(self) -> faust.App:
         settings = self.settings
         app = _App(
-            settings.kafka_prefix + "vitaltwin-worker",
+            group.name_of(settings),
             broker=[f"kafka://{server.strip()}" for server in settings.kafka_servers.split(",")],
             broker_credentials=credentials(settings),
             broker_session_timeout=settings.kafka_session_seconds,

@@ -1,11 +1,14 @@
 """What ``vitaltwin init`` makes in InfluxDB: buckets with their retention, and the task that thins readings."""
 
 import asyncio
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 from influxdb_client import InfluxDBClient
 from influxdb_client.client.exceptions import InfluxDBError
 from influxdb_client.domain.bucket import Bucket
 from influxdb_client.domain.bucket_retention_rules import BucketRetentionRules
+from influxdb_client.domain.organization import Organization
 from influxdb_client.domain.task_create_request import TaskCreateRequest
 from urllib3.exceptions import HTTPError
 
@@ -13,7 +16,9 @@ from streams.errors import HistoryUnavailable
 from streams.history.influx.flux import text
 from streams.settings import Settings
 
-__all__ = ["alarms_bucket", "minutes_bucket", "prepare"]
+__all__ = ["alarms_bucket", "minutes_bucket", "mismatches", "prepare"]
+
+Answer = TypeVar("Answer")
 
 _SHORTEST_S = 3600
 """InfluxDB keeps nothing shorter."""
@@ -29,6 +34,16 @@ def minutes_bucket(settings: Settings) -> str:
     return f"{settings.influx_bucket}_1m"
 
 
+class _Found(NamedTuple):
+    organisation: Organization
+    keep: dict[str, int]
+    present: dict[str, Bucket | None]
+    task: str
+    flux: str
+    known: bool
+    wrong: list[str]
+
+
 async def prepare(settings: Settings) -> dict[str, bool]:
     """Make what is missing; by name, whether it was made now.
 
@@ -36,22 +51,30 @@ async def prepare(settings: Settings) -> dict[str, bool]:
         HistoryUnavailable: InfluxDB does not answer, has no such organisation, or what is there is not as it must be;
             then nothing is changed.
     """
-    return await asyncio.to_thread(_prepare, settings)
+    return await asyncio.to_thread(_with_client, settings, _make)
 
 
-def _prepare(settings: Settings) -> dict[str, bool]:
+async def mismatches(settings: Settings) -> list[str]:
+    """What is missing or not as it must be, a sentence each; raises ``HistoryUnavailable`` as above."""
+    found = await asyncio.to_thread(_with_client, settings, _look)
+    missing = [f"bucket {name}" for name, bucket in found.present.items() if bucket is None]
+    missing += [] if found.known else [f"task {found.task}"]
+    return found.wrong + [f"{name} is missing: `vitaltwin init` makes it" for name in missing]
+
+
+def _with_client(settings: Settings, work: Callable[[InfluxDBClient, Settings], Answer]) -> Answer:
     with InfluxDBClient(
         settings.influx_url, settings.influx_token.get_secret_value(), org=settings.influx_organisation, timeout=20_000
     ) as client:
         try:
-            return _make(client, settings)
+            return work(client, settings)
         except InfluxDBError as error:
             raise HistoryUnavailable(f"InfluxDB refuses: {_reason(error)}") from error
         except (HTTPError, OSError) as error:
             raise HistoryUnavailable(f"InfluxDB at {settings.influx_url} does not answer") from error
 
 
-def _make(client: InfluxDBClient, settings: Settings) -> dict[str, bool]:
+def _look(client: InfluxDBClient, settings: Settings) -> _Found:
     try:
         (organisation, *_) = client.organizations_api().find_organizations(org=settings.influx_organisation)
     except (InfluxDBError, ValueError) as error:
@@ -65,25 +88,32 @@ def _make(client: InfluxDBClient, settings: Settings) -> dict[str, bool]:
         alarms_bucket(settings): settings.alarm_retention_days,
         minutes_bucket(settings): settings.alarm_retention_days,
     }
-    buckets, tasks = client.buckets_api(), client.tasks_api()
+    buckets = client.buckets_api()
     keep = {name: max(_SHORTEST_S, round(days * 86_400)) for name, days in wanted.items()}
     present = {name: buckets.find_bucket_by_name(name) for name in keep}
     task = f"{settings.influx_bucket} by the minute"
     flux = _thinning(settings, task)
-    (known, *_) = [one for one in tasks.find_tasks(name=task) if one.org_id == organisation.id] or [None]
+    tasks = client.tasks_api().find_tasks(name=task)
+    (known, *_) = [one for one in tasks if one.org_id == organisation.id] or [None]
     wrong = [_mismatch(name, bucket, keep[name]) for name, bucket in present.items() if bucket is not None]
     if known is not None and known.flux.strip() != flux.strip():
         wrong.append(f"the task {task!r} is another one: delete it, then `vitaltwin init` makes it anew")
-    if any(wrong):
-        raise HistoryUnavailable("; ".join(reason for reason in wrong if reason))
-    for name, bucket in present.items():
+    return _Found(organisation, keep, present, task, flux, known is not None, [reason for reason in wrong if reason])
+
+
+def _make(client: InfluxDBClient, settings: Settings) -> dict[str, bool]:
+    found = _look(client, settings)
+    if found.wrong:
+        raise HistoryUnavailable("; ".join(found.wrong))
+    for name, bucket in found.present.items():
         if bucket is None:
-            rules = BucketRetentionRules(type="expire", every_seconds=keep[name])
-            buckets.create_bucket(bucket_name=name, retention_rules=rules, org=organisation)
-    if known is None:
-        tasks.create_task(task_create_request=TaskCreateRequest(org_id=organisation.id, status="active", flux=flux))
-    made = {f"bucket {name}": bucket is None for name, bucket in present.items()}
-    return made | {f"task {task}": known is None}
+            rules = BucketRetentionRules(type="expire", every_seconds=found.keep[name])
+            client.buckets_api().create_bucket(bucket_name=name, retention_rules=rules, org=found.organisation)
+    if not found.known:
+        wanted = TaskCreateRequest(org_id=found.organisation.id, status="active", flux=found.flux)
+        client.tasks_api().create_task(task_create_request=wanted)
+    made = {f"bucket {name}": bucket is None for name, bucket in found.present.items()}
+    return made | {f"task {found.task}": not found.known}
 
 
 def _mismatch(name: str, bucket: Bucket, keep_s: int) -> str:

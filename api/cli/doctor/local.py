@@ -1,4 +1,4 @@
-"""``vitaltwin doctor``: what is configured, what can be reached, what is wrong."""
+"""What a service needs of its own machine, and the embedded service of its file."""
 
 import os
 import shutil
@@ -6,52 +6,25 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, NamedTuple
+from typing import TYPE_CHECKING
 
-import typer
-
+from api.cli.doctor.finding import Finding
 from api.cli.environment import cache_folder, key_file, state_folder
-from api.cli.output import print_json
-from api.cli.serve import LOOPBACK, address, settings_of
+from api.cli.serve import LOOPBACK, address
 from streams.embedded.schema import examine
 from streams.errors import LogUnavailable
 
 if TYPE_CHECKING:
     from streams.settings import Settings
 
-__all__ = ["doctor"]
+__all__ = ["EMBEDDED", "MACHINE", "Look", "asked"]
+
+Look = Callable[["Settings"], Iterator[Finding]]
 
 _LEAST_FREE = 1 << 30
 _BUILT_YEAR = 2026
-
-
-class Finding(NamedTuple):
-    """One thing looked at: ``good``, ``note`` (works, but know it) or ``wrong``."""
-
-    name: str
-    state: Literal["good", "note", "wrong"]
-    detail: str
-
-
-def doctor(
-    *,
-    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port of the service to look at.")] = None,
-    database: Annotated[Path | None, typer.Option(help="The service's file.", dir_okay=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
-) -> None:
-    """Look at everything a service on this machine needs. Exit code 1 when something is wrong."""
-    settings = settings_of(port=port, database=database)
-    found = [finding for look in _LOOKS for finding in look(settings)]
-    wrong = [finding for finding in found if finding.state == "wrong"]
-    if as_json:
-        print_json({"good": not wrong, "findings": [finding._asdict() for finding in found]})
-    else:
-        marks = {"good": "ok   ", "note": "note ", "wrong": "WRONG"}
-        for finding in found:
-            typer.echo(f"{marks[finding.state]}  {finding.name:<18} {finding.detail}")
-        typer.echo(f"\n{len(wrong)} wrong" if wrong else "\nnothing wrong")
-    if wrong:
-        raise typer.Exit(1)
+_ANY = frozenset({"0.0.0.0", "::", "localhost"})  # noqa: S104 - compared
+_SAFE = frozenset({"VITALTWIN_INFLUX_URL", "VITALTWIN_URL"})
 
 
 def _python(_: "Settings") -> Iterator[Finding]:
@@ -70,9 +43,12 @@ def _kernels(_: "Settings") -> Iterator[Finding]:
 
 
 def _configured(settings: "Settings") -> Iterator[Finding]:
-    given = sorted(name for name in os.environ if name.startswith("VITALTWIN_") and not name.endswith(("KEY", "TOKEN")))
-    known = {f"VITALTWIN_{name}".upper() for name in type(settings).model_fields} | {"VITALTWIN_URL"}
-    yield Finding("settings", "good", ", ".join(f"{name}={os.environ[name]}" for name in given) or "all as delivered")
+    given = sorted(name for name in os.environ if name.startswith("VITALTWIN_"))
+    known = {f"VITALTWIN_{name}".upper() for name in type(settings).model_fields} | {
+        "VITALTWIN_URL", "VITALTWIN_KEY", "VITALTWIN_DATA", "VITALTWIN_NO_SKIP"
+    }  # fmt: skip
+    words = ", ".join(f"{name}={_shown(name)}" for name in given)
+    yield Finding("settings", "good", words or "all as delivered")
     for name in given:
         if name not in known:
             yield Finding("settings", "note", f"{name} is no setting of this version")
@@ -80,6 +56,13 @@ def _configured(settings: "Settings") -> Iterator[Finding]:
         yield Finding(
             "address", "note", f"{settings.host} can be reached by other machines; the service speaks plain HTTP"
         )
+
+
+def _shown(name: str) -> str:
+    """The value of a variable, or dots in place of what nobody should read over a shoulder."""
+    if name.endswith(("KEY", "TOKEN", "PASSWORD")) or (name not in _SAFE and "://" in os.environ[name]):
+        return "…"
+    return os.environ[name]
 
 
 def _database(settings: "Settings") -> Iterator[Finding]:
@@ -134,37 +117,39 @@ def _clock(_: "Settings") -> Iterator[Finding]:
 
 
 def _service(settings: "Settings") -> Iterator[Finding]:
-    import http.client
-    import json
-
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "localhost") else settings.host  # noqa: S104 # compared
-    connection = http.client.HTTPConnection(host, settings.port, timeout=3.0)
-    url = address(settings.host, settings.port)
-    try:
-        connection.request("GET", "/health/ready")
-        answer = connection.getresponse()
-        body = answer.read()
-    except ConnectionRefusedError:
-        yield Finding("service", "note", f"none at {url}; the port is free")
-        return
-    except (OSError, http.client.HTTPException) as error:
-        yield Finding("service", "wrong", f"something at {url} does not speak HTTP: {error}")
-        return
-    finally:
-        connection.close()
-    try:
-        health = json.loads(body)
-    except ValueError:
-        yield Finding("service", "wrong", f"{url} is taken by something that is not vitaltwin")
-        return
-    ready = answer.status == 200
-    words = ", ".join(f"{key} {value}" for key, value in health.items() if not isinstance(value, dict | list))
-    yield Finding("service", "good" if ready else "wrong", f"{url} answers {answer.status}: {words[:300]}")
+    yield asked("service", settings.host, settings.port)
     key = key_file(settings.port)
     if key.exists():
         yield Finding("local key", "good", f"{key}, found by `vitaltwin replay`")
 
 
-_LOOKS: tuple[Callable[["Settings"], Iterator[Finding]], ...] = (
-    _python, _kernels, _configured, _database, _disk, _clock, _service
-)  # fmt: skip
+def asked(name: str, host: str, port: int) -> Finding:
+    """What a service or worker on this machine says of its readiness."""
+    import http.client
+    import json
+
+    url = address(host, port)
+    connection = http.client.HTTPConnection(host if host not in _ANY else "127.0.0.1", port, timeout=3.0)
+    try:
+        connection.request("GET", "/health/ready")
+        answer = connection.getresponse()
+        body = answer.read()
+    except ConnectionRefusedError:
+        return Finding(name, "note", f"none at {url}; the port is free")
+    except (OSError, http.client.HTTPException) as error:
+        return Finding(name, "wrong", f"something at {url} does not speak HTTP: {error}")
+    finally:
+        connection.close()
+    try:
+        health = json.loads(body)
+    except ValueError:
+        return Finding(name, "wrong", f"{url} is taken by something that is not vitaltwin")
+    parts = {**health, **health.get("parts", {})}
+    words = ", ".join(f"{part} {said}" for part, said in parts.items() if not isinstance(said, dict | list))
+    return Finding(name, "good" if answer.status == 200 else "wrong", f"{url} answers {answer.status}: {words[:300]}")
+
+
+MACHINE: tuple[Look, ...] = (_python, _kernels, _configured, _clock)
+"""What every service needs of its machine."""
+EMBEDDED: tuple[Look, ...] = (_database, _disk, _service)
+"""What the embedded service needs."""

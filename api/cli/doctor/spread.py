@@ -1,0 +1,119 @@
+"""What the distributed service needs: Kafka with its topics, workers, InfluxDB, accounts; and what of it runs here."""
+
+import asyncio
+from collections.abc import Iterator
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from api.cli.doctor.finding import Finding
+from api.cli.doctor.local import Look, asked
+from streams.errors import HistoryUnavailable, KafkaUnusable
+
+if TYPE_CHECKING:
+    from streams.kafka.group import Group
+    from streams.settings import Settings
+
+__all__ = ["LOOKS"]
+
+_ALL_SAFE = 3
+"""So many copies outlive a broker's end with another still in sync."""
+
+
+def _installed(_: "Settings") -> Iterator[Finding]:
+    missing = [name for name in ("faust", "aiokafka", "aiohttp", "influxdb_client", "psycopg") if not find_spec(name)]
+    if missing:
+        yield Finding("installation", "wrong", f"{', '.join(missing)} missing: pip install 'vitaltwin[distributed]'")
+
+
+def _kafka(settings: "Settings") -> Iterator[Finding]:
+    if not find_spec("aiokafka") or not find_spec("faust"):
+        return
+    from streams.kafka import group, topics
+
+    try:
+        brokers = asyncio.run(topics.brokers(settings))
+        yield Finding("Kafka", "good", f"{settings.kafka_servers}, {brokers} broker{'s' * (brokers != 1)}")
+        wrong = asyncio.run(topics.mismatches(settings))
+        for one in wrong:
+            yield Finding("topics", "wrong", one)
+        if wrong:
+            return
+        yield Finding("topics", "good", f"as `vitaltwin init` makes them, {settings.kafka_partitions} partitions")
+        if brokers >= _ALL_SAFE > settings.kafka_replication:
+            advice = "VITALTWIN_KAFKA_REPLICATION=3 keeps all of it when a broker ends"
+            yield Finding("topics", "note", f"{settings.kafka_replication} copy only, with {brokers} brokers: {advice}")
+        yield from _workers(settings, asyncio.run(group.look(settings)))
+    except KafkaUnusable as error:
+        yield Finding("Kafka", "wrong", str(error))
+
+
+def _workers(settings: "Settings", seen: "Group") -> Iterator[Finding]:
+    held = sum(map(len, seen.members.values()))
+    idle = settings.kafka_partitions - held
+    each = ", ".join(f"{host} {len(mine)}" for host, mine in seen.members.items())
+    if not seen.members:
+        yield Finding("workers", "wrong", "none: `vitaltwin worker` starts one; what doors take waits in the log")
+    elif idle:
+        yield Finding("workers", "wrong", f"{idle} partitions are nobody's, as while workers come and go; held: {each}")
+    else:
+        yield Finding("workers", "good", f"{len(seen.members)}; partitions held: {each}")
+    furthest = max(seen.behind, key=lambda partition: seen.behind[partition], default=0)
+    behind = sum(seen.behind.values())
+    late = behind > settings.ready_lag * max(1, len(seen.members))
+    yield Finding(
+        "checkpoints", "wrong" if late else "good",
+        f"{behind:,} records behind the log's end, most in partition {furthest}: {seen.behind.get(furthest, 0):,}",
+    )  # fmt: skip
+
+
+def _influx(settings: "Settings") -> Iterator[Finding]:
+    if not settings.influx_url:
+        yield Finding("InfluxDB", "note", "no history is kept: name one in VITALTWIN_INFLUX_URL")
+        return
+    if not find_spec("influxdb_client"):
+        return
+    from streams.history.influx import mismatches
+
+    try:
+        wrong = asyncio.run(mismatches(settings))
+    except HistoryUnavailable as error:
+        yield Finding("InfluxDB", "wrong", str(error))
+        return
+    for one in wrong:
+        yield Finding("InfluxDB", "wrong", one)
+    if not wrong:
+        yield Finding("InfluxDB", "good", f"{settings.influx_url}, buckets and task as `vitaltwin init` makes them")
+    spilled = [file.stat().st_size for file in settings.influx_spill.glob("**/*") if file.is_file()]
+    if sum(spilled):
+        yield Finding(
+            "InfluxDB, spill", "note", f"{sum(spilled) / 1e6:,.1f} MB wait in {settings.influx_spill.absolute()}"
+        )
+
+
+def _accounts(settings: "Settings") -> Iterator[Finding]:
+    from api.accounts.errors import StoreUnavailable
+    from api.accounts.examination import examine
+
+    if not settings.accounts_database:
+        yield Finding("accounts", "note", f"in {settings.database.absolute()}: several doors need one PostgreSQL")
+        return
+    try:
+        seen = examine(settings.accounts_database)
+    except StoreUnavailable as error:
+        yield Finding("accounts", "wrong", str(error))
+        return
+    if seen.revision == seen.wanted:
+        yield Finding("accounts", "good", f"{seen.where}, {seen.server}")
+    else:
+        found = f"tables of revision {seen.revision}" if seen.revision else "no tables"
+        yield Finding(
+            "accounts", "wrong", f"{seen.where}: {found}, not of {seen.wanted}; `vitaltwin init` makes them so"
+        )
+
+
+def _here(settings: "Settings") -> Iterator[Finding]:
+    yield asked("worker here", settings.host, settings.worker_port)
+    yield asked("doors here", settings.host, settings.port)
+
+
+LOOKS: tuple[Look, ...] = (_installed, _kafka, _influx, _accounts, _here)

@@ -1,0 +1,34 @@
+"""An administrator's client of Kafka."""
+
+import aiokafka.errors
+from aiokafka.admin import AIOKafkaAdminClient
+
+from streams.errors import KafkaUnusable
+from streams.kafka.connect import options
+from streams.settings import Settings
+
+__all__ = ["Administrator"]
+
+
+class Administrator:
+    """An administrator's client for a block of code; raises ``KafkaUnusable`` on entry when no broker answers."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._servers = settings.kafka_servers
+        self._client = AIOKafkaAdminClient(**options(settings), request_timeout_ms=10_000)
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        try:
+            await self._client.start()
+        except aiokafka.errors.KafkaConnectionError as error:
+            await self._client.close()
+            raise KafkaUnusable(
+                f"no Kafka answers at {self._servers}: VITALTWIN_KAFKA_SERVERS names the brokers"
+            ) from error
+        except BaseException:
+            await self._client.close()
+            raise
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()

@@ -1,0 +1,71 @@
+"""The group of the workers as Kafka sees it: who holds what, and how far its acknowledgements are behind the log."""
+
+import asyncio
+
+import aiokafka.errors
+import msgspec
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
+from aiokafka.structs import TopicPartition
+
+from streams.errors import KafkaUnusable
+from streams.kafka.administrator import Administrator
+from streams.kafka.log_reader import ends
+from streams.kafka.topics import Topics
+from streams.settings import Settings
+
+__all__ = ["Group", "look", "name_of"]
+
+
+_ATTEMPTS = 50
+
+
+class Group(msgspec.Struct):
+    """Partitions by worker (its address as Kafka sees it, numbered), and records not acknowledged yet by partition."""
+
+    members: dict[str, list[int]]
+    behind: dict[int, int]
+
+
+def name_of(settings: Settings) -> str:
+    """The group's name."""
+    return settings.kafka_prefix + "vitaltwin-worker"
+
+
+async def look(settings: Settings) -> Group:
+    """The group now; raises ``KafkaUnusable`` when no broker answers.
+
+    Acknowledged is what checkpoints cover, so even workers that keep up are some seconds behind.
+    """
+    topic, partitions = Topics.of(settings).inputs, range(settings.kafka_partitions)
+    places = [TopicPartition(topic, partition) for partition in partitions]
+    try:
+        async with Administrator(settings) as client:
+            await _coordinated(client, name_of(settings))
+            (answer,) = await client.describe_consumer_groups([name_of(settings)])
+            offsets = await client.list_consumer_group_offsets(name_of(settings), partitions=places)
+        end = await ends(settings, topic, partitions)
+    except aiokafka.errors.KafkaError as error:
+        raise KafkaUnusable(f"Kafka at {settings.kafka_servers}: {error}") from error
+    members = {}
+    for number, (_, _, host, _, assignment, *_) in enumerate(answer.groups[0][5], 1):
+        held = ConsumerProtocolMemberAssignment.decode(assignment).assignment if assignment else []
+        members[f"{host.lstrip('/')} ({number})"] = sorted(
+            one for name, numbers in held if name == topic for one in numbers
+        )
+    behind = {
+        place.partition: max(0, end[place.partition] - max(0, offsets[place].offset if place in offsets else 0))
+        for place in places
+    }
+    return Group(members, behind)
+
+
+async def _coordinated(client: AIOKafkaAdminClient, group: str) -> None:
+    """Wait until Kafka has somebody who knows of groups: the first question makes a fresh broker begin to."""
+    for _ in range(_ATTEMPTS):
+        try:
+            await client.find_coordinator(group)
+        except aiokafka.errors.GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(0.2)
+        else:
+            return
