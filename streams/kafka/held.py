@@ -44,7 +44,6 @@ class Held:
         self._taken: deque[Taken] = deque()
         self._again: list[Taken] = []
         self._ahead = -1
-        self.sought = 0.0
 
     def place(self, offset: int) -> Place:
         """Judge a record by its offset.
