@@ -42,6 +42,11 @@ class Kept(msgspec.Struct):
     manifest: Manifest
 
 
+class _Seen(msgspec.Struct):
+    offset: int
+
+
+_seen = msgspec.msgpack.Decoder(_Seen)
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
@@ -122,16 +127,23 @@ async def _records(
 
 
 async def _all(consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, manifest: Manifest) -> Kept:
-    """The newest block of every number: compaction has taken one the manifest names, as a newer one was there.
+    """The block of every number that has seen most: compaction has taken one the manifest names, as there was a newer record.
 
-    The worker that wrote that one ended before its manifest. Blocks say themselves how far they have seen the log.
+    Who wrote that one ended before its manifest, or had lost the partition and did not know it yet. Blocks say
+    themselves how far they have seen the log: from the one that has seen least it has to be read again.
     """
-    blobs: dict[bytes, bytes] = {}
+    named = set(manifest.blocks.values())
+    found: dict[bytes, tuple[bool, int, bytes]] = {}
     consumer.assign([place])
     end = (await consumer.end_offsets([place]))[place]
     await consumer.seek_to_beginning(place)
     while await consumer.position(place) < end:
         for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):
-            if record.key is not None and record.value is not None:
-                blobs[record.key] = record.value
-    return Kept(list(blobs.values()), manifest)
+            if record.key is None or record.value is None:
+                continue
+            one = (record.offset in named, _seen.decode(record.value).offset, record.value)
+            found[record.key] = max(found.get(record.key, one), one, key=lambda block: block[:2])
+    covered = min([manifest.covered, *(seen for counts, seen, _ in found.values() if not counts)])
+    if covered < manifest.covered:
+        manifest = Manifest(covered, 0, manifest.blocks)  # what the log's time was there its next record tells
+    return Kept([blob for _, _, blob in found.values()], manifest)

@@ -47,7 +47,6 @@ class Held:
         self._taken: deque[Taken] = deque()
         self._again: list[Taken] = []
         self._ahead = -1
-        self.sought = 0.0
         self.unheard = 0
         """Time (µs) in which nothing could reach the log, seen in it and not told by a tick yet."""
         self.tick: asyncio.Future[Any] | None = None

@@ -66,6 +66,7 @@ class KafkaWorker:
         self._restoring: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None]
         self._checkpointing = asyncio.Lock()
+        self._sought = float("-inf")
         self.app = self._faust()
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -238,9 +239,8 @@ class KafkaWorker:
     async def _seek_back(self, held: Held, offset: int) -> None:
         """Records are missing before ``offset``: have them read again from the one due."""
         loop = asyncio.get_running_loop()
-        if loop.time() - held.sought < _SEEK_AGAIN_S:
+        if loop.time() - self._sought < _SEEK_AGAIN_S:
             return
-        held.sought = loop.time()
         self.counts["gaps"] += 1
         _logger.warning("records are missing: reading again", partition=held.partition, due=held.due, came=offset)
         consumer = self.app.consumer
@@ -248,8 +248,16 @@ class KafkaWorker:
         await consumer.wait_for_stopped_flow()
         # What was fetched before has to be through: it would move Faust's own position past what is read again.
         await asyncio.sleep(_THROUGH_S)
-        await consumer.seek(TP(self.topics.inputs, held.partition), held.due)
-        consumer.resume_flow()
+        # Faust drops what it has fetched of any partition when its flow is stopped: all are read again, or each would show
+        # a gap of its own then, and the next of another.
+        try:
+            for partition, other in list(self.held.items()):
+                place = TP(self.topics.inputs, partition)
+                if other.ready.is_set() and place in consumer.assignment():
+                    await consumer.seek(place, other.due)
+        finally:
+            consumer.resume_flow()
+            self._sought = loop.time()
 
     def _moved(self, held: Held, offset: int, raw: bytes | None, received: int) -> Outcome | None:
         """Move the twins by an input; what it brought about, if anybody is to hear of it."""

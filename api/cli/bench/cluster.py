@@ -13,11 +13,13 @@ from pathlib import Path
 from typing import Self
 
 from api.cli.bench.house import House, free_port
+from api.cli.bench.influx import Influx
+from api.cli.bench.proxy import Proxy
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure
 from streams.settings import Settings
 
-__all__ = ["INFRA", "Brokers", "Cluster", "command_of"]
+__all__ = ["INFRA", "Brokers", "Cluster", "command_of", "figure", "ready", "until"]
 
 INFRA = Path(__file__).resolve().parents[3] / "infra"
 """The scripts that start the real servers; they come with the sources."""
@@ -31,13 +33,14 @@ def command_of(name: str) -> tuple[str, ...]:
 class Brokers:
     """Kafka brokers that ``infra/kafka/start`` runs in a folder that goes with them."""
 
-    def __init__(self, count: int = 1, session_min_ms: int = 1_000) -> None:
+    def __init__(self, count: int = 1, session_min_ms: int = 1_000, *, proxied: bool = False) -> None:
         if not (INFRA / "kafka" / "start").exists():
             raise Failure("this benchmark starts Kafka by infra/kafka/start: run it from a checkout of the sources")
         self.count = count
         self.folder = Path(tempfile.mkdtemp(prefix="vitaltwin-kafka-"))
-        self._port = _ports(2 * count)
+        self._port = _ports(2 * count + 1)
         self._session_min_ms = session_min_ms
+        self.proxy = Proxy(free_port(), self._port + 2 * count) if proxied else None
         self.servers = ""
 
     def start(self, node: int | None = None) -> None:
@@ -45,6 +48,7 @@ class Brokers:
         command = [
             str(INFRA / "kafka" / "start"), str(self.folder), "--brokers", str(self.count), "--port", str(self._port),
             "--session-min", str(self._session_min_ms), *(() if node is None else ("--node", str(node))),
+            *(() if self.proxy is None else ("--proxied", str(self.proxy.port))),
         ]  # fmt: skip
         ran = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - our own script
         if ran.returncode:
@@ -73,10 +77,18 @@ class Brokers:
 
 
 class Cluster:
-    """Brokers, workers and one door, with the topics made; ``settings`` are those of all programs."""
+    """Brokers, workers and one door, with the topics made; ``settings`` are those of all programs.
 
-    def __init__(self, *, workers: int = 1, brokers: int = 1, door: bool = True, **settings: str) -> None:
-        self.brokers = Brokers(brokers)
+    ``behind`` names who reaches the broker through a proxy that can be cut: the first ``worker``, or the ``door``.
+    """
+
+    def __init__(
+        self, *, workers: int = 1, brokers: int = 1, door: bool = True, influx: bool = False, behind: str = "",
+        **settings: str,
+    ) -> None:  # fmt: skip
+        self.brokers = Brokers(brokers, proxied=bool(behind))
+        self.influx = Influx() if influx else None
+        self._behind = behind
         self._workers = workers
         self._door = door
         self._given = {
@@ -96,18 +108,32 @@ class Cluster:
     @property
     def given(self) -> dict[str, str]:
         """Settings of every program."""
-        return self._given | {"kafka_servers": self.brokers.servers}
+        influx = {} if self.influx is None else self.influx.given
+        return self._given | {"kafka_servers": self.brokers.servers} | influx
+
+    @property
+    def proxy(self) -> Proxy:
+        """The line that can be cut; raises ``Failure`` where there is none."""
+        if self.brokers.proxy is None:
+            raise Failure("nobody stands behind a proxy here")
+        return self.brokers.proxy
 
     def worker(self) -> House:
         """One more worker, not started yet."""
         house = self._stack.enter_context(House(command_of("worker"), **self.given))
         house.environment |= {"VITALTWIN_INFLUX_SPILL": str(house.folder / "spill")}
+        if self._behind == "worker" and not self.workers:
+            self._put_behind(house)
         self.workers.append(house)
         return house
 
     def start(self) -> None:
         """Start everything and wait until it is ready."""
         self._stack.enter_context(self.brokers)
+        if self.brokers.proxy is not None:
+            self._stack.enter_context(self.brokers.proxy)
+        if self.influx is not None:
+            self._stack.enter_context(self.influx)
         made = House(command_of("init"), **self.given)
         with made:
             ran = subprocess.run(  # noqa: S603 - this program
@@ -124,7 +150,12 @@ class Cluster:
         until(lambda: all(ready(worker) for worker in self.workers), 180, "the workers to be ready", self.workers)
         if self._door:
             self.house = self._stack.enter_context(House(command_of("api"), **self.given))
+            if self._behind == "door":
+                self._put_behind(self.house)
             self.house.start()
+
+    def _put_behind(self, house: House) -> None:
+        house.environment["VITALTWIN_KAFKA_SERVERS"] = f"127.0.0.1:{self.proxy.port}"
 
     def __enter__(self) -> Self:
         try:
@@ -147,6 +178,13 @@ def ready(house: House) -> bool:
             return wire.ask("GET", "/health/ready")[0] == 200
     except OSError:
         return False
+
+
+def figure(house: House, name: str) -> float:
+    """One of the figures a program shows at /metrics; 0 where it has none of that name."""
+    with Wire(house.port, timeout_s=30.0) as wire:
+        lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
+    return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def until(true: Callable[[], bool], seconds: float, what: str, houses: list[House] | None = None) -> float:

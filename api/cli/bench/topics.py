@@ -17,17 +17,26 @@ from api.cli.output import Failure
 from streams.history.nothing import NoHistory
 from streams.kafka import checkpoints
 from streams.kafka.connect import options
+from streams.kafka.log_reader import reader
 from streams.kafka.topics import Topics
 from streams.kafka.wire import ADDRESS, inputs_of
 from streams.settings import Settings
 from streams.worker import Worker
 from twins.records import Columns, Frame, Outcome
 
-__all__ = ["Watch", "compare"]
+__all__ = ["Watch", "compare", "stale"]
 
 
 class _Head(msgspec.Struct):
     partition: int
+    offset: int
+
+
+class _Covered(msgspec.Struct):
+    covered: int
+
+
+class _Seen(msgspec.Struct):
     offset: int
 
 
@@ -67,6 +76,17 @@ class Watch:
         # A patient's estimates go out once a second: what is shorter was no interruption.
         return end - since if longest > 1.5 else 0.0
 
+    def longest(self, since: float) -> float:
+        """The longest time without estimates of a partition that ended after ``since``, s, of all partitions."""
+        now = time.monotonic()
+        pauses = [
+            later - earlier
+            for came in self.arrivals.values()
+            for earlier, later in itertools.pairwise([*(moment for moment, _ in came), now])
+            if later >= since
+        ]
+        return max(pauses, default=0.0)
+
     async def _follow(self) -> None:
         consumer = aiokafka.AIOKafkaConsumer(
             **options(self._settings), enable_auto_commit=False, auto_offset_reset="latest", retry_backoff_ms=50,
@@ -85,6 +105,35 @@ class Watch:
                     if ADDRESS not in dict(record.headers):
                         self.arrivals[place.partition].append((now, _head.decode(record.value).offset))
         await consumer.stop()
+
+
+def stale(settings: Settings) -> dict[str, int]:
+    """How many manifests and blocks tell of less than one before them: a worker wrote them that was none any more."""
+    return asyncio.run(_stale(settings))
+
+
+async def _stale(settings: Settings) -> dict[str, int]:
+    topics = Topics.of(settings)
+    covered, seen = msgspec.msgpack.Decoder(_Covered), msgspec.msgpack.Decoder(_Seen)
+    furthest: dict[tuple[str, int, bytes], int] = {}
+    found = {"manifests_stale": 0, "blocks_stale": 0}
+    async with reader(settings) as consumer:
+        places = [
+            aiokafka.TopicPartition(topic, number)
+            for topic in (topics.manifests, topics.twins)
+            for number in range(settings.kafka_partitions)
+        ]
+        consumer.assign(places)
+        ends = await consumer.end_offsets(places)
+        while any([await consumer.position(place) < ends[place] for place in places]):
+            for place, records in (await consumer.getmany(timeout_ms=500)).items():
+                for record in records:
+                    of_blocks = place.topic == topics.twins
+                    at = seen.decode(record.value).offset if of_blocks else covered.decode(record.value).covered
+                    key = (place.topic, place.partition, record.key)
+                    found["blocks_stale" if of_blocks else "manifests_stale"] += at < furthest.get(key, -1)
+                    furthest[key] = max(at, furthest.get(key, -1))
+    return found
 
 
 def compare(settings: Settings, taken: list[Columns], heard: Mapping[int, int] | None = None) -> dict[str, Any]:
