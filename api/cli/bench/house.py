@@ -39,6 +39,7 @@ class House:
             **{f"VITALTWIN_{name.upper()}": value for name, value in settings.items()},
         }
         self.program = [sys.executable, *command]
+        self.arguments = ["--port", str(self.port)]
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: str = "/health/ready") -> float:
@@ -63,7 +64,7 @@ class House:
     def begin(self) -> None:
         """Start and wait for nothing."""
         with (self.folder / "said").open("ab") as said:
-            command = [*self.program, "--port", str(self.port)]
+            command = [*self.program, *self.arguments]
             self._process = subprocess.Popen(command, env=self.environment, stdout=said, stderr=said)  # noqa: S603 # this program
 
     def said(self) -> str:

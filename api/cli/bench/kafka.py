@@ -1,9 +1,11 @@
-"""``bench kafka``: readings a second through one worker on a real broker, twins and checkpoints on.
+"""``bench kafka``: readings a second through one worker on a real broker, twins and checkpoints on, beside two peers.
 
-The worker starts behind a backlog that a door took, so that it is the worker that is measured.
+The worker starts behind a backlog that a door took, so that it is the worker that is measured. It gets frames of
+``readings_per_record``; the peers, on the same broker in the same run, get one JSON record a reading, as one would begin.
 """
 
 import time
+from importlib.util import find_spec
 from typing import Any
 
 from api.cli.bench.cluster import Cluster, until
@@ -16,12 +18,28 @@ __all__ = ["run"]
 
 _PATIENTS = 10_000
 _BATCH = 1_000
+_NEEDED = ("aiokafka", "faust", "filterpy", "quixstreams")
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Readings a second of one worker and its CPU seconds per million; ``outcomes_at_the_door`` went through Kafka and back."""
+    """Readings a second of one worker and its CPU seconds per million; ``outcomes_at_the_door`` went through Kafka and back.
+
+    ``naive_faust_per_s``, ``quix_per_s``: the peers' readings a second, one process each; ``ratio`` is ours to each.
+    """
+    if missing := [name for name in _NEEDED if find_spec(name) is None]:
+        raise Failure(f"bench kafka needs {', '.join(missing)}: pip install 'vitaltwin[bench,distributed]'")
+    from api.cli.bench import kafka_peers
+
     with Cluster() as cluster:
-        return _ours(cluster, 200_000 if quick else 4_000_000)
+        figures = _ours(cluster, 200_000 if quick else 4_000_000)
+        for ours in (cluster.house, *cluster.workers):
+            ours.stop()
+        peers = kafka_peers.measure(cluster.settings, quick=quick)
+    speed = {name: peer.pop("readings_per_s") for name, peer in peers.items()}
+    figures |= {f"{name}_per_s": value for name, value in speed.items()}
+    figures["peers"] = peers
+    figures["ratio"] = {name: figures["readings_per_s"] / value for name, value in speed.items()}
+    return figures
 
 
 def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
@@ -38,14 +56,13 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
     heard = _figure(house, "vitaltwin_hub_outcomes")
     worker.begin()
     until(lambda: _taken(worker) > 0, 60, "the worker to begin", [worker])
-    first, began, cpu = _taken(worker), time.monotonic(), worker.cpu_s()
-    records = _figure(worker, "vitaltwin_worker_records_total")
-    last, ended = first, began
+    (first, records), began, cpu = _progress(worker), time.monotonic(), worker.cpu_s()
+    (last, passed), ended = (first, records), began
     while last < count and time.monotonic() - began < 120:
         time.sleep(0.02)
-        now = _taken(worker)
-        if now > last:
-            last, ended = now, time.monotonic()
+        now = _progress(worker)
+        if now[0] > last:
+            (last, passed), ended = now, time.monotonic()
     if last < count:
         raise Failure(f"only {last} of {count} readings were taken")
     used = worker.cpu_s() - cpu
@@ -54,7 +71,7 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
         "readings_per_s": moved / (ended - began),
         "cpu_s_per_million": used / moved * 1e6,
         "readings": moved,
-        "readings_per_record": moved / max(1.0, _figure(worker, "vitaltwin_worker_records_total") - records),
+        "readings_per_record": moved / max(1.0, passed - records),
         "checkpoint_bytes": _figure(worker, "vitaltwin_worker_checkpoint_bytes_total"),
         "outcomes_at_the_door": _figure(house, "vitaltwin_hub_outcomes") - heard,
     }
@@ -62,10 +79,17 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
 
 def _taken(worker: House) -> float:
     """Readings the worker has taken, whatever became of them."""
+    return _progress(worker)[0]
+
+
+def _progress(worker: House) -> tuple[float, float]:
+    """Readings the worker has taken, and the records they came in, of one moment."""
     try:
-        return sum(value for name, value in _figures(worker) if name.startswith("vitaltwin_readings_total{"))
+        figures = _figures(worker)
     except OSError:
-        return 0.0
+        return 0.0, 0.0
+    taken = sum(value for name, value in figures if name.startswith("vitaltwin_readings_total{"))
+    return taken, dict(figures).get("vitaltwin_worker_records_total", 0.0)
 
 
 def _figure(house: House, name: str) -> float:

@@ -5,13 +5,13 @@ It is treated kindly: nothing is made durable, nothing is forecast, scored, alar
 
 import argparse
 from datetime import datetime
+from typing import Any
 
-import numpy as np
 import uvicorn
 from fastapi import FastAPI
-from filterpy.common import Q_discrete_white_noise
-from filterpy.kalman import KalmanFilter
 from pydantic import BaseModel
+
+from api.cli.bench.naive_filter import begun, move
 
 __all__ = ["app"]
 
@@ -28,7 +28,7 @@ class Observation(BaseModel):
     unit: str = ""
 
 
-_filters: dict[tuple[str, str], KalmanFilter] = {}
+_filters: dict[tuple[str, str], Any] = {}
 _last: dict[tuple[str, str], datetime] = {}
 
 
@@ -45,17 +45,9 @@ async def observe(observations: list[Observation]) -> dict[str, int]:
         key = one.patient, one.signal
         known = _filters.get(key)
         if known is None:
-            known = _filters[key] = KalmanFilter(dim_x=2, dim_z=1)
-            known.x = np.array([[one.value], [0.0]])
-            known.H = np.array([[1.0, 0.0]])
-            known.P *= 10.0
-            known.R *= 4.0
+            _filters[key] = begun(one.value)
         else:
-            elapsed = max((one.time - _last[key]).total_seconds(), 0.0)
-            known.F = np.array([[1.0, elapsed], [0.0, 1.0]])
-            known.Q = Q_discrete_white_noise(2, elapsed, 0.01)
-            known.predict()
-            known.update(one.value)
+            move(known, max((one.time - _last[key]).total_seconds(), 0.0), one.value)
         _last[key] = one.time
     return {"taken": len(observations)}
 

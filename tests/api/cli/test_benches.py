@@ -4,6 +4,10 @@ import json
 
 import pytest
 
+from api.cli.bench import kafka, naive_filter
+from api.cli.output import Failure
+from tests.conftest import require
+
 
 def figures(vitaltwin, name):
     shown = vitaltwin("bench", name, "--quick", "--json", timeout=300)
@@ -28,6 +32,38 @@ def test_latency(vitaltwin):
         assert told[load]["unseen"] == 0
         for what in ("estimate_ms", "alarm_ms"):
             assert 0 < told[load][what]["p50"] <= told[load][what]["p99"]
+
+
+@pytest.mark.slow
+def test_kafka(vitaltwin):
+    require("java", "apt-get install openjdk-17-jre-headless")
+    require("mvn", "apt-get install maven")
+    told = figures(vitaltwin, "kafka")
+    assert told["readings_per_s"] > 0
+    assert told["cpu_s_per_million"] > 0
+    assert told["readings_per_record"] > 1
+    for peer in ("naive_faust", "quix"):
+        assert told["peers"][peer]["readings"] > 0
+        assert told["peers"][peer]["cpu_s_per_million"] > 0
+        ratio = told["readings_per_s"] / told[f"{peer}_per_s"]
+        assert told["ratio"][peer] == pytest.approx(ratio, rel=1e-3)
+
+
+def test_kafka_says_which_extra_is_missing(monkeypatch):
+    monkeypatch.setattr(kafka, "find_spec", lambda name: None if name == "quixstreams" else name)
+    with pytest.raises(Failure, match=r"needs quixstreams: pip install 'vitaltwin\[bench,distributed\]'"):
+        kafka.run(quick=True)
+
+
+def test_a_filter_from_a_store_goes_on_as_one_that_was_never_away():
+    kept, other, live = None, None, naive_filter.begun(70.0)
+    for at, value in ((0.0, 70.0), (1.0, 72.0), (1.5, 71.0), (9.0, 65.0)):
+        if kept is not None:
+            naive_filter.move(live, at - kept["at"][0], value)
+        kept = json.loads(json.dumps(naive_filter.kept_after(kept, at, value)))
+        other = naive_filter.kept_after(other, at, -value)
+    assert kept["x"] == live.x.ravel().tolist()
+    assert kept["p"] == live.P.ravel().tolist()
 
 
 @pytest.mark.slow
