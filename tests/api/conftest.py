@@ -20,6 +20,7 @@ from api.hub import Hub
 from api.view import View
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
+from tests.postgres import Server
 
 PASSWORD = "correct horse battery staple"
 
@@ -142,3 +143,21 @@ def device(running: Running) -> httpx.Client:
 def admin(running: Running) -> httpx.Client:
     """An administrator, signed in."""
     return running.person("root", "admin")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The PostgreSQL most tests share."""
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[Server]:
+    """A PostgreSQL that the test may stop."""
+    server = Server(tmp_path / "postgres")
+    server.start()
+    yield server
+    server.stop()
