@@ -43,6 +43,10 @@ async def test_both_get_on_with_each_other(accounts, system, url):
             made = await accounts.create_device(system, f"monitor {count}")
             accounts.audit(signed_in.actor, "patient.read", "p1")
             await accounts.revoke_device(system, made.device.id)
+        async with asyncio.timeout(20):  # the log goes at its own pace; it must not stand still meanwhile
+            while log.commits <= 20:
+                made = await accounts.create_device(system, "late")
+                await accounts.revoke_device(system, made.device.id)
     finally:
         log.stop.set()
         log.join()
