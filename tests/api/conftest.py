@@ -16,6 +16,7 @@ import uvicorn
 from api.accounts import Accounts
 from api.answers import iso
 from api.app import create_app
+from api.cli.serve import accounts_url
 from api.hub import Hub
 from api.view import View
 from streams.embedded.service import EmbeddedService
@@ -77,7 +78,7 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
     """Start everything, stop everything."""
     chosen = Settings(database=database, **settings)
     service = EmbeddedService(chosen)
-    accounts = Accounts(f"sqlite:///{database}", clock=service.clock)
+    accounts = Accounts(accounts_url(chosen), clock=service.clock)
     view = View()
     app = create_app(service, accounts, view, Hub(view, service.clock), chosen)
     config = uvicorn.Config(
