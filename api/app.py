@@ -43,6 +43,7 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
         await service.start()
         try:
             await accounts.open()
+            wired.cursors.key = accounts.sealing_key  # whichever door began a list, each goes on with it
             try:
                 yield
             finally:

@@ -36,7 +36,7 @@ class Conversation:
         self._actor: Actor
         self._outbox: Outbox
 
-    def greet(self, text: str) -> tuple[int, Actor]:
+    async def greet(self, text: str) -> tuple[int, Actor]:
         """Take the first message: its id, and whose ticket it brings.
 
         Raises:
@@ -49,7 +49,7 @@ class Conversation:
         if not isinstance(first, Auth):
             raise Closed(4401, "authenticate first")
         try:
-            actor = self._accounts.redeem_ticket(first.ticket)
+            actor = await self._accounts.redeem_ticket(first.ticket)
         except Unauthenticated as error:
             raise Closed(4401, "no good ticket") from error
         except AccountsError as error:

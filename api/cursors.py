@@ -15,7 +15,7 @@ _SIGNATURE = 12
 
 
 class Cursors:
-    """Seals and opens cursors; one is good only for the ``purpose`` (the list and its filters) it was made for.
+    """Seals and opens cursors with ``key``; one is good only for the ``purpose`` (the list and its filters) it was made for.
 
     >>> cursors = Cursors(b"key")
     >>> cursors.open(cursors.seal("after 7", "alarms"), "alarms")
@@ -23,7 +23,7 @@ class Cursors:
     """
 
     def __init__(self, key: bytes) -> None:
-        self._key = key
+        self.key = key
 
     def seal(self, place: str, purpose: str) -> str:
         """The cursor a caller gets to see."""
@@ -51,4 +51,4 @@ class Cursors:
         return {"Link": f'<{following.path}?{following.query}>; rel="next"'}
 
     def _sign(self, body: bytes, purpose: str) -> bytes:
-        return hmac.digest(self._key, purpose.encode("utf-8", "replace") + b"\0" + body, hashlib.sha256)[:_SIGNATURE]
+        return hmac.digest(self.key, purpose.encode("utf-8", "replace") + b"\0" + body, hashlib.sha256)[:_SIGNATURE]

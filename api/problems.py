@@ -15,7 +15,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from api.accounts.errors import AccountsError, Invalid, TooManyAttempts
+from api.accounts.errors import AccountsError, Invalid, StoreUnavailable, TooManyAttempts
 from streams.errors import HistoryUnavailable, LogUnavailable, Overloaded
 
 __all__ = ["MEDIA_TYPE", "PROBLEMS", "Fault", "Problem", "ProblemType", "answer", "install", "unexpected"]
@@ -96,8 +96,14 @@ _TABLE = (
     ProblemType("not-ready", 503, "The service is not ready", "Try again in a moment."),
     ProblemType("overloaded", 503, "Too much is waiting", "Nothing was kept. Wait as Retry-After says, resend."),
     ProblemType("log-unavailable", 503, "Nothing can be stored now", "Nothing was kept. See /health/ready, resend."),
-    ProblemType("store-unavailable", 503, "The accounts cannot be read or written", "Try again in a moment."),
-    ProblemType("audit-unavailable", 503, "The audit trail cannot be written", "Free space on the disk, try again."),
+    ProblemType(
+        "store-unavailable", 503, "The accounts cannot be read or written",
+        "Wait as Retry-After says and try again. If it stays so, look whether their database runs; the log says more.",
+    ),
+    ProblemType(
+        "audit-unavailable", 503, "The audit trail cannot be written",
+        "See that its database runs and has space, then try again.",
+    ),
     ProblemType(
         "history-unavailable", 503, "The history cannot be read",
         "What is true now is not affected. Try again in a moment; the detail names the store.",
@@ -208,6 +214,10 @@ def _from_accounts(_: Request, error: Exception) -> Problem:
     assert isinstance(error, AccountsError)  # noqa: S101 - registered for this class
     if isinstance(error, Invalid):
         return Problem("invalid", str(error), faults=[Fault("invalid", error.detail, field=error.field)])
+    if isinstance(error, StoreUnavailable):
+        # What the database said names its place and its user: that is for the log, not for who is not even signed in.
+        _log.warning("accounts_unavailable", reason=str(error))
+        return Problem(error.slug, headers={"Retry-After": "5"})
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyAttempts) else None
     slug = error.slug if error.slug in PROBLEMS else "internal"
     return Problem(slug, "" if slug == "internal" else str(error), headers=headers)

@@ -46,7 +46,7 @@ class Sockets:
         try:
             async with asyncio.timeout(_AUTH_S):
                 text = await _receive(websocket)
-            request, actor = conversation.greet(text)
+            request, actor = await conversation.greet(text)
         except TimeoutError:
             await websocket.close(4401, "no ticket in time")
         except Closed as closed:

@@ -58,7 +58,7 @@ async def caller(connection: HTTPConnection) -> Actor:
     if authorization:
         if authorization[:7].lower() != _BEARER:
             raise Unauthenticated("only Authorization: Bearer with a device key is known here")
-        return wired.accounts.authenticate_device(authorization[7:].strip())
+        return await wired.accounts.recognise_device(authorization[7:].strip())
     token = connection.cookies.get(COOKIE)
     if token is not None:
         try:

@@ -1,8 +1,10 @@
 """Short transactions against the accounts tables, off the event loop.
 
-On SQLite the tables share a file with the log, whose writer commits every few milliseconds: a write here takes the
+Those that write come one after the other, whichever process begins them, and each sees what the one before it left. On
+SQLite the tables share a file with the log, whose writer commits every few milliseconds: a write here takes the
 file's lock at once (`BEGIN IMMEDIATE`, so that no reader has to be upgraded and refused), waits up to ten seconds for
-it, and holds it for one small transaction. The file's journal mode and page size belong to the log.
+it, and holds it for one small transaction. The file's journal mode and page size belong to the log. On PostgreSQL it
+takes an advisory lock in the same way, and a door that stands still while it holds it loses it.
 """
 
 from __future__ import annotations
@@ -11,15 +13,21 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import anyio
-from sqlalchemy import Connection, Engine, create_engine, event, make_url
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
 
 from api.accounts.errors import StoreUnavailable
 from api.accounts.migrate import migrate
 
 BUSY_TIMEOUT_MS = 10_000
+STANDSTILL_MS = 10_000
+"""A PostgreSQL transaction in which nothing happens for so long is undone, and others get their turn."""
 THREADS = 4
+_WRITING = 0x76697461
+"""The advisory lock of whoever writes; any number would do that no other program takes in this database."""
+_GONE = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "tcp_user_timeout": 10_000}
+"""Of libpq, in seconds and ms: a server whose machine went away is given up, not waited for a quarter of an hour."""
 
 T = TypeVar("T")
 
@@ -28,17 +36,21 @@ class Database:
     """One database by its SQLAlchemy URL; `read` and `write` run a function of a session in a worker thread.
 
     Whatever is handed out must be plain values: rows do not outlive their session. Raises `StoreUnavailable` when the
-    database is locked, full, read-only or gone.
+    database is locked, full, read-only or gone; the next call tries anew. Made with a URL that is none, it raises that
+    too.
     """
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
         self._writing = self._engine.execution_options(writes=True)
+        self._reading = self._engine
+        if self._engine.dialect.name == "postgresql":  # several statements see one state, as in SQLite
+            self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._threads = anyio.CapacityLimiter(THREADS)
 
-    async def open(self) -> None:
-        """Bring the tables up to date, creating what is missing."""
-        await self._run(lambda: migrate(self._engine, self._writing))
+    async def open(self) -> bool:
+        """Bring the tables up to date, creating what is missing; whether there was anything to do."""
+        return await self._run(lambda: migrate(self._reading, self._writing))
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -48,7 +60,7 @@ class Database:
         """Answer of `work` on one consistent view."""
 
         def reading() -> T:
-            with Session(self._engine) as session:
+            with Session(self._reading) as session:
                 return work(session)
 
         return await self._run(reading)
@@ -80,12 +92,45 @@ class Database:
 
 
 def _engine(url: str) -> Engine:
-    if make_url(url).get_backend_name() != "sqlite":
-        return create_engine(url, pool_pre_ping=True)
-    engine = create_engine(url, pool_size=THREADS, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
+    try:
+        place = make_url(url)
+        kind = place.get_backend_name()
+        if kind == "sqlite":
+            return _sqlite(place)
+        if kind == "postgresql":
+            return _postgresql(place)
+    except (ArgumentError, ImportError) as error:  # ArgumentError: no URL, or of no kind that is known
+        raise StoreUnavailable(f"the accounts database cannot be used: {error}") from error
+    raise StoreUnavailable(f"accounts are kept in SQLite or PostgreSQL, not in {kind}")
+
+
+def _sqlite(place: URL) -> Engine:
+    engine = create_engine(place, pool_size=THREADS, connect_args={"timeout": BUSY_TIMEOUT_MS / 1000})
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine
+
+
+def _postgresql(place: URL) -> Engine:
+    given = {name: value for name, value in _GONE.items() if name not in place.query}
+    # Every connection is tried before it is used: those of before a restart of the server are replaced unnoticed.
+    engine = create_engine(place, pool_size=THREADS, max_overflow=0, pool_pre_ping=True, connect_args=given)
+    event.listen(engine, "connect", _bound)
+    event.listen(engine, "begin", _take_turns)
+    return engine
+
+
+def _bound(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own class, as below
+    connection.autocommit = True  # within a transaction the settings would go with it
+    with connection.cursor() as cursor:
+        cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
+        cursor.execute(f"SET idle_in_transaction_session_timeout = {STANDSTILL_MS}")
+    connection.autocommit = False
+
+
+def _take_turns(connection: Connection) -> None:
+    if connection.get_execution_options().get("writes", False):
+        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITING})")
 
 
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own class, sqlite3's or another's

@@ -1,17 +1,19 @@
 """Keys by which devices and programs speak: `vt_<id>_<secret>`, shown once, hashed, scoped and revocable.
 
-All keys are held in memory, so recognising one costs a hash and a dictionary look-up. What another process creates or
-revokes is picked up by `refresh`.
+All keys are held in memory, so recognising one costs a hash and a dictionary look-up, and goes on while the database is
+away. What another process revokes is picked up by `refresh`; what it creates, as soon as somebody comes with it.
 """
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.orm import Session
 
 from api.accounts.database import Database
@@ -19,10 +21,14 @@ from api.accounts.errors import Invalid, NotFound, StoreUnavailable, Unauthentic
 from api.accounts.models import DeviceRow
 from api.accounts.people import checked_names
 from api.accounts.rights import ALL_WARDS, SCOPES, Actor
-from api.accounts.tokens import digest, new_id, new_token
+from api.accounts.tokens import TOKEN_LENGTH, digest, new_id, new_token
 from streams.clock import Clock
 
+LOOK_AGAIN_S = 1.0
+"""A key nobody knows has all of them read anew, but not more often than this: guessing must not cost a query each."""
+
 _ID = slice(3, 11)
+_LENGTH = 12 + TOKEN_LENGTH
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +66,8 @@ class Devices:
         self._used: dict[str, int] = {}
         self._changes = 0
         self._lock = threading.Lock()
+        self._looking = asyncio.Lock()
+        self._looked = -LOOK_AGAIN_S
 
     def __len__(self) -> int:
         """Keys that are accepted."""
@@ -73,6 +81,19 @@ class Devices:
                 self._used[known[1].key] = self._clock.now()
                 return known[1]
         raise Unauthenticated("the device key is unknown or revoked")
+
+    async def recognise(self, key: str | None) -> Actor:
+        """As `authenticate`; a key not known yet is looked for in the database, where another door may have put it."""
+        try:
+            return self.authenticate(key)
+        except Unauthenticated:
+            if key is None or len(key) != _LENGTH or not key.startswith("vt_") or key[_ID] in self._known:
+                raise
+        async with self._looking:
+            if time.monotonic() - self._looked >= LOOK_AGAIN_S:
+                await self.refresh()
+                self._looked = time.monotonic()
+        return self.authenticate(key)
 
     def current(self, device_id: str) -> Actor:
         """The device's actor; raises `Unauthenticated` once it is revoked."""
@@ -151,9 +172,9 @@ class Devices:
         used, self._used = self._used, {}
         if not used:
             return
-        stamps = [{"id": device_id, "last_used": time} for device_id, time in used.items()]
+        stamps = [{"device": device_id, "used": time} for device_id, time in used.items()]
         try:
-            await self._database.write(lambda session: session.execute(update(DeviceRow), stamps))
+            await self._database.write(lambda session: session.connection().execute(_STAMP, stamps))
         except StoreUnavailable:
             self._used = used | self._used
             raise
@@ -178,8 +199,23 @@ class Devices:
             self._ended(device_id)
 
     def _with_last_use(self, device: Device) -> Device:
-        last_used = self._used.get(device.id, device.last_used)
-        return device if last_used == device.last_used else replace(device, last_used=last_used)
+        used = self._used.get(device.id, 0)
+        return device if used <= (device.last_used or 0) else replace(device, last_used=used)
+
+
+_TABLE = DeviceRow.__table__.c
+_STAMP = (
+    update(DeviceRow.__table__)  # type: ignore[arg-type]
+    .where(_TABLE.id == bindparam("device"), or_(_TABLE.last_used.is_(None), _TABLE.last_used < bindparam("used")))
+    .values(last_used=bindparam("used"))
+)
+"""Where another door saw the key later, its word stays."""
+
+
+def holder(session: Session, device_id: str) -> Actor | None:
+    """Return the actor of a key that has not been revoked."""
+    row = session.get(DeviceRow, device_id)
+    return None if row is None or row.revoked is not None else _known(row)[1]
 
 
 def _read_known(session: Session) -> dict[str, tuple[bytes, Actor]]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 VERSION_TABLE = "accounts_version"
@@ -30,22 +30,26 @@ def configuration(connection: Connection | None = None) -> Config:
     return config
 
 
-def migrate(reading: Engine, writing: Engine) -> None:
-    """Run what revisions are missing, all in one transaction; two services starting at once wait for each other.
+def migrate(reading: Engine, writing: Engine) -> bool:
+    """Run what revisions are missing, all in one transaction; whether there were any.
 
-    Raises `StoreUnavailable` for a database that a newer version of the program has changed.
+    Services that start at once wait for each other, and one of them does the work. Raises `StoreUnavailable` for a
+    database that a newer version of the program has changed.
     """
     with reading.connect() as connection:
         if _revision(connection) == HEAD:
-            return
+            return False
     from alembic import command  # noqa: PLC0415  as above
     from alembic.util import CommandError  # noqa: PLC0415  as above
 
     with writing.begin() as connection:
+        if _revision(connection) == HEAD:
+            return False  # somebody else was first
         try:
             command.upgrade(configuration(connection), "head")
         except CommandError as error:
             raise StoreUnavailable(f"the database was written by a newer version of the program: {error}") from error
+    return True
 
 
 def _revision(connection: Connection) -> str | None:

@@ -2,7 +2,7 @@
 
 Times are integer µs since 1970 of the service's clock, which can run faster than the wall's; the columns named
 `expires` are µs of real time instead, because a session must not end sixty times sooner on a service that runs at
-sixty times the speed. Secrets are never stored, only what they hash to.
+sixty times the speed. Secrets are never stored, only what they hash to; the one key that is opens nothing.
 """
 
 from __future__ import annotations
@@ -72,6 +72,26 @@ class LinkRow(Table):
     used: Mapped[int | None] = mapped_column(BigInteger)
 
     account: Mapped[AccountRow] = relationship(lazy="joined", innerjoin=True)
+
+
+class TicketRow(Table):
+    """A ticket that opens one socket before it expires (µs of real time), for the actor of this kind and key."""
+
+    __tablename__ = "socket_tickets"
+
+    token: Mapped[str] = mapped_column(String(64), primary_key=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    key: Mapped[str] = mapped_column(String(64))
+    expires: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class SealRow(Table):
+    """A random key by which every door knows what any of them has sealed; nobody gets in by it."""
+
+    __tablename__ = "seals"
+
+    name: Mapped[str] = mapped_column(String(16), primary_key=True)
+    key: Mapped[str] = mapped_column(String(64))
 
 
 class DeviceRow(Table):

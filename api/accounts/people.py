@@ -45,9 +45,10 @@ class People:
 
     async def list(self) -> list[Account]:
         """All accounts by name."""
-        return await self._database.read(
-            lambda session: [_view(row) for row in session.scalars(select(AccountRow).order_by(AccountRow.name))]
+        accounts = await self._database.read(
+            lambda session: [_view(row) for row in session.scalars(select(AccountRow))]
         )
+        return sorted(accounts, key=lambda account: account.name)  # databases differ in how they order letters
 
     async def create(self, name: str, role: str, wards: Sequence[str], password: str | None) -> Account:
         """Add an account.

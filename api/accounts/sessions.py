@@ -81,7 +81,7 @@ class Sessions:
         actor, until = self._remembered.get(key, (None, 0.0))
         while actor is None or now >= until:
             changes = self._changes
-            actor = await self._database.read(lambda session: _find(session, key))
+            actor = await self._database.read(lambda session: signed_in(session, key))
             if actor is None:
                 self._remembered.pop(key, None)
                 raise Unauthenticated("the session is over")
@@ -134,9 +134,10 @@ def end_all(session: Session, account: AccountRow, *, but: str = "") -> list[str
     return keys
 
 
-def _find(session: Session, key: str) -> Actor | None:
+def signed_in(session: Session, key: str, now: int = 0) -> Actor | None:
+    """Return the actor of a session that has not ended, nor, if `now` (µs of real time) is given, expired."""
     row = session.get(SessionRow, key)
-    return None if row is None or row.account.disabled else _actor(row)
+    return None if row is None or row.account.disabled or row.expires <= now else _actor(row)
 
 
 def _actor(row: SessionRow) -> Actor:

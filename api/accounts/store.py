@@ -19,6 +19,7 @@ from api.accounts.errors import AccountsError, StoreUnavailable, Unauthenticated
 from api.accounts.passwords import Passwords
 from api.accounts.people import Account, People
 from api.accounts.rights import DEMO, SYSTEM, Action, Actor, anonymous, require
+from api.accounts.seal import sealing_key
 from api.accounts.sessions import Sessions, SignedIn
 from api.accounts.throttle import Throttle
 from api.accounts.tickets import Ticket, Tickets
@@ -53,7 +54,7 @@ class Accounts:
     ) -> None:
         passwords = passwords or Passwords()
         self._database = Database(url)
-        self._tickets = Tickets(real)
+        self._tickets = Tickets(self._database, real)
         self._sessions = Sessions(self._database, clock, real, self._ended)
         self._devices = Devices(self._database, clock, self._ended)
         self._people = People(self._database, clock, self._sessions, passwords)
@@ -69,14 +70,20 @@ class Accounts:
         self._listeners: list[Callable[[str], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._upkeep: asyncio.Task[None] | None = None
+        self.sealing_key = b""
 
-    async def open(self) -> None:
-        """Bring the tables up to date and start writing behind. The log, if it shares the file, goes first."""
+    async def open(self) -> bool:
+        """Bring the tables up to date and start writing behind. The log, if it shares the file, goes first.
+
+        Returns whether the tables were made or changed. `sealing_key` is known from here on.
+        """
         self._loop = asyncio.get_running_loop()
-        await self._database.open()
+        changed = await self._database.open()
+        self.sealing_key = await sealing_key(self._database)
         await self._devices.refresh()
         self._audit.open()
         self._upkeep = asyncio.create_task(self._keep_up(), name="accounts upkeep")
+        return changed
 
     async def close(self) -> None:
         """Write what is still in memory, and let go of the database."""
@@ -99,6 +106,10 @@ class Accounts:
         """Whose device key this is; raises `Unauthenticated`. Some microseconds, no database."""
         return self._devices.authenticate(key)
 
+    async def recognise_device(self, key: str | None) -> Actor:
+        """As `authenticate_device`, but a key another door has just made is found in the database."""
+        return await self._devices.recognise(key)
+
     async def recheck(self, actor: Actor) -> Actor:
         """The same actor with the rights of now.
 
@@ -116,16 +127,16 @@ class Accounts:
         """Have `callback` called with an actor's key when its session or device key ends or its rights change."""
         self._listeners.append(callback)
 
-    def issue_ticket(self, actor: Actor) -> Ticket:
-        """Return a ticket for a socket, good once and for 30 s, and no longer than the actor's session."""
-        return self._tickets.issue(actor)
+    async def issue_ticket(self, actor: Actor) -> Ticket:
+        """Return a ticket for a socket at any door, good once and for 30 s, and no longer than the actor's session."""
+        return await self._tickets.issue(actor)
 
-    def redeem_ticket(self, ticket: str) -> Actor:
-        """Whose ticket this is.
+    async def redeem_ticket(self, ticket: str) -> Actor:
+        """Whose ticket this is, with the rights of now.
 
         Raises `Unauthenticated` if it is unknown, used or expired, or its session has ended.
         """
-        return self._tickets.redeem(ticket)
+        return await self._tickets.redeem(ticket)
 
     @staticmethod
     def demo_actor() -> Actor:
@@ -160,7 +171,7 @@ class Accounts:
         )
 
     async def sign_out(self, actor: Actor) -> None:
-        """End the actor's session, its tickets and its sockets."""
+        """End the actor's session, with it its tickets, and its sockets."""
         if actor.kind == "account":
             await self._sessions.end(actor.key)
             self.audit(actor, "session.end")
@@ -282,7 +293,6 @@ class Accounts:
         return {
             "devices": len(self._devices),
             "sessions_remembered": len(self._sessions),
-            "tickets": len(self._tickets),
             "audit_pending": self._audit.pending,
             "audit_written": self._audit.written,
         }
@@ -320,7 +330,6 @@ class Accounts:
             self._loop.call_soon_threadsafe(self._tell, key)
 
     def _tell(self, key: str) -> None:
-        self._tickets.drop(key)
         for listener in self._listeners:
             listener(key)
 

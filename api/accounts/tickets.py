@@ -1,6 +1,7 @@
 """Single-use tickets by which a page opens its socket.
 
-Browsers cannot send a header there, and a cookie alone would let any site do it.
+Browsers cannot send a header there, and a cookie alone would let any site do it. They are kept in the database, because
+behind a balancer the socket may reach another door than the request for its ticket did; it takes each once for all doors.
 """
 
 from __future__ import annotations
@@ -8,12 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sqlalchemy import delete, func, select
+from sqlalchemy.orm import Session
+
+from api.accounts.database import Database
+from api.accounts.devices import holder
 from api.accounts.errors import TooManyAttempts, Unauthenticated
-from api.accounts.rights import Actor
+from api.accounts.models import TicketRow
+from api.accounts.rights import DEMO, SYSTEM, Actor
+from api.accounts.sessions import US, signed_in
 from api.accounts.tokens import digest, looked_up, new_token
 
 LIFETIME_S = 30
 MOST = 10_000
+_ALWAYS = {actor.kind: actor for actor in (DEMO, SYSTEM)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,48 +34,48 @@ class Ticket:
 
 
 class Tickets:
-    """Holds the tickets not yet used, in memory.
+    """Issues tickets and takes them back."""
 
-    They are gone with the process, and so are the sockets they were for.
-    """
-
-    def __init__(self, real: Callable[[], float]) -> None:
+    def __init__(self, database: Database, real: Callable[[], float]) -> None:
+        self._database = database
         self._real = real
-        self._held: dict[str, tuple[Actor, float]] = {}
 
-    def __len__(self) -> int:
-        """Tickets held, used ones excluded, expired ones perhaps not yet."""
-        return len(self._held)
-
-    def issue(self, actor: Actor) -> Ticket:
+    async def issue(self, actor: Actor) -> Ticket:
         """Return a new ticket for this actor; raises `TooManyAttempts` when ten thousand wait to be used."""
         now = self._real()
-        self._drop_expired(now)
-        if len(self._held) >= MOST:
-            raise TooManyAttempts(LIFETIME_S)
         ticket = new_token()
-        self._held[digest(ticket).hex()] = (actor, min(now + LIFETIME_S, actor.expires))
+        expires = int(min(now + LIFETIME_S, actor.expires) * US)
+        row = TicketRow(token=digest(ticket).hex(), kind=actor.kind, key=actor.key, expires=expires)
+        await self._database.write(lambda session: _add(session, row, int(now * US)))
         return Ticket(ticket, LIFETIME_S)
 
-    def redeem(self, ticket: str) -> Actor:
-        """Return whom the ticket was for, and never again.
+    async def redeem(self, ticket: str) -> Actor:
+        """Return whom the ticket was for, with the rights of now, and never again.
 
-        Raises `Unauthenticated` if it is unknown, used or expired.
+        Raises `Unauthenticated` if it is unknown, used or expired, or its session or key has ended.
         """
         key = looked_up(ticket)
-        held = self._held.pop(key, None) if key is not None else None
-        if held is None or held[1] <= self._real():
+        now = int(self._real() * US)
+        actor = None if key is None else await self._database.write(lambda session: _take(session, key, now))
+        if actor is None:
             raise Unauthenticated("the ticket is unknown, used or expired")
-        return held[0]
+        return actor
 
-    def drop(self, key: str) -> None:
-        """Forget the tickets of a session or device that has ended."""
-        for ticket in [ticket for ticket, (actor, _) in self._held.items() if actor.key == key]:
-            del self._held[ticket]
 
-    def _drop_expired(self, now: float) -> None:
-        while self._held:  # oldest first, so what has expired stands in front
-            oldest = next(iter(self._held))
-            if self._held[oldest][1] > now:
-                return
-            del self._held[oldest]
+def _add(session: Session, row: TicketRow, now: int) -> None:
+    session.execute(delete(TicketRow).where(TicketRow.expires <= now))
+    if (session.scalar(select(func.count()).select_from(TicketRow)) or 0) >= MOST:
+        raise TooManyAttempts(LIFETIME_S)
+    session.add(row)
+
+
+def _take(session: Session, token: str, now: int) -> Actor | None:
+    taken = (
+        delete(TicketRow).where(TicketRow.token == token).returning(TicketRow.kind, TicketRow.key, TicketRow.expires)
+    )
+    found = session.execute(taken).one_or_none()
+    if found is None or found.expires <= now:
+        return None
+    if found.kind == "account":
+        return signed_in(session, found.key, now)
+    return holder(session, found.key) if found.kind == "device" else _ALWAYS.get(found.kind)

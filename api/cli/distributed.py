@@ -38,7 +38,6 @@ def initialise(*, as_json: Annotated[bool, typer.Option("--json", help="What was
 
 async def _initialise(settings: "Settings") -> dict[str, bool]:
     from api.accounts import Accounts
-    from api.accounts.errors import AccountsError
     from streams.clock import Clock
     from streams.kafka import topics
 
@@ -49,12 +48,8 @@ async def _initialise(settings: "Settings") -> dict[str, bool]:
         made |= await prepare(settings)
     if settings.accounts_database:
         accounts = Accounts(url=accounts_url(settings), clock=Clock())
-        try:
-            await accounts.open()
-            await accounts.close()
-        except AccountsError as error:
-            raise Failure(str(error)) from error
-        made["tables of accounts"] = False
+        made["tables of accounts"] = await accounts.open()
+        await accounts.close()
     return made
 
 

@@ -62,9 +62,17 @@ def failures() -> Iterator[None]:
 
     try:
         yield
-    except (StreamsError, Failure, OSError) as error:
+    except Exception as error:
+        if not isinstance(error, (StreamsError, Failure, OSError, *_of_accounts())):
+            raise
         say(f"error: {error}")
         raise typer.Exit(1) from error
+
+
+def _of_accounts() -> tuple[type[Exception], ...]:
+    """The errors of accounts, where a command has come to know of them: they bring a database's library along."""
+    errors = sys.modules.get("api.accounts.errors")
+    return () if errors is None else (errors.AccountsError,)
 
 
 def _plain(figure: object) -> object:

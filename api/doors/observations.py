@@ -112,7 +112,7 @@ class Observations:
     async def _actor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor:
         key = headers.get(b"authorization", b"")
         if key.startswith(_BEARER):
-            return self._wired.accounts.authenticate_device(key[7:].decode("latin-1").strip())
+            return await self._wired.accounts.recognise_device(key[7:].decode("latin-1").strip())
         return await caller(HTTPConnection(scope))
 
     async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor) -> Lot:

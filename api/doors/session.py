@@ -97,10 +97,10 @@ async def sign_out(wired: Wired, actor: Caller) -> Response:
     return response
 
 
-@router.post("/v1/tickets", response_model=SocketTicket, responses=_ANY)
+@router.post("/v1/tickets", response_model=SocketTicket, responses=_ANY | problems("too-many-attempts"))
 async def issue_ticket(wired: Wired, actor: Caller) -> Response:
     """A ticket to open one socket with."""
-    ticket = wired.accounts.issue_ticket(actor)
+    ticket = await wired.accounts.issue_ticket(actor)
     return respond(SocketTicket(ticket.ticket, ticket.expires_in))
 
 

@@ -16,10 +16,12 @@ import uvicorn
 from api.accounts import Accounts
 from api.answers import iso
 from api.app import create_app
+from api.cli.serve import accounts_url
 from api.hub import Hub
 from api.view import View
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
+from tests.postgres import Server
 
 PASSWORD = "correct horse battery staple"
 
@@ -76,7 +78,7 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
     """Start everything, stop everything."""
     chosen = Settings(database=database, **settings)
     service = EmbeddedService(chosen)
-    accounts = Accounts(f"sqlite:///{database}", clock=service.clock)
+    accounts = Accounts(accounts_url(chosen), clock=service.clock)
     view = View()
     app = create_app(service, accounts, view, Hub(view, service.clock), chosen)
     config = uvicorn.Config(
@@ -142,3 +144,21 @@ def device(running: Running) -> httpx.Client:
 def admin(running: Running) -> httpx.Client:
     """An administrator, signed in."""
     return running.person("root", "admin")
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The PostgreSQL most tests share."""
+    server = Server(tmp_path_factory.mktemp("postgres"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def own_postgres(tmp_path: Path) -> Iterator[Server]:
+    """A PostgreSQL that the test may stop."""
+    server = Server(tmp_path / "postgres")
+    server.start()
+    yield server
+    server.stop()

@@ -1,10 +1,15 @@
-"""A real SQLite file, a service clock and a real clock that tests move by hand, and cheap password hashes."""
+"""A real SQLite file or PostgreSQL, a service clock and a real clock that tests move by hand, cheap password hashes."""
+
+from contextlib import contextmanager
 
 import pytest
 import pytest_asyncio
 from argon2 import PasswordHasher
+from sqlalchemy import create_engine, text
 
 from api.accounts import Accounts
+from api.accounts.database import Database
+from api.accounts.models import Table
 from api.accounts.passwords import Passwords
 from streams.clock import Clock
 
@@ -32,9 +37,47 @@ def clock():
     return Clock(origin_us=1_700_000_000_000_000)
 
 
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """A database with nothing in it, or with the tables and nothing in those; every test that asks runs on both."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ward with spaces 100%.db"
+    return request.getfixturevalue("postgres").empty()
+
+
+in_a_file = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
+"""For tests that look at SQLite's file itself."""
+
+
 @pytest.fixture
-def url(tmp_path):
-    return f"sqlite:///{tmp_path}/ward with spaces 100%.db"
+def ask(url):
+    """Runs SQL on a connection of its own: rows, as somebody else finds them."""
+    engine = create_engine(url)
+
+    def rows(statement):
+        with engine.begin() as connection:
+            answer = connection.execute(text(statement))
+            return answer.all() if answer.returns_rows else None
+
+    yield rows
+    engine.dispose()
+
+
+@contextmanager
+def held(url):
+    """Meanwhile somebody else is writing, and does not come to an end."""
+    other = Database(url)
+    try:
+        with other._writing.begin():
+            yield
+    finally:
+        other._engine.dispose()
+
+
+@pytest.fixture
+def kept(ask):
+    """Everything in the tables of accounts, as one text."""
+    return lambda: "\n".join(str(row) for table in Table.metadata.tables for row in ask(f"SELECT * FROM {table}"))  # noqa: S608
 
 
 @pytest.fixture

@@ -52,14 +52,14 @@ async def test_a_revoked_key_is_refused_at_once(accounts, system, monitor):
     ended = []
     accounts.on_revoked(ended.append)
     actor = accounts.authenticate_device(monitor.key)
-    ticket = accounts.issue_ticket(actor)
+    ticket = await accounts.issue_ticket(actor)
     revoked = await accounts.revoke_device(system, monitor.device.id)
     assert revoked.revoked is not None
     assert ended == [monitor.device.id]
     with pytest.raises(errors.Unauthenticated):
         accounts.authenticate_device(monitor.key)
     with pytest.raises(errors.Unauthenticated):
-        accounts.redeem_ticket(ticket.ticket)
+        await accounts.redeem_ticket(ticket.ticket)
     with pytest.raises(errors.Unauthenticated):
         await accounts.recheck(actor)
     await accounts._devices.refresh()
@@ -89,10 +89,11 @@ async def test_any_other_key_is_refused(accounts, monitor, damage):
         accounts.authenticate_device(damage(monitor.key))
 
 
-async def test_keys_survive_a_restart_and_only_as_hashes(accounts, monitor, url, clock, tmp_path):
+async def test_keys_survive_a_restart_and_only_as_hashes(accounts, monitor, url, clock, kept):
     await accounts.close()
-    stored = b"".join(path.read_bytes() for path in tmp_path.iterdir())
-    assert monitor.key[12:].encode() not in stored
+    stored = kept()
+    assert monitor.device.id in stored
+    assert monitor.key[12:] not in stored
     again = Accounts(url, clock)
     await again.open()
     assert again.authenticate_device(monitor.key).wards == {"A"}

@@ -12,18 +12,31 @@ from api.accounts import errors
 from api.accounts.database import Database
 from api.accounts.migrate import HEAD, VERSION_TABLE, configuration
 from api.accounts.models import Table
+from tests.api.accounts.conftest import in_a_file
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request, tmp_path):
+    """A database with nothing in it."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path}/ward with spaces 100%.db"
+    else:
+        with request.getfixturevalue("postgres").database() as fresh:
+            yield fresh
 
 
 def open_and_close(url):
     async def run():
         database = Database(url)
-        await database.open()
-        await database.close()
+        try:
+            await database.open()
+        finally:
+            await database.close()
 
     asyncio.run(run())
 
 
-def test_empty_file_gets_what_the_models_say(url):
+def test_an_empty_database_gets_what_the_models_say(url):
     open_and_close(url)
     engine = create_engine(url)
     with engine.connect() as connection:
@@ -45,7 +58,7 @@ def test_opening_again_changes_nothing(url):
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(
-            text("INSERT INTO accounts (name, role, wards, disabled, created) VALUES ('ada', 'admin', '[]', 0, 1)")
+            text("INSERT INTO accounts (name, role, wards, disabled, created) VALUES ('ada', 'admin', '[]', false, 1)")
         )
     engine.dispose()
     open_and_close(url)
@@ -80,7 +93,7 @@ def test_keys_made_before_there_were_second_sources_are_none(url):
     engine.dispose()
     open_and_close(url)
     with engine.begin() as connection:
-        assert connection.execute(text("SELECT id, second_source FROM device_keys")).all() == [("abcdefgh", 0)]
+        assert connection.execute(text("SELECT id, second_source FROM device_keys")).all() == [("abcdefgh", False)]
         command.downgrade(configuration(connection), "0001")
         assert connection.execute(text("SELECT id FROM device_keys")).all() == [("abcdefgh",)]
         columns = {column["name"] for column in inspect(connection).get_columns("device_keys")}
@@ -88,17 +101,18 @@ def test_keys_made_before_there_were_second_sources_are_none(url):
     engine.dispose()
 
 
-def test_two_services_opening_one_file_at_once(url):
+def test_of_services_opening_one_database_at_once_one_makes_the_tables(url):
     async def run():
         databases = [Database(url) for _ in range(4)]
-        await asyncio.gather(*(database.open() for database in databases))
+        made = await asyncio.gather(*(database.open() for database in databases))
         for database in databases:
             await database.close()
+        return made
 
-    asyncio.run(run())
+    assert sorted(asyncio.run(run())) == [False, False, False, True]
 
 
-def test_a_file_from_a_newer_version_is_refused_in_words(url):
+def test_a_database_from_a_newer_version_is_refused_in_words(url):
     open_and_close(url)
     engine = create_engine(url)
     with engine.begin() as connection:
@@ -130,6 +144,7 @@ def test_a_new_file_is_in_wal_mode(tmp_path):
     connection.close()
 
 
+@in_a_file
 def test_connections_wait_and_enforce_foreign_keys(url):
     async def run():
         database = Database(url)

@@ -160,3 +160,19 @@ def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(house):
     time.sleep(1)
     assert patients() == first
     assert house.end(signal.SIGINT) == 0
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("postgresql+psycopg://vitaltwin:secret@127.0.0.1:1/vitaltwin", "did not answer"),
+        ("nonsense", "cannot be used"),
+        ("mysql://127.0.0.1/vitaltwin", "not in mysql"),
+    ],
+)
+def test_a_service_that_cannot_open_its_accounts_says_so_in_a_line(vitaltwin, url, said):
+    ran = vitaltwin("serve", "--port", 0, VITALTWIN_ACCOUNTS_DATABASE=url)
+    assert ran.returncode == 1
+    assert said in ran.stderr
+    assert "Traceback" not in ran.stderr
+    assert "secret" not in ran.stderr
