@@ -36,14 +36,14 @@ def options(settings: Settings) -> dict[str, Any]:
     return chosen
 
 
-def producer(settings: Settings, *, patient: bool = False) -> aiokafka.AIOKafkaProducer:
+def producer(settings: Settings, *, patient: bool = False, **more: Any) -> aiokafka.AIOKafkaProducer:  # noqa: ANN401 - aiokafka's options
     """A producer whose records are written once and in order, and answered for by every replica in sync.
 
     A ``patient`` one keeps what it was given until Kafka takes it, however long that is away.
     """
     made = aiokafka.AIOKafkaProducer(
-        **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20
-    )
+        **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20, **more
+    )  # fmt: skip
     if patient:
         # aiokafka has one figure, 40 s, for an answer to a request and for a record that finds no leader to be sent to.
         made._message_accumulator._batch_ttl = inf  # noqa: SLF001

@@ -78,7 +78,8 @@ class KafkaWorker:
             broker=[f"kafka://{server.strip()}" for server in settings.kafka_servers.split(",")],
             broker_credentials=credentials(settings),
             broker_session_timeout=settings.kafka_session_seconds,
-            broker_heartbeat_interval=settings.kafka_session_seconds / 3,
+            # Who still holds partitions hears with his next heartbeat that somebody has gone: half of it is part of every gap.
+            broker_heartbeat_interval=min(0.5, settings.kafka_session_seconds / 6),
             broker_commit_interval=1.0,
             broker_max_poll_interval=300.0,
             consumer_auto_offset_reset="earliest",
