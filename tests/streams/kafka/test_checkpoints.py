@@ -8,6 +8,7 @@ from streams.frame import as_record
 from streams.history.nothing import NoHistory
 from streams.kafka import checkpoints, topics
 from streams.kafka.connect import producer
+from streams.kafka.outgoing import Outgoing
 from streams.settings import Settings
 from streams.worker import Blob, Worker
 from twins.records import Admit, Columns, Record
@@ -41,9 +42,12 @@ async def test_a_block_that_has_seen_less_than_the_manifest_says_has_the_log_rea
     names = topics.Topics.of(settings)
     whole, newer = after(9)
     _, older = after(3)
-    writing = producer(settings)
+    gone = producer(settings)
+    await gone.start()
+    await gone.send_and_wait(names.twins, None, key=b"0", partition=0)  # in place of what compaction has taken
+    await gone.stop()
+    writing = Outgoing(settings, names)
     await writing.start()
-    await writing.send_and_wait(names.twins, None, key=b"0", partition=0)  # in place of what compaction has taken
     written = await checkpoints.write_blobs(writing, names, [blob for blob in newer if blob[1] < 0])
     await checkpoints.write_blobs(writing, names, [blob for blob in older if blob[1] == 0])
     blocks = {number: record for _, number, record in written} | {0: 0}
