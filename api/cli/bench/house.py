@@ -16,7 +16,7 @@ from typing import Self
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure
 
-__all__ = ["House", "free_port"]
+__all__ = ["House", "cpu_s", "free_port"]
 
 _STARTS_WITHIN_S = 180.0
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
@@ -85,8 +85,7 @@ class House:
 
     def cpu_s(self) -> float:
         """CPU seconds, user and system, the program has used so far (Linux)."""
-        fields = Path(f"/proc/{self._running.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / _TICKS
+        return cpu_s(self._running.pid)
 
     def lag(self) -> int:
         """Readings durable but not yet in their twins."""
@@ -124,6 +123,12 @@ class House:
         if self.running:
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+
+def cpu_s(pid: int) -> float:
+    """CPU seconds, user and system, a process has used so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
 def free_port() -> int:

@@ -55,6 +55,11 @@ class Influx:
         subprocess.run([str(_SCRIPTS / "stop"), str(self.folder)], check=False)  # noqa: S603 - our own script
 
     @property
+    def pid(self) -> int:
+        """Its process."""
+        return int((self.folder / "pid").read_text())
+
+    @property
     def given(self) -> dict[str, str]:
         """Settings of programs that use it."""
         return {

@@ -33,6 +33,7 @@ BENCHES: dict[str, Bench] = {
         "kafka",
         "kernel",
         "latency",
+        "live",
         "recovery",
         "robustness",
         "start",

@@ -1,0 +1,122 @@
+"""``bench live``: what a ward costs the distributed service while it is followed, by program and by topic.
+
+2,000 patients with five vital signs each, every one measured once a second and posted by gateways of a hundred patients, on one
+broker, worker and door, with history in InfluxDB. Others can be multiplied from it: docs/scale.md does.
+"""
+
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from api.cli.bench.cluster import Cluster, figure, until
+from api.cli.bench.house import cpu_s
+from api.cli.bench.load import FRAME_TYPE, Ward, requests
+from api.cli.bench.wire import Wire
+from api.cli.output import Failure, say
+
+__all__ = ["run"]
+
+_PATIENTS = 2_000
+_BATCH = 500
+_PARTITIONS = 4
+_GATHERED_S = (0.01, 0.1)
+"""How long the door gathers: the default, and ten times that."""
+
+
+def run(*, quick: bool = False) -> dict[str, Any]:
+    """By seconds of gathering: cores and bytes a second of each part, and the same for a thousand patients."""
+    return {f"gather_{seconds:g}": _live(seconds, 6.0 if quick else 60.0) for seconds in _GATHERED_S}
+
+
+def _live(gathered_s: float, seconds: float) -> dict[str, Any]:
+    with Cluster(influx=True, kafka_partitions=str(_PARTITIONS), kafka_gather_seconds=str(gathered_s)) as cluster:
+        say(f"{_PATIENTS:,} patients for {seconds:g} s, gathered for {gathered_s:g} s")
+        load = _Gateways(cluster.house.port, cluster.house.key())
+        load.start()
+        try:
+            (worker,) = cluster.workers
+            until(lambda: figure(worker, "vitaltwin_patients") >= _PATIENTS, 60, "the patients", [worker])
+            time.sleep(8.0)  # all are in checkpoints, and what starts has started
+            before, began, sent = _counts(cluster), time.monotonic(), load.sent
+            time.sleep(seconds)
+            after, took, sent = _counts(cluster), time.monotonic() - began, load.sent - sent
+        finally:
+            load.stop()
+        spent = {name: (after[name] - before[name]) / took for name in before}
+        return {
+            "readings_per_s": sent / took,
+            "readings_per_record": sent / max(1.0, after["records"] - before["records"]),
+            **{name: value for name, value in spent.items() if name != "records"},
+            "per_thousand_patients": {
+                name: value * 1_000 / _PATIENTS for name, value in spent.items() if name != "records"
+            },
+        }
+
+
+class _Gateways:
+    """Each has a hundred patients and posts what it has measured of them once a second, by itself."""
+
+    def __init__(self, port: int, key: str) -> None:
+        self._port, self._key = port, key
+        self._ward = Ward(_PATIENTS)
+        self._threads = [threading.Thread(target=self._carry, args=(number,), daemon=True) for number in range(2)]
+        self._making = threading.Lock()
+        self._stop = threading.Event()
+        self._failure: Exception | None = None
+        self.sent = 0
+
+    def start(self) -> None:
+        """Begin to post."""
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """End; raises what went wrong."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        if self._failure is not None:
+            raise self._failure
+
+    def _carry(self, number: int) -> None:
+        apart = _BATCH * len(self._threads) / self._ward.channels
+        due = time.monotonic() + number * apart / len(self._threads)
+        try:
+            with Wire(self._port, timeout_s=60.0) as wire:
+                while not self._stop.wait(max(0.0, due - time.monotonic())):
+                    with self._making:
+                        batch = self._ward.batches(1, _BATCH)
+                    _posted(wire.send(requests(batch, FRAME_TYPE, self._key)[0]))
+                    with self._making:
+                        self.sent += _BATCH
+                    due += apart
+        except Exception as error:  # noqa: BLE001 - told by stop
+            self._failure = error
+
+
+def _posted(status: int) -> None:
+    if status != 200:
+        raise Failure(f"a gateway's readings were answered {status}")
+
+
+def _counts(cluster: Cluster) -> dict[str, float]:
+    """CPU seconds of each program so far, bytes of each topic, and records the worker has taken."""
+    (worker,) = cluster.workers
+    influx, folder = cluster.influx, cluster.brokers.folder / "1" / "data"
+    if influx is None:
+        raise Failure("there is no InfluxDB here")
+    topics = {name: sum(map(_bytes, folder.glob(f"{name}-[0-9]*"))) for name in ("inputs", "estimates", "twins")}
+    return {
+        "door_cores": cluster.house.cpu_s(),
+        "worker_cores": worker.cpu_s(),
+        "kafka_cores": cpu_s(cluster.brokers.pid()),
+        "influx_cores": cpu_s(influx.pid),
+        **{f"{name}_bytes_per_s": size for name, size in topics.items()},
+        "records": figure(worker, "vitaltwin_worker_records_total"),
+    }
+
+
+def _bytes(folder: Path) -> int:
+    """What a partition's records take; the files of its indices are made large beforehand."""
+    return sum(file.stat().st_size for file in folder.glob("*.log"))
