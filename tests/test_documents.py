@@ -89,7 +89,8 @@ def test_the_changelog_knows_this_version() -> None:
 
 
 @pytest.mark.parametrize(
-    "document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/settings.md"]
+    "document",
+    ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/distributed.md", "docs/settings.md"],
 )
 def test_links_lead_somewhere(document: str) -> None:
     targets = re.findall(r"]\(([^)#\s]+)", (ROOT / document).read_text())

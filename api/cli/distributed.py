@@ -140,6 +140,7 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     link = await running.accounts.first_start_link()
     if link is not None:
         say(f"first start: sign in once at {running.url}/sign-in?token={link}")
+        say("             (a link another door has printed before is void)")
     await leave_key(running)
     return []
 

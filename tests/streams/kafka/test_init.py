@@ -14,6 +14,7 @@ from api.cli.bench.cluster import command_of
 from tests.conftest import ROOT
 from tests.postgres import Server
 
+pytestmark = pytest.mark.slow
 Initialise = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
