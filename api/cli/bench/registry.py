@@ -34,6 +34,7 @@ BENCHES: dict[str, Bench] = {
         "kernel",
         "latency",
         "recovery",
+        "restore",
         "robustness",
         "start",
         "step",
@@ -42,7 +43,7 @@ BENCHES: dict[str, Bench] = {
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
-OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",)}
+OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",), "restore": ("runs",)}
 """What else may be said to some of them."""
 
 
