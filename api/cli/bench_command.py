@@ -16,7 +16,9 @@ def bench(
     quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
     runtime: Annotated[str, typer.Option(help="What `latency` measures: embedded or kafka.")] = "embedded",
     only: Annotated[str, typer.Option(help="The one fault `failover` looks at.")] = "",
-    runs: Annotated[int, typer.Option(min=0, help="How often `failover` breaks each; 0: as often as it should.")] = 0,
+    runs: Annotated[
+        int, typer.Option(min=0, help="How often `failover` breaks each and `restore` starts; 0: as usual.")
+    ] = 0,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
     """Measure the service on this machine."""

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -15,12 +15,12 @@ from streams.frame import encode_frame
 from twins.records import Columns
 from twins.signals import BY_NAME, SIGNALS
 
-__all__ = ["FRAME_TYPE", "JSON_TYPE", "Ward", "as_json", "post_all", "requests"]
+__all__ = ["COURSE", "FRAME_TYPE", "JSON_TYPE", "Ward", "as_json", "post_all", "requests"]
 
 FRAME_TYPE = "application/vnd.vitaltwin.frame+msgpack"
 JSON_TYPE = "application/json"
 
-_COURSE = {
+COURSE = {
     "heart_rate": (78.0, 3.0),
     "respiratory_rate": (16.0, 1.5),
     "oxygen_saturation": (97.0, 0.8),
@@ -32,13 +32,13 @@ _ROUND_US = 10_000
 
 
 class Ward:
-    """So many patients with five vital signs each, measured round by round, the last round just now."""
+    """So many patients with some vital signs each, measured round by round, the last round just now."""
 
-    def __init__(self, patients: int, seed: int = 1) -> None:
+    def __init__(self, patients: int, seed: int = 1, course: Mapping[str, tuple[float, float]] = COURSE) -> None:
         self.patients = [f"bench-{number:05d}" for number in range(patients)]
-        self.channels = patients * len(_COURSE)
-        self._signals = np.array([BY_NAME[name].code for name in _COURSE], np.uint16)
-        self._course = np.array(list(_COURSE.values()))
+        self.channels = patients * len(course)
+        self._signals = np.array([BY_NAME[name].code for name in course], np.uint16)
+        self._course = np.array(list(course.values()))
         self._rng = np.random.default_rng(seed)
         self._place = 0
         self._time_us = 0

@@ -35,6 +35,7 @@ BENCHES: dict[str, Bench] = {
         "latency",
         "live",
         "recovery",
+        "restore",
         "robustness",
         "start",
         "step",
@@ -43,7 +44,7 @@ BENCHES: dict[str, Bench] = {
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
-OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",)}
+OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",), "restore": ("runs",)}
 """What else may be said to some of them."""
 
 

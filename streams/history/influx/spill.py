@@ -43,6 +43,7 @@ class Spill:
         self._next = int(self._files[-1].stem) + 1 if self._files else 0
         self._out: IO[bytes] | None = None
         self._in: IO[bytes] | None = None
+        self._behind = 0
         self._unsynced = False
         self.bytes = sum(file.stat().st_size for file in self._files)
         self.dropped = 0
@@ -73,15 +74,15 @@ class Spill:
             _sync_folder(self._own)
         self._unsynced = False
 
-    def first(self) -> Entry | None:
-        """The oldest entry, again and again until ``pop``."""
+    def first(self, lines: int = 1) -> Entry | None:
+        """The oldest entry, again and again until ``pop``; with it those behind it, up to so many lines of its bucket."""
         while self._files:
             if self._in is None:
                 if self._out is not None and len(self._files) == 1:
                     self._end_file()
                 self._in = self._files[0].open("rb")
             place = self._in.tell()
-            entry = _read(self._in)
+            entry, self._behind = _joined(self._in, lines)
             if entry is not None:
                 self._in.seek(place)
                 return entry
@@ -89,9 +90,9 @@ class Spill:
         return None
 
     def pop(self) -> None:
-        """Go on to the entry after the one ``first`` gave."""
+        """Go on to the entry after what ``first`` gave."""
         if self._in is not None:
-            _read(self._in)
+            self._in.seek(self._behind)
 
     def adopt(self) -> bool:
         """Take over what workers that are no more left in the folder; whether there was any."""
@@ -174,6 +175,22 @@ def _read(file: IO[bytes]) -> Entry | None:
     length, crc, bucket, count = _HEAD.unpack(head)
     body = file.read(length)
     return Entry(bucket, count, body) if len(body) == length and zlib.crc32(body) == crc else None
+
+
+def _joined(file: IO[bytes], lines: int) -> tuple[Entry | None, int]:
+    """The entry at the file's place with those behind it that fit into one request, and the place behind them."""
+    whole = _read(file)
+    behind = file.tell()
+    if whole is None:
+        return None, behind
+    bodies, count = [whole.body], whole.lines
+    while count < lines and (other := _read(file)) is not None:
+        if other.bucket != whole.bucket or count + other.lines > lines:
+            break
+        bodies.append(other.body)
+        count += other.lines
+        behind = file.tell()
+    return Entry(whole.bucket, count, b"".join(bodies)), behind
 
 
 def _write(file: IO[bytes], entry: bytes) -> None:

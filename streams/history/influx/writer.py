@@ -186,10 +186,10 @@ class Writer:
                 self._spill.adopt()
             if now < self._again:
                 return
-            while (entry := self._spill.first()) is not None:
+            while (entry := self._spill.first(BATCH_LINES)) is not None:
                 if await self._send(entry, _AGAIN_S):
                     return
-                if self._spill.first() == entry:  # it may have been given up meanwhile
+                if self._spill.first(BATCH_LINES) == entry:  # it may have been given up meanwhile
                     self._spill.pop()
         except Exception:  # whatever goes wrong with one round, the next goes on
             _logger.exception("the spill could not be brought to InfluxDB")

@@ -1,16 +1,18 @@
 """Every benchmark in its short form, as a person runs it: real processes, real files, real sockets, real kills."""
 
 import json
+import subprocess
+from pathlib import Path
 
 import pytest
 
 from api.cli.bench import kafka, naive_filter
 from api.cli.output import Failure
-from tests.conftest import require
+from tests.conftest import ROOT, require
 
 
-def figures(vitaltwin, name):
-    shown = vitaltwin("bench", name, "--quick", "--json", timeout=300)
+def figures(vitaltwin, name, *more):
+    shown = vitaltwin("bench", name, "--quick", "--json", *more, timeout=300)
     assert shown.returncode == 0, shown.stderr
     return json.loads(shown.stdout)
 
@@ -79,3 +81,56 @@ def test_recovery(vitaltwin):
 @pytest.mark.slow
 def test_start(vitaltwin):
     assert figures(vitaltwin, "start")["warm_s"] > 0
+
+
+@pytest.fixture
+def kafka():
+    require("java", "apt-get install openjdk-17-jre-headless")
+    require("mvn", "apt-get install maven")
+
+
+@pytest.fixture
+def influx():
+    require("curl", "apt-get install curl")
+    built = [ROOT / "infra" / "influxdb" / "build", "--where"]
+    where = subprocess.run(built, capture_output=True, text=True, check=True).stdout.strip()
+    require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")
+
+
+def nothing_lost(told):
+    assert told["acknowledged"] > 50_000
+    assert told["lost"] == told["applied_twice"] == told["alarms_doubled"] == told["alarms_missed"] == 0
+    assert told["identical"]
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.usefixtures("kafka")
+@pytest.mark.parametrize("fault", ["partitioned", "door_partitioned"])
+def test_a_cut_network(vitaltwin, fault):
+    told = figures(vitaltwin, "failover", "--only", fault)[fault]
+    nothing_lost(told)
+    if fault == "partitioned":
+        assert told["gaps"] < 8  # reading again does not bring about more of what it heals
+
+
+@pytest.mark.slow
+@pytest.mark.fault
+@pytest.mark.usefixtures("kafka", "influx")
+@pytest.mark.parametrize("fault", ["influx_stopped", "killed_without_influx"])
+def test_the_history_is_whole_after_influxdb_was_away(vitaltwin, fault):
+    told = figures(vitaltwin, "failover", "--only", fault)[fault]
+    nothing_lost(told)
+    assert told["spilled_mb"] > 0
+    assert told["history_missing"] == told["history_missing_transitions"] == told["history_dropped"] == 0
+    if fault == "influx_stopped":
+        assert told["checkpoints_while_away"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka")
+def test_restore(vitaltwin):
+    told = figures(vitaltwin, "restore")
+    assert told["patients"] * 6 == told["channels"]
+    assert told["blocks"]["max"] >= told["patients"] / 64 + 32
+    assert 0 < told["restore_s"]["max"] < told["cold_start_s"]["max"]

@@ -113,3 +113,17 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path) -> None:
     one.append(entry(3))
     assert drained(one) == [entry(1), entry(3)]
     one.close()
+
+
+def test_small_entries_of_one_bucket_are_joined(tmp_path: Path) -> None:
+    one = Spill(tmp_path, MUCH)
+    for bucket, lines in ((0, 2), (0, 3), (0, 1), (1, 1), (1, 9), (0, 1)):
+        one.append(Entry(bucket, lines, b"%d\n" % lines * lines))
+    found = []
+    while (joined := one.first(5)) is not None:
+        assert one.first(5) == joined
+        found.append((joined.bucket, joined.lines, joined.body.count(b"\n")))
+        one.pop()
+    assert found == [(0, 5, 5), (0, 1, 1), (1, 1, 1), (1, 9, 9), (0, 1, 1)]
+    assert one.empty
+    one.close()
