@@ -2,10 +2,8 @@
 
 import asyncio
 import json
-import os
 import re
 import shlex
-import shutil
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -20,7 +18,7 @@ from api.cli.app import app
 from api.doors import ROUTERS
 from api.worker_door import open_door
 from streams.settings import Settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, require
 from tests.postgres import Server
 from tests.test_documents import PROJECT
 
@@ -30,7 +28,7 @@ SECRETS = {"POSTGRES_PASSWORD": "p0", "INFLUX_TOKEN": "t0", "INFLUX_PASSWORD": "
 VARIABLE = re.compile(r"\$\{(\w+)(?::([-?])([^}]*))?\}")
 PROBE = re.compile(r"urlopen\('(http://127\.0\.0\.1:(\d+)(/[^']*))'")
 OF_THE_PLACE = {
-    "node.id", "controller.quorum.voters", "listeners", "advertised.listeners", "log.dirs",
+    "node.id", "controller.quorum.voters", "listeners", "advertised.listeners", "listener.security.protocol.map", "log.dirs",
 }  # fmt: skip
 """Where a broker stands and what it is called: other in a container than beside the tests."""
 
@@ -213,14 +211,24 @@ def test_what_is_copied_into_the_image_is_there() -> None:
     assert extras[1] in PROJECT["optional-dependencies"]
 
 
-def test_compose_itself_reads_it() -> None:
-    if (
-        shutil.which("docker") is None
-        or subprocess.run(["docker", "compose", "version"], check=False, capture_output=True).returncode
-    ):
-        pytest.skip("docker compose is missing: it needs no engine for this, but its plugin")
-    read = subprocess.run(
-        ["docker", "compose", "-f", INFRA / "compose.yaml", "config", "--quiet"], env=os.environ | SECRETS,
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert read.returncode == 0, read.stderr
+def test_compose_itself_reads_it(tmp_path: Path) -> None:
+    where = subprocess.run([INFRA / "compose-reader", "--where"], capture_output=True, text=True, check=True).stdout
+    reader = require(Path(where.strip()), "infra/compose-reader makes it, once, with Go")
+
+    def read(composed: dict[str, Any]) -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "infra" / "compose.yaml"
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(yaml.safe_dump(composed))
+        return subprocess.run([reader, "-format", "json", file], capture_output=True, text=True, check=False)
+
+    composed = filled(COMPOSE, SECRETS)
+    told = read(composed)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["services"].keys() == SERVICES.keys()
+    assert read(composed | {"servces": {}}).returncode
+    composed["services"]["init"]["depends_on"]["kafka"] = {"condition": "healthy"}
+    assert read(composed).returncode
+
+
+def test_services_wait_for_services_that_are_there() -> None:
+    assert {one for service in SERVICES.values() for one in service.get("depends_on", {})} <= SERVICES.keys()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.bench import kafka, naive_filter
+from api.cli.bench import kafka as bench_kafka
+from api.cli.bench import naive_filter
 from api.cli.output import Failure
 from tests.conftest import ROOT, require
 
@@ -15,6 +16,20 @@ def figures(vitaltwin, name, *more):
     shown = vitaltwin("bench", name, "--quick", "--json", *more, timeout=300)
     assert shown.returncode == 0, shown.stderr
     return json.loads(shown.stdout)
+
+
+@pytest.fixture
+def kafka():
+    require("java", "apt-get install openjdk-17-jre-headless")
+    require("mvn", "apt-get install maven")
+
+
+@pytest.fixture
+def influx():
+    require("curl", "apt-get install curl")
+    built = [ROOT / "infra" / "influxdb" / "build", "--where"]
+    where = subprocess.run(built, capture_output=True, text=True, check=True).stdout.strip()
+    require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")
 
 
 def test_ingest(vitaltwin):
@@ -37,9 +52,8 @@ def test_latency(vitaltwin):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("kafka")
 def test_kafka(vitaltwin):
-    require("java", "apt-get install openjdk-17-jre-headless")
-    require("mvn", "apt-get install maven")
     told = figures(vitaltwin, "kafka")
     assert told["readings_per_s"] > 0
     assert told["cpu_s_per_million"] > 0
@@ -52,9 +66,9 @@ def test_kafka(vitaltwin):
 
 
 def test_kafka_says_which_extra_is_missing(monkeypatch):
-    monkeypatch.setattr(kafka, "find_spec", lambda name: None if name == "quixstreams" else name)
+    monkeypatch.setattr(bench_kafka, "find_spec", lambda name: None if name == "quixstreams" else name)
     with pytest.raises(Failure, match=r"needs quixstreams: pip install 'vitaltwin\[bench,distributed\]'"):
-        kafka.run(quick=True)
+        bench_kafka.run(quick=True)
 
 
 def test_a_filter_from_a_store_goes_on_as_one_that_was_never_away():
@@ -81,20 +95,6 @@ def test_recovery(vitaltwin):
 @pytest.mark.slow
 def test_start(vitaltwin):
     assert figures(vitaltwin, "start")["warm_s"] > 0
-
-
-@pytest.fixture
-def kafka():
-    require("java", "apt-get install openjdk-17-jre-headless")
-    require("mvn", "apt-get install maven")
-
-
-@pytest.fixture
-def influx():
-    require("curl", "apt-get install curl")
-    built = [ROOT / "infra" / "influxdb" / "build", "--where"]
-    where = subprocess.run(built, capture_output=True, text=True, check=True).stdout.strip()
-    require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")
 
 
 def nothing_lost(told):
