@@ -73,8 +73,8 @@ class Watch:
         """Seconds from ``since`` to the end of the longest time without estimates that began about then or later."""
         times = [since, *(moment for moment, _ in self.arrivals[partition] if moment >= since - 0.5)]
         longest, end = max(((b - a, b) for a, b in itertools.pairwise(times)), default=(0.0, since))
-        # A patient's estimates go out once a second: what is shorter was no interruption.
-        return end - since if longest > 1.5 else 0.0
+        # Estimates of a partition of a thousand patients come several times a second: what is shorter was no interruption.
+        return end - since if longest > 0.5 else 0.0
 
     def longest(self, since: float) -> float:
         """The longest time without estimates of a partition that ended after ``since``, s, of all partitions."""
