@@ -25,6 +25,8 @@ class Saved(msgspec.Struct):
 
     blobs: list[Blob]
     committed: dict[int, int]
+    left: int = 0
+    """Blocks of the share that were not reached within the budget."""
 
 
 class Worker:
@@ -165,7 +167,7 @@ class Worker:
             del self._first_dirty[partition, number]
             if time.monotonic() - began > budget_s:
                 break
-        return Saved(blobs, self.covered())
+        return Saved(blobs, self.covered(), len(chosen) - len(blobs))
 
     def covered(self) -> dict[int, int]:
         """Offset by partition up to which every record is in the checkpoints given out so far."""

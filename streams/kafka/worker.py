@@ -7,6 +7,7 @@ Order of durability: outcomes and history, then blocks, then the manifest, then 
 
 import asyncio
 import contextlib
+import math
 import socket
 from collections.abc import Iterable
 from typing import Any
@@ -38,11 +39,13 @@ __all__ = ["KafkaWorker"]
 _logger = structlog.get_logger(__name__)
 
 _SWEEP_S = 0.5
+_SOON_S = 0.05
 _BUDGET_S = 0.03
 _SEEK_AGAIN_S = 1.0
 _THROUGH_S = 0.05
 _CATCH_UP_S = 10.0
 _LAST_CHECKPOINT_S = 5.0
+_LAST_PARTS = 8
 
 
 class _App(faust.App):  # type: ignore[misc]
@@ -68,7 +71,7 @@ class KafkaWorker:
         self._restoring: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None]
         self._checkpointing = asyncio.Lock()
-        self._sought = float("-inf")
+        self._sought = -math.inf
         self.app = self._faust()
 
     # -- life ---------------------------------------------------------------------------------------------------
@@ -146,7 +149,8 @@ class KafkaWorker:
         """Bring the checkpoints up to date while records are still taken: whoever takes over has little to read again."""
         with contextlib.suppress(TimeoutError):  # without Kafka there is nobody to hand over to either
             async with asyncio.timeout(_LAST_CHECKPOINT_S):
-                await self.checkpoint()
+                for parts in range(_LAST_PARTS, 0, -1):
+                    await self.checkpoint(1 / parts)
 
     # -- assignment ---------------------------------------------------------------------------------------------
 
@@ -333,13 +337,18 @@ class KafkaWorker:
         due = loop.time() + _SWEEP_S
         while not self.draining:
             await asyncio.sleep(due - loop.time())
-            due = max(due + _SWEEP_S, loop.time())
-            await self.checkpoint(share)
+            began = loop.time()
+            left = await self.checkpoint(share, _BUDGET_S)
+            # A full worker sweeps more often, not longer: estimates do not wait for it.
+            due = max(due + _SWEEP_S, began) if not left else loop.time() + _SOON_S
 
-    async def checkpoint(self, share: float = 1.0) -> None:
-        """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``."""
+    async def checkpoint(self, share: float = 1.0, budget_s: float = math.inf) -> int:
+        """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``.
+
+        Returns how many blocks of it there was no time for.
+        """
         async with self._checkpointing:
-            saved = self.worker.checkpoint(share, _BUDGET_S if share < 1.0 else float("inf"))
+            saved = self.worker.checkpoint(share, budget_s)
             # A partition that goes away meanwhile, and comes back, is held anew: nothing of this is for that one.
             held = dict(self.held)
             times = {
@@ -363,6 +372,7 @@ class KafkaWorker:
                 held[partition].acknowledge(manifest.covered, manifest.time)
             self.counts["checkpoints"] += len(saved.blobs)
             self.counts["checkpoint_bytes"] += sum(len(blob[3]) for blob in saved.blobs)
+            return saved.left
 
     def _stated(self, partition: int) -> tuple[Bank, int] | None:
         """The bank of a partition and the offset it has seen, if it is restored here."""
