@@ -132,3 +132,22 @@ def test_restore(vitaltwin):
     assert told["patients"] * 6 == told["channels"]
     assert told["blocks"]["max"] >= told["patients"] / 64 + 32
     assert 0 < told["restore_s"]["max"] < told["cold_start_s"]["max"]
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka", "influx")
+def test_live(vitaltwin):
+    told = figures(vitaltwin, "live")["gather_0.01"]
+    assert told["readings_per_s"] > 0
+    assert told["readings_per_record"] > 1
+    each = told["per_thousand_patients"]
+    for name in (
+        "door_cores",
+        "worker_cores",
+        "kafka_cores",
+        "influx_cores",
+        "inputs_bytes_per_s",
+        "twins_bytes_per_s",
+    ):
+        assert told[name] > 0
+        assert each[name] == pytest.approx(told[name] / 2, rel=1e-3)
