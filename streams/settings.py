@@ -54,6 +54,10 @@ class Settings(BaseSettings):
     kafka_session_seconds: float = Field(6.0, ge=1, description="Silence after which a worker is taken for dead.")
     kafka_gather_seconds: float = Field(0.01, ge=0, description="How long a door gathers readings into one frame.")
     kafka_answer_seconds: float = Field(5.0, gt=0, description="How long a door waits for Kafka before it answers 503.")
+    kafka_spool: Path | None = Field(
+        None, description="Folder where a door keeps readings while Kafka is away; none: it answers 503."
+    )
+    kafka_spool_bytes: int = Field(4 << 30, gt=0, description="Size of that folder above which it answers 503 too.")
     kafka_compression: Literal["none", "zstd"] = Field(
         "zstd", description="How records are made smaller: checkpoints shrink to a fifth, for little work."
     )

@@ -1,6 +1,7 @@
 """Readings of many requests gathered for some milliseconds and written as one frame a partition."""
 
 import asyncio
+from collections.abc import Sequence
 
 import aiokafka
 import aiokafka.errors
@@ -9,6 +10,7 @@ import msgspec
 from streams.clock import Clock
 from streams.errors import LogUnavailable, Overloaded
 from streams.gathering import READING_BYTES, frames
+from streams.kafka.spool import Record, Spool
 from streams.log import encode_record
 from streams.registry import Registry
 from twins.records import Columns
@@ -19,6 +21,8 @@ _MOST = 40_000
 """Readings of a record, some 900 KB."""
 _AT_ONCE = 20_000
 """So many waiting are written without waiting longer."""
+_SPOOLING_S = 0.1
+"""Readings for the spool are gathered at least so long: each time costs an ``fsync``, and later a round trip."""
 
 
 class _Waiting(msgspec.Struct):
@@ -28,17 +32,19 @@ class _Waiting(msgspec.Struct):
 
 
 class Gatherer:
-    """Writes what it is given within ``gather_s``; ``observe`` returns once it is durable."""
+    """Writes what it is given within ``gather_s``; ``observe`` returns once it is durable, in Kafka or in the ``spool``."""
 
     def __init__(  # noqa: PLR0917 - what a gatherer is made of
-        self, topic: str, registry: Registry, clock: Clock, gather_s: float, answer_s: float, most_bytes: int
-    ) -> None:
+        self, topic: str, registry: Registry, clock: Clock, gather_s: float, answer_s: float, most_bytes: int,
+        spool: Spool | None = None,
+    ) -> None:  # fmt: skip
         self._topic = topic
         self._registry = registry
         self._clock = clock
         self._gather_s = gather_s
         self._answer_s = answer_s
         self._most_bytes = most_bytes
+        self._spool = spool
         self._waiting: list[_Waiting] = []
         self._readings = 0
         self._timer: asyncio.TimerHandle | None = None
@@ -61,7 +67,8 @@ class Gatherer:
         if self._readings >= _AT_ONCE:
             self._write()
         elif self._timer is None:
-            self._timer = loop.call_later(self._gather_s, self._write)
+            gather_s = max(self._gather_s, _SPOOLING_S) if self.spooling else self._gather_s
+            self._timer = loop.call_later(gather_s, self._write)
         await future
 
     async def record(self, partition: int, value: bytes, key: bytes | None = None) -> int:
@@ -90,7 +97,8 @@ class Gatherer:
         try:
             observed = [(one.columns, one.source) for one in waiting]
             made = frames(observed, self._registry, self._clock.now(), _MOST)
-            await self._answered([await self._send(partition, encode_record(frame)) for partition, frame in made])
+            records = [(partition, encode_record(frame)) for partition, frame in made]
+            await self._write_or_spool(records, sum(len(one.columns) for one in waiting))
             self.frames += len(made)
         except LogUnavailable as failure:
             error = failure
@@ -104,6 +112,31 @@ class Gatherer:
                 one.future.set_result(None)
             else:
                 one.future.set_exception(error)
+
+    @property
+    def spooling(self) -> bool:
+        """Whether readings go to the disk at present: Kafka is away, or older ones wait there."""
+        return self._spool is not None and bool(self.trouble or not self._spool.empty)
+
+    async def _write_or_spool(self, records: list[Record], readings: int) -> None:
+        if not self.spooling:
+            try:
+                await self._answered([await self._send(partition, record) for partition, record in records])
+            except LogUnavailable:
+                if self._spool is None:
+                    raise
+            else:
+                return
+        if self._spool is not None:
+            await self._spool.keep(records, readings)
+
+    async def send_spooled(self, records: Sequence[Record]) -> None:
+        """Return once records from the spool are durable, however long that takes; raises ``KafkaError``."""
+        if self.producer is None:
+            raise aiokafka.errors.KafkaConnectionError("the service is not running")
+        sending = [await self.producer.send(self._topic, record, partition=partition) for partition, record in records]
+        await asyncio.gather(*sending)
+        self.trouble = ""
 
     async def _send(self, partition: int, value: bytes, key: bytes | None = None) -> "asyncio.Future[object]":
         if self.producer is None:

@@ -21,6 +21,7 @@ from streams.history.base import History
 from streams.kafka.connect import MOST_BYTES, options, producer
 from streams.kafka.gatherer import Gatherer
 from streams.kafka.log_reader import reader
+from streams.kafka.spool import Spool
 from streams.kafka.topics import Topics, mismatches
 from streams.kafka.wire import ADDRESS, OFFSET, PART, Call, decode_outcome, decode_transition, encode_call
 from streams.log import DeadLetter, decode_dead_letter, encode_dead_letter, encode_record
@@ -42,15 +43,17 @@ class KafkaService:
     """Everything behind a door of the distributed service; coroutines run on the loop that called ``start``."""
 
     def __init__(self, settings: Settings, history: History) -> None:
+        """Raises ``KafkaUnusable`` where the folder of the spool cannot be used."""
         self.settings = settings
         self.clock = Clock()
         self.registry = Registry(settings.kafka_partitions)
         self.history = history
         self.topics = Topics.of(settings)
         self._listeners: list[Callable[[Outcome], None]] = []
+        self._spool = _spool(settings)
         self._gatherer = Gatherer(
             self.topics.inputs, self.registry, self.clock, settings.kafka_gather_seconds, settings.kafka_answer_seconds,
-            settings.max_waiting_bytes,
+            settings.max_waiting_bytes, self._spool,
         )  # fmt: skip
         self._door = secrets.token_hex(8)
         self._offsets: dict[int, int] = {}
@@ -94,6 +97,8 @@ class KafkaService:
             await self.stop()
             raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
         self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._call())]
+        if self._spool is not None:
+            self._tasks.append(asyncio.create_task(self._spool.run(self._gatherer.send_spooled)))
 
     async def stop(self) -> None:
         """Answer what waits and close."""
@@ -106,6 +111,8 @@ class KafkaService:
             if client is not None:
                 await client.stop()
         self._gatherer.producer = None
+        if self._spool is not None:
+            self._spool.close()
         self.history.close()
 
     @property
@@ -175,10 +182,12 @@ class KafkaService:
         """What readiness rests on."""
         trouble = self._gatherer.trouble
         return {
-            "ready": self.ready and not trouble,
+            # A door that spools goes on taking readings: whoever balances the load is to leave them to it.
+            "ready": self.ready and (not trouble or self._gatherer.spooling),
             "restored": not self._awaited,
             "log": trouble or "ok",
             "awaited_partitions": sorted(self._awaited),
+            "spooled_bytes": self._spool.waiting_bytes if self._spool is not None else 0,
         }
 
     def counters(self) -> dict[str, int | float]:
@@ -190,6 +199,8 @@ class KafkaService:
             "log_waiting_bytes": self._gatherer.waiting_bytes,
             "partitions_awaited": len(self._awaited),
         }
+        if self._spool is not None:
+            figures |= {"spool_waiting_bytes": self._spool.waiting_bytes, "spool_readings_total": self._spool.spooled}
         return figures | {f"hub_{name}": count for name, count in self.counts.items()}
 
     def _project(self, record: Fact | Command) -> None:
@@ -296,3 +307,12 @@ class KafkaService:
                 callback(outcome)
             except Exception:
                 _logger.exception("a listener failed", partition=outcome.partition, offset=outcome.offset)
+
+
+def _spool(settings: Settings) -> Spool | None:
+    if settings.kafka_spool is None:
+        return None
+    try:
+        return Spool(settings.kafka_spool, settings.kafka_spool_bytes)
+    except OSError as error:
+        raise KafkaUnusable(f"the spool {settings.kafka_spool} cannot be used: {error.strerror}") from error

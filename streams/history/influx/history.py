@@ -14,9 +14,9 @@ from streams.history.influx import happenings, series
 from streams.history.influx.layout import json_of
 from streams.history.influx.link import Link
 from streams.history.influx.preparation import alarms_bucket
-from streams.history.influx.spill import Spill
 from streams.history.influx.writer import BATCH_LINES, MOST_ROWS, Writer
 from streams.settings import Settings
+from streams.spill import Spill
 from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
 
 __all__ = ["InfluxHistory"]

@@ -20,8 +20,8 @@ from streams.history.buffer import Buffer, Waiting
 from streams.history.columns import ESTIMATES, OBSERVATIONS, Lot
 from streams.history.influx.layout import fact_line, transition_line
 from streams.history.influx.link import Away, Link, Refused, Taken
-from streams.history.influx.spill import Entry, Spill
 from streams.history.line_protocol import Lines, Tags, estimate_lines, observation_lines
+from streams.spill import Entry, Spill
 
 __all__ = ["Writer"]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.history.influx import spill
-from streams.history.influx.spill import Entry, Spill
+from streams import spill
+from streams.spill import Entry, Spill
 
 MUCH = 1 << 30
 

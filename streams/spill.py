@@ -1,11 +1,12 @@
-"""What InfluxDB has not taken, in files of this worker's own: appended in order, read again in order.
+"""What a server has not taken, in files of this process's own: appended in order, read again in order.
 
-The folder holds a sub-folder for each worker of the machine, ``0`` and up, locked by who uses it. A worker takes the
+The folder holds a sub-folder for each process of the machine, ``0`` and up, locked by who uses it. A process takes the
 first free one, and with it what a dead one left there; what lies in other free ones it takes over from time to time.
-A file is a row of entries: length, checksum, bucket and number of lines, then the lines. What is torn at a file's end
+A file is a row of entries: length, checksum, bucket and number of lines, then the body. What is torn at a file's end
 was never said to be safe.
 """
 
+import errno
 import fcntl
 import os
 import struct
@@ -32,11 +33,15 @@ class Entry(NamedTuple):
 
 
 class Spill:
-    """Entries on disk, oldest first, at most ``most_bytes`` in the whole folder; for one thread."""
+    """Entries on disk, oldest first, at most ``most_bytes`` in the whole folder; for one thread at a time.
 
-    def __init__(self, folder: Path, most_bytes: int) -> None:
+    Where they are too much the oldest file ``gives_up`` its place, or nothing more is taken.
+    """
+
+    def __init__(self, folder: Path, most_bytes: int, *, gives_up: bool = True) -> None:
         self._folder = folder
         self._most = most_bytes
+        self._gives_up = gives_up
         folder.mkdir(parents=True, exist_ok=True)
         self._own, self._lock = self._claim()
         self._files: list[Path] = sorted(self._own.glob("*.lines"))
@@ -54,7 +59,7 @@ class Spill:
         return not self._files
 
     def append(self, entry: Entry) -> None:
-        """Put an entry behind the others, giving up the oldest file where they are too much; raises OSError."""
+        """Put an entry behind the others; raises OSError, ``ENOSPC`` where they are too much and none is given up."""
         if self._out is None:
             self._make_room()
             path = self._own / f"{self._next:012d}.lines"
@@ -141,6 +146,8 @@ class Spill:
     def _make_room(self) -> None:
         """Give up the oldest files until one more fits into the folder."""
         total = sum(_size(file) for file in self._folder.glob("*/*.lines"))
+        if not self._gives_up and total + FILE_BYTES > self._most:
+            raise OSError(errno.ENOSPC, "the spill is full", str(self._folder))
         while self._files and total + FILE_BYTES > self._most:
             total -= self._files[0].stat().st_size
             self.give_up_oldest()
