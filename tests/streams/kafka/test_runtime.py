@@ -266,7 +266,7 @@ async def test_nobody_is_silent_while_away(settings: Settings, worker: House, he
     assert await read(settings, names.alarms, 1, 2.0) == []
 
 
-@pytest.mark.parametrize("fault", ["worker_killed", "restarted_under_backlog"])
+@pytest.mark.parametrize("fault", ["worker_killed", "worker_drained", "restarted_under_backlog"])
 def test_nothing_is_lost_or_taken_twice(fault: str) -> None:
     found = failover.run(only=fault, runs=1)[fault]
     assert found["lost"] == found["applied_twice"] == found["alarms_doubled"] == found["alarms_missed"] == 0
