@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
 
+from streams.foretold import Foretold
 from streams.history.base import History
 from twins.bank import Bank, Block, Foundation
 from twins.models.registry import ChannelModel
-from twins.records import Fact, Frame, Outcome, Record, Retract, Status
+from twins.records import Estimates, Fact, Frame, Outcome, Record, Retract, Status
 from twins.signals import BY_NAME
 from twins.statement import complete
 from twins.step import step
@@ -43,6 +45,7 @@ class Worker:
         self._failed = failed
         self.models = tuple(models)
         self.banks: dict[int, Bank] = {}
+        self._foretold: dict[int, Foretold] = {}
         self.offsets: dict[int, int] = {}
         self.counts: dict[str, int] = {status.name.lower(): 0 for status in Status}
         self.failures = 0
@@ -69,6 +72,7 @@ class Worker:
         bank.catching_up = committed >= 0
         bank.begin_catch_up(committed + 1)
         self.banks[partition] = bank
+        self._foretold[partition] = Foretold(bank)
         self.offsets[partition] = committed
         return committed + 1
 
@@ -127,9 +131,16 @@ class Worker:
                 partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"], rows["mean"],
                 rows["sd"], rows["quality"],
             )  # fmt: skip
+            self._remember_forecasts(partition, offset, outcome.estimates, rows)
         if outcome.transitions:
             history.add_transitions(partition, offset, outcome.transitions)
         history.complete(partition, offset)
+
+    def _remember_forecasts(self, partition: int, offset: int, estimates: Estimates, rows: dict[str, Any]) -> None:
+        kept = self._foretold[partition].of(estimates, rows)
+        # What a checkpoint covers is told again while other blocks catch up. It has been kept, as it was told then.
+        if kept is not None and not self.banks[partition].catching_up:
+            self.history.add_forecasts(partition, offset, *kept)
 
     def _remember_retraction(self, partition: int, offset: int, record: Retract) -> None:
         """Put a mark in the reading's place, however old it is and whatever the twin could still do about it."""
@@ -146,7 +157,7 @@ class Worker:
 
     def release(self, partition: int) -> None:
         """Forget a partition that is another worker's now."""
-        del self.banks[partition], self.offsets[partition]
+        del self.banks[partition], self._foretold[partition], self.offsets[partition]
         for key in [key for key in self._first_dirty if key[0] == partition]:
             del self._first_dirty[key]
 

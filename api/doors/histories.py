@@ -1,4 +1,4 @@
-"""What was observed, estimated and charted of a patient, in full or thinned for drawing."""
+"""What was observed, estimated, foretold and charted of a patient, in full or thinned for drawing."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -10,6 +10,7 @@ from api.answers import Time, iso, iso_all, or_none, problems, respond
 from api.fields import Moment
 from api.problems import Fault, Problem
 from api.wiring import Caller, Wired, Wiring, patient_of
+from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
 from twins.signals import BY_NAME, Signal
 
 __all__ = ["Window", "router", "signal_named", "window_of"]
@@ -62,6 +63,20 @@ class Estimates(Window):
 
 
 @dataclass(frozen=True, slots=True)
+class PastForecasts(Window):
+    """What was foretold, about once a minute, as it was told then: ``time`` is when it was made.
+
+    ``forecast`` holds for each time, by ``horizons_min`` (minutes after it) and ``quantiles``, what the reading would be;
+    null where it was told only once that moment had passed.
+    """
+
+    horizons_min: list[int]
+    quantiles: list[float]
+    time: list[Time]
+    forecast: list[list[list[float | None]]]
+
+
+@dataclass(frozen=True, slots=True)
 class ChartedFact:
     """A fact as charted."""
 
@@ -85,7 +100,7 @@ class Facts:
 
 @router.get(
     "/history",
-    response_model=Observations | Buckets | Estimates | Facts,
+    response_model=Observations | Buckets | Estimates | PastForecasts | Facts,
     responses=problems("bad-cursor", "unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable"),
 )
 async def read_history(
@@ -94,11 +109,14 @@ async def read_history(
     wired: Wired,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
-    kind: Literal["observations", "estimates", "facts"] = "observations",
+    kind: Literal["observations", "estimates", "forecasts", "facts"] = "observations",
     signal: Annotated[str, Query(max_length=64, description="Which signal; facts need none.")] = "",
     start: Annotated[Moment | None, Query(description="Not before; an hour before the end if left out.")] = None,
     end: Annotated[Moment | None, Query(description="Before; now if left out.")] = None,
-    points: Annotated[int | None, Query(ge=1, le=10_000, description="Thin to at most so many points.")] = None,
+    points: Annotated[
+        int | None,
+        Query(ge=1, le=10_000, description="Thin to at most so many points; of forecasts one each."),
+    ] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=100_000, description="Most readings on a page, without points.")] = 10_000,
 ) -> Response:
@@ -112,6 +130,8 @@ async def read_history(
     window = (id, found.name, found.unit, iso(begin), iso(until))
     if kind == "estimates":
         return await _estimates(wired, found, window, (begin, until, points))
+    if kind == "forecasts":
+        return await _forecasts(wired, found, window, (begin, until, points))
     if points is not None:
         return await _buckets(wired, found, window, (begin, until, points))
     purpose = f"history {id} {signal} {begin if start else ''} {until if end else ''}"
@@ -167,6 +187,15 @@ async def _estimates(
     found = await wired.service.history.estimates(window[0], signal.code, begin, until, points=points)
     told = Estimates(*window, iso_all(found.time), or_none(found.mean), or_none(found.sd), or_none(found.quality))
     return respond(told)
+
+
+async def _forecasts(
+    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int | None]
+) -> Response:
+    begin, until, points = span
+    found = await wired.service.history.forecasts(window[0], signal.code, begin, until, points=points)
+    told: list[list[list[float | None]]] = found.quantiles.tolist()  # NaN becomes null
+    return respond(PastForecasts(*window, list(FORETOLD_MIN), list(FORETOLD_QUANTILES), iso_all(found.time), told))
 
 
 async def _facts(wired: Wiring, patient: str, begin: int, until: int) -> Response:

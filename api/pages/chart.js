@@ -1,4 +1,5 @@
-/* The chart of one signal on a patient's page: readings, the twin's course and band, the forecast's fan, the limits. */
+/* The chart of one signal on a patient's page: readings, the twin's course and band, the forecast's fan, the limits; where
+   it is wished, what had been foretold of what was then measured. */
 
 import uPlot from "./vendor/uPlot-1.6.32.esm.js";
 import * as clock from "./clock.js";
@@ -14,11 +15,11 @@ const HEIGHT = 190;
 const REACH = 3;
 const BANDS = {
   observed: "rgb(201 212 223 / 22%)", estimate: "rgb(86 194 150 / 26%)",
-  wide: "rgb(108 182 255 / 16%)", middle: "rgb(108 182 255 / 30%)",
+  wide: "rgb(108 182 255 / 16%)", middle: "rgb(108 182 255 / 30%)", told: "rgb(108 182 255 / 9%)",
 };
 const LIMIT_COLOURS = { critical_low: "#ff8d84", low: "#e0b84c", high: "#e0b84c", critical_high: "#ff8d84" };
 /* Places of the series in uPlot's columns; later ones are drawn over earlier ones, readings over what is believed. */
-const [UNDER, OVER, COURSE, LOW, HIGH, SEEN, Q05, Q25, Q50, Q75, Q95] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+const [TOLD_LOW, TOLD_HIGH, TOLD, UNDER, OVER, COURSE, LOW, HIGH, SEEN, Q05, Q25, Q50, Q75, Q95] = Array.from({ length: 14 }, (_, i) => i + 1);
 
 /** Columns for uPlot (seconds), with a null where readings pause for longer than `gap` ms, so the line breaks. */
 function broken(times, gap, ...columns) {
@@ -37,6 +38,13 @@ function broken(times, gap, ...columns) {
 /** A line that is broken stays so where the times of other lines fall into the break. */
 const joined = (...tables) => uPlot.join(tables.map((table) => (table[0].length ? table : [[0], ...table.slice(1).map(() => [null])])),
   tables.map((table) => table.map(() => 2)));
+
+/** What had been foretold of moments up to `end` ms; of none where it is not to be shown. */
+function past(end, told) {
+  if (!told) return [[], [], [], []];
+  const length = told.time.findLastIndex((at) => at <= end) + 1;
+  return broken(told.time.slice(0, length), told.gap, ...[told.low, told.high, told.mid].map((column) => column.slice(0, length)));
+}
 
 /** The part of a course up to `end` ms. */
 function until(end, { time, low, high, last }) {
@@ -57,6 +65,7 @@ export class Chart {
   #plot = null;
   #limits = {};
   #range = { back: 1800000, ahead: 1800000 };
+  #before = 0;
 
   constructor(name) {
     this.name = name;
@@ -68,18 +77,23 @@ export class Chart {
     new ResizeObserver(() => this.#fit()).observe(this.root);
   }
 
-  /** Draw afresh. `seen` and `twin` (its `last` the mean) are traces, `reading` the entry's signal, `range` {back, ahead} in ms. */
-  update({ seen, twin, reading, limits, range, gap, old }) {
+  /**
+   * Draw afresh. `seen` and `twin` (its `last` the mean) are traces, `reading` the entry's signal, `range` {back, ahead} in ms;
+   * `told` what had been foretold `minutes` before, as columns {time, low, mid, high} with its own `gap`, or null.
+   */
+  update({ seen, twin, reading, limits, range, gap, old, told }) {
     this.#limits = limits;
     this.#range = range;
+    this.#before = told?.minutes ?? 0;
+    const earlier = past(clock.now(), told);
     const observed = broken(seen.time, gap, seen.low, seen.high, seen.last);
     const forecast = old ? [[], [], [], [], [], []] : ahead(reading, range.ahead / 60000);
     // Never two bands at one time: where there is a forecast it begins with the newest reading.
     const [times, ...course] = until(forecast[0].length ? reading.t : Infinity, twin);
-    const columns = joined(broken(times, gap, ...course), observed, forecast);
+    const columns = joined(earlier, broken(times, gap, ...course), observed, forecast);
     if (this.#plot) this.#plot.setData(columns);
     else this.#make(columns);
-    this.root.setAttribute("aria-label", this.#summary(seen, reading, forecast));
+    this.root.setAttribute("aria-label", this.#summary(seen, reading, forecast, earlier));
   }
 
   destroy() {
@@ -90,6 +104,7 @@ export class Chart {
     const width = this.root.clientWidth || 480;
     const hidden = { stroke: null, width: 0, points: { show: false } };
     const line = (stroke, extra = {}) => ({ stroke, width: 1.5, points: { show: false }, ...extra });
+    const edge = line("rgb(108 182 255 / 45%)", { width: 1, dash: [1, 3] });
     const sparse = { points: { show: (u) => u.data[SEEN].filter(Number.isFinite).length < 80, size: 5, fill: "#dfe7ef", stroke: "#dfe7ef" } };
     const axis = { stroke: TEXT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     this.#plot = new uPlot({
@@ -100,9 +115,10 @@ export class Chart {
         { ...axis, space: 70, size: 28, incrs: [300, 600, 900, 1800, 3600, 7200, 14400, 21600], values: (u, splits) => splits.map((s) => shortTime(s * 1000)) },
         { ...axis, size: 46, space: 30, values: (u, splits) => splits.map((v) => number(v, splits[1] - splits[0] < 1 ? 1 : 0)) },
       ],
-      series: [{}, hidden, hidden, line(COURSE_LINE), hidden, hidden, line("#dfe7ef", sparse),
+      series: [{}, edge, edge, line("#6cb6ff", { width: 1, dash: [5, 4] }), hidden, hidden, line(COURSE_LINE), hidden, hidden, line("#dfe7ef", sparse),
         hidden, hidden, line("#6cb6ff", { dash: [5, 4] }), hidden, hidden],
       bands: [
+        { series: [TOLD_HIGH, TOLD_LOW], fill: BANDS.told },
         { series: [OVER, UNDER], fill: BANDS.estimate }, { series: [HIGH, LOW], fill: BANDS.observed },
         { series: [Q95, Q05], fill: BANDS.wide }, { series: [Q75, Q25], fill: BANDS.middle },
       ],
@@ -119,7 +135,7 @@ export class Chart {
   #upright(u) {
     const from = this.#across()[0];
     let [low, high] = [Infinity, -Infinity];
-    for (const column of [LOW, HIGH, SEEN, COURSE, Q05, Q95]) {
+    for (const column of [LOW, HIGH, SEEN, COURSE, Q05, Q95, TOLD_LOW, TOLD_HIGH]) {
       u.data[column].forEach((v, i) => {
         if (!Number.isFinite(v) || u.data[0][i] < from) return;
         low = Math.min(low, v);
@@ -178,7 +194,7 @@ export class Chart {
       const [low, seen, high] = this.#near(u, SEEN, LOW, SEEN, HIGH);
       const [under, course, over] = this.#near(u, COURSE, UNDER, COURSE, OVER);
       const [q05, q50, q95] = [Q05, Q50, Q95].map((column) => u.data[column][idx]);
-      const believed = this.#believed(course, value(this.name, under), value(this.name, over));
+      const believed = [this.#believed(course, value(this.name, under), value(this.name, over)), this.#told(u)].filter(Boolean).join(" · ");
       if (Number.isFinite(seen)) {
         const texts = { time: at, value: measure(this.name, seen), low: value(this.name, low), high: value(this.name, high) };
         said = [low < high ? t("chart.point_band", texts) : t("chart.point", texts), believed].filter(Boolean).join(" · ");
@@ -201,6 +217,22 @@ export class Chart {
     return columns.map((column) => u.data[column][near]);
   }
 
+  /** What had been foretold of the cursor's moment: the nearest forecast under it, or of a minute and a half beside it. */
+  #told(u) {
+    const { idx } = u.cursor;
+    const [times, column] = [u.data[0], u.data[TOLD]];
+    const under = (i) => Math.abs(times[i] - times[idx]) <= 90 || Math.abs(u.valToPos(times[i], "x") - u.valToPos(times[idx], "x")) <= REACH;
+    let near = -1;
+    for (const step of [-1, 1]) {
+      let i = idx;
+      while (i >= 0 && i < times.length && under(i) && !Number.isFinite(column[i])) i += step;
+      if (Number.isFinite(column[i]) && under(i) && (near < 0 || Math.abs(times[i] - times[idx]) < Math.abs(times[near] - times[idx]))) near = i;
+    }
+    if (near < 0) return "";
+    const texts = { minutes: this.#before, value: measure(this.name, column[near]), low: value(this.name, u.data[TOLD_LOW][near]), high: value(this.name, u.data[TOLD_HIGH][near]) };
+    return t("chart.point_foretold", texts);
+  }
+
   #believed(course, low, high) {
     if (!Number.isFinite(course)) return "";
     const texts = { value: measure(this.name, course), low, high };
@@ -212,12 +244,17 @@ export class Chart {
   }
 
   /** The chart in words, for those who cannot see it. */
-  #summary(seen, reading, forecast) {
+  #summary(seen, reading, forecast, earlier) {
     const signal = t(`signal.${this.name}`);
     const range = t(`patient.range.${this.#range.back / 1000}`);
     if (!seen.time.length) return t("chart.summary_none", { signal, range });
     const texts = { signal, range, value: measure(this.name, reading.v), low: value(this.name, Math.min(...seen.low)), high: value(this.name, Math.max(...seen.high)) };
     const said = [t("chart.summary", texts)];
+    const newest = earlier[0].length - 1;
+    if (newest >= 0) {
+      const [, low, high, mid] = earlier.map((column) => column[newest]);
+      said.push(t("chart.summary_foretold", { minutes: this.#before, value: measure(this.name, mid), low: value(this.name, low), high: value(this.name, high) }));
+    }
     const last = forecast[0].length - 1;
     if (last > 0) {
       const minutes = Math.round((forecast[0][last] - forecast[0][0]) / 60);

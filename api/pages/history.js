@@ -75,18 +75,32 @@ export function columns(answer) {
   return { time: time.filter((_, i) => keep[i]), mean: value, low: value, high: value };
 }
 
-export async function read(patient, name, start, end, points, course = "") {
+export async function read(patient, name, start, end, points, { course = "", kind = "observations" } = {}) {
   const query = new URLSearchParams({
     signal: name, points, start: new Date(start).toISOString(), end: new Date(end).toISOString(),
   });
+  if (!course) query.set("kind", kind);
   return get(`v1/patients/${part(patient)}/history${course}?${query}`);
 }
 
 /** What the twin believes in hindsight, gaps included: columns of its mean and the edges of its band, 2 sd away. */
 export async function smoothed(patient, name, start, end, points) {
-  const { time, mean, sd } = await read(patient, name, start, end, points, "/smoothed");
+  const { time, mean, sd } = await read(patient, name, start, end, points, { course: "/smoothed" });
   const edge = (side) => mean.map((m, i) => m + side * 2 * sd[i]);
   return { time: time.map(millis), mean, low: edge(-1), high: edge(1) };
+}
+
+/** What had been foretold `minutes` before the moments from `start` on: columns of the median and the edges of the band. */
+export async function foretold(patient, name, start, minutes, points) {
+  const ahead = minutes * 60000;
+  const answer = await read(patient, name, start - ahead, clock.now() + 1000, points, { kind: "forecasts" });
+  const rows = answer.forecast.map((row) => row[answer.horizons_min.indexOf(minutes)]);
+  const kept = rows.map((row) => row.every(Number.isFinite));
+  const [low, mid, high] = [0.05, 0.5, 0.95].map((quantile) => {
+    const place = answer.quantiles.indexOf(quantile);
+    return rows.map((row) => row[place]).filter((_, i) => kept[i]);
+  });
+  return { time: answer.time.map((at) => millis(at) + ahead).filter((_, i) => kept[i]), low, mid, high };
 }
 
 /** The traces of the patients on screen. History is asked for what is visible only, a few at a time. */

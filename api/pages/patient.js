@@ -57,12 +57,14 @@ export class PatientPage {
       ...RANGES_S.map((seconds) => h("option", { value: String(seconds) }, t(`patient.range.${seconds}`))));
     range.value = String(this.range);
     const key = (name) => h("li", { class: name }, t(`chart.key.${name}`));
+    this.foretold = h("input", { type: "checkbox", id: "foretold", onchange: () => this.#foretell() });
     this.root = h("section", { class: "patient" },
       h("div", { class: "patient-head" }, h("a", { class: "back", href: "#/ward" }, t("nav.back")), this.heading, this.where,
         h("label", { for: "range" }, t("patient.range")), range),
       h("div", { class: "columns" },
         h("div", { class: "left" },
-          h("ul", { class: "key" }, ...["observed", "estimate", "forecast", "limit"].map(key)), this.charts, this.other, this.limits.root),
+          h("ul", { class: "key" }, ...["observed", "estimate", "forecast", "limit"].map(key),
+            h("li", { class: "foretold" }, this.foretold, h("label", { for: "foretold" }, t("chart.key.foretold")))), this.charts, this.other, this.limits.root),
         h("div", { class: "right" },
           h("section", { class: "box", "aria-labelledby": "patient-alarms" },
             h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
@@ -104,6 +106,7 @@ export class PatientPage {
       if (this.#views.has(name)) continue;
       const view = new SignalView(this.id, name);
       this.#views.set(name, view);
+      view.foretell(this.foretold.checked);
       view.show(this.range * 1000).then(() => this.#draw());
     }
     this.charts.replaceChildren(...(order.length ? order.map((name) => this.#views.get(name).root)
@@ -146,6 +149,11 @@ export class PatientPage {
     this.range = seconds;
     localStorage.setItem(KEPT, String(seconds));
     this.reopen();
+  }
+
+  #foretell() {
+    for (const view of this.#views.values()) view.foretell(this.foretold.checked).then(() => this.#draw());
+    this.#draw();
   }
 
   /** Read the charts again: another range, or time missed while the connection was lost. */

@@ -5,7 +5,7 @@ import * as clock from "./clock.js";
 import { attribute, h, mark, write } from "./dom.js";
 import { trend } from "./explain.js";
 import { age, measure, number, percent, signalName, unit, value } from "./format.js";
-import { columns, read, smoothed, Trace } from "./history.js";
+import { columns, foretold, read, smoothed, Trace } from "./history.js";
 import { t } from "./i18n.js";
 import { signal } from "./signals.js";
 import { fan } from "./sparkline.js";
@@ -14,11 +14,19 @@ import { isOld } from "./tile.js";
 
 const POINTS = 600;
 const FURTHEST_MS = 3600000;
+/* Of what had been foretold, that of so many minutes before; what is known of the coming minutes lasts half as long. */
+const BEFORE_MIN = 30;
+const RECALL_MS = BEFORE_MIN * 30000;
+/* A forecast a minute is kept: one that is missing breaks no line. */
+const FORETOLD_GAP_MS = 200000;
+const NOTHING = { time: [], low: [], mid: [], high: [] };
 
 export class SignalView {
   #seen;
   #twin;
   #turn = 0;
+  #foretold = null;
+  #recalled = 0;
 
   constructor(patient, name) {
     this.patient = patient;
@@ -29,11 +37,12 @@ export class SignalView {
     this.forecast = h("p", { class: "forecast" });
     this.state = h("p", { class: "state" });
     this.problem = h("p", { class: "problem" });
+    this.lacking = h("p", { class: "lacking" });
     this.root = h("section", { class: "signal", dataset: { signal: name } },
       h("div", { class: "signal-head" }, h("h2", {}, signalName(name)),
         h("p", { class: "reading" }, this.number, h("span", { class: "unit" }, unit(name))),
         h("div", { class: "twin" }, this.expected, this.forecast, this.state)),
-      this.problem, this.chart.root);
+      this.problem, this.lacking, this.chart.root);
   }
 
   /** Show the last `back` ms: ask for the readings and the twin's course over it. */
@@ -52,9 +61,28 @@ export class SignalView {
       this.#seen.prepend(columns(observed));
       this.#twin.prepend(course);
       write(this.problem, "");
+      if (this.#foretold) await this.#recall();
     } catch {
       if (turn === this.#turn) write(this.problem, t("chart.failed"));
     }
+  }
+
+  /** Whether to show beside the readings what had been foretold of them. */
+  async foretell(shown) {
+    this.#foretold = shown ? NOTHING : null;
+    write(this.lacking, "");
+    if (shown && this.range) await this.#recall();
+  }
+
+  async #recall() {
+    const turn = this.#turn;
+    this.#recalled = clock.now();
+    const start = this.#recalled - this.range.back;
+    const found = await foretold(this.patient, this.name, start, BEFORE_MIN, POINTS).catch(() => null);
+    if (turn !== this.#turn || !this.#foretold) return;
+    this.#foretold = found ?? this.#foretold;
+    const any = this.#foretold.time.some((at) => at >= start && at <= clock.now());
+    write(this.lacking, found ? any ? "" : t("chart.foretold_none", { minutes: BEFORE_MIN }) : t("chart.failed"));
   }
 
   /** Readings are back after a gap: what the twin believes of it is another than while it lasted. */
@@ -93,7 +121,9 @@ export class SignalView {
     mark(this.root, "fault", reading.s === "fault");
     const worst = alarms.filter((alarm) => alarm.signal === this.name).sort(byUrgency)[0];
     attribute(this.root, "data-alarm", worst?.priority ?? null);
-    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old });
+    if (this.#foretold && this.#recalled && now - this.#recalled > RECALL_MS) this.#recall();
+    const told = this.#foretold && { ...this.#foretold, minutes: BEFORE_MIN, gap: Math.max(this.#gap, FORETOLD_GAP_MS) };
+    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old, told });
   }
 
   #expected(reading, old) {

@@ -1,6 +1,15 @@
-"""History: what was observed, estimated, alarmed and charted, kept for reading back."""
+"""History: what was observed, estimated, foretold, alarmed and charted, kept for reading back."""
 
-from streams.history.base import Buckets, EstimateSeries, History, Page, Series, SeriesPage
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, History, Page, Series, SeriesPage
 from streams.history.sqlite import SqliteHistory
 
-__all__ = ["Buckets", "EstimateSeries", "History", "Page", "Series", "SeriesPage", "SqliteHistory"]
+__all__ = [
+    "Buckets",
+    "EstimateSeries",
+    "ForecastSeries",
+    "History",
+    "Page",
+    "Series",
+    "SeriesPage",
+    "SqliteHistory",
+]

@@ -11,7 +11,22 @@ from typing import Generic, NamedTuple, Protocol, TypeVar, overload
 
 from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
 
-__all__ = ["Buckets", "EstimateSeries", "History", "Page", "Series", "SeriesPage"]
+__all__ = [
+    "FORETOLD_MIN",
+    "FORETOLD_QUANTILES",
+    "Buckets",
+    "EstimateSeries",
+    "ForecastSeries",
+    "History",
+    "Page",
+    "Series",
+    "SeriesPage",
+]
+
+FORETOLD_MIN: tuple[int, ...] = (5, 30, 120)
+"""The horizons of forecasts that are kept, of ``HORIZONS_MIN``."""
+FORETOLD_QUANTILES: tuple[float, ...] = (0.05, 0.50, 0.95)
+"""The quantiles of forecasts that are kept, of ``QUANTILES``: the median and the band that pages draw."""
 
 Item = TypeVar("Item")
 
@@ -44,6 +59,17 @@ class EstimateSeries(NamedTuple):
     quality: F4
 
 
+class ForecastSeries(NamedTuple):
+    """Forecasts of one signal by when they were made, oldest first, as they were told then.
+
+    ``quantiles`` has the shape (forecasts, ``FORETOLD_MIN``, ``FORETOLD_QUANTILES``): of the reading so many minutes after
+    ``time``. NaN where it was told only when that moment had passed.
+    """
+
+    time: I8
+    quantiles: F4
+
+
 class Page(NamedTuple, Generic[Item]):
     """Some items, and the cursor to ask for more with; ``None`` when there are no more."""
 
@@ -59,7 +85,7 @@ class SeriesPage(NamedTuple):
 
 
 class History(Protocol):
-    """A store of observations, estimates, alarm transitions and facts.
+    """A store of observations, estimates, forecasts, alarm transitions and facts.
 
     The ``add_*`` methods are cheap and may be called from any one thread; arrays are kept by reference until they
     are stored, so they must not be written to afterwards. What carries an offset already completed is ignored, which
@@ -92,6 +118,18 @@ class History(Protocol):
         quality: F4,
     ) -> None:
         """Keep posterior estimates; ``patient`` indexes ``patients``."""
+
+    def add_forecasts(  # noqa: PLR0917 (columns)
+        self,
+        partition: int,
+        offset: int,
+        patients: Sequence[str],
+        patient: U4,
+        signal: U2,
+        time: I8,
+        quantiles: F4,
+    ) -> None:
+        """Keep forecasts made at ``time``, quantiles as in ``ForecastSeries``; ``patient`` indexes ``patients``."""
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
         """Keep alarm transitions, in the order they happened."""
@@ -131,6 +169,11 @@ class History(Protocol):
         self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
     ) -> EstimateSeries:
         """All estimates of a window or, given ``points``, at most that many averages."""
+
+    async def forecasts(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> ForecastSeries:
+        """Forecasts made in a window or, given ``points``, the first made in each of at most that many equal spans."""
 
     async def alarms(
         self,

@@ -53,7 +53,7 @@ class Waiting:
 
     @property
     def rows(self) -> int:
-        """Observations and estimates held."""
+        """Observations, estimates and forecasts held."""
         return sum(len(batch.lot.patient) for batch in self.batches)
 
     def take(self, offset: int) -> "Waiting":

@@ -10,12 +10,13 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
+from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.packing import Column, Stored, pack, unpack
-from twins.records import U4
+from twins.records import F4, U4
 
 __all__ = [
-    "ESTIMATES", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs",
-    "chunk_bytes", "chunk_rows", "joined", "lot_bytes", "lot_of", "lot_rows", "runs_of", "settle",
+    "ESTIMATES", "FORECASTS", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs", "chunk_bytes", "chunk_rows",
+    "joined", "lot_bytes", "lot_of", "lot_rows", "quantile_columns", "quantiles_of", "runs_of", "settle",
 ]  # fmt: skip
 
 PACK_ROWS = 512
@@ -33,7 +34,9 @@ OBSERVATIONS = Kind(0, ("<u2", "<i8", "<f8", "|u1"))
 """signal, time, value, status"""
 ESTIMATES = Kind(1, ("<u2", "<i8", "<f8", "<f8", "<f4"))
 """signal, time, mean, sd, quality"""
-KINDS = (OBSERVATIONS, ESTIMATES)
+FORECASTS = Kind(2, ("<u2", "<i8", *["<f4"] * (len(FORETOLD_MIN) * len(FORETOLD_QUANTILES))))
+"""signal, time made, quantiles of the first horizon, of the second, and so on"""
+KINDS = (OBSERVATIONS, ESTIMATES, FORECASTS)
 
 
 class Lot(NamedTuple):
@@ -71,6 +74,18 @@ def lot_of(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) ->
     if len(patient) and int(patient.max()) >= len(patients):
         raise ValueError("a row of a patient who is not listed")
     return Lot(patients if isinstance(patients, list) else list(patients), patient, columns)
+
+
+def quantile_columns(quantiles: F4) -> tuple[Column, ...]:
+    """Quantiles by (row, horizon, quantile) as the columns of ``FORECASTS`` behind its time."""
+    width = len(FORETOLD_MIN) * len(FORETOLD_QUANTILES)
+    return tuple(np.ascontiguousarray(quantiles.reshape(len(quantiles), width).T))
+
+
+def quantiles_of(columns: Sequence[Column]) -> F4:
+    """What ``quantile_columns`` was given."""
+    shape = (len(columns[0]), len(FORETOLD_MIN), len(FORETOLD_QUANTILES))
+    return np.stack(columns, axis=1).astype(np.float32, copy=False).reshape(shape)
 
 
 def lot_bytes(lots: Sequence[Lot], kind: Kind) -> tuple[bytes, bytearray]:

@@ -12,17 +12,20 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
+from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.columns import Lot
 from streams.history.thinning import NOT_BELIEVABLE
-from twins.records import F8, I8
+from twins.records import F4, F8, I8
 from twins.signals import SIGNALS
 
 __all__ = [
+    "FORECAST_FIELDS",
     "LAST_US",
     "Lines",
     "Tags",
     "escaped",
     "estimate_lines",
+    "forecast_lines",
     "observation_lines",
     "quoted",
     "signal_tag",
@@ -32,9 +35,15 @@ __all__ = [
 
 LAST_US = ((1 << 63) - 2) // 1000 - 1
 """InfluxDB counts nanoseconds: this many microseconds before and after 1970 it can tell, 292 years."""
+FORECAST_FIELDS = tuple(
+    f"p{quantile * 100:02.0f}_{minutes}" for minutes in FORETOLD_MIN for quantile in FORETOLD_QUANTILES
+)
+"""A forecast's quantiles as fields: ``p50_30`` is the median of the reading in thirty minutes."""
 _TAGS_KEPT = 200_000
 _ODD = re.compile(r"[%\\\x00-\x1f\x7f\ud800-\udfff]")
 _SPECIAL = re.compile(r"[ ,=]")
+_ESTIMATE_FIELDS = (b"mean=", b"sd=", b"quality=")
+_FORECAST_FIELDS = tuple(f"{name}=".encode() for name in FORECAST_FIELDS)
 _STATUS = [b",status=%di " % number for number in range(256)]
 _STATUS_REFUSED = [b'",status=%di ' % number for number in range(256)]
 
@@ -133,10 +142,20 @@ def observation_lines(tags: Tags, lot: Lot) -> Lines:
 
 def estimate_lines(tags: Tags, lot: Lot) -> Lines:
     """Estimates: ``mean``, ``sd`` and ``quality``, each where it is a number."""
-    signal, time, mean, sd, quality = lot.columns
+    return _number_lines(tags, lot, _ESTIMATE_FIELDS)
+
+
+def forecast_lines(tags: Tags, lot: Lot) -> Lines:
+    """Forecasts: ``FORECAST_FIELDS``, each where it is a number."""
+    return _number_lines(tags, lot, _FORECAST_FIELDS)
+
+
+def _number_lines(tags: Tags, lot: Lot, names: Sequence[bytes]) -> Lines:
+    """The columns behind the time as fields of numbers; a row without any is lost."""
+    signal, time, *fields = lot.columns
     told, lost = _in_time(time)
-    finite = [np.isfinite(column) for column in (mean, sd, quality)]
-    nothing = told & ~(finite[0] | finite[1] | finite[2])
+    finite = [np.isfinite(column) for column in fields]
+    nothing = told & ~np.logical_or.reduce(finite)
     lost += int(nothing.sum())
     told &= ~nothing
     patient, signal, time = (column[told] for column in (lot.patient, signal, time))
@@ -145,10 +164,10 @@ def estimate_lines(tags: Tags, lot: Lot) -> Lines:
     heads, place = _heads(tags, lot.patients, patient, signal)
     columns = [list(map(heads.__getitem__, place.tolist()))]
     before = np.zeros(len(time), np.bool_)
-    for name, column, good in zip((b"mean=", b"sd=", b"quality="), (mean, sd, quality), finite, strict=True):
+    for name, column, good in zip(names, fields, finite, strict=True):
         kept = good[told]
-        names = [b"", b"", name, b"," + name]
-        columns += [list(map(names.__getitem__, (kept * 2 + before).tolist())), _numbers(column[told], b"")]
+        begins = [b"", b"", name, b"," + name]
+        columns += [list(map(begins.__getitem__, (kept * 2 + before).tolist())), _numbers(column[told], b"")]
         before |= kept
     return _joined([*columns, [b" "] * len(time), _numbers(time)], lost)
 
@@ -165,7 +184,7 @@ def _heads(tags: Tags, patients: Sequence[str], patient: np.ndarray, signal: np.
     return [tags.of(patients[pair >> 16], pair & 0xFFFF) for pair in pairs.tolist()], place
 
 
-def _numbers(column: F8 | I8, odd: bytes | None = None) -> list[bytes]:
+def _numbers(column: F8 | F4 | I8, odd: bytes | None = None) -> list[bytes]:
     """Each number as the shortest text that gives it back; one that is none as ``odd`` or its name."""
     values = column.tolist()
     texts = msgspec.json.encode(values)[1:-1].split(b",")

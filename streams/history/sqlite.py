@@ -6,13 +6,25 @@ from pathlib import Path
 from typing import overload
 
 from streams.history import events, schema
-from streams.history.base import Buckets, EstimateSeries, Page, Series, SeriesPage
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
 from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
-from streams.history.columns import ESTIMATES, KINDS, OBSERVATIONS, Kind, Lot, lot_bytes, lot_of
+from streams.history.columns import (
+    ESTIMATES,
+    FORECASTS,
+    KINDS,
+    OBSERVATIONS,
+    Column,
+    Kind,
+    Lot,
+    lot_bytes,
+    lot_of,
+    quantile_columns,
+    quantiles_of,
+)
 from streams.history.compaction import Compactor
 from streams.history.reading import Readers, rows, rows_page
 from streams.history.retention import retain
-from streams.history.thinning import bucketed, thinned
+from streams.history.thinning import bucketed, first_made, thinned
 from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
 
 __all__ = ["SqliteHistory"]
@@ -23,10 +35,10 @@ _EVER = (-(1 << 63), (1 << 63) - 1)
 
 
 class SqliteHistory:
-    """Observations, estimates, transitions and facts, kept as columns in blobs.
+    """Observations, estimates, forecasts, transitions and facts, kept as columns in blobs.
 
     ``add_*`` and ``complete`` belong to the worker's thread; ``create``, ``flush``, ``compact`` and ``retain`` to the
-    thread that writes the file, on its connection; the rest may be called from anywhere. Observations and estimates
+    thread that writes the file, on its connection; the rest may be called from anywhere. Readings, estimates, forecasts
     are kept ``keep_days`` and, if ``max_bytes`` is given, as far as they fit; transitions and facts ``keep_alarm_days``.
     """
 
@@ -50,7 +62,7 @@ class SqliteHistory:
         self._compactor.wake(connection)
 
     def flush(self, connection: sqlite3.Connection) -> int:
-        """Write what is complete, in the caller's transaction; returns observations and estimates written.
+        """Write what is complete, in the caller's transaction; returns observations, estimates and forecasts written.
 
         At most once in a transaction. If that is rolled back, the next flush writes the same again.
         """
@@ -83,12 +95,12 @@ class SqliteHistory:
 
     @property
     def buffered(self) -> int:
-        """Observations and estimates that no flush has written yet."""
+        """Observations, estimates and forecasts that no flush has written yet."""
         return self._buffer.rows
 
     @property
     def backlog(self) -> int:
-        """Observations and estimates written but not sorted yet, about."""
+        """Observations, estimates and forecasts written but not sorted yet, about."""
         return self._compactor.backlog
 
     def counters(self) -> dict[str, int | float]:
@@ -110,6 +122,13 @@ class SqliteHistory:
     ) -> None:  # fmt: skip
         """Keep posterior estimates; ``patient`` indexes ``patients``."""
         self._add(partition, Batch(offset, ESTIMATES, lot_of(patients, patient, (signal, time, mean, sd, quality))))
+
+    def add_forecasts(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str], patient: U4, signal: U2, time: I8, quantiles: F4,
+    ) -> None:  # fmt: skip
+        """Keep forecasts made at ``time``; ``patient`` indexes ``patients``."""
+        columns: tuple[Column, ...] = (signal, time, *quantile_columns(quantiles))
+        self._add(partition, Batch(offset, FORECASTS, lot_of(patients, patient, columns)))
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
         """Keep alarm transitions, in the order they happened."""
@@ -173,6 +192,18 @@ class SqliteHistory:
         def answer(connection: sqlite3.Connection, waiting: Waiting) -> EstimateSeries:
             series = EstimateSeries(*rows(connection, waiting, ESTIMATES, (patient, signal, start_us, end_us))[1:])
             return series if points is None else thinned(series, start_us, end_us, points)
+
+        return await self._readers.ask(answer)
+
+    async def forecasts(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> ForecastSeries:
+        """Forecasts made in a window or, given ``points``, the first made in each of at most that many equal spans."""
+
+        def answer(connection: sqlite3.Connection, waiting: Waiting) -> ForecastSeries:
+            _, time, *columns = rows(connection, waiting, FORECASTS, (patient, signal, start_us, end_us))
+            series = ForecastSeries(time, quantiles_of(columns))
+            return series if points is None else first_made(series, start_us, end_us, points)
 
         return await self._readers.ask(answer)
 

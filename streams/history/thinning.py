@@ -1,11 +1,11 @@
-"""Many points drawn as few: spans of equal length, each told by its mean, extremes and count."""
+"""Many points drawn as few: spans of equal length, each told by its mean, extremes and count; forecasts by one of them."""
 
 import numpy as np
 
-from streams.history.base import Buckets, EstimateSeries, Series
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Series
 from twins.records import I8, Status
 
-__all__ = ["NOT_BELIEVABLE", "bucketed", "thinned"]
+__all__ = ["NOT_BELIEVABLE", "bucketed", "first_made", "thinned"]
 
 NOT_BELIEVABLE = np.zeros(256, np.bool_)
 NOT_BELIEVABLE[[Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID]] = True
@@ -32,6 +32,12 @@ def thinned(series: EstimateSeries, start_us: int, end_us: int, points: int) -> 
     sd = np.sqrt(np.add.reduceat(series.sd**2, first) / count)
     quality = np.add.reduceat(series.quality, first, dtype=np.float64) / count
     return EstimateSeries(begin, mean, sd, quality.astype(np.float32))
+
+
+def first_made(series: ForecastSeries, start_us: int, end_us: int, points: int) -> ForecastSeries:
+    """Of at most ``points`` spans the first forecast each: an average of quantiles would be nobody's forecast."""
+    first, _, _ = _spans(series.time, start_us, end_us, points)
+    return ForecastSeries(series.time[first], series.quantiles[first])
 
 
 def _spans(time: I8, start_us: int, end_us: int, points: int) -> tuple[I8, I8, I8]:

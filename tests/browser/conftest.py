@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -70,9 +71,15 @@ def _address(process: "subprocess.Popen[str]") -> str:
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The demonstration ward on a free port, with an empty database."""
-    folder: Path = tmp_path_factory.mktemp("demo")
+    with demo(tmp_path_factory.mktemp("demo")) as started:
+        yield started
+
+
+@contextmanager
+def demo(folder: Path, *options: str) -> Iterator[Service]:
+    """A demonstration ward of one's own, its file in ``folder``."""
     program = str(Path(sys.executable).with_name("vitaltwin"))
-    command = [program, "demo", "--port", "0", "--database", str(folder / "demo.db"), "--no-open"]
+    command = [program, "demo", "--port", "0", "--database", str(folder / "demo.db"), "--no-open", *options]
     environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder)}
     here = Path(__file__).parents[2]
     with (

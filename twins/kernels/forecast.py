@@ -94,15 +94,18 @@ def believe(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
 
 
 @kernel()
-def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], z: F8, out: F4) -> None:
-    """Forecast quantiles into ``out[len(belief), HORIZONS, len(z)]``, kept inside the plausible range; NaN where unknown.
+def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], horizons: I8, z: F8, out: F4) -> None:
+    """Forecast quantiles into ``out[len(belief), len(horizons), len(z)]``, kept inside the plausible range; NaN where unknown.
+
+    ``horizons`` are places in ``HORIZONS_S``.
 
     Beyond the 80 % band the tails reach out to where the 95 % band has come to lie.
     """
     for i in range(len(belief)):
         own = belief[i]
         parameter = parameters[signal[i]]
-        for h in range(HORIZONS):
+        for place in range(len(horizons)):
+            h = horizons[place]
             mean, _, variance, _, _ = predict(
                 own[B_LEVEL], own[B_SLOW], own[B_P00], own[B_P01], own[B_P11], parameter, HORIZONS_S[h]
             )
@@ -110,11 +113,11 @@ def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], z: F8,
             tail = math.exp(own[B_STRETCH + 2 * h + 1] + TAIL)
             for q in range(len(z)):
                 if math.isnan(mean):
-                    out[i, h, q] = np.nan
+                    out[i, place, q] = np.nan
                     continue
                 beyond = min(max((abs(z[q]) - Z80) / (Z95 - Z80), 0.0), 1.0)
                 x = mean + z[q] * sd * (1.0 + beyond * (tail - 1.0))
-                out[i, h, q] = min(max(x, parameter[A_LOW]), parameter[A_HIGH])
+                out[i, place, q] = min(max(x, parameter[A_LOW]), parameter[A_HIGH])
 
 
 @kernel()

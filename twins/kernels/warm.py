@@ -5,7 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from twins.bank import Bank
+from twins.fan import fan
 from twins.kernels.columns import judge, scatter
+from twins.kernels.layout import BELIEF
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Retract, Tick
 from twins.smooth import smooth
@@ -47,6 +49,7 @@ def warm() -> Iterator[str]:
     yield "tick"
     step(bank, Retract(patient="warm", signal="heart_rate", time=1, received=30_000_000), 2)
     yield "retraction"
+    fan(np.zeros((1, BELIEF), np.float32), np.zeros(1, np.uint16))
     complete(bank, 2)
     yield "forecast"
     state = np.zeros(1, CHANNEL.dtype)

@@ -7,9 +7,9 @@ from concurrent.futures import TimeoutError as TooLate
 from typing import overload
 
 from streams.history import events
-from streams.history.base import Buckets, EstimateSeries, Page, Series, SeriesPage
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
 from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
-from streams.history.columns import ESTIMATES, OBSERVATIONS, Kind, Lot, lot_of
+from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Column, Kind, Lot, lot_of, quantile_columns
 from streams.history.influx import happenings, series
 from streams.history.influx.layout import json_of
 from streams.history.influx.link import Link
@@ -27,7 +27,7 @@ _EVER = (-(1 << 63), (1 << 63) - 1)
 
 
 class InfluxHistory:
-    """Observations, estimates, transitions and facts in InfluxDB, in the buckets that ``prepare`` makes.
+    """Observations, estimates, forecasts, transitions and facts in InfluxDB, in the buckets that ``prepare`` makes.
 
     ``add_*``, ``complete`` and ``settled`` belong to the worker's thread and need ``writes``; they only take note.
     The rest may be called from any event loop; it sees what InfluxDB has taken, and raises ``HistoryUnavailable`` where
@@ -72,6 +72,13 @@ class InfluxHistory:
     ) -> None:  # fmt: skip
         """Keep posterior estimates; ``patient`` indexes ``patients``."""
         self._add(partition, offset, ESTIMATES, lot_of(patients, patient, (signal, time, mean, sd, quality)))
+
+    def add_forecasts(  # noqa: PLR0917 (columns)
+        self, partition: int, offset: int, patients: Sequence[str], patient: U4, signal: U2, time: I8, quantiles: F4,
+    ) -> None:  # fmt: skip
+        """Keep forecasts made at ``time``; ``patient`` indexes ``patients``."""
+        columns: tuple[Column, ...] = (signal, time, *quantile_columns(quantiles))
+        self._add(partition, offset, FORECASTS, lot_of(patients, patient, columns))
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
         """Keep alarm transitions, in the order they happened."""
@@ -131,6 +138,14 @@ class InfluxHistory:
         """All estimates of a window or, given ``points``, at most that many averages."""
         return await self._link.ask(
             series.estimates(self._link, self._bucket, (patient, signal, start_us, end_us), points)
+        )
+
+    async def forecasts(
+        self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
+    ) -> ForecastSeries:
+        """Forecasts made in a window or, given ``points``, the first made in each of at most that many equal spans."""
+        return await self._link.ask(
+            series.forecasts(self._link, self._bucket, (patient, signal, start_us, end_us), points)
         )
 
     async def alarms(

@@ -1,21 +1,30 @@
-"""Readings and estimates read back: raw, by page, and thinned by the storage itself."""
+"""Readings, estimates and forecasts read back: raw, by page, and thinned by the storage itself."""
 
 import numpy as np
 
-from streams.history.base import Buckets, EstimateSeries, Series, SeriesPage
+from streams.history.base import (
+    FORETOLD_MIN,
+    FORETOLD_QUANTILES,
+    Buckets,
+    EstimateSeries,
+    ForecastSeries,
+    Series,
+    SeriesPage,
+)
 from streams.history.influx.flux import NOTHING, Answer, Column, answer, clipped, floats, selection, us
 from streams.history.influx.link import Link
-from streams.history.line_protocol import signal_tag
+from streams.history.line_protocol import FORECAST_FIELDS, signal_tag
 from streams.history.thinning import NOT_BELIEVABLE, bucketed
 from twins.records import F8, I8
 
-__all__ = ["buckets", "estimates", "observations", "page"]
+__all__ = ["buckets", "estimates", "forecasts", "observations", "page"]
 
 Window = tuple[str, int, int, int]
 """patient, signal, start, end"""
 
 _OBSERVATION = ("value", "refused", "status")
 _ESTIMATE = ("mean", "sd", "quality")
+_FIELDS = {"observation": _OBSERVATION, "estimate": _ESTIMATE, "forecast": FORECAST_FIELDS}
 _KEEP = '|> keep(columns: ["_time", "_value", "_field"])'
 _NOUGHT = Column([], ["0"])
 
@@ -86,6 +95,25 @@ async def estimates(link: Link, bucket: str, window: Window, points: int | None)
     return series._replace(time=_begins(series.time, start, width), sd=np.sqrt(series.sd))
 
 
+async def forecasts(link: Link, bucket: str, window: Window, points: int | None) -> ForecastSeries:
+    """All forecasts made in a window or the first of each of at most ``points`` equal spans.
+
+    A forecast that was told late lacks its nearer horizons, never the last: that one says which was the first of a span.
+    What other fields have later in it belongs to another forecast.
+    """
+    _, _, start, end = window
+    first = ""
+    if points is not None:
+        width = _width(start, end, points)
+        first = f"|> window(every: {width}us, offset: {start % width}us) |> first() |> window(every: inf)"
+    found = await _ask(link, bucket, window, "forecast", f"{first} {_KEEP}")
+    columns = [found.get(("_result", field), NOTHING) for field in FORECAST_FIELDS]
+    time = us(columns[-1].time)
+    values = [_at(time, us(column.time), floats(column.value)) for column in columns]
+    shape = (len(time), len(FORETOLD_MIN), len(FORETOLD_QUANTILES))
+    return ForecastSeries(time, np.stack(values, axis=1).astype(np.float32).reshape(shape))
+
+
 async def _count(link: Link, bucket: str, window: Window, given: tuple[int, int]) -> int:
     flux = _picked(bucket, given, window[0], window[1], "estimate", ("mean",))
     found = answer(await link.query(f'{flux} |> count() |> keep(columns: ["_value"])'))
@@ -97,8 +125,8 @@ async def _ask(link: Link, bucket: str, window: Window, measurement: str, rest: 
     given = clipped(start, end)
     if given is None:
         return {}
-    fields = _OBSERVATION if measurement == "observation" else _ESTIMATE
-    return answer(await link.query(f"{_picked(bucket, given, patient, signal, measurement, fields)} {rest}"))
+    picked = _picked(bucket, given, patient, signal, measurement, _FIELDS[measurement])
+    return answer(await link.query(f"{picked} {rest}"))
 
 
 def _picked(  # noqa: PLR0917 (what a series is known by)

@@ -17,10 +17,10 @@ from concurrent.futures import Future
 import structlog
 
 from streams.history.buffer import Buffer, Waiting
-from streams.history.columns import ESTIMATES, OBSERVATIONS, Lot
+from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
 from streams.history.influx.layout import fact_line, transition_line
 from streams.history.influx.link import Away, Link, Refused, Taken
-from streams.history.line_protocol import Lines, Tags, estimate_lines, observation_lines
+from streams.history.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
 from streams.spill import Entry, Spill
 
 __all__ = ["Writer"]
@@ -45,9 +45,9 @@ class Writer:
 
     def __init__(self, link: Link, buffer: Buffer, spill: Spill, buckets: tuple[str, str]) -> None:
         self._link, self._buffer, self._spill, self._buckets = link, buffer, spill, buckets
-        self._tags = {OBSERVATIONS: Tags("observation"), ESTIMATES: Tags("estimate")}
+        self._tags = {OBSERVATIONS: Tags("observation"), ESTIMATES: Tags("estimate"), FORECASTS: Tags("forecast")}
         self._lines: dict[object, Callable[[Tags, Lot], Lines]] = {
-            OBSERVATIONS: observation_lines, ESTIMATES: estimate_lines,
+            OBSERVATIONS: observation_lines, ESTIMATES: estimate_lines, FORECASTS: forecast_lines,
         }  # fmt: skip
         self._upto: dict[int, int] = {}
         self._wake = asyncio.Event()

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from streams.history import columns
-from streams.history.columns import ESTIMATES, OBSERVATIONS, Lot
+from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
 from streams.history.packing import pack, unpack
 
 STEPS = st.sampled_from([1, 1000, 1_000_000, 300_000_000])
@@ -58,7 +58,7 @@ def test_values_on_a_step_take_little(value, size: int) -> None:
 
 
 @pytest.mark.parametrize("pack_rows", [1, 1000])
-@pytest.mark.parametrize("kind", [OBSERVATIONS, ESTIMATES])
+@pytest.mark.parametrize("kind", [OBSERVATIONS, ESTIMATES, FORECASTS])
 def test_a_chunk_gives_back_all_rows_and_those_of_one_signal(monkeypatch, kind, pack_rows) -> None:
     monkeypatch.setattr(columns, "PACK_ROWS", pack_rows)
     random = np.random.default_rng(1)
@@ -71,6 +71,17 @@ def test_a_chunk_gives_back_all_rows_and_those_of_one_signal(monkeypatch, kind, 
     for signal in range(8):
         for told, wanted in zip(columns.chunk_rows(body, signal), settled, strict=True):
             assert told.tolist() == wanted[settled[0] == signal].tolist()
+
+
+@given(hnp.arrays("f4", st.tuples(st.integers(0, 5), st.just(3), st.just(3)), elements=st.floats(width=32)))
+def test_quantiles_survive_being_columns(quantiles) -> None:
+    told = columns.quantiles_of(columns.quantile_columns(quantiles))
+    assert told.shape == quantiles.shape
+    assert bits(told) == bits(quantiles)
+    if len(quantiles):
+        assert columns.quantile_columns(quantiles)[5].tolist() == pytest.approx(
+            quantiles[:, 1, 2].tolist(), nan_ok=True
+        )
 
 
 def test_a_lot_shares_a_list_of_patients() -> None:

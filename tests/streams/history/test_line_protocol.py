@@ -7,10 +7,12 @@ from hypothesis import strategies as st
 
 from streams.history.columns import Lot
 from streams.history.line_protocol import (
+    FORECAST_FIELDS,
     LAST_US,
     Tags,
     escaped,
     estimate_lines,
+    forecast_lines,
     observation_lines,
     quoted,
     signal_tag,
@@ -70,6 +72,25 @@ def test_estimates_leave_out_what_is_no_number() -> None:
         "estimate,patient=q,signal=60000 mean=2.0,quality=1.0 3",
     ]  # fmt: skip
     assert (told.lines, told.lost) == (3, 1)
+
+
+def test_forecasts_by_horizon_and_quantile() -> None:
+    assert FORECAST_FIELDS[0] == "p05_5"
+    assert FORECAST_FIELDS[4] == "p50_30"
+    quantiles = np.arange(27, dtype="f4").reshape(3, 9) + np.float32(0.1)
+    quantiles[1, :6] = np.nan
+    quantiles[2] = np.nan
+    told = forecast_lines(Tags("forecast"), lot(0, [60, 120, 180], *quantiles.T))
+    first, second = told.body.decode().splitlines()
+    begin = r"forecast,patient=p\ 1,signal=" + signal_tag(0) + " "
+    fields = dict(pair.split("=") for pair in first.removeprefix(begin).removesuffix(" 60").split(","))
+    assert list(fields) == list(FORECAST_FIELDS)
+    assert [np.float32(text) for text in fields.values()] == quantiles[0].tolist()
+    assert (
+        second
+        == begin + ",".join(f"{n}={float(quantiles[1, 6 + at])}" for at, n in enumerate(FORECAST_FIELDS[6:])) + " 120"
+    )
+    assert (told.lines, told.lost) == (2, 1)
 
 
 def test_times_the_server_has_not_are_left_out() -> None:

@@ -28,6 +28,13 @@ move = st.one_of(
 )
 
 
+def foretold(place: int, offset: int) -> np.ndarray:
+    """Quantiles that no other row has; of some the nearer horizons are missing."""
+    told = np.arange(9, dtype="f4").reshape(3, 3) / np.float32(7) + 100 * offset + place
+    told[: place % 3] = -1.0
+    return told
+
+
 class Model:
     """The log, and what history must say given all of it."""
 
@@ -35,6 +42,7 @@ class Model:
         self.log: list[list[tuple]] = [[] for _ in range(PARTITIONS)]
         self.observations: dict[tuple[str, int, int], tuple[float, int]] = {}
         self.estimates: dict[tuple[str, int, int], tuple[float, float, float]] = {}
+        self.forecasts: dict[tuple[str, int, int], list] = {}
         self.transitions: dict[str, Transition] = {}
         self.facts: dict[tuple[str, int, str], Fact] = {}
 
@@ -44,6 +52,7 @@ class Model:
         for place, (patient, signal, time, value) in enumerate(rows):
             self.observations[own[patient], signal, time] = (value, offset % 4)
             self.estimates[own[patient], signal, time] = (value / 2, float(place), offset % 5)
+            self.forecasts[own[patient], signal, time] = foretold(place, offset).tolist()
         happened = [
             Transition(
                 id=f"{partition}/{offset // 2}/{number}", alarm=f"{partition}/{number}", patient=own[number % 2],
@@ -66,6 +75,8 @@ def feed(file: File, model: Model, partition: int, offset: int, *, complete: boo
     file.history.add_observations(partition, offset, own, *columns, value, np.full(len(rows), offset % 4, "u1"))
     sd, quality = np.arange(len(rows), dtype="f8"), np.full(len(rows), offset % 5, "f4")
     file.history.add_estimates(partition, offset, own, *columns, value / 2, sd, quality)
+    quantiles = np.array([foretold(place, offset) for place in range(len(rows))], "f4").reshape(-1, 3, 3)
+    file.history.add_forecasts(partition, offset, own, *columns, quantiles)
     file.history.add_transitions(partition, offset, happened)
     file.history.add_facts(partition, offset, charted)
     if complete:
@@ -90,6 +101,10 @@ async def check(file: File, model: Model) -> None:
             told = dict(zip(estimates.time.tolist(), rows, strict=True))
             assert told == {
                 time: row for (who, what, time), row in model.estimates.items() if (who, what) == (patient, signal)
+            }
+            forecasts = await history.forecasts(patient, signal, *ever)
+            assert dict(zip(forecasts.time.tolist(), forecasts.quantiles.tolist(), strict=True)) == {
+                time: row for (who, what, time), row in model.forecasts.items() if (who, what) == (patient, signal)
             }
         charted = [model.facts[key] for key in sorted(model.facts) if key[0] == patient]
         assert await history.facts(patient, *ever) == charted

@@ -2,11 +2,13 @@
 
 import asyncio
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from streams.history import sqlite
+from streams.history import compaction, sqlite
+from streams.history.columns import ESTIMATES, OBSERVATIONS
 from tests.streams.history.conftest import SECOND, File
 from twins.records import Status
 
@@ -74,6 +76,54 @@ async def test_a_patient_named_twice_in_a_record_is_one(file: File) -> None:
     assert len((await file.history.observations("a", 0, *EVER)).time) == 2
     file.flush()
     assert len((await file.history.observations("a", 0, *EVER)).time) == 2
+
+
+def foretell(file: File, time, quantiles) -> None:
+    """Add forecasts of one patient and signal, as a record of their own."""
+    nothing = np.zeros(len(time), "u4")
+    file.history.add_forecasts(0, file.offset, ["a"], nothing, nothing.astype("u2"), np.asarray(time, "i8"), quantiles)
+    file.history.complete(0, file.offset)
+    file.offset += 1
+
+
+async def test_forecasts_stay_when_the_reading_they_followed_is_taken_back(file: File, small) -> None:
+    quantiles = np.arange(90, dtype="f4").reshape(10, 3, 3)
+    file.observe("a", range(10), np.arange(10.0))
+    foretell(file, range(10), quantiles)
+    file.flush()
+    file.compact()
+    file.observe("a", 4, 0.0, status=Status.RETRACTED)
+    told = await file.history.forecasts("a", 0, 2, 9)
+    assert told.time.tolist() == list(range(2, 9))
+    np.testing.assert_array_equal(told.quantiles, quantiles[2:9])
+    assert told.quantiles.dtype == np.float32
+    thin = await file.history.forecasts("a", 0, 2, 9, points=3)
+    assert thin.time.tolist() == [2, 5, 8]
+    np.testing.assert_array_equal(thin.quantiles, quantiles[[2, 5, 8]])
+    assert len((await file.history.forecasts("a", 1, *EVER)).time) == 0
+
+
+async def test_a_file_from_before_forecasts_goes_on(tmp_path: Path, small, monkeypatch) -> None:
+    path = tmp_path / "old.db"
+    with monkeypatch.context() as before:
+        for module in (sqlite, compaction):
+            before.setattr(module, "KINDS", (OBSERVATIONS, ESTIMATES))
+        old = File(path)
+        for second in range(50):
+            old.observe("a", second, second)
+            old.flush()
+        old.compact()
+        old.close()
+    file = File(path)
+    assert len((await file.history.forecasts("a", 0, *EVER)).time) == 0
+    for minute in range(50):
+        foretell(file, [minute], np.full((1, 3, 3), minute, "f4"))
+        file.flush()
+    file.compact()
+    assert (await file.history.observations("a", 0, *EVER)).value.tolist() == list(range(50))
+    assert (await file.history.forecasts("a", 0, *EVER)).quantiles[:, 1, 1].tolist() == list(range(50))
+    file.check_bytes()
+    file.close()
 
 
 @pytest.mark.parametrize("limit", [1, 7, 1000])

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.history.base import EstimateSeries, Series
-from streams.history.thinning import bucketed, thinned
+from streams.history.base import EstimateSeries, ForecastSeries, Series
+from streams.history.thinning import bucketed, first_made, thinned
 from twins.records import Status
 
 
@@ -43,3 +43,17 @@ def test_estimates_are_averaged_and_their_spread_is_the_root_mean_square() -> No
 def test_a_short_series_of_estimates_stays_as_it_is() -> None:
     series = EstimateSeries(np.arange(3), np.arange(3.0), np.ones(3), np.ones(3, "f4"))
     assert thinned(series, 0, 100, 3) is series
+
+
+@given(st.sets(st.integers(0, 999), max_size=60), st.integers(1, 50))
+def test_of_forecasts_the_first_made_in_each_span_stays_as_it_was(times, points: int) -> None:
+    time = np.array(sorted(times), "i8")
+    quantiles = np.arange(9 * len(time), dtype="f4").reshape(-1, 3, 3)
+    told = first_made(ForecastSeries(time + 5000, quantiles), 5000, 6000, points)
+    width = -(-1000 // points)
+    wanted = [
+        min(inside) for begin in range(0, 1000, width) if (inside := [t for t in times if begin <= t < begin + width])
+    ]
+    assert (told.time - 5000).tolist() == wanted
+    assert len(wanted) <= points
+    np.testing.assert_array_equal(told.quantiles, quantiles[np.isin(time, wanted)])

@@ -42,6 +42,9 @@ def fill(history, seed: int, corrected: bool) -> int:
         mean = np.where(np.isfinite(value), value, 1.5)
         mean[mean == 1e300] = 3.0
         history.add_estimates(partition, offset, PATIENTS, who, what, when, mean, sd, quality)
+        foretold = rng.normal(80, 9, (rows, 3, 3)).astype("f4")
+        foretold[when // 1_000_000 % 5 == 0, :2] = np.nan
+        history.add_forecasts(partition, offset, PATIENTS, who, what, when, foretold)
         history.add_transitions(
             partition, offset,
             [
@@ -133,6 +136,26 @@ async def test_estimates(both) -> None:
                 told = await history.estimates(patient, signal, *window, points=points)
                 same(told._replace(quality=wanted.quality), wanted, near=True)
                 np.testing.assert_allclose(told.quality, wanted.quality, rtol=1e-6)
+
+
+async def test_forecasts(both) -> None:
+    file, history = both
+    rows = 0
+    for patient in PATIENTS:
+        for signal in SIGNALS:
+            for window in (EVER, (BEGIN + 1, BEGIN + SPAN // 2), (BEGIN, BEGIN), (5, 1)):
+                wanted = await file.history.forecasts(patient, signal, *window)
+                same(await history.forecasts(patient, signal, *window), wanted)
+                rows += len(wanted.time)
+            for points in (1, 7, 300):
+                window = (BEGIN - 11, BEGIN + SPAN + 5)
+                wanted = await file.history.forecasts(patient, signal, *window, points=points)
+                assert len(wanted.time) <= points
+                same(await history.forecasts(patient, signal, *window, points=points), wanted)
+            wide = (0, 1 << 53)
+            wanted = await file.history.forecasts(patient, signal, *wide, points=40)
+            same(await history.forecasts(patient, signal, *wide, points=40), wanted)
+    assert rows > 200
 
 
 @pytest.mark.parametrize("ascending", [False, True])
