@@ -3,10 +3,11 @@
 import asyncio
 from collections import deque
 from enum import Enum
-from typing import Any
 
 import faust
 import msgspec
+
+from streams.kafka.ticks import Ticks
 
 __all__ = ["Held", "Place"]
 
@@ -31,8 +32,9 @@ class Taken(msgspec.Struct):
 class Held:
     """``due`` is the offset of the next record; ``ready`` is set once the twins are restored."""
 
-    def __init__(self, partition: int) -> None:
+    def __init__(self, partition: int, tick_s: float = 1.0) -> None:
         self.partition = partition
+        self.ticks = Ticks(tick_s)
         self.due = 0
         self.ready = asyncio.Event()
         self.covered = -1
@@ -47,10 +49,6 @@ class Held:
         self._taken: deque[Taken] = deque()
         self._again: list[Taken] = []
         self._ahead = -1
-        self.unheard = 0
-        """Time (µs) in which nothing could reach the log, seen in it and not told by a tick yet."""
-        self.tick: asyncio.Future[Any] | None = None
-        """The newest tick sent."""
 
     def place(self, offset: int) -> Place:
         """Judge a record by its offset.

@@ -27,12 +27,12 @@ from streams.kafka.outgoing import Outgoing
 from streams.kafka.roll_call import answer_calls
 from streams.kafka.topics import Topics
 from streams.kafka.wire import inputs_of
-from streams.log import DeadLetter, encode_record, unheard_us
+from streams.log import DeadLetter, encode_record
 from streams.settings import Settings
 from streams.worker import Worker
 from twins.bank import Bank
 from twins.models.registry import ChannelModel
-from twins.records import Outcome, Tick
+from twins.records import Outcome
 
 __all__ = ["KafkaWorker"]
 
@@ -43,7 +43,6 @@ _SOON_S = 0.05
 _BUDGET_S = 0.03
 _SEEK_AGAIN_S = 1.0
 _THROUGH_S = 0.05
-_CATCH_UP_S = 10.0
 _LAST_CHECKPOINT_S = 5.0
 _LAST_PARTS = 8
 
@@ -167,7 +166,7 @@ class KafkaWorker:
             self._forget(partition)
         new = sorted(mine - self.held.keys())
         for partition in new:
-            self.held[partition] = Held(partition)
+            self.held[partition] = Held(partition, self.settings.tick_seconds)
         if new:
             task = asyncio.create_task(self._restore(new))
             self._restoring.add(task)
@@ -292,10 +291,7 @@ class KafkaWorker:
             first.scores += other.scores
             first.profiles += other.profiles
             first.transitions += other.transitions
-        if isinstance(records[0], Tick) and records[0].unheard:
-            held.unheard = 0
-        else:
-            held.unheard += unheard_us(before, self.worker.banks[partition].time, self.settings.tick_seconds)
+        held.ticks.seen(records[0], before, self.worker.banks[partition].time)
         return None if first.empty else first
 
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
@@ -311,24 +307,14 @@ class KafkaWorker:
     async def _tick(self) -> None:
         while not self.draining:
             for held in list(self.held.values()):
-                if self._tick_due(held):
-                    tick = encode_record(self._next_tick(held))
-                    held.tick = await self._outgoing.send(self.topics.inputs, tick, held.partition)
+                if not held.ready.is_set():
+                    continue
+                restored_s = asyncio.get_running_loop().time() - held.restored
+                if held.ticks.due(caught_up=held.due >= held.target, restored_s=restored_s):
+                    last = self.worker.banks[held.partition].time
+                    tick = held.ticks.next(self.clock.now(), last, at_end=held.due >= self._end(held))
+                    held.ticks.sent(await self._outgoing.send(self.topics.inputs, encode_record(tick), held.partition))
             await asyncio.sleep(self.settings.tick_seconds)
-
-    def _tick_due(self, held: Held) -> bool:
-        if not held.ready.is_set():
-            return False
-        if held.tick is None:
-            # What was there before the first tick may show that nothing could be heard: the tick has to say so.
-            return held.due >= held.target or asyncio.get_running_loop().time() > held.restored + _CATCH_UP_S
-        return held.tick.done()  # while Kafka is away one tick waits for it, not one a second
-
-    def _next_tick(self, held: Held) -> Tick:
-        now, since = self.clock.now(), 0
-        if held.due >= self._end(held):
-            since = unheard_us(self.worker.banks[held.partition].time, now, self.settings.tick_seconds)
-        return Tick(now, max(held.unheard, since))
 
     async def _sweep(self) -> None:
         """Checkpoints, a share of what changed every time, so that all is written within ``checkpoint_seconds``."""
