@@ -36,18 +36,18 @@ def options(settings: Settings) -> dict[str, Any]:
     return chosen
 
 
-def producer(settings: Settings, *, patient: bool = False, **more: Any) -> aiokafka.AIOKafkaProducer:  # noqa: ANN401 - aiokafka's options
+def producer(settings: Settings, **more: Any) -> aiokafka.AIOKafkaProducer:  # noqa: ANN401 - aiokafka's options
     """A producer whose records are written once and in order, and answered for by every replica in sync.
 
-    A ``patient`` one keeps what it was given until Kafka takes it, however long that is away.
+    It keeps what it was given until Kafka takes it, however long that is away.
     """
     made = aiokafka.AIOKafkaProducer(
         **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20,
         compression_type=None if settings.kafka_compression == "none" else settings.kafka_compression, **more,
     )  # fmt: skip
-    if patient:
-        # aiokafka has one figure, 40 s, for an answer to a request and for a record that finds no leader to be sent to.
-        made._message_accumulator._batch_ttl = inf  # noqa: SLF001
+    # aiokafka gives up a record that finds no leader within 40 s, with a number in the sequence that the broker then misses
+    # for good: nothing more of that partition would be taken.
+    made._message_accumulator._batch_ttl = inf  # noqa: SLF001
     return made
 
 

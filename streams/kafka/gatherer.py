@@ -21,6 +21,7 @@ _MOST = 40_000
 """Readings of a record, some 900 KB."""
 _AT_ONCE = 20_000
 """So many waiting are written without waiting longer."""
+_STUCK_S = 30.0
 _SPOOLING_S = 0.1
 """Readings for the spool are gathered at least so long: each time costs an ``fsync``, and later a round trip."""
 
@@ -54,6 +55,8 @@ class Gatherer:
         self.frames = 0
         self.failures = 0
         self.trouble = ""
+        self._since = 0.0
+        self._hopeless = False
 
     async def observe(self, columns: Columns, source: str) -> None:
         """Return once the readings are durable; raises ``Overloaded``, ``LogUnavailable``."""
@@ -131,12 +134,13 @@ class Gatherer:
             await self._spool.keep(records, readings)
 
     async def send_spooled(self, records: Sequence[Record]) -> None:
-        """Return once records from the spool are durable, however long that takes; raises ``KafkaError``."""
+        """Return once records from the spool are durable; raises ``KafkaError``, ``TimeoutError``."""
         if self.producer is None:
             raise aiokafka.errors.KafkaConnectionError("the service is not running")
         sending = [await self.producer.send(self._topic, record, partition=partition) for partition, record in records]
-        await asyncio.gather(*sending)
-        self.trouble = ""
+        # As long as another producer takes to be in the place of one that is stuck, and some more.
+        await asyncio.wait_for(asyncio.gather(*sending), 2 * _STUCK_S)
+        self._well()
 
     async def _send(self, partition: int, value: bytes, key: bytes | None = None) -> "asyncio.Future[object]":
         if self.producer is None:
@@ -155,11 +159,29 @@ class Gatherer:
             for future in futures:
                 future.add_done_callback(lambda one: one.cancelled() or one.exception())
             raise self._unavailable(error) from error
-        self.trouble = ""
+        self._well()
         return [answer.offset for answer in answers]  # type: ignore[attr-defined] # aiokafka's RecordMetadata
+
+    @property
+    def stuck(self) -> bool:
+        """Whether another producer should be tried: Kafka refuses this one, or nothing has come through for half a minute."""
+        return bool(self.trouble) and (self._hopeless or asyncio.get_running_loop().time() - self._since > _STUCK_S)
+
+    def renew(self, producer: aiokafka.AIOKafkaProducer) -> None:
+        """Write by another producer from now on."""
+        self.producer = producer
+        self._hopeless = False
+        self._since = asyncio.get_running_loop().time()
+
+    def _well(self) -> None:
+        self.trouble = ""
+        self._hopeless = False
 
     def _unavailable(self, error: Exception) -> LogUnavailable:
         self.failures += 1
         why = "did not answer in time" if isinstance(error, TimeoutError) else f"refused: {error}"
+        if not self.trouble:
+            self._since = asyncio.get_running_loop().time()
+        self._hopeless |= isinstance(error, aiokafka.errors.KafkaError) and not error.retriable
         self.trouble = f"Kafka {why}"
         return LogUnavailable(f"the log cannot be written: {self.trouble}")

@@ -41,7 +41,7 @@ class Outgoing:
     async def start(self) -> None:
         """Connect; raises ``KafkaError``."""
         self.failed = asyncio.get_running_loop().create_future()
-        self._producer = producer(self._settings, patient=True)
+        self._producer = producer(self._settings)
         await self._producer.start()
 
     async def stop(self) -> None:

@@ -6,6 +6,7 @@ passed, or a transition it has seen, and is left out.
 """
 
 import asyncio
+import contextlib
 import secrets
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ __all__ = ["KafkaService"]
 _logger = structlog.get_logger(__name__)
 
 _CALL_AGAIN_S = 2.0
+_MEND_S = 1.0
+_STOPS_WITHIN_S = 10.0
 _SEEN = 200_000
 """So many alarm transitions are known again."""
 
@@ -96,7 +99,8 @@ class KafkaService:
         except aiokafka.errors.KafkaError as error:
             await self.stop()
             raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
-        self._tasks = [asyncio.create_task(self._listen()), asyncio.create_task(self._call())]
+        beside = (self._listen(), self._call(), self._mend())
+        self._tasks = [asyncio.create_task(work) for work in beside]
         if self._spool is not None:
             self._tasks.append(asyncio.create_task(self._spool.run(self._gatherer.send_spooled)))
 
@@ -109,7 +113,7 @@ class KafkaService:
         await self._gatherer.drain()
         for client in (self._consumer, self._producer):
             if client is not None:
-                await client.stop()
+                await _ended(client)
         self._gatherer.producer = None
         if self._spool is not None:
             self._spool.close()
@@ -222,6 +226,24 @@ class KafkaService:
                 _logger.warning("the workers cannot be called", reason=str(error))
             await asyncio.sleep(_CALL_AGAIN_S)
 
+    async def _mend(self) -> None:
+        """Put a fresh producer in the place of one that is stuck; what waits in that one was answered 503."""
+        while True:
+            await asyncio.sleep(_MEND_S)
+            if not self._gatherer.stuck:
+                continue
+            fresh = producer(self.settings)
+            try:
+                await fresh.start()
+            except aiokafka.errors.KafkaError:
+                await _ended(fresh)  # Kafka is away: the one at hand is as good
+                continue
+            _logger.warning("another producer takes over", reason=self._gatherer.trouble)
+            old, self._producer = self._producer, fresh
+            self._gatherer.renew(fresh)
+            if old is not None:
+                await _ended(old)
+
     async def _listen(self) -> None:
         consumer = self._consumer
         while consumer is not None:
@@ -307,6 +329,12 @@ class KafkaService:
                 callback(outcome)
             except Exception:
                 _logger.exception("a listener failed", partition=outcome.partition, offset=outcome.offset)
+
+
+async def _ended(client: aiokafka.AIOKafkaConsumer | aiokafka.AIOKafkaProducer) -> None:
+    """Stop a client; one that cannot get rid of what it holds is left to itself after some seconds."""
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(client.stop(), _STOPS_WITHIN_S)
 
 
 def _spool(settings: Settings) -> Spool | None:

@@ -62,7 +62,10 @@ class Spool:
         self.spooled += readings
 
     async def run(self, send: Callable[[Sequence[Record]], Awaitable[object]]) -> None:
-        """Have what waits sent, oldest first, until cancelled; ``send`` raises ``KafkaError`` when it could not."""
+        """Have what waits sent, oldest first, until cancelled.
+
+        ``send`` raises ``KafkaError`` or ``TimeoutError`` when it could not.
+        """
         while True:
             try:
                 async with self._using:
@@ -71,7 +74,7 @@ class Spool:
                     await send(_decode(entry.body))
                     async with self._using:
                         await asyncio.to_thread(self._spill.pop)
-            except aiokafka.errors.KafkaError:
+            except (aiokafka.errors.KafkaError, TimeoutError):
                 pass  # whoever takes readings says that Kafka is away
             except (OSError, msgspec.MsgspecError):
                 _logger.exception("the spool cannot be read")
