@@ -76,8 +76,11 @@ class Worker:
         self.offsets[partition] = committed
         return committed + 1
 
-    def take(self, partition: int, offset: int, record: Record) -> Outcome:
-        """Move the partition's twins by one record; nothing a record holds can raise out of here."""
+    def take(self, partition: int, offset: int, record: Record, *, more: bool = False) -> Outcome:
+        """Move the partition's twins by one record; nothing a record holds can raise out of here.
+
+        ``more``: another record of the same offset follows.
+        """
         bank = self.banks[partition]
         try:
             outcome = step(bank, record, offset)
@@ -93,7 +96,7 @@ class Worker:
         self._first_dirty.setdefault((partition, -1), offset)
         if not bank.catching_up:
             self._count(outcome)
-        self._remember(partition, offset, record, outcome)
+        self._remember(partition, offset, record, outcome, more=more)
         if not outcome.empty:
             for callback in self._listeners:
                 callback(outcome)
@@ -110,7 +113,7 @@ class Worker:
             for status in Status:
                 self.counts[status.name.lower()] += int(totals[status])
 
-    def _remember(self, partition: int, offset: int, record: Record, outcome: Outcome) -> None:
+    def _remember(self, partition: int, offset: int, record: Record, outcome: Outcome, *, more: bool) -> None:
         history = self.history
         if isinstance(record, Frame) and outcome.status:
             columns = record.columns
@@ -134,7 +137,8 @@ class Worker:
             self._remember_forecasts(partition, offset, outcome.estimates, rows)
         if outcome.transitions:
             history.add_transitions(partition, offset, outcome.transitions)
-        history.complete(partition, offset)
+        if not more:
+            history.complete(partition, offset)
 
     def _remember_forecasts(self, partition: int, offset: int, estimates: Estimates, rows: dict[str, Any]) -> None:
         kept = self._foretold[partition].of(estimates, rows)

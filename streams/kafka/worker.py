@@ -285,7 +285,8 @@ class KafkaWorker:
             return None
         before = self.worker.banks[partition].time
         # Whoever has heard of an offset passes over what comes with it again: an input brings about one outcome.
-        first, *others = [self.worker.take(partition, offset, record) for record in records]
+        last = records[-1]
+        first, *others = [self.worker.take(partition, offset, one, more=one is not last) for one in records]
         for other in others:
             first.estimates = other.estimates or first.estimates
             first.scores += other.scores
