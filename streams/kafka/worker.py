@@ -6,7 +6,6 @@ Order of durability: outcomes and history, then blocks, then the manifest, then 
 """
 
 import asyncio
-import contextlib
 import math
 import socket
 from collections.abc import Iterable
@@ -20,11 +19,12 @@ from faust.types import TP
 from streams.clock import Clock
 from streams.errors import KafkaUnusable
 from streams.history.base import History
-from streams.kafka import checkpoints, group, log_reader
-from streams.kafka.connect import credentials
+from streams.kafka import checkpoints, log_reader
+from streams.kafka.application import application
 from streams.kafka.held import Held, Place
 from streams.kafka.outgoing import Outgoing
 from streams.kafka.roll_call import answer_calls
+from streams.kafka.sweeps import Sweeps
 from streams.kafka.topics import Topics
 from streams.kafka.wire import inputs_of
 from streams.log import DeadLetter, encode_record
@@ -38,18 +38,8 @@ __all__ = ["KafkaWorker"]
 
 _logger = structlog.get_logger(__name__)
 
-_SWEEP_S = 0.5
-_SOON_S = 0.05
-_BUDGET_S = 0.03
 _SEEK_AGAIN_S = 1.0
 _THROUGH_S = 0.05
-_LAST_CHECKPOINT_S = 5.0
-_LAST_PARTS = 8
-
-
-class _App(faust.App):  # type: ignore[misc]
-    def _create_directories(self) -> None:
-        """Make none: the twins are no Faust table, and the current folder may be read-only."""
 
 
 class KafkaWorker:
@@ -62,56 +52,18 @@ class KafkaWorker:
         self.history = history
         self.worker = Worker(history, models, self._failed)
         self.held: dict[int, Held] = {}
-        self.counts = dict.fromkeys(
-            ("records", "gaps", "holes", "skipped", "poison", "restores", "checkpoints", "checkpoint_bytes"), 0
-        )
+        self.counts = dict.fromkeys(("records", "gaps", "holes", "skipped", "poison", "restores"), 0)
         self.draining = False
         self._outgoing = Outgoing(settings, self.topics)
         self._restoring: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None]
-        self._checkpointing = asyncio.Lock()
+        self.sweeps = Sweeps(self.worker, self.held, history, self._outgoing, self.topics)
         self._sought = -math.inf
-        self.app = self._faust()
+        self.app = application(settings, self._take)
+        self.app.on_partitions_assigned.connect(self._assigned)
+        self.app.on_partitions_revoked.connect(self._revoked)
 
     # -- life ---------------------------------------------------------------------------------------------------
-
-    def _faust(self) -> faust.App:
-        settings = self.settings
-        app = _App(
-            group.name_of(settings),
-            broker=[f"kafka://{server.strip()}" for server in settings.kafka_servers.split(",")],
-            broker_credentials=credentials(settings),
-            broker_session_timeout=settings.kafka_session_seconds,
-            # Who still holds partitions hears with his next heartbeat that somebody has gone: half of it is part of every gap.
-            broker_heartbeat_interval=min(0.5, settings.kafka_session_seconds / 6),
-            broker_commit_interval=1.0,
-            broker_max_poll_interval=300.0,
-            consumer_auto_offset_reset="earliest",
-            consumer_max_fetch_size=4 << 20,
-            processing_guarantee="at_least_once",
-            store="memory://",
-            topic_allow_declare=False,
-            topic_disable_leader=True,
-            topic_partitions=settings.kafka_partitions,
-            stream_wait_empty=False,
-            stream_buffer_maxsize=256,
-            stream_recovery_delay=0.0,
-            web_enabled=False,
-            loghandlers=[],
-        )
-        inputs = app.topic(self.topics.inputs, value_serializer="raw", key_serializer="raw", partitions=None)
-
-        async def take(stream: faust.StreamT[bytes]) -> None:
-            async for event in stream.noack().events():
-                try:
-                    await self._take(event)
-                except Exception:  # nothing may leave an agent: its event would count as done
-                    _logger.exception("a record was not taken", partition=event.message.partition)
-
-        app.agent(inputs, name="twins", concurrency=1)(take)
-        app.on_partitions_assigned.connect(self._assigned)
-        app.on_partitions_revoked.connect(self._revoked)
-        return app
 
     async def run(self, stop: asyncio.Event) -> None:
         """Work until ``stop`` is set, then hand over.
@@ -126,14 +78,15 @@ class KafkaWorker:
         try:
             await self._outgoing.start()
             await self.app.start()
-            beside = [asyncio.ensure_future(work) for work in (stop.wait(), self._tick(), self._sweep(), calls)]
+            sweeps = self.sweeps.run(self.settings.checkpoint_seconds)
+            beside = [asyncio.ensure_future(work) for work in (stop.wait(), self._tick(), sweeps, calls)]
             ended, _ = await asyncio.wait(
                 [*beside, self._broken, self._outgoing.failed], return_when=asyncio.FIRST_COMPLETED
             )
             for one in ended:
                 one.result()
             if stop.is_set():
-                await self._leave_little()
+                await self.sweeps.leave_little()
         except aiokafka.errors.KafkaError as error:
             raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
         finally:
@@ -143,13 +96,6 @@ class KafkaWorker:
             # Partitions first: another worker restores them while this one tidies up.
             await self.app.stop()
             await self._outgoing.stop()
-
-    async def _leave_little(self) -> None:
-        """Bring the checkpoints up to date while records are still taken: whoever takes over has little to read again."""
-        with contextlib.suppress(TimeoutError):  # without Kafka there is nobody to hand over to either
-            async with asyncio.timeout(_LAST_CHECKPOINT_S):
-                for parts in range(_LAST_PARTS, 0, -1):
-                    await self.checkpoint(1 / parts)
 
     # -- assignment ---------------------------------------------------------------------------------------------
 
@@ -317,50 +263,6 @@ class KafkaWorker:
                     held.ticks.sent(await self._outgoing.send(self.topics.inputs, encode_record(tick), held.partition))
             await asyncio.sleep(self.settings.tick_seconds)
 
-    async def _sweep(self) -> None:
-        """Checkpoints, a share of what changed every time, so that all is written within ``checkpoint_seconds``."""
-        share = min(1.0, _SWEEP_S / self.settings.checkpoint_seconds)
-        loop = asyncio.get_running_loop()
-        due = loop.time() + _SWEEP_S
-        while not self.draining:
-            await asyncio.sleep(due - loop.time())
-            began = loop.time()
-            left = await self.checkpoint(share, _BUDGET_S)
-            # A full worker sweeps more often, not longer: estimates do not wait for it.
-            due = max(due + _SWEEP_S, began) if not left else loop.time() + _SOON_S
-
-    async def checkpoint(self, share: float = 1.0, budget_s: float = math.inf) -> int:
-        """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``.
-
-        Returns how many blocks of it there was no time for.
-        """
-        async with self._checkpointing:
-            saved = self.worker.checkpoint(share, budget_s)
-            # A partition that goes away meanwhile, and comes back, is held anew: nothing of this is for that one.
-            held = dict(self.held)
-            times = {
-                partition: (covered, held[partition].time_at(covered))
-                for partition, covered in saved.committed.items()
-                if partition in held and covered > held[partition].covered
-            }
-            await self._outgoing.flush()
-            await self.history.settled()
-            written = await checkpoints.write_blobs(self._outgoing, self.topics, saved.blobs)
-            for partition, number, record in written:
-                if partition in held:
-                    held[partition].blocks[number] = record
-            manifests = {
-                partition: checkpoints.Manifest(covered, time, held[partition].blocks)
-                for partition, (covered, time) in times.items()
-                if self.held.get(partition) is held[partition]
-            }
-            await checkpoints.write_manifests(self._outgoing, self.topics, manifests)
-            for partition, manifest in manifests.items():
-                held[partition].acknowledge(manifest.covered, manifest.time)
-            self.counts["checkpoints"] += len(saved.blobs)
-            self.counts["checkpoint_bytes"] += sum(len(blob[3]) for blob in saved.blobs)
-            return saved.left
-
     def _stated(self, partition: int) -> tuple[Bank, int] | None:
         """The bank of a partition and the offset it has seen, if it is restored here."""
         held = self.held.get(partition)
@@ -401,6 +303,8 @@ class KafkaWorker:
         return figures | {f"worker_{name}": count for name, count in self.counts.items()} | {
             "patients": sum(len(bank.index) for bank in self.worker.banks.values()),
             "worker_failures": self.worker.failures,
+            "worker_checkpoints": self.sweeps.blocks,
+            "worker_checkpoint_bytes": self.sweeps.bytes,
             "worker_partitions": len(self.held),
             "worker_partitions_restored": sum(held.ready.is_set() for held in self.held.values()),
             "worker_lag_records": sum(lag.values()),

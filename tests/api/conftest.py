@@ -26,6 +26,15 @@ from tests.postgres import Server
 PASSWORD = "correct horse battery staple"
 
 
+def eventually(look: Callable[[], Any]) -> Any:
+    """What ``look`` finds, as soon as it finds anything."""
+    deadline = time.monotonic() + 60  # the first reading may have to compile kernels
+    while not (found := look()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
 @dataclass
 class Running:
     """One running application."""

@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
@@ -12,7 +11,7 @@ import pytest
 
 from streams.frame import encode_frame
 from streams.worker import Saved
-from tests.api.conftest import Running, serving
+from tests.api.conftest import Running, eventually, serving
 from twins.records import Columns
 
 FRAME = "application/vnd.vitaltwin.frame+msgpack"
@@ -66,14 +65,6 @@ def test_what_was_taken_becomes_the_state(running, device, admin):
     assert answer["heart_rate"]["unit"] == "/min"
     history = admin.get("/v1/patients/seen/history", params={"signal": "heart_rate"}).json()
     assert history["value"] == [81.0]
-
-
-def eventually(look):
-    deadline = time.monotonic() + 60  # the first reading may have to compile kernels
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def test_nobody_is_unauthenticated(running):

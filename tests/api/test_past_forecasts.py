@@ -9,6 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 from api.answers import iso
+from tests.api.conftest import eventually
 
 MINUTE_MS = 60_000
 ADDRESS = "/v1/patients/{}/history"
@@ -17,14 +18,6 @@ ADDRESS = "/v1/patients/{}/history"
 def problem(answer):
     assert answer.headers["content-type"] == "application/problem+json", answer.text
     return answer.json()["type"].removeprefix("/problems/")
-
-
-def eventually(look):
-    deadline = time.monotonic() + 60  # the first reading may have to compile kernels
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def milliseconds(text):

@@ -1,9 +1,8 @@
 """Patients, limits, facts, history: what people and programs read and change."""
 
-import time
-
 import pytest
 
+from tests.api.conftest import eventually
 from twins.signals import BY_NAME
 
 
@@ -13,14 +12,6 @@ def problem(answer):
     assert told["status"] == answer.status_code
     assert told["instance"]
     return told["type"].removeprefix("/problems/")
-
-
-def eventually(look):
-    deadline = time.monotonic() + 10
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from streams.frame import encode_frame
-from tests.api.conftest import Running
+from tests.api.conftest import Running, eventually
 from twins.records import Columns
 from twins.signals import BY_NAME
 
@@ -21,14 +21,6 @@ def registered(running: Running, admin: httpx.Client, **wanted: object) -> httpx
     assert made.status_code == 201, made.text
     assert made.json()["device"]["second_source"] is wanted.get("second_source", False)
     return running.client(Authorization=f"Bearer {made.json()['key']}")
-
-
-def eventually(look):
-    deadline = time.monotonic() + 15
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def body(running, kind, patient):

@@ -1,6 +1,5 @@
 """The smoothed history through its door: the twin's course of what was sent, and what is refused."""
 
-import time
 from datetime import datetime
 
 import numpy as np
@@ -8,6 +7,7 @@ import pytest
 
 from api.answers import iso
 from streams.history import course as stored
+from tests.api.conftest import eventually
 from twins.signals import BY_NAME
 from twins.smooth import smooth
 
@@ -20,14 +20,6 @@ def problem(answer):
     told = answer.json()
     assert told["status"] == answer.status_code
     return told["type"].removeprefix("/problems/")
-
-
-def eventually(look):
-    deadline = time.monotonic() + 60  # the first reading may have to compile kernels
-    while not (found := look()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 def sent(running, device, admin, patient, signal, moments, values):

@@ -10,6 +10,7 @@ import numpy as np
 
 from api.cli.bench.house import House
 from api.cli.bench.load import FRAME_TYPE, Ward, requests
+from api.cli.bench.posting import Posting
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure
 from twins.records import Columns
@@ -21,6 +22,7 @@ _PATIENTS = 10_000
 _BATCH = 500
 _A_SECOND = 20
 """Batches a second."""
+_DEVICES = 2
 _HEART = BY_NAME["heart_rate"].code
 
 
@@ -29,45 +31,35 @@ class Clients:
 
     def __init__(self, house: House) -> None:
         self._port = house.port
+        self._key = ""
         self._ward = Ward(_PATIENTS)
-        self._making = threading.Lock()
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._failure: Exception | None = None
+        self._posting = Posting(self._carry, _DEVICES)
         self.taken: list[Columns] = []
         self.refused = 0
 
     def start(self, key: str) -> None:
         """Admit everybody, then post until ``stop``."""
+        self._key = key
         with Wire(self._port, timeout_s=120.0) as wire:
             for batch in self._ward.batches(-(-self._ward.channels // 5_000), 5_000):
                 if wire.send(requests([batch], FRAME_TYPE, key)[0]) != 200:
                     raise Failure("the patients were not admitted")
                 self.taken.append(batch)
-        self._threads = [threading.Thread(target=self._carry, args=(key, number), daemon=True) for number in range(2)]
-        for thread in self._threads:
-            thread.start()
+        self._posting.start()
 
     def stop(self) -> None:
         """Wait until nobody posts."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
+        self._posting.stop()
 
-    def _carry(self, key: str, number: int) -> None:
+    def _carry(self, number: int) -> None:
         due = time.monotonic() + number / _A_SECOND
-        try:
-            while not self._stop.is_set():
-                with self._making:
-                    batch = _with_crises(self._ward.batches(1, _BATCH)[0])
-                self._send(requests([batch], FRAME_TYPE, key)[0])
-                self.taken.append(batch)
-                due = max(due + 2 / _A_SECOND, time.monotonic() - 1.0)
-                self._stop.wait(max(0.0, due - time.monotonic()))
-        except Exception as error:  # noqa: BLE001 - told by stop
-            self._failure = error
+        while not self._posting.ended.is_set():
+            with self._posting.making:
+                batch = _with_crises(self._ward.batches(1, _BATCH)[0])
+            self._send(requests([batch], FRAME_TYPE, self._key)[0])
+            self.taken.append(batch)
+            due = max(due + _DEVICES / _A_SECOND, time.monotonic() - 1.0)
+            self._posting.ended.wait(max(0.0, due - time.monotonic()))
 
     def _send(self, request: bytes) -> None:
         """Send until it is acknowledged."""

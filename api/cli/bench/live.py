@@ -4,7 +4,6 @@
 broker, worker and door, with history in InfluxDB. Others can be multiplied from it: docs/scale.md does.
 """
 
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from typing import Any
 from api.cli.bench.cluster import Cluster, figure, until
 from api.cli.bench.house import cpu_s
 from api.cli.bench.load import FRAME_TYPE, Ward, requests
+from api.cli.bench.posting import Posting
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure, say
 
@@ -20,6 +20,7 @@ __all__ = ["run"]
 _PATIENTS = 2_000
 _BATCH = 500
 _PARTITIONS = 4
+_CONNECTIONS = 2
 _GATHERED_S = (0.01, 0.1)
 """How long the door gathers: the default, and ten times that."""
 
@@ -34,7 +35,7 @@ def _live(gathered_s: float, seconds: float) -> dict[str, Any]:
     with Cluster(influx=True, kafka_partitions=str(_PARTITIONS), kafka_gather_seconds=str(gathered_s)) as cluster:
         say(f"{_PATIENTS:,} patients for {seconds:g} s, gathered for {gathered_s:g} s")
         load = _Gateways(cluster.house.port, cluster.house.key())
-        load.start()
+        load.posting.start()
         try:
             (worker,) = cluster.workers
             until(lambda: figure(worker, "vitaltwin_patients") >= _PATIENTS, 60, "the patients", [worker])
@@ -43,7 +44,7 @@ def _live(gathered_s: float, seconds: float) -> dict[str, Any]:
             time.sleep(seconds)
             after, took, sent = _counts(cluster), time.monotonic() - began, load.sent - sent
         finally:
-            load.stop()
+            load.posting.stop()
         spent = {name: (after[name] - before[name]) / took for name in before}
         return {
             "readings_per_s": sent / took,
@@ -61,44 +62,22 @@ class _Gateways:
     def __init__(self, port: int, key: str) -> None:
         self._port, self._key = port, key
         self._ward = Ward(_PATIENTS)
-        self._threads = [threading.Thread(target=self._carry, args=(number,), daemon=True) for number in range(2)]
-        self._making = threading.Lock()
-        self._stop = threading.Event()
-        self._failure: Exception | None = None
+        self.posting = Posting(self._carry, _CONNECTIONS)
         self.sent = 0
 
-    def start(self) -> None:
-        """Begin to post."""
-        for thread in self._threads:
-            thread.start()
-
-    def stop(self) -> None:
-        """End; raises what went wrong."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
-
     def _carry(self, number: int) -> None:
-        apart = _BATCH * len(self._threads) / self._ward.channels
-        due = time.monotonic() + number * apart / len(self._threads)
-        try:
-            with Wire(self._port, timeout_s=60.0) as wire:
-                while not self._stop.wait(max(0.0, due - time.monotonic())):
-                    with self._making:
-                        batch = self._ward.batches(1, _BATCH)
-                    _posted(wire.send(requests(batch, FRAME_TYPE, self._key)[0]))
-                    with self._making:
-                        self.sent += _BATCH
-                    due += apart
-        except Exception as error:  # noqa: BLE001 - told by stop
-            self._failure = error
-
-
-def _posted(status: int) -> None:
-    if status != 200:
-        raise Failure(f"a gateway's readings were answered {status}")
+        apart = _BATCH * _CONNECTIONS / self._ward.channels
+        due = time.monotonic() + number * apart / _CONNECTIONS
+        with Wire(self._port, timeout_s=60.0) as wire:
+            while not self.posting.ended.wait(max(0.0, due - time.monotonic())):
+                with self.posting.making:
+                    batch = self._ward.batches(1, _BATCH)
+                status = wire.send(requests(batch, FRAME_TYPE, self._key)[0])
+                if status != 200:
+                    raise Failure(f"a gateway's readings were answered {status}")
+                with self.posting.making:
+                    self.sent += _BATCH
+                due += apart
 
 
 def _counts(cluster: Cluster) -> dict[str, float]:

@@ -1,8 +1,8 @@
 """``bench recovery``: ``kill -9`` at random moments under load; nothing acknowledged is lost, nothing is applied twice."""
 
 import asyncio
+import contextlib
 import random
-import threading
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -12,6 +12,7 @@ import msgspec
 
 from api.cli.bench.house import House
 from api.cli.bench.load import FRAME_TYPE, Ward, requests
+from api.cli.bench.posting import Posting
 from api.cli.bench.wire import Wire
 from api.cli.output import Failure, say
 from streams.embedded.restore import Stored, stored
@@ -64,11 +65,9 @@ class _Clients:
 
     def __init__(self, house: House) -> None:
         self._port = house.port
+        self._key = ""
         self._ward = Ward(_PATIENTS)
-        self._making = threading.Lock()
-        self._stop = threading.Event()
-        self._threads: list[threading.Thread] = []
-        self._failure: Failure | None = None
+        self._posting = Posting(self._carry, _CONNECTIONS)
         self.taken: list[Columns] = []
 
     @property
@@ -78,32 +77,22 @@ class _Clients:
 
     def begin(self, key: str) -> None:
         """Post until ``end`` or until the line breaks."""
-        self._stop.clear()
-        self._threads = [threading.Thread(target=self._carry, args=(key,), daemon=True) for _ in range(_CONNECTIONS)]
-        for thread in self._threads:
-            thread.start()
+        self._key = key
+        self._posting.start()
 
     def end(self) -> None:
         """Wait until nobody posts."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join()
-        if self._failure is not None:
-            raise self._failure
+        self._posting.stop()
 
-    def _carry(self, key: str) -> None:
-        try:
-            with Wire(self._port) as wire:
-                while not self._stop.is_set():
-                    with self._making:
-                        batch = self._ward.batches(1, _BATCH)
-                    status = wire.send(requests(batch, FRAME_TYPE, key)[0])
-                    if status != 200:
-                        self._failure = Failure(f"a batch was answered {status}")
-                        return
-                    self.taken.extend(batch)
-        except OSError:
-            return  # the kill
+    def _carry(self, _: int) -> None:
+        with contextlib.suppress(OSError), Wire(self._port) as wire:  # the kill
+            while not self._posting.ended.is_set():
+                with self._posting.making:
+                    batch = self._ward.batches(1, _BATCH)
+                status = wire.send(requests(batch, FRAME_TYPE, self._key)[0])
+                if status != 200:
+                    raise Failure(f"a batch was answered {status}")
+                self.taken.extend(batch)
 
 
 def _compare(file: Stored, taken: list[Columns]) -> dict[str, Any]:

@@ -191,7 +191,7 @@ async def main():
     consumer.resume_flow()
     while working.counts["records"] < int(sys.argv[2]):
         await asyncio.sleep(0.05)
-    await working.checkpoint()
+    await working.sweeps.write()
     stop.set()
     await running
     print(json.dumps(working.counts))

@@ -1,13 +1,20 @@
 """What an input may be: ours, somebody else's, or nothing that can be read."""
 
 import json
+import sqlite3
+from pathlib import Path
 
 import numpy as np
 
 from streams.frame import as_record
+from streams.history import SqliteHistory
+from streams.kafka.held import Held
 from streams.kafka.wire import inputs_of
+from streams.kafka.worker import KafkaWorker
 from streams.log import encode_record
+from streams.settings import Settings
 from twins.records import Admit, Columns, Frame, Tick
+from twins.signals import BY_NAME
 
 GOOD = {"patient": "a", "signal": "heart_rate", "time": "2026-01-01T00:00:00Z", "value": 72}
 
@@ -57,3 +64,21 @@ def test_what_cannot_be_read() -> None:
         records, poison = inputs_of(raw, 0, ())
         assert not records
         assert [one.reason for one in poison] == [reason]
+
+
+async def test_a_strangers_first_reading_of_a_patient_is_in_the_history(tmp_path: Path) -> None:
+    """It is two records of one offset, the admission and the reading: the first must not close the offset."""
+    history = SqliteHistory(tmp_path / "history.db")
+    connection = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
+    history.create(connection)
+    working = KafkaWorker(Settings(), history)
+    working.worker.assign(0, [])
+    raw = json.dumps(GOOD | {"patient": "new"}).encode()
+    assert working._moved(Held(0), 0, raw, 1_767_225_601_000_000) is not None
+    connection.execute("BEGIN")
+    history.flush(connection)
+    connection.execute("COMMIT")
+    found = await history.observations("new", BY_NAME["heart_rate"].code, 0, 1 << 60)
+    assert found.value.tolist() == [72.0]
+    history.close()
+    connection.close()
