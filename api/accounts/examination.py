@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import Select, column, create_engine, inspect, select, table
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import make_url
+from sqlalchemy.orm import Session
 
-from api.accounts.errors import StoreUnavailable
-from api.accounts.migrate import HEAD, VERSION_TABLE
+from api.accounts.database import Database
+from api.accounts.migrate import HEAD, revision_of
 
 __all__ = ["Seen", "examine"]
 
@@ -22,19 +22,17 @@ class Seen(NamedTuple):
     wanted: str
 
 
-def examine(url: str) -> Seen:
+async def examine(url: str) -> Seen:
     """What is found at a SQLAlchemy URL; raises `StoreUnavailable` when nothing answers there."""
+    database = Database(url)
     try:
-        engine = create_engine(url)
-        try:
-            with engine.connect() as connection:
-                there = inspect(connection).has_table(VERSION_TABLE)
-                version: Select[str] = select(column("version_num")).select_from(table(VERSION_TABLE))
-                revision = connection.execute(version).scalar() if there else None
-                server = ".".join(map(str, connection.dialect.server_version_info or ()))
-        finally:
-            engine.dispose()
-    except (SQLAlchemyError, ImportError, ValueError) as error:
-        reason = str(getattr(error, "orig", None) or error).splitlines()[0]
-        raise StoreUnavailable(f"the accounts database does not answer: {reason}") from error
-    return Seen(engine.url.render_as_string(hide_password=True), f"{engine.dialect.name} {server}", revision, HEAD)
+        server, revision = await database.read(_seen)
+    finally:
+        await database.close()
+    return Seen(make_url(url).render_as_string(hide_password=True), server, revision, HEAD)
+
+
+def _seen(session: Session) -> tuple[str, str | None]:
+    connection = session.connection()
+    version = ".".join(map(str, connection.dialect.server_version_info or ()))
+    return f"{connection.dialect.name} {version}", revision_of(connection)

@@ -37,13 +37,13 @@ def migrate(reading: Engine, writing: Engine) -> bool:
     database that a newer version of the program has changed.
     """
     with reading.connect() as connection:
-        if _revision(connection) == HEAD:
+        if revision_of(connection) == HEAD:
             return False
     from alembic import command  # noqa: PLC0415  as above
     from alembic.util import CommandError  # noqa: PLC0415  as above
 
     with writing.begin() as connection:
-        if _revision(connection) == HEAD:
+        if revision_of(connection) == HEAD:
             return False  # somebody else was first
         try:
             command.upgrade(configuration(connection), "head")
@@ -52,7 +52,8 @@ def migrate(reading: Engine, writing: Engine) -> bool:
     return True
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The revision the tables have; `None` where there are none."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()

@@ -139,8 +139,8 @@ class Gatherer:
             raise aiokafka.errors.KafkaConnectionError("the service is not running")
         sending = [await self.producer.send(self._topic, record, partition=partition) for partition, record in records]
         # As long as another producer takes to be in the place of one that is stuck, and some more.
-        await asyncio.wait_for(asyncio.gather(*sending), 2 * _STUCK_S)
-        self._well()
+        await asyncio.wait_for(asyncio.gather(*map(asyncio.shield, sending)), 2 * _STUCK_S)
+        self.trouble = ""
 
     async def _send(self, partition: int, value: bytes, key: bytes | None = None) -> "asyncio.Future[object]":
         if self.producer is None:
@@ -159,23 +159,20 @@ class Gatherer:
             for future in futures:
                 future.add_done_callback(lambda one: one.cancelled() or one.exception())
             raise self._unavailable(error) from error
-        self._well()
+        self.trouble = ""
         return [answer.offset for answer in answers]  # type: ignore[attr-defined] # aiokafka's RecordMetadata
 
     @property
     def stuck(self) -> bool:
         """Whether another producer should be tried: Kafka refuses this one, or nothing has come through for half a minute."""
-        return bool(self.trouble) and (self._hopeless or asyncio.get_running_loop().time() - self._since > _STUCK_S)
+        # What comes through to other partitions does not help the one that is refused.
+        return self._hopeless or (bool(self.trouble) and asyncio.get_running_loop().time() - self._since > _STUCK_S)
 
     def renew(self, producer: aiokafka.AIOKafkaProducer) -> None:
         """Write by another producer from now on."""
         self.producer = producer
         self._hopeless = False
         self._since = asyncio.get_running_loop().time()
-
-    def _well(self) -> None:
-        self.trouble = ""
-        self._hopeless = False
 
     def _unavailable(self, error: Exception) -> LogUnavailable:
         self.failures += 1

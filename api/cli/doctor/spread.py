@@ -98,7 +98,7 @@ def _accounts(settings: "Settings") -> Iterator[Finding]:
         yield Finding("accounts", "note", f"in {settings.database.absolute()}: several doors need one PostgreSQL")
         return
     try:
-        seen = examine(settings.accounts_database)
+        seen = asyncio.run(examine(settings.accounts_database))
     except StoreUnavailable as error:
         yield Finding("accounts", "wrong", str(error))
         return

@@ -55,7 +55,7 @@ def test_a_broker_that_is_not_there_and_a_password(given: dict[str, str], worker
     code, found = looked(given, worker)
     assert code == 1
     assert found["Kafka"] == ["wrong: no Kafka answers at 127.0.0.1:9: VITALTWIN_KAFKA_SERVERS names the brokers"]
-    assert found["accounts"][0].startswith("wrong: the accounts database does not answer")
+    assert found["accounts"][0].startswith("wrong: the accounts database did not answer")
     assert "hunter" not in str(found)
 
 

@@ -1,5 +1,6 @@
 """``vitaltwin init`` from beginning to end, on a real broker and a real PostgreSQL."""
 
+import asyncio
 import json
 import os
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import create_engine, inspect
 
+from api.accounts.examination import examine
 from api.cli.bench.cluster import command_of
 from tests.conftest import ROOT
 from tests.postgres import Server
@@ -39,6 +41,10 @@ def test_the_tables_of_accounts_are_made_once_and_it_says_when(init: Initialise,
         assert (first.returncode, second.returncode) == (0, 0), first.stderr + second.stderr
         assert json.loads(first.stdout)["made"]["tables of accounts"] is True
         assert json.loads(second.stdout)["made"]["tables of accounts"] is False
+        seen = asyncio.run(examine(server.url))
+        assert seen.revision == seen.wanted
+        assert seen.server.startswith("postgresql 15")
+        assert ":***@" in seen.where
         engine = create_engine(server.url)
         assert "accounts" in inspect(engine).get_table_names()
         engine.dispose()
