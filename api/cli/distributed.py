@@ -1,6 +1,7 @@
 """``vitaltwin init``, ``worker`` and ``api``: the service spread over machines, on Kafka, InfluxDB and PostgreSQL."""
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Awaitable
@@ -99,6 +100,9 @@ async def _work(settings: "Settings") -> None:
     finally:
         await door.cleanup()
         history.close()
+        if working.stranded:
+            say("Kafka does not answer the farewell: the other workers wait out this one's session")
+            os._exit(int(not stop.is_set()))
 
 
 def doors(

@@ -8,7 +8,7 @@ Order of durability: outcomes and history, then blocks, then the manifest, then 
 import asyncio
 import math
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import aiokafka.errors
@@ -39,6 +39,7 @@ __all__ = ["KafkaWorker"]
 _logger = structlog.get_logger(__name__)
 
 _SEEK_AGAIN_S = 1.0
+_STOPS_WITHIN_S = 10.0
 _THROUGH_S = 0.05
 
 
@@ -54,6 +55,8 @@ class KafkaWorker:
         self.held: dict[int, Held] = {}
         self.counts = dict.fromkeys(("records", "gaps", "holes", "skipped", "poison", "restores"), 0)
         self.draining = False
+        self.stranded: Collection[object] = ()
+        """What of Faust did not end: its consumer's thread waits for Kafka, and nothing can be told to it."""
         self._outgoing = Outgoing(settings, self.topics)
         self._restoring: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None]
@@ -94,8 +97,11 @@ class KafkaWorker:
             for task in (*beside, *self._restoring, self._broken):
                 task.cancel()
             # Partitions first: another worker restores them while this one tidies up.
-            await self.app.stop()
+            leaving = asyncio.ensure_future(self.app.stop())
+            left, self.stranded = await asyncio.wait([leaving], timeout=_STOPS_WITHIN_S)
             await self._outgoing.stop()
+            for one in left:
+                one.result()
 
     # -- assignment ---------------------------------------------------------------------------------------------
 

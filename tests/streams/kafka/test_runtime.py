@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import numpy as np
 import pytest
 
 from api.cli.bench import failover
+from api.cli.bench.cluster import Cluster
 from api.cli.bench.house import House
 from api.cli.bench.topics import compare
 from streams.clock import Clock
@@ -264,6 +266,16 @@ async def test_nobody_is_silent_while_away(settings: Settings, worker: House, he
     assert first.unheard == pytest.approx(60e6, abs=10e6)
     assert not any(other.unheard for other in others[:3])
     assert await read(settings, names.alarms, 1, 2.0) == []
+
+
+def test_a_worker_ends_when_asked_to_though_kafka_is_away() -> None:
+    with Cluster(door=False) as cluster:
+        (worker,) = cluster.workers
+        cluster.brokers.stop()
+        began = time.monotonic()
+        worker.stop()  # it kills after half a minute
+        assert time.monotonic() - began < 29.5
+        assert "does not answer the farewell" in worker.said()
 
 
 @pytest.mark.parametrize("fault", ["worker_killed", "worker_drained", "restarted_under_backlog"])
