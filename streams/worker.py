@@ -9,6 +9,7 @@ import numpy as np
 
 from streams.foretold import Foretold
 from streams.history.base import History
+from streams.history.packing import coarse
 from twins.bank import Bank, Block, Foundation
 from twins.models.registry import ChannelModel
 from twins.records import Estimates, Fact, Frame, Outcome, Record, Retract, Status
@@ -17,6 +18,9 @@ from twins.statement import complete
 from twins.step import step
 
 __all__ = ["Saved", "Worker"]
+
+_MEAN_BITS, _SPREAD_BITS = 16, 10
+"""To what the history keeps estimates: a heart rate to a thousandth, its spread to a two-thousandth part of itself."""
 
 Blob = tuple[int, int, int, bytes]
 """A checkpoint to be kept: partition, block number (−1 for what is no patient's), offset, bytes."""
@@ -131,8 +135,9 @@ class Worker:
                 # A channel whose every reading was taken back says so to those who listen, but is no moment of the past.
                 rows = {name: column[rows["time"] > 0] for name, column in rows.items()}
             history.add_estimates(
-                partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"], rows["mean"],
-                rows["sd"], rows["quality"],
+                partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"],
+                coarse(rows["mean"], _MEAN_BITS), coarse(rows["sd"], _SPREAD_BITS),
+                coarse(rows["quality"], _SPREAD_BITS).astype("f4"),
             )  # fmt: skip
             self._remember_forecasts(partition, offset, outcome.estimates, rows)
         if outcome.transitions:

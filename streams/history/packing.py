@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Column", "Stored", "pack", "unpack"]
+__all__ = ["Column", "Stored", "coarse", "pack", "unpack"]
 
 Column = npt.NDArray[Any]
 
@@ -43,6 +43,23 @@ def unpack(how: Stored, kept: Column) -> Column:
         kept = kept * np.int64(how.scale)
         kept += how.base
     return kept if how.divisor == 1 else kept / how.divisor
+
+
+def coarse(values: Column, bits: int) -> npt.NDArray[np.float64]:
+    """Each number to the nearest with ``bits`` binary digits behind its first, so within 2⁻⁽ᵇⁱᵗˢ⁺¹⁾ of itself.
+
+    What is worked out has digits to the last bit; those that mean nothing cannot be packed, here or by InfluxDB.
+
+    >>> coarse(np.array([78.123456, 0.1, np.nan]), 10).tolist()
+    [78.125, 0.0999755859375, nan]
+    """
+    dropped = np.uint64(52 - bits)
+    whole = np.asarray(values, "<f8", copy=True)
+    patterns = whole.view("<u8")
+    patterns += np.uint64(1) << (dropped - np.uint64(1))
+    patterns >>= dropped
+    patterns <<= dropped
+    return np.where(np.isfinite(values), whole, values)
 
 
 def _pack_int(column: Column) -> tuple[Stored, Column]:

@@ -5,6 +5,7 @@ import sys
 import tempfile
 import time
 import uuid
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import structlog
 
+from api.cli.bench import history_disk
+from api.cli.bench.influx import Influx
 from api.cli.output import Failure, say
 from api.cli.serve import settings_of
 from streams.clock import Clock
@@ -36,19 +39,25 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     ``lines_per_s`` is the encoding alone, on one core. So much at once goes
     to InfluxDB in part by way of the disk. A rate ends when InfluxDB, or for ``spill`` the disk, has the
     last reading; ``caller_us`` is what one frame costs the thread that hands it over. Then a day of one signal at 1 Hz is
-    read. Needs the address and token of an InfluxDB; the buckets it makes there go at the end.
+    read. Where the settings name an InfluxDB it is that one, and the buckets made there go at the end; else one of its own,
+    which also tells what the history takes ``on_disk``.
     """
     settings = settings_of()
-    if not settings.influx_url or find_spec("influxdb_client") is None:
-        raise Failure(
-            "bench history needs pip install 'vitaltwin[distributed]' and an InfluxDB named in VITALTWIN_INFLUX_URL and"
-            " VITALTWIN_INFLUX_TOKEN; infra/influxdb/start begins one"
-        )
+    if find_spec("influxdb_client") is None:
+        raise Failure("bench history needs pip install 'vitaltwin[distributed]'")
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))  # figures alone go to standard output
     rows = 100_000 if quick else 1_000_000
-    with tempfile.TemporaryDirectory() as folder:
-        own = {"influx_bucket": f"vitaltwin_bench_{uuid.uuid4().hex[:8]}", "influx_spill": Path(folder) / "live"}
-        return asyncio.run(_run(settings.model_copy(update=own), rows))
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        own = {"influx_bucket": f"vitaltwin_bench_{uuid.uuid4().hex[:8]}", "influx_spill": folder / "live"}
+        named = settings.influx_url
+        if not named:
+            influx = stack.enter_context(Influx()).settings
+            settings = settings.model_copy(
+                update={"influx_url": influx.influx_url, "influx_token": influx.influx_token}
+            )
+        figures = asyncio.run(_run(settings.model_copy(update=own), rows))
+    return figures if named else figures | {"on_disk": history_disk.run(quick=quick)}
 
 
 async def _run(settings: Settings, rows: int) -> dict[str, Any]:

@@ -20,7 +20,7 @@ __all__ = ["run"]
 _PATIENTS = 2_000
 _BATCH = 500
 _PARTITIONS = 4
-_CONNECTIONS = 2
+_CONNECTIONS = 4
 _GATHERED_S = (0.01, 0.1)
 """How long the door gathers: the default, and ten times that."""
 

@@ -32,8 +32,12 @@ class Scene:
         self.recovered(time.monotonic())
 
     def stop(self) -> None:
-        """End the load, then the workers in good order, then those who watch."""
+        """End the load, then the workers in good order, then those who watch.
+
+        A crisis comes every 20 s: a run shorter than that goes on until an alarm was heard, or it would compare nothing.
+        """
         time.sleep(2.0)
+        until(lambda: bool(self.alarms.seen), 60, "an alarm", self.cluster.workers)
         self.clients.stop()
         time.sleep(2.0)
         if self.cluster.influx is not None:

@@ -10,7 +10,7 @@ from hypothesis.extra import numpy as hnp
 
 from streams.history import columns
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
-from streams.history.packing import pack, unpack
+from streams.history.packing import coarse, pack, unpack
 
 STEPS = st.sampled_from([1, 1000, 1_000_000, 300_000_000])
 TIMES = st.builds(
@@ -55,6 +55,28 @@ def test_a_span_of_times_too_long_to_subtract_is_kept_as_it_is() -> None:
 )
 def test_values_on_a_step_take_little(value, size: int) -> None:
     assert pack(value)[1].itemsize == size
+
+
+ORDINARY = st.one_of(st.floats(1e-4, 6e4), st.floats(-6e4, -1e-4))
+
+
+@given(
+    hnp.arrays("f8", st.integers(1, 30), elements=ORDINARY), st.sampled_from([(10, "<f2"), (16, "<f4"), (23, "<f4")])
+)
+def test_coarse_numbers_are_near_and_take_little(value, precision) -> None:
+    digits, dtype = precision
+    near = coarse(value, digits)
+    assert (abs(near - value) <= abs(value) * 2.0 ** -(digits + 1)).all()
+    if digits in (10, 23):  # numpy's own narrow types have so many
+        assert (abs(near - value) <= abs(value.astype(dtype).astype("f8") - value)).all()
+    assert np.dtype(pack(near)[0].dtype).itemsize <= np.dtype(dtype).itemsize
+    assert bits(coarse(near, digits)) == bits(near)
+
+
+def test_what_is_no_number_stays_so() -> None:
+    odd = np.array([np.nan, np.inf, -np.inf, 0.0, -0.0])
+    assert bits(coarse(odd, 16)) == bits(odd)
+    assert np.isnan(coarse(np.array([0x7FFFFFFFFFFFFFFF], "<u8").view("<f8"), 10)).all()
 
 
 @pytest.mark.parametrize("pack_rows", [1, 1000])
