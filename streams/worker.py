@@ -10,7 +10,7 @@ import numpy as np
 from streams.foretold import Foretold
 from streams.history.base import History
 from streams.history.packing import coarse
-from twins.bank import Bank, Block, Foundation
+from twins.bank import BLOCK, Bank, Block, Foundation
 from twins.models.registry import ChannelModel
 from twins.records import Estimates, Fact, Frame, Outcome, Record, Retract, Status
 from twins.signals import BY_NAME
@@ -66,12 +66,16 @@ class Worker:
         Blocks may have been written later than that: each skips what it has already seen.
         """
         bank = Bank(partition, self.models)
-        for raw in blobs:
-            kept = msgspec.msgpack.decode(raw, type=Block | Foundation)
-            if isinstance(kept, Block):
-                bank.restore(kept)
-            else:
+        found: list[Block | Foundation] = [msgspec.msgpack.decode(raw, type=Block | Foundation) for raw in blobs]
+        blocks = [kept for kept in found if isinstance(kept, Block)]
+        bank.expect(
+            max(((kept.number + 1) * BLOCK for kept in blocks), default=0), sum(len(kept.rows) for kept in blocks)
+        )
+        for kept in found:
+            if isinstance(kept, Foundation):
                 bank.restore_foundation(kept, committed)
+        for block in blocks:
+            bank.restore(block)
         bank.covered = [max(offset, committed) for offset in bank.covered]
         bank.catching_up = committed >= 0
         bank.begin_catch_up(committed + 1)

@@ -191,8 +191,24 @@ class Bank:
             self.covered.append(-1)
         held = len(self.active)
         if count > held:
-            for name in _PATIENTS:
-                setattr(self, name, _grown(name, getattr(self, name), max(count, 2 * held)))
+            self._room_for_patients(max(count, 2 * held))
+
+    def _room_for_patients(self, count: int) -> None:
+        for name in _PATIENTS:
+            setattr(self, name, _grown(name, getattr(self, name), count))
+
+    def _room_for_rows(self, count: int) -> None:
+        for name in _ROWS:
+            setattr(self, name, _grown(name, getattr(self, name), count))
+        for name, held in self.model_state.items():
+            self.model_state[name] = _grown(name, held, count)
+
+    def expect(self, patients: int, channels: int) -> None:
+        """Make room for so many at once: growing by and by would copy everything several times."""
+        if patients > len(self.active):
+            self._room_for_patients(patients)
+        if self.rows + channels > len(self.state):
+            self._room_for_rows(self.rows + channels)
 
     def profile(self, number: int) -> Profile:
         """The profile of a patient's number."""
@@ -214,10 +230,7 @@ class Bank:
             row = self.rows
             self.rows += 1
             if row >= len(self.state):
-                for name in _ROWS:
-                    setattr(self, name, _grown(name, getattr(self, name), 2 * len(getattr(self, name))))
-                for name, held in self.model_state.items():
-                    self.model_state[name] = _grown(name, held, 2 * len(held))
+                self._room_for_rows(2 * len(self.state))
         self.slot[number, signal] = row
         self.signal_of_row[row] = signal
         self.patient_of_row[row] = number
@@ -315,7 +328,7 @@ class Bank:
         )  # fmt: skip
 
     def restore(self, block: Block) -> None:
-        """Take over a checkpoint; blocks may come in any order."""
+        """Take over a checkpoint; blocks may come in any order, each once and before any record."""
         first = block.number * BLOCK
         count = len(block.profiles)
         self._extend(first + count)
@@ -337,14 +350,24 @@ class Bank:
         if block.version != _VERSION:
             self._begin_anew(block, first)
             return
-        signals = np.frombuffer(block.arrays["signal_of_row"], "u2")
-        rows = [self.open_channel(first + owner, int(code)) for owner, code in zip(block.rows, signals, strict=True)]
+        rows = self._rows_of(block, first)
         for name in _KEPT_ROWS:
             dtype, shape = _ROWS[name]
-            getattr(self, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(rows), *shape)
+            getattr(self, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(block.rows), *shape)
         for name, held in self.model_state.items():
-            if name in block.models and len(block.models[name]) == len(rows) * held.dtype.itemsize:
+            if name in block.models and len(block.models[name]) == len(block.rows) * held.dtype.itemsize:
                 held[rows] = np.frombuffer(block.models[name], held.dtype)
+
+    def _rows_of(self, block: Block, first: int) -> slice:
+        """New rows for a block's channels, side by side; their limits come with the block."""
+        rows = slice(self.rows, self.rows + len(block.rows))
+        if rows.stop > len(self.state):
+            self._room_for_rows(max(rows.stop, 2 * len(self.state)))
+        numbers = first + np.array(block.rows, np.int64)
+        self.slot[numbers, np.frombuffer(block.arrays["signal_of_row"], "u2")] = np.arange(rows.start, rows.stop)
+        self.patient_of_row[rows] = numbers
+        self.rows = rows.stop
+        return rows
 
     def _begin_anew(self, block: Block, first: int) -> None:
         """Channels of a checkpoint whose rows mean something else: filters start afresh, active alarms stay to be ended."""
