@@ -3,8 +3,11 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+from tests.conftest import ROOT, require
 
 PROGRAM = [sys.executable, "-c", "import sys; sys.argv[0] = 'vitaltwin'; from api.cli import main; main()"]
 
@@ -30,3 +33,17 @@ def vitaltwin(home, tmp_path):
 @pytest.fixture
 def program():
     return PROGRAM
+
+
+@pytest.fixture
+def kafka():
+    require("java", "apt-get install openjdk-17-jre-headless")
+    require("mvn", "apt-get install maven")
+
+
+@pytest.fixture
+def influx():
+    require("curl", "apt-get install curl")
+    built = [ROOT / "infra" / "influxdb" / "build", "--where"]
+    where = subprocess.run(built, capture_output=True, text=True, check=True).stdout.strip()
+    require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")

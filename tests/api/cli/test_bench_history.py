@@ -9,6 +9,7 @@ from tests.streams.history.influx.conftest import INFRA, Server
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("influx")
 def test_a_short_run(vitaltwin, tmp_path):
     server = Server(tmp_path / "influx")
     server.start()

@@ -1,35 +1,18 @@
 """Every benchmark in its short form, as a person runs it: real processes, real files, real sockets, real kills."""
 
 import json
-import subprocess
-from pathlib import Path
 
 import pytest
 
 from api.cli.bench import kafka as bench_kafka
 from api.cli.bench import naive_filter
 from api.cli.output import Failure
-from tests.conftest import ROOT, require
 
 
 def figures(vitaltwin, name, *more):
     shown = vitaltwin("bench", name, "--quick", "--json", *more, timeout=300)
     assert shown.returncode == 0, shown.stderr
     return json.loads(shown.stdout)
-
-
-@pytest.fixture
-def kafka():
-    require("java", "apt-get install openjdk-17-jre-headless")
-    require("mvn", "apt-get install maven")
-
-
-@pytest.fixture
-def influx():
-    require("curl", "apt-get install curl")
-    built = [ROOT / "infra" / "influxdb" / "build", "--where"]
-    where = subprocess.run(built, capture_output=True, text=True, check=True).stdout.strip()
-    require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")
 
 
 def test_ingest(vitaltwin):
