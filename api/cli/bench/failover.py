@@ -4,7 +4,7 @@ Every fault has brokers, workers and a door of its own. 10,000 patients, 10,000 
 written down; what is refused or unanswered is sent again, as a device would.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from api.cli.bench.scene import Scene
 from api.cli.bench.topics import compare, stale
 from api.cli.output import Failure, say
 
-__all__ = ["run"]
+__all__ = ["run", "under_load"]
 
 
 def run(*, quick: bool = False, only: str = "", runs: int = 0) -> dict[str, Any]:
@@ -29,16 +29,18 @@ def run(*, quick: bool = False, only: str = "", runs: int = 0) -> dict[str, Any]
     for name, (fault, usual, made) in FAULTS.items():
         if only in ("", name):
             with Cluster(**{"workers": 2} | made) as cluster:
-                figures[name] = _broken(name, fault, runs or (1 if quick else usual), Scene(cluster, quick=quick))
+                faults = [(name, fault)] * (runs or (1 if quick else usual))
+                figures[name] = under_load(Scene(cluster, quick=quick), faults)
     return figures
 
 
-def _broken(name: str, fault: Callable[[Scene], float], runs: int, scene: Scene) -> dict[str, Any]:
+def under_load(scene: Scene, faults: Sequence[tuple[str, Callable[[Scene], float]]]) -> dict[str, Any]:
+    """Faults by name, one after another on one cluster; what came of them together, as ``run`` says for each."""
     scene.start()
     seconds = []
-    for number in range(runs):
+    for number, (name, fault) in enumerate(faults):
         seconds.append(fault(scene))
-        say(f"{name} {number + 1} of {runs}: {seconds[-1]:.1f} s")
+        say(f"{name} {number + 1} of {len(faults)}: {seconds[-1]:.1f} s")
     scene.stop()
     heard = {partition: came[-1][1] for partition, came in scene.watch.arrivals.items() if came}
     found = compare(scene.cluster.settings, scene.clients.taken, heard)
@@ -48,7 +50,7 @@ def _broken(name: str, fault: Callable[[Scene], float], runs: int, scene: Scene)
         found["history_missing_transitions"] = scene.influx.missing_transitions(transitions)
     found |= stale(scene.cluster.settings)
     return {
-        "runs": runs,
+        "runs": len(faults),
         "recover_s": {"p50": float(np.median(seconds)), "max": max(seconds)},
         **{what: max(noted) for what, noted in scene.noted.items()},
         **found,

@@ -74,7 +74,7 @@ def _influx_stopped(scene: Scene) -> float:
     began = time.monotonic()
     scene.influx.stop()
     before = scene.of_workers("vitaltwin_worker_checkpoints_total")
-    time.sleep(10.0 if scene.quick else 60.0)
+    time.sleep(5.0 if scene.quick else 60.0)
     scene.noted["checkpoints_while_away"].append(scene.of_workers("vitaltwin_worker_checkpoints_total") - before)
     took = _history_whole(scene)
     scene.noted["estimates_paused_s"].append(scene.watch.longest(began))

@@ -29,8 +29,6 @@ __all__ = ["Influx"]
 
 _SCRIPTS = Path(__file__).resolve().parents[3] / "infra" / "influxdb"
 _NO_END = 1 << 40
-_AT_REST_S = 20.0
-"""After so long without a change nothing more is compacted: InfluxDB looks for work every second."""
 
 Valued = tuple[str, int, int, float]
 """Patient, signal, time in µs and value."""
@@ -88,10 +86,11 @@ class Influx:
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def compacted(self) -> int:
+    def compacted(self, rest_s: float = 20.0) -> int:
         """Start it again so that it compacts at once what it otherwise would after hours; returns the bytes it holds then.
 
-        Raises ``Failure`` where that takes more than five minutes.
+        It is done when nothing changes for ``rest_s``; it looks for work every second. Raises ``Failure`` where that takes
+        more than five minutes.
         """
         self.stop()
         self.start(
@@ -104,7 +103,7 @@ class Influx:
             logged = sum(file.stat().st_size for file in (self.folder / "engine" / "wal").rglob("*.wal"))
             if found != sizes or logged:
                 sizes, since = found, time.monotonic()
-            elif time.monotonic() - since > _AT_REST_S:
+            elif time.monotonic() - since > rest_s:
                 return sum(sizes)
             time.sleep(0.5)
         raise Failure("InfluxDB was not done compacting within five minutes")

@@ -16,7 +16,9 @@ import pytest
 
 from api.cli.bench import failover
 from api.cli.bench.cluster import Cluster
+from api.cli.bench.faults import FAULTS
 from api.cli.bench.house import House
+from api.cli.bench.scene import Scene
 from api.cli.bench.topics import compare
 from streams.clock import Clock
 from streams.embedded.restore import stored
@@ -278,9 +280,10 @@ def test_a_worker_ends_when_asked_to_though_kafka_is_away() -> None:
         assert "does not answer the farewell" in worker.said()
 
 
-@pytest.mark.parametrize("fault", ["worker_killed", "worker_drained", "restarted_under_backlog"])
-def test_nothing_is_lost_or_taken_twice(fault: str) -> None:
-    found = failover.run(only=fault, runs=1)[fault]
+def test_nothing_is_lost_or_taken_twice() -> None:
+    faults = [(name, FAULTS[name][0]) for name in ("worker_killed", "worker_drained", "restarted_under_backlog")]
+    with Cluster(workers=2) as cluster:
+        found = failover.under_load(Scene(cluster), faults)
     assert found["lost"] == found["applied_twice"] == found["alarms_doubled"] == found["alarms_missed"] == 0
     assert found["identical"]
     assert found["acknowledged"] > 50_000
