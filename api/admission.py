@@ -11,11 +11,11 @@ from api.lot import Lot
 from api.service import Service
 from streams.entries import quoted
 from streams.errors import StreamsError
+from streams.identity import flaw
 from twins.records import Admit
 
-__all__ = ["Admissions", "flaw"]
+__all__ = ["Admissions"]
 
-LONGEST = 128
 _AT_ONCE = 2_000
 _BREATH = 10_000
 
@@ -30,23 +30,6 @@ _REASONS = (
     ("unknown_patient", "nobody of that name has readings to take back"),
 )
 _IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID, _NOBODY = range(len(_REASONS))
-
-
-def flaw(name: str, what: str = "a patient's id") -> str:
-    """What is wrong with a name that becomes part of addresses, empty when nothing is.
-
-    >>> flaw("bed 3"), flaw(" bed")
-    ('', "a patient's id has no space at its ends")
-    """
-    if not 0 < len(name) <= LONGEST:
-        return f"{what} has 1 to {LONGEST} characters"
-    if name != name.strip():
-        return f"{what} has no space at its ends"
-    if not name.isprintable():
-        return f"{what} has no control characters"
-    if "/" in name or name in {".", ".."}:
-        return f"{what} has no slash and is not . or .."
-    return ""
 
 
 class Admissions:

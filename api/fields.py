@@ -7,8 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, StringConstraints, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from api.admission import flaw
 from api.answers import microseconds
+from streams.identity import flaw
 
 __all__ = ["Body", "Label", "Moment", "Note", "PatientId", "Ward"]
 
