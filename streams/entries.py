@@ -1,11 +1,14 @@
 """Observations as JSON entries, one by one: what each says, and what is wrong with one that cannot be taken.
 
-An entry whose status is *entered-in-error* takes a reading back and needs no value.
+An entry whose status is *entered-in-error* takes a reading back and needs no value. A reading counts under some statuses
+of FHIR only. Where units are mixed up in practice (glucose), an entry without one is refused unless its device has said
+which it uses. A sensor at the end of its range may send ``"LOW"`` or ``"HIGH"`` in place of a number.
 """
 
 import sys
-from collections.abc import Sequence
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Literal, get_args
 
 import msgspec
 import numpy as np
@@ -14,11 +17,21 @@ import numpy.typing as npt
 from streams import moments
 from twins.records import Columns
 from twins.signals import BY_NAME, SIGNALS
-from twins.units import accepted, factor
+from twins.units import accepted, examples, factor, nearest
 
-__all__ = ["ERROR", "UNREADABLE", "Entry", "Refused", "Standing", "columns", "error_of", "quoted", "taken"]
+__all__ = [
+    "ERROR", "NO_UNITS", "STATUSES", "UNREADABLE", "Entry", "Refused", "Standing", "columns", "error_of", "quoted", "taken",
+]  # fmt: skip
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
+
+NO_UNITS: Mapping[str, str] = MappingProxyType({})
+"""Of a device that has not said in which units it sends what."""
+
+Counting = Literal["final", "preliminary", "registered", "amended", "corrected", "appended", "unknown"]
+
+STATUSES: tuple[str, ...] = get_args(Counting)
+"""FHIR's statuses under which a value is a reading."""
 
 
 class Entry(msgspec.Struct, gc=False):
@@ -34,7 +47,18 @@ class Entry(msgspec.Struct, gc=False):
 class Standing(Entry, gc=False):
     """One observation that surely is one: by a status of FHIR's under which a reading counts, or by none."""
 
-    status: Literal["final", "preliminary", "registered", "amended", "corrected", "unknown"] = "final"
+    status: Counting = "final"
+
+
+class Sent(msgspec.Struct, gc=False):
+    """One observation before it is known to be one: a sensor at the end of its range has a word for its value."""
+
+    patient: str
+    signal: str
+    time: str
+    value: float | str
+    unit: str = ""
+    status: str | None = None
 
 
 class Retracted(msgspec.Struct, gc=False):
@@ -46,7 +70,7 @@ class Retracted(msgspec.Struct, gc=False):
     status: str = ""
 
 
-_entry = msgspec.json.Decoder(Entry)
+_sent = msgspec.json.Decoder(Sent)
 _retracted = msgspec.json.Decoder(Retracted)
 _any = msgspec.json.Decoder()
 
@@ -64,6 +88,7 @@ _TEXTS = {
     "malformed_json": "the entry is not JSON",
     "invalid_utf8": "the entry is not UTF-8",
 }
+_STATUS = f"an observation of status {{}} is no reading; those of {', '.join(STATUSES)} are, and {ERROR} takes one back"
 
 
 class Refused(Exception):
@@ -89,7 +114,7 @@ def _known() -> tuple[dict[str, dict[str, int]], npt.NDArray[np.uint16], npt.NDA
     conversions: list[tuple[float, float]] = []
     for signal in SIGNALS:
         own = rows[signal.name] = {}
-        for unit in ("", *accepted(signal)):
+        for unit in (*(() if signal.unit_needed else ("",)), *accepted(signal)):
             own[unit] = len(codes)
             codes.append(signal.code)
             conversions.append((factor(signal, unit) if unit else None) or (1.0, 0.0))
@@ -103,14 +128,26 @@ def _unknown(name: str, unit: str) -> Refused:
     signal = BY_NAME.get(name)
     if signal is None:
         return Refused("unknown_signal", f"no signal {quoted(name)}; GET /v1/signals lists them")
-    return Refused("unknown_unit", f"{name} does not come in {quoted(unit)}; known: {', '.join(accepted(signal)[:6])}")
+    known = ", ".join(examples(signal))
+    if not unit:
+        return Refused("unit_missing", f"{name} needs its unit, in the entry or on the device's key; one of: {known}")
+    near = nearest(signal, unit)
+    meant = f"; did you mean {near}?" if near else ""
+    return Refused("unknown_unit", f"{name} does not come in {quoted(unit)}{meant}; known: {known}")
 
 
-def columns(entries: Sequence[Entry]) -> Columns:
-    """Entries side by side; raises ``KeyError`` or ``ValueError`` when one cannot be taken."""
+def columns(entries: Sequence[Entry], units: Mapping[str, str] = NO_UNITS) -> Columns:
+    """Entries side by side; raises ``KeyError`` or ``ValueError`` when one cannot be taken.
+
+    ``units`` are those, by signal, of entries that name none.
+    """
     count = len(entries)
     patients, patient = _numbered([entry.patient for entry in entries])
-    rows = np.fromiter([_ROWS[entry.signal][entry.unit] for entry in entries], np.intp, count)
+    if units:
+        found = [_ROWS[entry.signal][entry.unit or units.get(entry.signal, "")] for entry in entries]
+    else:
+        found = [_ROWS[entry.signal][entry.unit] for entry in entries]
+    rows = np.fromiter(found, np.intp, count)
     scale, offset = _CONVERSIONS[rows].T
     return Columns(
         patients,
@@ -139,7 +176,10 @@ def error_of(raw: bytes) -> Entry | None:
         if not _says_error(raw):
             return None
         raise _explained(raw, _NAMED) from None
-    return _known_good(Entry(found.patient, found.signal, found.time, 0.0)) if found.status == ERROR else None
+    if found.status != ERROR:
+        return None
+    signal = BY_NAME.get(found.signal)
+    return _known_good(Entry(found.patient, found.signal, found.time, 0.0, signal.unit if signal else ""))
 
 
 def _says_error(raw: bytes) -> bool:
@@ -151,13 +191,32 @@ def _says_error(raw: bytes) -> bool:
     return isinstance(found, dict) and found.get("status") == ERROR
 
 
-def taken(raw: bytes) -> Entry:
-    """One entry, every part of it known to be good; raises ``Refused``."""
+def taken(raw: bytes, units: Mapping[str, str] = NO_UNITS) -> Entry:
+    """One entry, every part of it known to be good; raises ``Refused``. ``units`` as in ``columns``."""
     try:
-        entry = _entry.decode(raw)
+        sent = _sent.decode(raw)
     except UNREADABLE:
         raise _explained(raw) from None
-    return _known_good(entry)
+    if sent.status and sent.status not in STATUSES:
+        raise Refused("status_not_taken", _STATUS.format(quoted(sent.status)))
+    unit = sent.unit or units.get(sent.signal, "")
+    if isinstance(sent.value, str):
+        value, unit = _end_of_range(sent.signal, sent.value)
+    else:
+        value = sent.value
+    return _known_good(Entry(sent.patient, sent.signal, sent.time, value, unit))
+
+
+def _end_of_range(name: str, word: str) -> tuple[float, str]:
+    """The value, and its unit, that stands for "LOW" or "HIGH"."""
+    signal = BY_NAME.get(name)
+    if signal is None:
+        raise _unknown(name, "")
+    value = signal.end_of_range(word)
+    if value is None:
+        wrong = _wrong("value", word)
+        raise wrong or Refused("wrong_type", "value must be a number")
+    return value, signal.unit
 
 
 def _known_good(entry: Entry) -> Entry:
@@ -185,6 +244,8 @@ def _explained(raw: bytes, wanted: tuple[str, ...] = _WANTED) -> Refused:
         wrong = _wrong(name, found.get(name, ""))
         if wrong:
             return wrong
+    if not isinstance(found.get("status", ""), str):
+        return Refused("wrong_type", f"status must be a string, not {_KINDS.get(type(found['status']), 'a number')}")
     return Refused("wrong_type", "the observation cannot be read")
 
 
@@ -209,4 +270,6 @@ def _wrong(name: str, value: object) -> Refused | None:
     elif isinstance(value, str):
         return None
     wanted = "a number" if name == "value" else "a string"
+    if name == "time" and isinstance(value, int | float):
+        wanted = "a string like 2026-01-01T00:00:00.000Z (seconds or milliseconds are not told apart here)"
     return Refused("wrong_type", f"{name} must be {wanted}, not {_KINDS.get(type(value), 'a number')}")

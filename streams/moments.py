@@ -1,5 +1,6 @@
 """Times of observations as text, read by the column."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -16,6 +17,9 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 
 
+_FORM = re.compile(r"\d{4}-?(\d\d-?\d\d|\d{3}|W\d\d-?\d)[Tt ]\d", re.ASCII)
+"""A date of ISO 8601 followed by a time of day: what Python reads beyond that is no moment anybody meant."""
+
 _WIDTHS = frozenset({20, *range(22, 28)})
 """Of 0000-00-00T00:00:00Z without and with a fraction."""
 
@@ -26,8 +30,10 @@ def moment(text: str) -> int:
     >>> moment("2026-01-01T01:00:00.25+01:00")
     1767225600250000
 
-    Raises ``ValueError``: its text is the reason code.
+    Raises ``ValueError``: its text is the reason code. Bare digits are refused: they may count seconds or milliseconds.
     """
+    if not _FORM.match(text):
+        raise ValueError("time_unreadable")
     try:
         found = datetime.fromisoformat(text)
     except ValueError:

@@ -4,7 +4,6 @@ import csv
 import gzip
 import io
 from collections.abc import Callable, Collection, Iterable, Sequence
-from datetime import datetime
 from itertools import islice
 from pathlib import Path
 from typing import IO, NamedTuple, cast
@@ -12,10 +11,11 @@ from typing import IO, NamedTuple, cast
 import msgspec
 import numpy as np
 
+from streams import moments
 from streams.errors import RecordingError
 from twins.records import F8, I8, U2, U4, Columns
-from twins.signals import BY_NAME
-from twins.units import accepted, factor
+from twins.signals import BY_NAME, SIGNALS
+from twins.units import examples, factor
 
 __all__ = ["COLUMNS", "Recording", "cut", "read", "write"]
 
@@ -198,15 +198,14 @@ class _Reader:
         which = np.fromiter(map(numbers.__getitem__, pairs), np.intp, len(pairs))
         scale = np.array([meaning.scale for meaning in meanings])[which]
         offset = np.array([meaning.offset for meaning in meanings])[which]
-        values = np.array(value, dtype=np.str_).astype(np.float64)
+        codes = np.array([meaning.code for meaning in meanings], np.uint16)[which]
+        try:
+            values = np.array(value, dtype=np.str_).astype(np.float64) * scale + offset
+        except ValueError:
+            values = np.array(list(map(_value, value, codes.tolist(), scale.tolist(), offset.tolist())))
         if not np.isfinite(values).all():
             raise ValueError("not finite")
-        return (
-            np.fromiter(map(known.__getitem__, patient), np.uint32, len(rows)),
-            np.array([meaning.code for meaning in meanings], np.uint16)[which],
-            _times(time),
-            values * scale + offset,
-        )
+        return np.fromiter(map(known.__getitem__, patient), np.uint32, len(rows)), codes, _times(time), values
 
     def _meaning(self, pair: tuple[str, str]) -> _Meaning:
         meaning = self._meanings.get(pair)
@@ -215,9 +214,11 @@ class _Reader:
             signal = BY_NAME.get(name)
             if signal is None:
                 raise ValueError(f"unknown signal {name!r}")
+            if not unit and signal.unit_needed:
+                raise ValueError(f"{name} needs its unit; one of: {', '.join(examples(signal))}")
             conversion = factor(signal, unit) if unit else (1.0, 0.0)
             if conversion is None:
-                raise ValueError(f"{name} has no unit {unit!r}; known: {', '.join(accepted(signal))}")
+                raise ValueError(f"{name} has no unit {unit!r}; known: {', '.join(examples(signal))}")
             meaning = self._meanings[pair] = _Meaning(signal.code, *conversion)
         return meaning
 
@@ -243,26 +244,25 @@ def _reason(fields: dict[str, str], error: Exception) -> str:
         if not np.isfinite(float(fields["value"])):
             return f"value {fields['value']!r} is not a finite number"
     except ValueError:
-        return f"value {fields['value']!r} is not a number"
-    return str(error)
+        signal = BY_NAME.get(fields["signal"])
+        if signal is None or signal.end_of_range(fields["value"]) is None:
+            return f"value {fields['value']!r} is not a number"
+    said = str(error)
+    return f"time {fields['time']!r}: {_TIMES[said]}" if said in _TIMES else said
+
+
+_TIMES = {
+    "time_unreadable": "not ISO 8601, like 2026-01-01T00:00:00Z",
+    "time_without_zone": "it has no zone; end it with Z or an offset",
+}
 
 
 def _times(texts: Sequence[str]) -> I8:
-    """µs since 1970 of ISO 8601 texts with a zone; the common form ending in ``Z`` is read by numpy at once."""
-    if all(text.endswith("Z") for text in texts):
-        stripped = np.array([text[:-1] for text in texts], dtype=np.str_)
-        try:
-            return stripped.astype("datetime64[us]").astype(np.int64)
-        except ValueError:
-            pass
-    return np.fromiter(map(_time, texts), np.int64, len(texts))
+    """µs since 1970 of ISO 8601 texts with a zone."""
+    return moments.column([text.strip() for text in texts])
 
 
-def _time(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise ValueError(f"time {text!r} is not ISO 8601") from None
-    if moment.tzinfo is None:
-        raise ValueError(f"time {text!r} has no zone")
-    return round(moment.timestamp() * 1_000_000)
+def _value(text: str, code: int, scale: float, offset: float) -> float:
+    """A number in the signal's own unit, or the value that stands for "LOW" or "HIGH"."""
+    word = SIGNALS[code].end_of_range(text)
+    return float(text) * scale + offset if word is None else word

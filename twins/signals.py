@@ -23,7 +23,7 @@ Sources:
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
 
-from math import inf, nan
+from math import inf, isnan, nan
 from typing import Literal
 
 import msgspec
@@ -33,6 +33,9 @@ import numpy.typing as npt
 from twins.modes import MODES, Modes
 
 __all__ = ["BY_NAME", "FILTERED", "FIRST_OF", "SECOND_SOURCE", "SIGNALS", "Limits", "Signal"]
+
+_ENDS = {"LOW": 0, "LO": 0, "HIGH": 1, "HI": 1}
+"""What CGMs and glucose meters show in place of a number."""
 
 Kind = Literal["vital", "glucose", "dose", "setting", "score", "laboratory"]
 
@@ -54,7 +57,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
     below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
     the shortest gap that counts as silence; ``flat_s`` is longer than a living patient's value stays exactly the same,
-    0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as.
+    0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as;
+    ``unit_needed``: a bare number means too many things, so that a reading has to name its unit; ``ends`` are the values
+    that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -77,6 +82,17 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     flat_s: float = 0.0
     predictive_priority: Literal["medium", "low", ""] = ""
     second: str = ""
+    unit_needed: bool = False
+    ends: tuple[float, float] = (nan, nan)
+
+    def end_of_range(self, word: str) -> float | None:
+        """The value that stands for a sensor's word at the end of its range; ``None`` for other words and signals.
+
+        >>> BY_NAME["glucose"].end_of_range("LOW"), BY_NAME["glucose"].end_of_range("HI")
+        (39.0, 401.0)
+        """
+        place = _ENDS.get(word.strip().upper())
+        return None if place is None or isnan(self.ends[place]) else self.ends[place]
 
     @property
     def modes(self) -> Modes:
@@ -180,15 +196,15 @@ SIGNALS: tuple[Signal, ...] = (
         loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, jump=15.0, trend_s=900.0,
         censored=(40.0, 400.0, 600.0),
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
-        silence_s=900.0, flat_s=21600.0, predictive_priority="medium",
+        silence_s=900.0, flat_s=21600.0, predictive_priority="medium", unit_needed=True, ends=(39.0, 401.0),
     ),
     Signal(
         code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),
-        loinc=("41653-7", "14743-9"), mdc=(160184, 160188), step=1.0,
+        loinc=("41653-7", "14743-9"), mdc=(160184, 160188), step=1.0, unit_needed=True, ends=(19.0, 601.0),
     ),
     Signal(
         code=16, name="blood_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 2000.0),
-        loinc=("2339-0", "15074-8", "2345-7", "14749-6"), step=1.0,
+        loinc=("2339-0", "15074-8", "2345-7", "14749-6"), step=1.0, unit_needed=True,
     ),
     Signal(
         code=17, name="blood_ketone", unit="mmol/L", kind="laboratory", plausible=(0.0, 30.0),

@@ -27,12 +27,16 @@ class DefaultLimits:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """One measurable quantity; ``code`` is its number in frames, ``units`` what it may come in."""
+    """One measurable quantity; ``code`` is its number in frames, ``units`` what it may come in.
+
+    ``unit_needed``: a reading in JSON or a file has to name its unit.
+    """
 
     code: int
     name: str
     unit: str
     units: list[str]
+    unit_needed: bool
     kind: str
     loinc: list[str]
     mdc: list[int]
@@ -64,6 +68,7 @@ def _row(signal: Signal) -> SignalRow:
         name=signal.name,
         unit=signal.unit,
         units=list(accepted(signal)),
+        unit_needed=signal.unit_needed,
         kind=signal.kind,
         loinc=list(signal.loinc),
         mdc=list(signal.mdc),

@@ -107,10 +107,96 @@ def test_a_status_told_in_another_spelling_of_json_is_told_as_well():
     assert (len(lot), len(lot.errors)) == (1, 1)
 
 
-@pytest.mark.parametrize("status", ["final", "", "F", None, 7, ["final"], "Entered-In-Error"])
-def test_another_status_is_that_of_a_reading(status):
+@pytest.mark.parametrize(
+    "status", ["final", "preliminary", "registered", "amended", "corrected", "appended", "unknown", "", None]
+)
+def test_a_status_under_which_a_value_is_a_reading(status):
     lot = entries.read_json(body(GOOD, GOOD | {"status": status}))
     assert (len(lot), lot.errors, len(lot.refusals)) == (2, None, 0)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        ("cancelled", "status_not_taken"),
+        ("F", "status_not_taken"),
+        ("Entered-In-Error", "status_not_taken"),
+        ("specimen-in-process", "status_not_taken"),
+        (7, "wrong_type"),
+        (["final"], "wrong_type"),
+    ],
+)
+def test_under_another_status_nothing_is_a_reading(status, reason):
+    for lot in (
+        entries.read_json(body(GOOD, GOOD | {"status": status})),
+        entries.read_lines(b"\n".join(json.dumps(GOOD | extra).encode() for extra in ({}, {"status": status}))),
+    ):
+        assert (len(lot), lot.errors, only_reason(lot)) == (1, None, reason)
+
+
+def refused(entry):
+    lot = entries.read_json(body(entry))
+    assert len(lot) == 0
+    return lot.refusals.faults[0]
+
+
+GLUCOSE = GOOD | {"signal": "glucose", "value": 22.1}
+
+
+@pytest.mark.parametrize("signal", ["glucose", "capillary_glucose", "blood_glucose"])
+def test_a_glucose_without_a_unit_is_asked_for_it(signal):
+    fault = refused(GLUCOSE | {"signal": signal})
+    assert fault.reason == "unit_missing"
+    assert "mg/dL" in fault.detail
+    assert "mmol/L" in fault.detail
+
+
+def test_the_refusal_of_a_unit_names_one_spelling_of_each_and_the_likeliest():
+    fault = refused(GLUCOSE | {"unit": "mmol/litre"})
+    assert fault.reason == "unknown_unit"
+    assert "did you mean mmol/L?" in fault.detail
+    assert fault.detail.endswith("known: mg/dL, mmol/L, g/L")
+
+
+@pytest.mark.parametrize(
+    ("signal", "word", "value"),
+    [
+        ("glucose", "LOW", 39.0),
+        ("glucose", "High", 401.0),
+        ("glucose", " HI ", 401.0),
+        ("capillary_glucose", "LO", 19.0),
+    ],
+)
+def test_the_word_of_a_sensor_at_the_end_of_its_range(signal, word, value):
+    for unit in ({}, {"unit": "mmol/L"}):
+        lot = entries.read_json(body(GLUCOSE | {"signal": signal, "value": word} | unit))
+        assert lot.columns.value.tolist() == [value]
+
+
+@pytest.mark.parametrize(("signal", "word"), [("heart_rate", "LOW"), ("glucose", "LOWER"), ("glucose", "<40")])
+def test_other_words_are_no_values(signal, word):
+    assert refused(GLUCOSE | {"signal": signal, "value": word, "unit": "mg/dL"}).reason in {
+        "wrong_type",
+        "unknown_unit",
+    }
+
+
+@pytest.mark.parametrize(
+    "time",
+    ["1767225600", "1767225600000", "1767225600Z", "1712010100Z", "", " ", "Z", "now", "nowZ", "todayZ", "NaT", "2026Z",
+     "2026-01-01Z", "1000000-01-01T00:00:00Z", "+1000000-01-01T00:00:00Z", "-0001-01-01T00:00:00Z"],
+)  # fmt: skip
+def test_what_is_no_moment_is_refused_alone_and_beside_good_ones(time):
+    assert refused(GOOD | {"time": time}).reason in {"time_unreadable", "time_without_zone"}
+    lot = entries.read_json(body(GOOD, GOOD | {"time": time}))
+    assert len(lot) == 1
+
+
+@pytest.mark.parametrize("time", [1_767_225_600, 1_767_225_600_000, 1.5])
+def test_a_time_that_is_a_number_is_told_what_a_time_is(time):
+    fault = refused(GOOD | {"time": time})
+    assert fault.reason == "wrong_type"
+    assert "2026-01-01T00:00:00.000Z" in fault.detail
 
 
 def test_entries_of_both_kinds_keep_their_places():

@@ -54,6 +54,14 @@ def test_columns_in_another_order_bom_and_blank_lines(tmp_path):
         ("p,2000-01-01T00:00:00Z,heart_rate,high,/min", "'high' is not a number"),
         ("p,2000-01-01T00:00:00Z,heart_rate,nan,/min", "'nan' is not a finite number"),
         (",2000-01-01T00:00:00Z,heart_rate,1,/min", "no patient"),
+        ("p,Z,heart_rate,1,/min", "time 'Z': not ISO 8601"),
+        ("p,,heart_rate,1,/min", "time '': not ISO 8601"),
+        ("p,nowZ,heart_rate,1,/min", "time 'nowZ': not ISO 8601"),
+        ("p,1767225600,heart_rate,1,/min", "time '1767225600': not ISO 8601"),
+        ("p,1767225600000Z,heart_rate,1,/min", "not ISO 8601"),
+        ("p,1000000-01-01T00:00:00Z,heart_rate,1,/min", "not ISO 8601"),
+        ("p,2000-01-01T00:00:00Z,glucose,100,", "glucose needs its unit; one of: mg/dL, mmol/L, g/L"),
+        ("p,2000-01-01T00:00:00Z,heart_rate,LOW,/min", "'LOW' is not a number"),
         ("p,2000-01-01T00:00:00Z,heart_rate,1", "4 columns"),
     ],
 )
@@ -83,8 +91,8 @@ def test_an_unreadable_file_is_named(tmp_path, body, reason):
 
 
 def test_selections_keep_names_and_readings_together(tmp_path):
-    rows = [f"{p},2000-01-01T00:00:0{s}Z,{n},{v},\n" for v, (p, s, n) in enumerate(
-        [("a", 2, "heart_rate"), ("b", 1, "heart_rate"), ("c", 0, "glucose"), ("b", 3, "glucose")]
+    rows = [f"{p},2000-01-01T00:00:0{s}Z,{n},{v},{u}\n" for v, (p, s, n, u) in enumerate(
+        [("a", 2, "heart_rate", ""), ("b", 1, "heart_rate", ""), ("c", 0, "glucose", "mg/dL"), ("b", 3, "glucose", "mg/dL")]
     )]  # fmt: skip
     recording = read(file(tmp_path, HEADER + "".join(rows)))
     assert recording.by_time().columns.value.tolist() == [2, 1, 0, 3]
@@ -116,3 +124,9 @@ def test_together_every_patient_begins_with_the_first_and_keeps_its_intervals(tm
     of = {columns.patients[p]: sorted((columns.time[columns.patient == p] - start).tolist()) for p in (0, 1)}
     assert of == {"a": [0, 600_000_000], "b": [0, 300_000_000]}
     assert start == read(file).columns.time.min()
+
+
+def test_the_words_of_a_sensor_at_the_end_of_its_range(tmp_path):
+    at = "p,2000-01-01T00:00:00Z"
+    path = file(tmp_path, HEADER + f"{at},glucose,LOW,mg/dL\n{at},glucose,High,mmol/L\n{at},glucose,5,mmol/L\n")
+    assert read(path).columns.value.tolist() == pytest.approx([39, 401, 90.078])

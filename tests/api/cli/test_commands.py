@@ -67,7 +67,7 @@ def test_an_unreadable_recording_is_one_line_and_1(vitaltwin, tmp_path):
     for command in ("evaluate", "replay"):
         shown = vitaltwin(command, "r.csv")
         assert shown.returncode == 1
-        assert shown.stderr.strip() == "error: r.csv: line 2: time 'yesterday' is not ISO 8601"
+        assert shown.stderr.strip() == "error: r.csv: line 2: time 'yesterday': not ISO 8601, like 2026-01-01T00:00:00Z"
 
 
 def test_replay_with_nobody_there_says_so(vitaltwin, tmp_path):
