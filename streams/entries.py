@@ -7,6 +7,7 @@ which it uses. A sensor at the end of its range may send ``"LOW"`` or ``"HIGH"``
 
 import sys
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal, get_args
 
@@ -16,8 +17,8 @@ import numpy.typing as npt
 
 from streams import moments
 from twins.records import Columns
-from twins.signals import BY_NAME, SIGNALS
-from twins.units import accepted, examples, factor, nearest
+from twins.signals import BY_NAME, SIGNALS, Signal
+from twins.units import accepted, examples, factor
 
 __all__ = [
     "ERROR", "NO_UNITS", "STATUSES", "UNREADABLE", "Entry", "Refused", "Standing", "columns", "error_of", "quoted", "taken",
@@ -131,9 +132,18 @@ def _unknown(name: str, unit: str) -> Refused:
     known = ", ".join(examples(signal))
     if not unit:
         return Refused("unit_missing", f"{name} needs its unit, in the entry or on the device's key; one of: {known}")
-    near = nearest(signal, unit)
+    near = _nearest(signal, unit)
     meant = f"; did you mean {near}?" if near else ""
     return Refused("unknown_unit", f"{name} does not come in {quoted(unit)}{meant}; known: {known}")
+
+
+def _nearest(signal: Signal, unit: str) -> str:
+    """The accepted spelling that looks most like ``unit``; empty if none does."""
+    known: dict[str, str] = {}
+    for spelling in accepted(signal):
+        known.setdefault(spelling.casefold(), spelling)
+    looks = get_close_matches(unit.casefold()[:64], known, n=1)
+    return known[looks[0]] if looks else ""
 
 
 def columns(entries: Sequence[Entry], units: Mapping[str, str] = NO_UNITS) -> Columns:

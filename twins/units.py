@@ -17,11 +17,9 @@ Factors:
 Insulin is dosed in international units: ``[iU]`` or ``[IU]`` in UCUM, ``U`` on every pump and in this table.
 """
 
-from difflib import get_close_matches
-
 from twins.signals import SIGNALS, Signal
 
-__all__ = ["MG_PER_DL_IN_MMOL_PER_L", "MMHG_IN_KPA", "accepted", "examples", "factor", "nearest"]
+__all__ = ["MG_PER_DL_IN_MMOL_PER_L", "MMHG_IN_KPA", "accepted", "examples", "factor"]
 
 MG_PER_DL_IN_MMOL_PER_L = 18.0156
 """Glucose only: the mg/dL that make 1 mmol/L."""
@@ -128,17 +126,3 @@ def examples(signal: Signal) -> tuple[str, ...]:
     for unit in accepted(signal):
         found.setdefault(_SPELLINGS[signal.code][unit], unit)
     return tuple(found.values())
-
-
-def nearest(signal: Signal, unit: str) -> str:
-    """The accepted spelling that looks most like ``unit``; empty if none does.
-
-    >>> from twins.signals import BY_NAME
-    >>> nearest(BY_NAME["glucose"], "mmol/litre"), nearest(BY_NAME["glucose"], "beats")
-    ('mmol/L', '')
-    """
-    known: dict[str, str] = {}
-    for spelling in accepted(signal):
-        known.setdefault(spelling.casefold(), spelling)
-    looks = get_close_matches(unit.casefold()[:64], known, n=1, cutoff=0.6)
-    return known[looks[0]] if looks else ""
