@@ -64,12 +64,14 @@ class Outgoing:
         return self._producer
 
     async def outcome(self, outcome: Outcome, headers: Headers | None = None) -> None:
-        """An outcome to whom it concerns: state to the doors, transitions to everybody."""
+        """An outcome to the doors, in one record, and its transitions to everybody else.
+
+        A door reads one topic only: two have no order between them, and an alarm must not come before its patient.
+        """
         partition = outcome.partition
-        if outcome.estimates or outcome.scores or outcome.profiles or outcome.ward_limits or headers:
-            await self.send(self._topics.estimates, encode_outcome(outcome), partition, headers=headers)
+        await self.send(self._topics.estimates, encode_outcome(outcome), partition, headers=headers)
         if headers:
-            return  # a whole state holds its transitions
+            return  # a whole state holds its transitions: they are no news
         for transition in outcome.transitions:
             await self.send(
                 self._topics.alarms, encode_transition(transition), partition, transition.patient.encode(),

@@ -1,5 +1,6 @@
 """The worker's answer to a door that asks for the whole state of partitions."""
 
+import secrets
 from collections.abc import Callable
 
 import aiokafka
@@ -7,7 +8,7 @@ import msgspec
 
 from streams.kafka.connect import options
 from streams.kafka.outgoing import Outgoing
-from streams.kafka.wire import ADDRESS, PART, Call, decode_call
+from streams.kafka.wire import ADDRESS, ANSWER, PART, Call, decode_call
 from streams.settings import Settings
 from twins.bank import Bank
 from twins.statement import complete
@@ -51,5 +52,7 @@ async def _state(outgoing: Outgoing, bank: Bank, offset: int, door: str) -> None
     starts = range(0, max(bank.patients, 1), _STATED)
     # All of it is worked out before anything waits: it is the state at one offset.
     parts = [complete(bank, offset, first, first + _STATED) for first in starts]
+    answer = secrets.token_bytes(8)
     for number, part in enumerate(parts):
-        await outgoing.outcome(part, [(ADDRESS, door.encode()), (PART, b"%d/%d" % (number, len(parts)))])
+        headers = [(ADDRESS, door.encode()), (ANSWER, answer), (PART, b"%d/%d" % (number, len(parts)))]
+        await outgoing.outcome(part, headers)

@@ -1,14 +1,12 @@
 """The distributed service as its doors see it: stateless, before Kafka; the twins live in the workers.
 
-What is true now comes by ``estimates`` and ``alarms``. A door that starts asks the workers for the whole state and is
-ready once it has that of every partition. What a worker states again after a take-over has an offset the door has
-passed, or a transition it has seen, and is left out.
+What is true now comes by ``estimates``. A door that starts asks the workers for the whole state and is ready once it has
+that of every partition. What a worker states again after a take-over has an offset the door has passed, and is left out.
 """
 
 import asyncio
 import contextlib
 import secrets
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 import aiokafka
@@ -20,11 +18,12 @@ from streams.clock import Clock
 from streams.errors import KafkaUnusable, LogUnavailable
 from streams.history.base import History
 from streams.kafka.connect import MOST_BYTES, options, producer
+from streams.kafka.following import Following
 from streams.kafka.gatherer import Gatherer
 from streams.kafka.log_reader import reader
 from streams.kafka.spool import Spool
 from streams.kafka.topics import Topics, mismatches
-from streams.kafka.wire import ADDRESS, OFFSET, PART, Call, decode_outcome, decode_transition, encode_call
+from streams.kafka.wire import Call, encode_call
 from streams.log import DeadLetter, decode_dead_letter, encode_dead_letter, encode_record
 from streams.registry import Registry, partition_of, projected
 from streams.settings import Settings
@@ -38,8 +37,6 @@ _logger = structlog.get_logger(__name__)
 _CALL_AGAIN_S = 2.0
 _MEND_S = 1.0
 _STOPS_WITHIN_S = 10.0
-_SEEN = 200_000
-"""So many alarm transitions are known again."""
 
 
 class KafkaService:
@@ -58,17 +55,16 @@ class KafkaService:
             self.topics.inputs, self.registry, self.clock, settings.kafka_gather_seconds, settings.kafka_answer_seconds,
             settings.max_waiting_bytes, self._spool,
         )  # fmt: skip
+        self._calling = asyncio.Event()
         self._door = secrets.token_hex(8)
-        self._offsets: dict[int, int] = {}
-        self._awaited: set[int] = set(range(settings.kafka_partitions))
-        self._parts: dict[int, list[Outcome]] = {}
-        self._seen: OrderedDict[str, None] = OrderedDict()
+        self._following = Following(self._door, range(settings.kafka_partitions), self._deliver, self._calling.set)
+        self._heard = self._following.heard
         self._ward_limits: dict[tuple[str, str], SetLimits] = {}
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._stopping = False
-        self.counts = dict.fromkeys(("outcomes", "repeated", "alarms", "alarms_repeated", "unreadable"), 0)
+        self.counts = dict.fromkeys(("outcomes", "alarms", "unreadable"), 0)
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -90,12 +86,12 @@ class KafkaService:
             )  # fmt: skip
             await self._consumer.start()
             places = [
-                aiokafka.TopicPartition(topic, partition)
-                for topic in (self.topics.estimates, self.topics.alarms)
+                aiokafka.TopicPartition(self.topics.estimates, partition)
                 for partition in range(self.settings.kafka_partitions)
             ]
             self._consumer.assign(places)
-            await self._consumer.seek_to_end(*places)
+            if not await self._consumer.seek_to_end(*places):
+                raise aiokafka.errors.KafkaTimeoutError("the ends of the estimates are not told")
         except aiokafka.errors.KafkaError as error:
             await self.stop()
             raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
@@ -122,7 +118,7 @@ class KafkaService:
     @property
     def ready(self) -> bool:
         """Whether readings can be taken and the state of every partition is known."""
-        return not self._awaited and not self._stopping
+        return not self._following.awaited and not self._stopping
 
     # -- what the doors call ------------------------------------------------------------------------------------
 
@@ -188,9 +184,9 @@ class KafkaService:
         return {
             # A door that spools goes on taking readings: whoever balances the load is to leave them to it.
             "ready": self.ready and (not trouble or self._gatherer.spooling),
-            "restored": not self._awaited,
+            "restored": not self._following.awaited,
             "log": trouble or "ok",
-            "awaited_partitions": sorted(self._awaited),
+            "awaited_partitions": self._following.awaited,
             "spooled_bytes": self._spool.waiting_bytes if self._spool is not None else 0,
         }
 
@@ -201,11 +197,12 @@ class KafkaService:
             "log_records": self._gatherer.frames,
             "log_failures": self._gatherer.failures,
             "log_waiting_bytes": self._gatherer.waiting_bytes,
-            "partitions_awaited": len(self._awaited),
+            "partitions_awaited": len(self._following.awaited),
         }
         if self._spool is not None:
             figures |= {"spool_waiting_bytes": self._spool.waiting_bytes, "spool_readings_total": self._spool.spooled}
-        return figures | {f"hub_{name}": count for name, count in self.counts.items()}
+        counts = self.counts | {"repeated": self._following.repeated, "gaps": self._following.gaps}
+        return figures | {f"hub_{name}": count for name, count in counts.items()}
 
     def _project(self, record: Fact | Command) -> None:
         """Let the registry know at once what the log now holds; the outcome will say the same."""
@@ -215,12 +212,15 @@ class KafkaService:
     # -- what the workers say -----------------------------------------------------------------------------------
 
     async def _call(self) -> None:
-        """Ask for the state of partitions not known yet, until it is."""
-        if self._producer is None:
-            return
-        while self._awaited:
-            call = encode_call(Call(self._door, sorted(self._awaited)))
+        """Ask for the state of partitions not known yet, or not any more."""
+        while self._producer is not None:
+            self._calling.clear()
+            awaited = self._following.awaited
+            if not awaited:
+                await self._calling.wait()
+                continue
             try:
+                call = encode_call(Call(self._door, awaited))
                 await self._producer.send_and_wait(self.topics.roll_calls, call, partition=0)
             except aiokafka.errors.KafkaError as error:
                 _logger.warning("the workers cannot be called", reason=str(error))
@@ -256,70 +256,15 @@ class KafkaService:
             for place, records in batches.items():
                 for record in records:
                     try:
-                        headers = dict(record.headers)
-                        if place.topic == self.topics.alarms:
-                            self._alarmed(place.partition, record.value, headers)
-                        else:
-                            self._heard(record.value, headers)
+                        self._following.at(place.partition, record.offset)
+                        self._heard(record.value, dict(record.headers))
                     except (msgspec.MsgspecError, ValueError, TypeError) as error:
                         self.counts["unreadable"] += 1
                         _logger.warning("what a worker wrote cannot be read", topic=place.topic, reason=str(error))
 
-    def _heard(self, raw: bytes, headers: dict[str, bytes]) -> None:
-        address = headers.get(ADDRESS)
-        if address is not None and address.decode() != self._door:
-            return
-        outcome = decode_outcome(raw)
-        partition = outcome.partition
-        if address is not None:
-            self._stated(outcome, headers.get(PART, b"0/1").decode())
-        elif partition not in self._awaited:
-            if outcome.offset <= self._offsets[partition]:
-                self.counts["repeated"] += 1
-                return
-            self._offsets[partition] = outcome.offset
-            self._deliver(outcome)
-
-    def _stated(self, outcome: Outcome, which: str) -> None:
-        """A part of the whole state of a partition; all of them together are delivered as one."""
-        partition = outcome.partition
-        if partition not in self._awaited:
-            return
-        number, count = map(int, which.split("/"))
-        parts = self._parts[partition] = self._parts.get(partition, []) if number else []
-        if number != len(parts):
-            return  # the one before is missing: the partition is asked for again
-        parts.append(outcome)
-        if len(parts) < count:
-            return
-        del self._parts[partition]
-        whole, *others = parts
-        for other in others:
-            whole.profiles += other.profiles
-            whole.scores += other.scores
-            whole.transitions += other.transitions
-        self._awaited.discard(partition)
-        self._offsets[partition] = whole.offset
-        self._deliver(whole)
-        for other in others:
-            self._deliver(Outcome(partition=partition, offset=other.offset, time=other.time, estimates=other.estimates))
-
-    def _alarmed(self, partition: int, raw: bytes, headers: dict[str, bytes]) -> None:
-        if partition in self._awaited:
-            return  # the state that comes tells of it
-        transition = decode_transition(raw)
-        if transition.id in self._seen:
-            self.counts["alarms_repeated"] += 1
-            return
-        self._seen[transition.id] = None
-        if len(self._seen) > _SEEN:
-            self._seen.popitem(last=False)
-        self.counts["alarms"] += 1
-        offset = int(headers.get(OFFSET, b"-1"))
-        self._deliver(Outcome(partition=partition, offset=offset, time=transition.time, transitions=[transition]))
-
     def _deliver(self, outcome: Outcome) -> None:
         self.counts["outcomes"] += 1
+        self.counts["alarms"] += 0 if outcome.complete else len(outcome.transitions)
         for profile in outcome.profiles:
             self.registry.put(profile)
         for limits in outcome.ward_limits:

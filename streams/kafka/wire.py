@@ -12,6 +12,7 @@ from twins.records import Admit, Frame, Outcome, Record, Transition
 
 __all__ = [
     "ADDRESS",
+    "ANSWER",
     "OFFSET",
     "PART",
     "Call",
@@ -30,7 +31,9 @@ OFFSET = "offset"
 ADDRESS = "for"
 """Header of a whole state: the door that asked for it …"""
 PART = "part"
-"""… and which of how many parts this is, as ``0/3``."""
+"""… which of how many parts this is, as ``0/3`` …"""
+ANSWER = "answer"
+"""… and of which answer: two workers may answer at once while one has lost the partition and does not know it yet."""
 
 STRANGERS = "unassigned"
 """Ward of a patient whom a stranger's observation admits."""
@@ -108,15 +111,12 @@ def _foreign(raw: bytes, received: int, known: Container[str]) -> tuple[list[Rec
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """An outcome as it stands in ``estimates``: statuses stay in the worker, transitions have a topic of their own.
-
-    A whole state holds its transitions: they are not news.
-    """
+    """An outcome as it stands in ``estimates``, all a door has to hear of in one record; statuses stay in the worker."""
     return _pack.encode(
         Outcome(
             partition=outcome.partition, offset=outcome.offset, time=outcome.time, complete=outcome.complete,
             estimates=outcome.estimates, scores=outcome.scores, profiles=outcome.profiles, ward_limits=outcome.ward_limits,
-            transitions=outcome.transitions if outcome.complete else [],
+            transitions=outcome.transitions,
         )
     )  # fmt: skip
 

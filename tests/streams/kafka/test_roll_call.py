@@ -1,4 +1,6 @@
-"""The whole state of a partition, from a worker's bank to what a door shows, in several records."""
+"""The whole state of a partition, from a worker's bank to what a door shows, in several records, and what comes between."""
+
+import random
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ from streams.kafka.service import KafkaService
 from streams.kafka.wire import encode_outcome
 from streams.settings import Settings
 from twins.bank import Bank
-from twins.records import Admit, Columns, Outcome, Profile, Transition
+from twins.records import Admit, Columns, Discharge, Outcome, Profile, Transition
 from twins.statement import complete
 from twins.step import step
 
@@ -46,12 +48,37 @@ def bank() -> Bank:
     return bank
 
 
-async def written(bank: Bank, door: str, monkeypatch: pytest.MonkeyPatch) -> list[tuple[bytes, dict[str, bytes]]]:
+Record = tuple[bytes, dict[str, bytes]]
+
+
+async def written(bank: Bank, door: str, monkeypatch: pytest.MonkeyPatch, offset: int = 140) -> list[Record]:
     monkeypatch.setattr(roll_call, "_STATED", 10)
     out = Written()
-    await roll_call._state(out, bank, 140, door)
+    await roll_call._state(out, bank, offset, door)
     assert len(out.records) == 3
     return out.records
+
+
+def there_from_the_start(state: Outcome, after: list[Outcome]) -> View:
+    """What a door shows that had the state and then heard everything."""
+    view = View()
+    for outcome in (state, *after):
+        view.apply(outcome)
+    return view
+
+
+def gone_on(bank: Bank) -> list[Outcome]:
+    """What the worker does next: somebody is admitted, falls into a critical state, and somebody else leaves."""
+    found = [step(bank, Admit(patient="new", ward="A", received=41 * SECOND), 141)]
+    for second in range(42, 53):
+        columns = Columns(
+            ["new"], np.zeros(1, "u4"), np.zeros(1, "u2"), np.array([second * SECOND]), np.array([190.0])
+        )  # fmt: skip
+        found.append(step(bank, as_record(columns, second * SECOND), 100 + second))
+    found.append(step(bank, Discharge(patient=NAMES[3], received=53 * SECOND), 153))
+    found = [outcome for outcome in found if not outcome.empty]
+    assert any(one.priority == "high" for outcome in found for one in outcome.transitions)
+    return found
 
 
 def door(view: View, news: list[Transition]) -> KafkaService:
@@ -61,7 +88,7 @@ def door(view: View, news: list[Transition]) -> KafkaService:
 
 
 def shown(view: View) -> tuple[list[Profile], list[str], list[str]]:
-    states = [str(view.state(name)) for name in NAMES]
+    states = [str(view.state(name)) for name in [*NAMES, "new"]]
     return view.patients(), states, [alarm.id for alarm in view.active_alarms()]
 
 
@@ -96,3 +123,83 @@ async def test_the_answer_to_another_door_is_not_ours(bank: Bank, monkeypatch: p
     for raw, headers in await written(bank, "another", monkeypatch):
         service._heard(raw, headers)
     assert not service.ready
+
+
+async def test_what_comes_between_the_parts_is_shown_once_and_in_order(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An admission and a critical alarm after the state's offset, before its last part: neither may be lost."""
+    view, news = View(), []
+    service = door(view, news)
+    first, second, third = await written(bank, service._door, monkeypatch)
+    state = complete(bank, 140)
+    after = gone_on(bank)
+    raws = [encode_outcome(outcome) for outcome in after]
+    for raw, headers in (first, (raws[0], {}), second, *((raw, {}) for raw in raws[1:]), third):
+        assert not news
+        service._heard(raw, headers)
+    assert service.ready
+    wanted = there_from_the_start(state, after)
+    assert shown(view) == shown(wanted)
+    assert [one.id for one in news] == [one.id for outcome in after for one in outcome.transitions]
+    for raw in raws:  # as a worker says it again that takes over
+        service._heard(raw, {})
+    assert shown(view) == shown(wanted)
+    assert len(news) == sum(len(outcome.transitions) for outcome in after)
+
+
+async def test_what_the_state_holds_already_is_no_news(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    view, news = View(), []
+    service = door(view, news)
+    for outcome in gone_on(bank):
+        service._heard(encode_outcome(outcome), {})
+    for raw, headers in await written(bank, service._door, monkeypatch, 153):
+        service._heard(raw, headers)
+    assert service.ready
+    assert "new" in [profile.patient for profile in view.patients()]
+    assert NAMES[3] not in [profile.patient for profile in view.patients()]
+    assert news == []
+
+
+@pytest.mark.parametrize("seed", range(20))
+async def test_wherever_the_parts_stand_a_door_shows_what_one_does_that_was_there(
+    bank: Bank, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    """Two answers of one worker, and one of a worker that has lost the partition, between the outcomes and each other."""
+    chance = random.Random(seed)
+    view, news = View(), []
+    service = door(view, news)
+    behind = await written(bank, service._door, monkeypatch, 130)
+    state = await written(bank, service._door, monkeypatch)
+    whole = complete(bank, 140)
+    after = gone_on(bank)
+    later = await written(bank, service._door, monkeypatch, 153)
+    record: list[tuple[float, Record]] = [(place, (encode_outcome(one), {})) for place, one in enumerate(after)]
+    record += [(place, one) for place, one in zip(sorted(chance.uniform(-1, 0) for _ in behind), behind, strict=True)]
+    record += [(place, one) for place, one in zip(sorted(chance.uniform(-1, 20) for _ in state), state, strict=True)]
+    record += [(20.0 + place, one) for place, one in enumerate(later)]
+    for _, (raw, headers) in sorted(record, key=lambda one: one[0]):
+        service._heard(raw, headers)
+    assert service.ready
+    assert shown(view) == shown(there_from_the_start(whole, after))
+
+
+async def test_a_topic_that_jumps_makes_a_door_ask_again(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A door that slept longer than the topic keeps has missed something, whatever it hears next."""
+    view, news = View(), []
+    service = door(view, news)
+    for position, (raw, headers) in enumerate(await written(bank, service._door, monkeypatch)):
+        service._following.at(0, position)
+        service._heard(raw, headers)
+    assert service.ready
+    after = gone_on(bank)
+    service._following.at(0, 17)
+    assert not service.ready
+    assert service._calling.is_set()
+    service._heard(encode_outcome(after[-1]), {})
+    assert not view.state("new")
+    for raw, headers in await written(bank, service._door, monkeypatch, 153):
+        service._heard(raw, headers)
+    assert service.ready
+    assert view.state("new")
+    assert service.counters()["hub_gaps"] == 1

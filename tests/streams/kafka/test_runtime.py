@@ -87,7 +87,7 @@ async def test_the_same_results_in_both_runtimes(
     estimates: dict[int, list[bytes]] = {0: [], 1: []}
     alarms: dict[int, list[bytes]] = {0: [], 1: []}
     for one in wanted:
-        if one.estimates or one.scores or one.profiles or one.ward_limits:
+        if not one.empty:
             estimates[one.partition].append(encode_outcome(one))
         alarms[one.partition] += [encode_transition(transition) for transition in one.transitions]
     assert min(map(len, estimates.values())) > 10
