@@ -10,6 +10,7 @@ from api.feed import Channel
 from api.hub import Hub
 from api.outbox import Closed, Outbox
 from api.protocol import Auth, Inbound, Reason, Refusal, Result, Subscribe, Unsubscribe, encode
+from streams.identity import composed
 
 __all__ = ["Conversation"]
 
@@ -115,7 +116,7 @@ class Conversation:
 
     def _channel(self, name: str) -> Channel:
         """What the client may follow under this name; who may not see a patient does not learn of him either."""
-        kind, _, place = name.partition("/")
+        kind, _, place = composed(name).partition("/")
         if kind == "ward" and place == "*":
             if self._actor.everywhere:
                 return Channel()

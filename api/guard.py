@@ -8,6 +8,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Problem, answer, unexpected
+from streams.identity import composed
 
 __all__ = ["Guard", "is_loopback", "same_origin"]
 
@@ -88,7 +89,7 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
-        path: str = scope["path"]
+        path = scope["path"] = composed(scope["path"])  # it may name a patient
         private = path.startswith(("/v1/", "/sign-in", "/problems/", "/health", "/metrics"))
         carried = _PRIVATE if private else _ALWAYS
 

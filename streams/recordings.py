@@ -13,6 +13,7 @@ import numpy as np
 
 from streams import moments
 from streams.errors import RecordingError
+from streams.identity import composed
 from twins.records import F8, I8, U2, U4, Columns
 from twins.signals import BY_NAME, SIGNALS
 from twins.units import examples, factor
@@ -187,6 +188,7 @@ class _Reader:
     def _parse(self, rows: list[list[str]]) -> tuple[U4, U2, I8, F8]:
         turned = list(zip(*rows, strict=True))
         patient, time, signal, value, unit = (turned[index] for index in self._order)
+        patient = tuple(map(composed, patient))
         known = self._patients
         for one in dict.fromkeys(patient):
             if not one:

@@ -18,6 +18,7 @@ from api.accounts.passwords import Passwords, check_new
 from api.accounts.rights import ALL_WARDS, ROLES, Role
 from api.accounts.sessions import Sessions, end_all, of_account
 from streams.clock import Clock
+from streams.identity import composed
 
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 
@@ -141,7 +142,7 @@ def checked_names(field: str, names: Sequence[str]) -> list[str]:
     for name in names:
         if not 0 < len(name) <= 128 or not name.isprintable():
             raise Invalid(field, "1 to 128 printable characters each")
-    return sorted(set(names))
+    return sorted(set(map(composed, names)))
 
 
 def _storable(name: str) -> str:

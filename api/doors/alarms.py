@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, Actor, require
 from api.answers import Time, iso, problems, respond
-from api.fields import Body, Moment, Note
+from api.fields import Body, Composed, Moment, Note
 from api.problems import Problem
 from api.protocol import alarm_of
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
@@ -100,8 +100,8 @@ async def list_alarms(
     request: Request,
     wired: Wired,
     actor: Caller,
-    patient: Annotated[str, Query(max_length=128, description="Only this patient's.")] = "",
-    ward: Annotated[str | None, Query(max_length=128, description="Only this ward's.")] = None,
+    patient: Annotated[Composed, Query(max_length=128, description="Only this patient's.")] = "",
+    ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward's.")] = None,
     state: Annotated[
         Literal["active", "all"], Query(description="Those active now, or the ended ones too.")
     ] = "active",

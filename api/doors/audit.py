@@ -6,6 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.answers import Time, iso, problems, respond
+from api.fields import Composed
 from api.problems import Problem
 from api.wiring import Caller, Wired
 
@@ -46,7 +47,7 @@ async def read_audit(
     request: Request,
     wired: Wired,
     actor: Caller,
-    patient: Annotated[str | None, Query(max_length=128, description="Only what concerns this patient.")] = None,
+    patient: Annotated[Composed | None, Query(max_length=128, description="Only what concerns this patient.")] = None,
     by: Annotated[str | None, Query(max_length=128, description="Only what this account or device did.")] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,

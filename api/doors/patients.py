@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, require
 from api.answers import Time, iso, problems, respond
-from api.fields import Body, Label, PatientId, Ward
+from api.fields import Body, Composed, Label, PatientId, Ward
 from api.problems import Problem
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
 from twins.records import Admit, Discharge, Move, Profile, SetProfile
@@ -115,7 +115,7 @@ async def list_patients(
     request: Request,
     wired: Wired,
     actor: Caller,
-    ward: Annotated[str | None, Query(max_length=128, description="Only this ward.")] = None,
+    ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward.")] = None,
     discharged: Annotated[bool, Query(description="The discharged ones instead.")] = False,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
