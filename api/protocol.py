@@ -60,7 +60,11 @@ class News2(msgspec.Struct):
 
 
 class Alarm(msgspec.Struct):
-    """One alarm condition as it stands; ``id`` names the episode and stays the same over its transitions."""
+    """One alarm condition as it stands; ``id`` names the episode and stays the same over its transitions.
+
+    ``number`` counts those. ``standing`` tells whether the condition is true now, ``ended`` when it last ceased to be.
+    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode.
+    """
 
     id: str
     patient: str
@@ -72,7 +76,12 @@ class Alarm(msgspec.Struct):
     presence: Literal["on", "latched", "acknowledged", "off"]
     onset: int
     time: int
+    number: int
+    standing: bool
+    ended: int | None
     value: float | None
+    onset_value: float | None
+    extreme: float | None
     limit: float | None
     by: str
     note: str
@@ -245,7 +254,12 @@ def alarm_of(transition: Transition) -> Alarm:
         presence=transition.presence,  # type: ignore[arg-type] # the same
         onset=transition.onset // 1000,
         time=transition.time // 1000,
+        number=transition.number,
+        standing=transition.standing,
+        ended=transition.ended // 1000 if transition.ended else None,
         value=_number(transition.value),
+        onset_value=_number(transition.onset_value),
+        extreme=_number(transition.extreme),
         limit=_number(transition.limit),
         by=transition.by,
         note=transition.note,

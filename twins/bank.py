@@ -37,6 +37,7 @@ _ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "foretold": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
     "stretch": ("f4", (layout.HORIZONS, 2)),
     "tried": ("u2", (layout.HORIZONS,)),
+    "mark": ("f8", (layout.LIMIT_CONDITIONS, 2)),
     "phase": ("u1", (layout.CONDITIONS,)),
     "since": ("i8", (layout.CONDITIONS,)),
     "signal_of_row": ("u2", ()),
@@ -58,12 +59,15 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "scored": ("i8", ()),
     "score_phase": ("u1", (3,)),
     "score_since": ("i8", (3,)),
+    "score_told": ("i1", (2,)),
+    "known_parts": ("i1", (7,)),
     "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
 }
 _KEPT_ROWS = tuple(name for name in _ROWS if name != "patient_of_row")
 _KEPT_PATIENTS = tuple(name for name in _PATIENTS if name not in ("slot", "live"))
 _FILL: dict[str, float] = {
-    "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "parts": -1, "limit": np.nan
+    "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "parts": -1, "limit": np.nan,
+    "mark": np.nan, "score_told": -1, "known_parts": -1,
 }  # fmt: skip
 
 
@@ -100,6 +104,7 @@ class Bank:
     ring: npt.NDArray[np.float64]
     kept: npt.NDArray[np.float64]
     limit: npt.NDArray[np.float64]
+    mark: npt.NDArray[np.float64]
     due: npt.NDArray[np.float64]
     foretold: npt.NDArray[np.float32]
     stretch: npt.NDArray[np.float32]
@@ -123,6 +128,8 @@ class Bank:
     scored: npt.NDArray[np.int64]
     score_phase: npt.NDArray[np.uint8]
     score_since: npt.NDArray[np.int64]
+    score_told: npt.NDArray[np.int8]
+    known_parts: npt.NDArray[np.int8]
     agreement: npt.NDArray[np.float64]
 
     def __init__(self, partition: int = 0, models: Iterable[ChannelModel] = ()) -> None:
@@ -339,12 +346,8 @@ class Bank:
                 self.profiles[first + at] = profile
                 self.patient_limits[first + at] = block.limits[at]
                 self.live[first + at] = 1
-        for name in _KEPT_PATIENTS:
-            if name in block.arrays and count:
-                # Pairs of sources are only appended: what an older checkpoint does not know of is as at the beginning.
-                kept = np.frombuffer(block.arrays[name], _PATIENTS[name][0]).reshape(count, -1)
-                array = getattr(self, name)
-                array.reshape(len(array), -1)[first : first + count, : kept.shape[1]] = kept
+        if count:
+            self._restore_patients(block.arrays, first, count)
         for owner, condition, code, alarm in block.alarms:
             self.alarms[first + owner, condition, code] = alarm
         if block.version != _VERSION:
@@ -352,11 +355,23 @@ class Bank:
             return
         rows = self._rows_of(block, first)
         for name in _KEPT_ROWS:
+            if name not in block.arrays:
+                continue  # what an older checkpoint does not know of is as at the beginning
             dtype, shape = _ROWS[name]
             getattr(self, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(block.rows), *shape)
         for name, held in self.model_state.items():
             if name in block.models and len(block.models[name]) == len(block.rows) * held.dtype.itemsize:
                 held[rows] = np.frombuffer(block.models[name], held.dtype)
+
+    def _restore_patients(self, arrays: dict[str, bytes], first: int, count: int) -> None:
+        for name in _KEPT_PATIENTS:
+            if name in arrays:
+                # Pairs of sources are only appended: what an older checkpoint does not know of is as at the beginning.
+                kept = np.frombuffer(arrays[name], _PATIENTS[name][0]).reshape(count, -1)
+                array = getattr(self, name)
+                array.reshape(len(array), -1)[first : first + count, : kept.shape[1]] = kept
+        if "known_parts" not in arrays:
+            self.known_parts[first : first + count] = self.parts[first : first + count]
 
     def _rows_of(self, block: Block, first: int) -> slice:
         """New rows for a block's channels, side by side; their limits come with the block."""

@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twins.bank import Bank
+from twins.kernels.deterioration import ABOUT
 
 __all__ = ["due", "due_by_time"]
 
@@ -38,7 +39,7 @@ def due_by_time(bank: Bank, live: U1, urgent: AbstractSet[int], now: int) -> I8:
     (candidates,) = (here & silent).nonzero()
     old[candidates] = (bank.parts[candidates] >= 0).any(axis=1)
     phase = bank.score_phase[:count]
-    held = here & (((phase[:, 0] | phase[:, 1] | phase[:, 2]) & 1) != 0)
+    held = here & (((phase[:, 0] | phase[:, 1] | phase[:, 2]) & ABOUT) != 0)
     if urgent:
         waiting[list(urgent)] = True
     numbers: I8 = (waiting | old | held).nonzero()[0]

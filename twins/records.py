@@ -285,7 +285,12 @@ class Profile(msgspec.Struct, kw_only=True):
 
 
 class Transition(msgspec.Struct, tag="transition", kw_only=True):
-    """One change of one alarm condition. ``alarm`` names the episode, ``id`` this change; both follow from the log."""
+    """One change of one alarm condition. ``alarm`` names the episode, ``id`` this change; both follow from the log.
+
+    ``number`` counts the changes of the episode from 1 and orders them; their times never go back. ``standing`` says
+    whether the condition itself is true, ``ended`` when it last ceased to be (0: never). ``value`` is the newest when the
+    change was made, ``onset_value`` the one the episode began with, ``extreme`` the worst of it so far.
+    """
 
     id: str
     alarm: str
@@ -299,11 +304,23 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     onset: int
     time: int
     emitted: int = 0
+    number: int = 0
+    standing: bool = True
+    ended: int = 0
     value: float | None = None
+    onset_value: float | None = None
+    extreme: float | None = None
     limit: float | None = None
     by: str = ""
     note: str = ""
     explanation: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """What was kept before changes had a number of their own has it in its id, and stood unless latched or off."""
+        if not self.number:
+            tail = self.id.rpartition("-")[2]
+            self.number = int(tail) if tail.isdecimal() and tail.isascii() else 0
+            self.standing = self.standing and self.presence in {"on", "acknowledged"}
 
 
 class Outcome(msgspec.Struct, tag="outcome", kw_only=True):

@@ -19,6 +19,8 @@ Sources:
   of one respiratory rate (mimic4wdb-p10079700), 4 h of one glucose (d1namo-004, at the end of its sensor's range).
 - Second sources: a monitor numbers its second oximeter (SpO2 2, SpO2 l and r), and no foreign code tells the two apart;
   a device says which it is by the signal's name or by its key.
+- Worse: about the distance from the low or high limit to the critical one, a little beyond what the sensor itself errs
+  by (4 % for an oximeter, ISO 80601-2-61): so much farther is another patient than the one somebody acknowledged.
 - Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
@@ -56,7 +58,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     sensor's display; ``jump`` is farther than the signal goes within seconds (a minute more lets it go as far again);
     ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
     below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
-    the shortest gap that counts as silence; ``flat_s`` is longer than a living patient's value stays exactly the same,
+    the shortest gap that counts as silence; ``worse`` is how much farther below a low limit, and above a high one, is
+    clearly worse than what an alarm told before; ``flat_s`` is longer than a living patient's value stays exactly the same,
     0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as;
     ``unit_needed``: a bare number means too many things, so that a reading has to name its unit; ``ends`` are the values
     that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell.
@@ -78,6 +81,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     hysteresis: float = 0.0
     delay_s: float = 0.0
     critical_delay_s: float = 0.0
+    worse: tuple[float, float] = (inf, inf)
     silence_s: float = 60.0
     flat_s: float = 0.0
     predictive_priority: Literal["medium", "low", ""] = ""
@@ -112,7 +116,7 @@ def _cuff(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: L
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(15.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
-        jump=60.0, trend_s=1800.0, limits=limits, hysteresis=3.0, silence_s=5400.0,
+        jump=60.0, trend_s=1800.0, limits=limits, hysteresis=3.0, silence_s=5400.0, worse=(10.0, 20.0),
     )
 
 
@@ -122,7 +126,7 @@ def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: L
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
         jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, flat_s=600.0,
-        predictive_priority="low",
+        predictive_priority="low", worse=(10.0, 20.0),
     )
 
 
@@ -135,7 +139,7 @@ def _oximeter(
     return Signal(
         code=code, name=name, unit="%", kind="vital", plausible=(30.0, 100.0), loinc=loinc, mdc=mdc, step=1.0, jump=8.0,
         censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
-        silence_s=20.0, predictive_priority=predictive_priority, second=second,
+        silence_s=20.0, predictive_priority=predictive_priority, second=second, worse=(4.0, 4.0),
     )
 
 
@@ -151,17 +155,19 @@ SIGNALS: tuple[Signal, ...] = (
         code=0, name="heart_rate", unit="/min", kind="vital", plausible=(15.0, 300.0),
         loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
+        worse=(10.0, 20.0),
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
         loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0,
+        worse=(10.0, 20.0),
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
         loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, jump=12.0,
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
-        critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
+        critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low", worse=(2.0, 5.0),
     ),
     _oximeter(
         3, "oxygen_saturation", codes=(("2708-6", "59408-5"), (150456,)), predictive_priority="medium",
@@ -181,22 +187,22 @@ SIGNALS: tuple[Signal, ...] = (
         code=11, name="body_temperature", unit="Cel", kind="vital", plausible=(25.0, 45.0),
         loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1, jump=2.0, trend_s=900.0,
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
-        critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low",
+        critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low", worse=(0.5, 0.5),
     ),
     Signal(
         code=12, name="skin_temperature", unit="Cel", kind="vital", plausible=(15.0, 45.0),
-        loinc=("61008-9",), mdc=(150388,), step=0.02, jump=3.0, trend_s=120.0, silence_s=60.0, flat_s=7200.0,
+        loinc=("61008-9",), mdc=(150388,), step=0.02, jump=3.0, trend_s=120.0, silence_s=60.0, flat_s=7200.0, worse=(1.0, 1.0),
     ),
     Signal(
         code=13, name="perfusion_index", unit="1", kind="vital", plausible=(0.0, 30.0),
-        loinc=("61006-3",), mdc=(150488,), step=0.1, jump=4.0, silence_s=60.0,
+        loinc=("61006-3",), mdc=(150488,), step=0.1, jump=4.0, silence_s=60.0, worse=(0.2, 2.0),
     ),
     Signal(
         code=14, name="glucose", unit="mg/dL", kind="glucose", plausible=(20.0, 600.0),
         loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, jump=15.0, trend_s=900.0,
         censored=(40.0, 400.0, 600.0),
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
-        silence_s=900.0, flat_s=21600.0, predictive_priority="medium", unit_needed=True, ends=(39.0, 401.0),
+        silence_s=900.0, flat_s=21600.0, predictive_priority="medium", worse=(10.0, 50.0), unit_needed=True, ends=(39.0, 401.0),
     ),
     Signal(
         code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),

@@ -15,7 +15,8 @@ from twins import emission, news2
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
 from twins.bank import BLOCK, Bank
-from twins.kernels import agreement, layout, walk
+from twins.kernels import agreement, layout, limits, walk
+from twins.kernels import deterioration as kernel
 from twins.limits import limits_given
 from twins.models import deterioration
 from twins.records import (
@@ -76,13 +77,15 @@ class _Step:
             condition = CHANNEL_CONDITIONS[which]
             time = int(event[layout.E_TIME])
             value = float(event[layout.E_VALUE])
-            if event[layout.E_BEGIN]:
-                limit = float(event[layout.E_LIMIT]) if condition.side else None
+            limit = float(event[layout.E_LIMIT]) if condition.side else None
+            if event[layout.E_BEGIN] == layout.ENDS:
+                self.end(number, condition.name, code, time, value)
+            elif event[layout.E_BEGIN] == layout.WORSENS:
+                self.worsen(number, condition, code, time, value, limit, explain.of_event(bank, event))
+            else:
                 self.begin(
                     number, condition, code, time, priority_of(which, code), value, limit, explain.of_event(bank, event)
                 )
-            else:
-                self.end(number, condition.name, code, time, value)
 
     def begin(  # noqa: PLR0917 - everything an alarm is
         self, number: int, condition: Condition, code: int, time: int, priority: str, value: float | None,
@@ -100,11 +103,23 @@ class _Step:
                 presence="on", onset=time, time=time, latches=condition.latches,
             )  # fmt: skip
             self.bank.alarms[key] = alarm
-        alarm.time = time
-        alarm.value = value if value is None or np.isfinite(value) else None
+        lifecycle.meet(alarm, value if value is None or np.isfinite(value) else None, falling=condition.side == "low")
         alarm.limit = limit
         alarm.explanation = explanation
-        self.tell(number, lifecycle.begin(alarm, profile.ward))
+        self.tell(number, lifecycle.begin(alarm, profile.ward, time))
+
+    def worsen(  # noqa: PLR0917 - what is new of an alarm
+        self, number: int, condition: Condition, code: int, time: int, value: float, limit: float | None,
+        explanation: dict[str, Any],
+    ) -> None:  # fmt: skip
+        """A condition that is true has become clearly worse: its alarm says so, and is heard again if it was acknowledged."""
+        alarm = self.bank.alarms.get((number, condition.name, code))
+        if alarm is None or not alarm.standing:
+            return
+        lifecycle.meet(alarm, value, falling=condition.side == "low")
+        alarm.limit = limit
+        alarm.explanation = explanation
+        self.tell(number, lifecycle.worsen(alarm, self.bank.profile(number).ward, time))
 
     def end(self, number: int, condition: str, code: int, time: int, value: float | None = None) -> None:
         """A condition is no longer true."""
@@ -164,22 +179,16 @@ class _Step:
         """NEWS2 of ``numbers`` and what it alarms."""
         scores, events = deterioration.evaluate(self.bank, numbers, self.now)
         self.outcome.scores.extend(scores)
-        for number, which, begins, score in events:
-            condition = SCORE_CONDITIONS[which]
-            if begins:
-                limit = (7.0, 5.0, None)[which]
-                self.begin(
-                    number,
-                    condition,
-                    -1,
-                    self.now,
-                    condition.priority,
-                    float(score.total),
-                    limit,
-                    explain.of_score(score),
-                )
+        for number, which, turn, score in events:
+            condition, total = SCORE_CONDITIONS[which], float(score.total)
+            if turn == kernel.ENDS:
+                self.end(number, condition.name, -1, self.now, total)
+                continue
+            limit, why = (7.0, 5.0, None)[which], explain.of_score(score)
+            if turn == kernel.WORSENS:
+                self.worsen(number, condition, -1, self.now, total, limit, why)
             else:
-                self.end(number, condition.name, -1, self.now, float(score.total))
+                self.begin(number, condition, -1, self.now, condition.priority, total, limit, why)
 
     # -- records ------------------------------------------------------------------------------------------------
 
@@ -198,8 +207,8 @@ class _Step:
         while at < len(columns):
             at = walk.frame(
                 at, columns.patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
-                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.phase, bank.since, bank.due, bank.foretold,
-                bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
+                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.mark, bank.phase, bank.since, bank.due,
+                bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()
         self.outcome.status = status.tobytes()
@@ -233,8 +242,8 @@ class _Step:
         at = 0
         while at < bank.rows:
             at = walk.tick(
-                at, bank.rows, self.now, bank.patient_of_row, live, bank.state, bank.watch, bank.ring, bank.limit,
-                bank.phase, bank.since, self.events, self.counts,
+                at, bank.rows, self.now, bank.patient_of_row, bank.signal_of_row, live, layout.PARAMETERS, bank.state,
+                bank.watch, bank.ring, bank.limit, bank.mark, bank.phase, bank.since, self.events, self.counts,
             )  # fmt: skip
             self.raised()
         numbers = emission.due_by_time(bank, live, self.urgent, self.now)
@@ -325,10 +334,30 @@ class _Step:
         for key, alarm in list(bank.alarms.items()):
             if key[0] == number and alarm.id == command.alarm:
                 ward = bank.profile(number).ward
+                if alarm.standing and alarm.presence == "on":
+                    self.seen(number, alarm)
                 self.tell(number, lifecycle.acknowledge(alarm, ward, self.now, command.by, command.note))
                 if alarm.presence == "off":
                     del bank.alarms[key]
         bank.touch(number)
+
+    def seen(self, number: int, alarm: lifecycle.Alarm) -> None:
+        """Whoever acknowledges has seen the patient as now: what is worse than this is to be heard again."""
+        bank = self.bank
+        which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == alarm.condition), -1)
+        if alarm.condition in {held.name for held in SCORE_CONDITIONS}:
+            deterioration.note_told(bank, number)
+            lifecycle.meet(alarm, float(bank.score_told[number, 0]), falling=False)
+        elif 0 <= which < layout.LIMIT_CONDITIONS:
+            code = BY_NAME[alarm.signal].code
+            row = int(bank.slot[number, code])
+            reading = float(bank.state[row, layout.VALUE])
+            low, high = SIGNALS[code].plausible
+            if low <= reading <= high:
+                lifecycle.meet(alarm, reading, falling=CHANNEL_CONDITIONS[which].side == "low")
+            critical = which in {layout.CRITICAL_LOW, layout.CRITICAL_HIGH}
+            x = alarm.value if critical and alarm.value is not None else float(bank.state[row, layout.M0])
+            limits.mark_from(bank.mark[row], which, x, layout.PARAMETERS[code])
 
     def discharge(self, number: int) -> None:
         """End monitoring: every alarm goes off, the channels are forgotten."""
@@ -342,6 +371,7 @@ class _Step:
         bank.pending[number] = 0
         bank.oxygen[number] = bank.consciousness[number] = np.nan
         bank.parts[number] = -1
+        bank.known_parts[number] = bank.score_told[number] = -1
         bank.stale[number] = bank.score_phase[number] = 0
         profile = bank.profile(number)
         profile.active = False

@@ -21,7 +21,11 @@ router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions."""
+    """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions.
+
+    ``number`` counts those. ``standing`` tells whether the condition itself is true, ``ended`` when it last ceased to be.
+    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode.
+    """
 
     id: str
     transition: str
@@ -34,7 +38,12 @@ class Alarm:
     presence: Literal["on", "latched", "acknowledged", "off"]
     onset: Time
     time: Time
+    number: int
+    standing: bool
+    ended: Time | None
     value: float | None
+    onset_value: float | None
+    extreme: float | None
     limit: float | None
     by: str
     note: str
@@ -75,7 +84,11 @@ def alarm(transition: Transition) -> Alarm:
             "kind",
             "priority",
             "presence",
+            "number",
+            "standing",
             "value",
+            "onset_value",
+            "extreme",
             "limit",
             "by",
             "note",
@@ -86,6 +99,7 @@ def alarm(transition: Transition) -> Alarm:
         transition=transition.id,
         onset=iso(transition.onset),
         time=iso(transition.time),
+        ended=iso(transition.ended) if transition.ended else None,
         explanation=alarm_of(transition).explanation,
         **told,
     )
@@ -124,7 +138,7 @@ async def list_alarms(
     begin, until = start or 0, end or wired.service.clock.now() + 1
     page = await wired.service.history.alarms(whose, begin, until, cursor=place, limit=limit)
     following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
-    items = [alarm(one) for one in _newest(wired, page.items)]
+    items = [alarm(one) for one in await _newest(wired, page.items)]
     return respond(Alarms(items, following), headers=wired.cursors.link(request.url, following))
 
 
@@ -172,6 +186,7 @@ async def _course(wired: Wiring, actor: Actor, name: str) -> list[Transition]:
     newest = wired.view.alarm(name)
     if newest is not None and all(one.id != newest.id for one in course):
         course.append(newest)
+    course.sort(key=lambda one: one.number)
     if not course or not _readable(wired, actor, course[-1]):
         raise Problem("not-found", "no such alarm")
     return course
@@ -199,9 +214,20 @@ def _reach(wired: Wiring, actor: Actor, ward: str | None) -> list[str] | None:
     ]
 
 
-def _newest(wired: Wiring, transitions: Sequence[Transition]) -> list[Transition]:
+async def _newest(wired: Wiring, transitions: Sequence[Transition]) -> list[Transition]:
     """One transition for each alarm: the newest, unless a page before has shown it."""
     seen: dict[str, Transition] = {}
     for transition in transitions:
-        seen.setdefault(transition.alarm, transition)
-    return [one for one in seen.values() if (wired.view.alarm(one.alarm) or one).id == one.id]
+        held = seen.get(transition.alarm)
+        if held is None or transition.number > held.number:
+            seen[transition.alarm] = transition
+    return [one for one in seen.values() if await _is_newest(wired, one)]
+
+
+async def _is_newest(wired: Wiring, transition: Transition) -> bool:
+    """Whether nothing came after it; what ended before the service began is in the history alone."""
+    known = wired.view.alarm(transition.alarm)
+    if known is None and transition.presence != "off":
+        course = await wired.service.history.alarm(transition.alarm)
+        known = course[-1] if course else None
+    return known is None or known.number <= transition.number

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
@@ -102,7 +102,12 @@ def alarm(connection: sqlite3.Connection, waiting: Waiting, name: str) -> list[T
     """All transitions of one alarm, oldest first."""
     fresh = {key: item for key, item in _buffered(waiting).items() if item.alarm == name}
     whole = _over(_of_alarms(connection, {name}), fresh)
-    return [whole[key] for key in sorted(whole)]
+    return in_order(whole.values())
+
+
+def in_order(changes: Iterable[Transition]) -> list[Transition]:
+    """Changes of one alarm as they were made: by their number, whatever time a late reading gave them."""
+    return sorted(changes, key=lambda one: one.number)
 
 
 def facts(connection: sqlite3.Connection, waiting: Waiting, patient: str, start_us: int, end_us: int) -> list[Fact]:
@@ -141,7 +146,7 @@ def _over(stored: dict[Key, Transition], fresh: dict[Key, Transition]) -> dict[K
 
 def newest(found: dict[Key, Transition]) -> dict[Key, Transition]:
     """Only the last transition of each alarm."""
-    last = {found[key].alarm: key for key in sorted(found)}
+    last = {found[key].alarm: key for key in sorted(found, key=lambda key: (found[key].number, key))}
     return {key: found[key] for key in last.values()}
 
 
@@ -175,7 +180,7 @@ def _select(
     if question.latest:
         text += (
             " AND NOT EXISTS (SELECT 1 FROM history_transition AS other WHERE other.alarm = one.alarm"
-            " AND (other.time, other.place, other.id) > (one.time, one.place, one.id))"
+            " AND (other.place, other.time, other.id) > (one.place, one.time, one.id))"
         )
     way = "" if question.ascending else "DESC"
     text += f" ORDER BY time {way}, place {way}, id {way} LIMIT ?"

@@ -26,7 +26,7 @@ SOURCES = {
 }
 FORGOTTEN = np.array([news2.FORGOTTEN_AFTER_S[name] for name in news2.PARAMETERS])
 STALE = np.array([news2.STALE_AFTER_S[name] for name in news2.PARAMETERS])
-KEPT = ("parts", "stale", "scored", "score_phase", "score_since")
+KEPT = ("parts", "known_parts", "stale", "scored", "score_phase", "score_since", "score_told")
 
 
 def inputs(bank, numbers, now):
@@ -52,16 +52,53 @@ def inputs(bank, numbers, now):
     return value, age
 
 
-def turns(bank, numbers, truth, now):
-    """Thresholds held for 20 s before they begin or end."""
-    phase, since = bank.score_phase[numbers], bank.score_since[numbers]
-    on, waiting = (phase & 2) != 0, (phase & 1) != 0
-    differs = truth != on
-    since = np.where(differs & ~waiting, now, since)
-    ripe = differs & (now - since >= 20 * S)
-    turned = np.where(ripe, np.where(on, -1, 1), 0)
-    bank.score_phase[numbers] = np.where(on ^ ripe, 2, 0) | np.where(differs & ~ripe, 1, 0)
-    bank.score_since[numbers] = since
+def threshold(parts):
+    """Which of the three conditions the known parts meet: 0 for 7 or more, 1 for 5 or 6, 2 for a 3 in one."""
+    total = sum(part for part in parts if part > 0)
+    return 0 if total >= 7 else 1 if total >= 5 else 2 if 3 in parts else None
+
+
+def turns(bank, number, parts, now):
+    """Thresholds held for 20 s before they begin, end or are told anew: by 2 more, or by a 3 where there was none."""
+    known = bank.known_parts[number].tolist()
+    bank.known_parts[number] = [part if part >= 0 else last for part, last in zip(parts, known, strict=True)]
+    reached = threshold(parts)
+    at_worst = [
+        most if part < 0 and last > 0 else part
+        for part, last, most in zip(parts, known, news2.HIGHEST_PART, strict=True)
+    ]
+    worst = sum(part for part in at_worst if part > 0)
+    lost = any(part < 0 and last > 0 for part, last in zip(parts, known, strict=True))
+    for which, could in enumerate((worst >= 7, worst >= 5, worst >= 5 or lost)):
+        if which == reached:
+            break
+        if bank.score_phase[number, which] & 2 and could:
+            reached = which  # what is missing ends nothing
+            break
+    total = sum(part for part in parts if part > 0)
+    reds = {at for at, part in enumerate(parts) if part == 3}
+    mask = sum(1 << at for at in reds)
+    turned = [0, 0, 0]
+    for which in range(3):
+        phase, truth = int(bank.score_phase[number, which]), which == reached
+        on = bool(phase & 2)
+        before, seen = bank.score_told[number].tolist()
+        worse = before >= 0 and (total >= before + 2 or any(not seen & 1 << at for at in reds))
+        if truth == on and not (on and worse):
+            bank.score_phase[number, which] = 2 if on else 0
+            if on and before < 0:
+                bank.score_told[number] = total, mask
+            continue
+        bit = 4 if truth == on else 1
+        if not phase & bit:
+            bank.score_since[number, which] = now
+        if (not phase & bit and truth == on) or now - bank.score_since[number, which] < 20 * S:
+            bank.score_phase[number, which] = (2 if on else 0) | bit if not (truth == on and phase & bit) else phase
+            continue
+        bank.score_phase[number, which] = 2 if truth else 0
+        turned[which] = 2 if truth == on else 1 if truth else -1
+        if truth:
+            bank.score_told[number] = total, mask
     return turned
 
 
@@ -83,15 +120,15 @@ def evaluate(bank, numbers, now):
     stale = ((age >= STALE) & (parts >= 0)).astype(np.uint8)
     changed = (parts != bank.parts[numbers]).any(axis=1) | (stale != bank.stale[numbers]).any(axis=1)
     due = changed | ((parts >= 0).any(axis=1) & (now - bank.scored[numbers] >= 60 * S))
-    total = np.where(parts > 0, parts, 0).sum(axis=1)
-    truth = np.stack([total >= 7, (total >= 5) & (total < 7), (total < 5) & (parts == 3).any(axis=1)], axis=1)
-    turned = turns(bank, numbers, truth, now)
-    speak = due | turned.any(axis=1)
+    turned = np.array(
+        [turns(bank, number, own, now) for number, own in zip(numbers.tolist(), parts.tolist(), strict=True)]
+    )
+    speak = due | (turned != 0).any(axis=1)
     bank.parts[numbers] = parts
     bank.stale[numbers] = stale
     bank.scored[numbers[speak]] = now
     scores = {at: record(f"p{numbers[at]}", parts[at], age[at], now) for at in np.flatnonzero(speak).tolist()}
-    events = [(int(numbers[at]), which, bool(turned[at, which] > 0), scores[at]) for at, which in np.argwhere(turned)]
+    events = [(int(numbers[at]), which, int(turned[at, which]), scores[at]) for at, which in np.argwhere(turned)]
     return list(scores.values()), events
 
 
@@ -128,7 +165,9 @@ patient = st.fixed_dictionaries({
     "parts": st.lists(st.integers(-1, 3), min_size=7, max_size=7),
     "stale": st.lists(st.integers(0, 1), min_size=7, max_size=7),
     "scored_age": st.sampled_from([0, 60 * S - 1, 60 * S, 90 * S]),
-    "phase": st.lists(st.integers(0, 3), min_size=3, max_size=3),
+    "known": st.lists(st.integers(-1, 3), min_size=7, max_size=7),
+    "told": st.tuples(st.integers(-1, 20), st.integers(0, 127)),
+    "phase": st.lists(st.sampled_from([0, 1, 2, 3, 6]), min_size=3, max_size=3),
     "since_age": st.lists(st.sampled_from([0, 20 * S - 1, 20 * S, 90 * S]), min_size=3, max_size=3),
 })  # fmt: skip
 
@@ -146,6 +185,7 @@ def bank_of(patients):
         bank.consciousness_time[number] = NOW - drawn["consciousness_age"]
         bank.scale2[number] = drawn["scale2"]
         bank.parts[number], bank.stale[number] = drawn["parts"], drawn["stale"]
+        bank.known_parts[number], bank.score_told[number] = drawn["known"], drawn["told"]
         bank.scored[number] = NOW - drawn["scored_age"]
         bank.score_phase[number], bank.score_since[number] = drawn["phase"], NOW - np.array(drawn["since_age"])
     return bank
@@ -197,10 +237,10 @@ def test_a_threshold_is_held_for_20_s_before_it_begins_and_before_it_ends():
     def events(seconds):
         return [event[:3] for event in deterioration.evaluate(bank, np.array([0]), NOW + seconds * S)[1]]
 
-    assert [events(at) for at in (0, 19, 20, 21)] == [[], [], [(0, 1, True)], []]
+    assert [events(at) for at in (0, 19, 20, 21)] == [[], [], [(0, 1, 1)], []]
     bank.state[bank.slot[0, BY_NAME["heart_rate"].code], layout.M0] = 80.0
     # Now a 3 in one parameter, which begins as the total of 5 ends.
-    assert [events(at) for at in (30, 49, 50)] == [[], [], [(0, 1, False), (0, 2, True)]]
+    assert [events(at) for at in (30, 49, 50)] == [[], [], [(0, 1, -1), (0, 2, 1)]]
 
 
 def test_a_score_is_stated_when_it_changes_and_anew_after_60_s():

@@ -11,7 +11,7 @@ import msgspec
 
 from twins.records import Transition
 
-__all__ = ["Alarm", "acknowledge", "begin", "end"]
+__all__ = ["Alarm", "acknowledge", "begin", "end", "episode", "meet", "snapshot", "worsen"]
 
 Presence = Literal["on", "latched", "acknowledged", "off"]
 
@@ -31,8 +31,12 @@ class Alarm(msgspec.Struct, kw_only=True):
     latches: bool = False
     standing: bool = True
     """Whether the condition itself is true now (a latched alarm's is not)."""
+    ended: int = 0
+    """When the condition last ceased to be true; 0 if it never did."""
     changes: int = 0
     value: float | None = None
+    onset_value: float | None = None
+    extreme: float | None = None
     limit: float | None = None
     by: str = ""
     note: str = ""
@@ -48,18 +52,39 @@ def episode(patient: str, condition: str, signal: str, onset: int) -> str:
     return blake2b(f"{patient}\0{condition}\0{signal}\0{onset}".encode(), digest_size=10).hexdigest()
 
 
-def begin(alarm: Alarm, ward: str) -> Transition:
+def meet(alarm: Alarm, value: float | None, *, falling: bool) -> None:
+    """Note the newest ``value`` of an alarm, and the worst of its episode: the lowest where ``falling``, else the highest."""
+    alarm.value = value
+    if value is None:
+        return
+    if alarm.onset_value is None:
+        alarm.onset_value = value
+    if alarm.extreme is None or (value < alarm.extreme if falling else value > alarm.extreme):
+        alarm.extreme = value
+
+
+def begin(alarm: Alarm, ward: str, time: int) -> Transition:
     """The condition became true."""
     alarm.presence = "on"
     alarm.standing = True
-    return _change(alarm, ward, alarm.time)
+    return _change(alarm, ward, time)
+
+
+def worsen(alarm: Alarm, ward: str, time: int) -> Transition | None:
+    """The condition, true already, is clearly worse: whatever was acknowledged was something milder."""
+    if not alarm.standing:
+        return None
+    alarm.by = alarm.note = ""
+    return begin(alarm, ward, time)
 
 
 def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Transition | None:
     """The condition is no longer true: off, or latched where nobody has acknowledged a latching one."""
+    if alarm.standing:
+        alarm.ended = max(time, alarm.time)
     alarm.standing = False
     alarm.value = value if value is not None else alarm.value
-    presence: Presence = "latched" if alarm.latches and alarm.presence == "on" else "off"
+    presence: Presence = "latched" if alarm.latches and alarm.presence in ("on", "latched") else "off"
     if alarm.presence == presence:
         return None
     alarm.presence = presence
@@ -67,7 +92,7 @@ def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Trans
 
 
 def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> Transition | None:
-    """Somebody has seen it: silent until the condition ends; a latched alarm ends with it."""
+    """Somebody has seen it: silent until the condition ends or worsens; a latched alarm ends with it."""
     if alarm.presence not in ("on", "latched"):
         return None
     alarm.presence = "acknowledged" if alarm.standing else "off"
@@ -77,8 +102,9 @@ def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> 
 
 
 def _change(alarm: Alarm, ward: str, time: int) -> Transition:
+    """Number the change; what a late reading brought about is stamped no earlier than the change before."""
     alarm.changes += 1
-    alarm.time = time
+    alarm.time = max(time, alarm.time)
     return snapshot(alarm, ward)
 
 
@@ -96,7 +122,12 @@ def snapshot(alarm: Alarm, ward: str) -> Transition:
         presence=alarm.presence,
         onset=alarm.onset,
         time=alarm.time,
+        number=alarm.changes,
+        standing=alarm.standing,
+        ended=alarm.ended,
         value=alarm.value,
+        onset_value=alarm.onset_value,
+        extreme=alarm.extreme,
         limit=alarm.limit,
         by=alarm.by,
         note=alarm.note,

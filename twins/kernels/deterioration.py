@@ -7,7 +7,7 @@ from twins import news2
 from twins.kernels.jit import kernel
 from twins.kernels.layout import COUNT, G_BIAS, G_PHASE, M0, ON, T
 
-__all__ = ["CONDITIONS", "PARAMETERS", "evaluate", "gather"]
+__all__ = ["ABOUT", "BEGINS", "CONDITIONS", "ENDS", "PARAMETERS", "WORSENS", "evaluate", "gather"]
 
 B1 = npt.NDArray[np.bool_]
 F8 = npt.NDArray[np.float64]
@@ -17,13 +17,19 @@ I8 = npt.NDArray[np.int64]
 U1 = npt.NDArray[np.uint8]
 
 PARAMETERS = 7
+HIGHEST = np.array(news2.HIGHEST_PART)
+BEGINS, WORSENS, ENDS = 1, 2, -1
+"""How a condition turned."""
 CONDITIONS = 3
 """By place: a total of 7 or more, one of 5 or 6, and a 3 in one parameter below that."""
 _OXYGEN, _CONSCIOUSNESS = 2, 5
-_ON, _WAITING = 2, 1
-"""Bits of a score's phase: the condition is on; it is about to turn."""
+_ON, _WAITING, _WORSENING = 2, 1, 4
+"""Bits of a score's phase: the condition is on; it is about to turn; it is on and about to be told anew."""
+ABOUT = _WAITING | _WORSENING
 _HOLD_US = 20_000_000
 """A threshold must be reached, or left, for so long: one noisy minute makes no alarm."""
+_WORSE = 2
+"""A total so much higher than the one told, or a 3 in a parameter that had none, is told anew …"""
 _RESTATE_US = 60_000_000
 """A score is stated anew at least this often, so that its ages stay true."""
 
@@ -74,24 +80,33 @@ def gather(
 
 @kernel()
 def _settle(
-    numbers: I8, now: int, fresh: I1, age: F8, stale_after: F8, parts: I1, stale: U1, scored: I8, phase: U1, since: I8,
-    speak: B1, turned: I1,
+    numbers: I8, now: int, fresh: I1, age: F8, stale_after: F8, parts: I1, known_parts: I1, stale: U1, scored: I8, phase: U1,
+    since: I8, told: I1, speak: B1, turned: I1,
 ) -> None:  # fmt: skip
-    """Write ``fresh`` parts into the bank; ``speak`` (patients) marks scores to state, ``turned`` (patients, 3) turns."""
+    """Write ``fresh`` parts into the bank; ``speak`` (patients) marks scores to state, ``turned`` (patients, 3) turns.
+
+    What is missing never begins a condition and never ends one: a part that had points when it was last known and is
+    missing now might have the most there are.
+    """
     for i in range(len(numbers)):
         p = numbers[i]
-        total = 0
+        total = held = 0
         known = False
-        red = False
+        reds = held_reds = 0
         speaks = False
         for column in range(PARAMETERS):
-            part = fresh[i, column]
+            part = int(fresh[i, column])
             aged = part >= 0 and age[i, column] >= stale_after[column]
             if part >= 0:
                 known = True
                 total += part
-            if part == 3:
-                red = True
+                if part == 3:
+                    reds |= 1 << column
+                if part != known_parts[p, column]:
+                    known_parts[p, column] = part
+            elif known_parts[p, column] > 0:
+                held += HIGHEST[column]
+                held_reds = 1
             # Patients lie far apart in memory: what is the same is not written.
             if part != parts[p, column] or aged != (stale[p, column] != 0):
                 speaks = True
@@ -99,12 +114,32 @@ def _settle(
                 stale[p, column] = aged
         if known and now - scored[p] >= _RESTATE_US:
             speaks = True
-        reached = 0 if total >= 7 else 1 if total >= 5 else 2 if red else -1
+        reached = 0 if total >= 7 else 1 if total >= 5 else 2 if reds != 0 else -1
+        held += total
+        for which in range(CONDITIONS):
+            if which == reached:
+                break
+            could = held >= 7 if which == 0 else held >= 5 or (which == 2 and held_reds != 0)
+            if (phase[p, which] & _ON) != 0 and could:
+                reached = which
+                break
         for which in range(CONDITIONS):
             truth = which == reached
             on = (phase[p, which] & _ON) != 0
             turned[i, which] = 0
             if truth == on:
+                if on and told[p, 0] < 0:
+                    told[p, 0], told[p, 1] = total, reds
+                elif on and (total >= int(told[p, 0]) + _WORSE or (reds & ~int(told[p, 1])) != 0):
+                    if (phase[p, which] & _WORSENING) == 0:
+                        since[p, which] = now
+                        phase[p, which] = _ON | _WORSENING
+                        continue
+                    if now - since[p, which] < _HOLD_US:
+                        continue
+                    told[p, 0], told[p, 1] = total, reds
+                    turned[i, which] = WORSENS
+                    speaks = True
                 phase[p, which] = _ON if on else 0
                 continue
             if (phase[p, which] & _WAITING) == 0:
@@ -113,8 +148,10 @@ def _settle(
                 phase[p, which] = (_ON if on else 0) | _WAITING
                 continue
             phase[p, which] = _ON if truth else 0
-            turned[i, which] = 1 if truth else -1
+            turned[i, which] = BEGINS if truth else ENDS
             speaks = True
+            if truth:
+                told[p, 0], told[p, 1] = total, reds
         speak[i] = speaks
         if speaks:
             scored[p] = now
@@ -123,14 +160,14 @@ def _settle(
 @kernel()
 def evaluate(
     numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
-    scale2: U1, parts: I1, stale: U1, scored: I8, phase: U1, since: I8, agreement: F8, sources: I8, paired: I8,
-    forgotten: F8, stale_after: F8, value: F8, age: F8, prescribed: B1, fresh: I1, speak: B1, turned: I1,
+    scale2: U1, parts: I1, known_parts: I1, stale: U1, scored: I8, phase: U1, since: I8, told: I1, agreement: F8, sources: I8,
+    paired: I8, forgotten: F8, stale_after: F8, value: F8, age: F8, prescribed: B1, fresh: I1, speak: B1, turned: I1,
 ) -> None:  # fmt: skip
     """Score distinct patients ``numbers`` at ``now`` (µs) and keep parts, staleness, phases and times in the bank.
 
     Written besides, a row per patient asked for: ``age`` as ``gather``, ``fresh`` parts (patients, 7), ``speak`` where the
-    score changed or is due again, ``turned`` (patients, 3): +1 where a condition begins, -1 where it ends. ``value``
-    (7, patients) and ``prescribed`` (patients) are scratch.
+    score changed or is due again, ``turned`` (patients, 3) where a condition ``BEGINS``, ``WORSENS`` or ``ENDS``, else 0.
+    ``value`` (7, patients) and ``prescribed`` (patients) are scratch.
     """
     gather(
         numbers, now, slot, state, oxygen, oxygen_time, consciousness, consciousness_time, agreement, sources, paired,
@@ -140,4 +177,4 @@ def evaluate(
         prescribed[i] = scale2[numbers[i]] != 0
     # Rows of value stand in the order of news2.PARAMETERS, as its columns do.
     news2.score_parts(value[0], value[1], value[2], value[3], value[4], value[5], value[6], prescribed, fresh)
-    _settle(numbers, now, fresh, age, stale_after, parts, stale, scored, phase, since, speak, turned)
+    _settle(numbers, now, fresh, age, stale_after, parts, known_parts, stale, scored, phase, since, told, speak, turned)

@@ -47,6 +47,11 @@ SLOTS = 3
 B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
 BELIEF = B_STRETCH + 2 * HORIZONS
 
+# mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on has clearly worsened (NaN: not
+# known yet), and since when it is beyond (0: it is not)
+LIMIT_CONDITIONS = 4
+BEYOND, BEYOND_SINCE = 0, 1
+
 # phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
 PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
 CONDITIONS = 8
@@ -62,19 +67,21 @@ UNRELIABLE, MISFIT, FLAT = 1, 2, 3
 G_BIAS, G_VARIANCE, G_SPREAD, G_FIRST, G_SECOND, G_DIFFERENCE, G_PHASE, G_SINCE, G_RUN = range(9)
 AGREEMENT_WIDTH = 9
 
-# events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine
+# events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine; BEGIN tells which way a condition turned
 (
     E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_EXPECTED,
 ) = range(12)  # fmt: skip
 E_RING = 12
+ENDS, BEGINS, WORSENS = 0.0, 1.0, 2.0
 EVENT_WIDTH = E_RING + 2 * SHOWN
 
 # parameters: float64[signals, PARAMETER_WIDTH], from the signals table
 (
     A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
     A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW, A_FLAT,
-) = range(22)  # fmt: skip
-PARAMETER_WIDTH = 24
+    A_WORSE_LOW, A_WORSE_HIGH,
+) = range(24)  # fmt: skip
+PARAMETER_WIDTH = 32
 PREDICT_WITHIN_S = 1800.0
 """How far ahead a crossing is looked for; what is left of each mode by then stands in the table."""
 
@@ -91,7 +98,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
         shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
         stay = np.exp(-PREDICT_WITHIN_S * np.array([fast, slow]))
-        table[signal.code, : A_FLAT + 1] = (
+        table[signal.code, : A_WORSE_HIGH + 1] = (
             signal.plausible[0],
             signal.plausible[1],
             modes.noise_sd**2,
@@ -111,6 +118,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
             shared * modes.fast_sd * modes.slow_sd * (1.0 - stay[0] * stay[1]),
             modes.slow_sd**2 * (1.0 - stay[1] ** 2),
             signal.flat_s * 1e6 or np.inf,
+            *signal.worse,
         )
     return table
 

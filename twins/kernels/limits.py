@@ -15,7 +15,12 @@ from twins.kernels.layout import (
     A_ABOVE,
     A_BELOW,
     A_FLAT,
+    A_WORSE_HIGH,
+    A_WORSE_LOW,
     BAD_SINCE,
+    BEGINS,
+    BEYOND,
+    BEYOND_SINCE,
     CONDITIONS,
     CRITICAL_DELAY,
     CRITICAL_HIGH,
@@ -35,10 +40,12 @@ from twins.kernels.layout import (
     E_TIME,
     E_TREND,
     E_VALUE,
+    ENDS,
     FAULT,
     FLAT,
     FLAT_SINCE,
     HEAD,
+    HIGH,
     HYSTERESIS,
     IDLE,
     INTERVAL,
@@ -59,6 +66,7 @@ from twins.kernels.layout import (
     TREND,
     UNRELIABLE,
     VALUE,
+    WORSENS,
 )  # fmt: skip
 
 F8 = npt.NDArray[np.float64]
@@ -124,6 +132,41 @@ def turn(phase: U1, since: I8, condition: int, true: int, clear: int, time: floa
     return 0
 
 
+@kernel()
+def mark_from(mark: F8, condition: int, x: float, parameter: F8) -> None:
+    """From value ``x`` on: how far beyond it a limit's condition has clearly worsened."""
+    low_side = condition in (CRITICAL_LOW, LOW)
+    mark[condition, BEYOND] = x - parameter[A_WORSE_LOW] if low_side else x + parameter[A_WORSE_HIGH]
+    mark[condition, BEYOND_SINCE] = 0.0
+
+
+@kernel()
+def worsens(mark: F8, condition: int, x: float, parameter: F8, time: float, delay_us: float) -> bool:
+    """Whether a limit's condition that is on has clearly worsened, and for long enough; then the next step counts from ``x``."""
+    beyond = mark[condition, BEYOND]
+    if math.isnan(beyond):
+        mark_from(mark, condition, x, parameter)
+        return False
+    low_side = condition in (CRITICAL_LOW, LOW)
+    if not (x <= beyond if low_side else x >= beyond):
+        mark[condition, BEYOND_SINCE] = 0.0
+        return False
+    if mark[condition, BEYOND_SINCE] == 0.0:
+        mark[condition, BEYOND_SINCE] = time
+    if time - mark[condition, BEYOND_SINCE] < delay_us:
+        return False
+    mark_from(mark, condition, x, parameter)
+    return True
+
+
+@kernel(forceinline=True)
+def _left_to_critical(condition: int, state: F8, limit: F8) -> bool:
+    """Whether what a low or high condition has become is the critical one's to tell."""
+    if condition == LOW:
+        return bool(state[VALUE] < limit[CRITICAL_LOW])
+    return bool(condition == HIGH and state[VALUE] > limit[CRITICAL_HIGH])
+
+
 @kernel(forceinline=True)
 def silence_us(watch: F8, limit: F8) -> float:
     """The shortest gap that counts as silence of this channel."""
@@ -185,7 +228,7 @@ def _fault(
 @kernel(forceinline=True)
 def after_reading(
     row: int, status: int, t: float, received: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8,
-    phase: U1, since: I8, events: F8, n: int,
+    mark: F8, phase: U1, since: I8, events: F8, n: int,
 ) -> int:  # fmt: skip
     """Conditions of one channel after one reading that was neither late nor a duplicate; returns the new event count.
 
@@ -211,16 +254,23 @@ def after_reading(
         # A missing limit is NaN: never true, and it clears what an earlier limit began.
         true = x < bound if low_side else x > bound
         clear = not (x < bound + margin) if low_side else not (x > bound - margin)
-        turned = turn(phase, since, condition, true, clear, t, limit[CRITICAL_DELAY] if critical else limit[DELAY])
+        delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
+        turned = turn(phase, since, condition, true, clear, t, delay)
         if turned != 0:
-            n = note(events, n, row, condition, 1.0 if turned > 0 else 0.0, t, bound, state, watch, ring)
+            n = note(events, n, row, condition, BEGINS if turned > 0 else ENDS, t, bound, state, watch, ring)
+            mark_from(mark, condition, x, parameter)
+        elif phase[condition] == ON:
+            told_there = _left_to_critical(condition, state, limit)
+            if not told_there and worsens(mark, condition, x, parameter, t, delay):
+                n = note(events, n, row, condition, WORSENS, t, bound, state, watch, ring)
     return n
 
 
 @kernel(forceinline=True)
 def after_tick(
-    row: int, now: float, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, events: F8, n: int
-) -> int:
+    row: int, now: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, mark: F8, phase: U1, since: I8,
+    events: F8, n: int,
+) -> int:  # fmt: skip
     """Conditions that time alone moves: silence, and delays that run out between readings."""
     if watch[RECEIVED] == 0.0:
         return n
@@ -237,10 +287,16 @@ def after_tick(
     if phase[SILENT] == ON:
         return n
     for condition in range(4):
+        if phase[condition] == IDLE:
+            continue
+        critical = condition in (CRITICAL_LOW, CRITICAL_HIGH)
+        delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
         if phase[condition] == PENDING:
-            critical = condition in (CRITICAL_LOW, CRITICAL_HIGH)
-            delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
             if state[LAST] - since[condition] + quiet >= delay:
                 phase[condition] = ON
-                n = note(events, n, row, condition, 1.0, now, limit[condition], state, watch, ring)
+                n = note(events, n, row, condition, BEGINS, now, limit[condition], state, watch, ring)
+                mark_from(mark, condition, state[VALUE] if critical else state[M0], parameter)
+        elif mark[condition, BEYOND_SINCE] > 0.0 and state[LAST] - mark[condition, BEYOND_SINCE] + quiet >= delay:
+            n = note(events, n, row, condition, WORSENS, now, limit[condition], state, watch, ring)
+            mark_from(mark, condition, state[VALUE] if critical else state[M0], parameter)
     return n

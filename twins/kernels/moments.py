@@ -16,7 +16,7 @@ _ZERO, _NINE, _Z = 48, 57, 90
 def _number(text: npt.NDArray[np.uint8], begin: int, end: int) -> int:
     number = 0
     for at in range(begin, end):
-        number = 10 * number + text[at] - _ZERO
+        number = 10 * number + int(text[at]) - _ZERO
     return number
 
 
@@ -55,6 +55,6 @@ def read_utc(text: npt.NDArray[np.uint8], width: int, out: npt.NDArray[np.int64]
         for place in range(20, 26):
             fraction *= 10
             if place < width - 1:
-                fraction += text[begin + place] - _ZERO
+                fraction += int(text[begin + place]) - _ZERO
         out[i] = 1_000_000 * (86_400 * days + 3_600 * hour + 60 * minute + second) + fraction
     return True

@@ -12,7 +12,7 @@ from twins.kernels import deterioration as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
 
-__all__ = ["evaluate", "inputs", "score_of"]
+__all__ = ["evaluate", "inputs", "note_told", "score_of"]
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -47,8 +47,8 @@ def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
     return value.T, age
 
 
-def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple[int, int, bool, Score]]]:
-    """Score ``numbers`` at ``now``: scores that changed or are due again, and conditions (number, which, begins, score)."""
+def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple[int, int, int, Score]]]:
+    """Score ``numbers`` at ``now``: scores that changed or are due again, and conditions (number, which, turn, score)."""
     count = len(numbers)
     if not count:
         return [], []
@@ -57,17 +57,24 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
     speak, turned = np.empty(count, np.bool_), np.empty((count, kernel.CONDITIONS), np.int8)
     kernel.evaluate(
         numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
-        bank.scale2, bank.parts, bank.stale, bank.scored, bank.score_phase, bank.score_since, bank.agreement, _CODES,
-        _PAIRED, _FORGOTTEN, _STALE, value, age, prescribed, parts, speak, turned,
+        bank.scale2, bank.parts, bank.known_parts, bank.stale, bank.scored, bank.score_phase, bank.score_since,
+        bank.score_told, bank.agreement, _CODES, _PAIRED, _FORGOTTEN, _STALE, value, age, prescribed, parts, speak, turned,
     )  # fmt: skip
     scores: list[Score] = []
-    events: list[tuple[int, int, bool, Score]] = []
+    events: list[tuple[int, int, int, Score]] = []
     for at in speak.nonzero()[0].tolist():
         number = int(numbers[at])
         score = score_of(bank.profile(number).patient, parts[at], age[at], now)
         scores.append(score)
-        events += [(number, which, turn > 0, score) for which, turn in enumerate(turned[at].tolist()) if turn]
+        events += [(number, which, turn, score) for which, turn in enumerate(turned[at].tolist()) if turn]
     return scores, events
+
+
+def note_told(bank: Bank, number: int) -> None:
+    """Somebody has seen the score as it stands: from here on it is judged whether it worsens."""
+    parts = bank.parts[number].tolist()
+    reds = sum(1 << column for column, part in enumerate(parts) if part == 3)
+    bank.score_told[number] = sum(part for part in parts if part > 0), reds
 
 
 def score_of(patient: str, parts: npt.NDArray[np.int8], age: F8, now: int) -> Score:

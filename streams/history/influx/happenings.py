@@ -4,7 +4,7 @@ from operator import itemgetter
 
 from streams.clock import Clock
 from streams.history.base import Page
-from streams.history.events import Key, Question, key_of, newest, page_of, wanted
+from streams.history.events import Key, Question, in_order, key_of, newest, page_of, wanted
 from streams.history.influx.flux import answer, clipped, selection, text, us
 from streams.history.influx.layout import fact_of, transition_of
 from streams.history.influx.link import Link
@@ -71,7 +71,7 @@ async def alarm(link: Link, bucket: str, name: str) -> list[Transition]:
         return []
     patients = {unescaped(patient) for column in found.values() for patient in column.value}
     whole = await _select(link, bucket, min(times), max(times) + 1, tuple(patients))
-    return [whole[key] for key in sorted(whole) if whole[key].alarm == name]
+    return in_order(one for one in whole.values() if one.alarm == name)
 
 
 async def facts(link: Link, bucket: str, patient: str, start_us: int, end_us: int) -> list[Fact]:
