@@ -5,6 +5,7 @@ StreamsError
 ├── LogUnavailable      the log cannot take records (disk full, read-only, closed)
 ├── Overloaded          too much is waiting; try again in ``retry_after_s``
 ├── LogInUse            another running service holds the log
+├── ClockApart          the file's time lies ahead of this machine's
 ├── ModelUnusable       a site's model that cannot be loaded
 ├── KafkaUnusable       no broker answers, it refuses, or its topics are not as they must be
 ├── HistoryUnavailable  the history's store does not answer
@@ -12,8 +13,8 @@ StreamsError
 """
 
 __all__ = [
-    "FrameError", "HistoryUnavailable", "KafkaUnusable", "LogInUse", "LogUnavailable", "ModelUnusable", "Overloaded",
-    "RecordingError", "StreamsError",
+    "ClockApart", "FrameError", "HistoryUnavailable", "KafkaUnusable", "LogInUse", "LogUnavailable", "ModelUnusable",
+    "Overloaded", "RecordingError", "StreamsError",
 ]  # fmt: skip
 
 
@@ -45,6 +46,10 @@ class Overloaded(StreamsError):
 
 class LogInUse(StreamsError):
     """Another running service holds the log file."""
+
+
+class ClockApart(StreamsError):
+    """The file's time lies ahead of this machine's: what is measured now would be long past for its twins."""
 
 
 class ModelUnusable(StreamsError):

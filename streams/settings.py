@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     worker_port: int = Field(8001, ge=0, le=65535, description="Port of a worker's health and metrics; 0 takes any.")
     ready_lag: int = Field(5_000, ge=0, description="Records behind at which a worker is not ready any more.")
 
+    ready_lag_seconds: float = Field(
+        10.0, gt=0, description="Age of the oldest input not yet through the twins above which a service is not ready."
+    )
+
     influx_url: str = Field("", description="InfluxDB 2 that keeps the history of the distributed service.")
     influx_token: SecretStr = Field(SecretStr(""), description="Token that may write and read the buckets.")
     influx_organisation: str = Field("vitaltwin", description="Organisation the buckets belong to.")

@@ -133,7 +133,10 @@ class Worker:
             history.add_facts(partition, offset, [record])
         elif isinstance(record, Retract):
             self._remember_retraction(partition, offset, record)
-        if outcome.estimates is not None:
+        if outcome.complete:
+            # The clock was set back: forecasts are due anew. What it says of the past stays as it was told.
+            self._foretold[partition] = Foretold(self.banks[partition])
+        elif outcome.estimates is not None:
             rows = outcome.estimates.rows
             if not rows["time"].all():
                 # A channel whose every reading was taken back says so to those who listen, but is no moment of the past.

@@ -4,7 +4,7 @@ A *channel* is one signal of one patient. Patients are numbered densely; ``slot[
 −1. Nothing here reads a clock or does I/O; ``step`` moves the bank, ``blocks`` cuts it for checkpoints.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -146,6 +146,8 @@ class Bank:
         self.time = 0
         self.time_kept = 0
         """Log time of the restored checkpoint: a replay begins before it."""
+        self.time_kept_at = -1
+        """Offset of that checkpoint."""
         self.rows = 0
         self.free: list[int] = []
         self.covered: list[int] = []
@@ -161,6 +163,16 @@ class Bank:
             setattr(self, name, _new(name, dtype, (BLOCK, *shape)))
 
     # -- patients -----------------------------------------------------------------------------------------------
+
+    def held(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
+        """Every array as far as it is in use, with the number of the patient each of its rows belongs to."""
+        owners = self.patient_of_row[: self.rows]
+        for name in _KEPT_ROWS:
+            yield getattr(self, name)[: self.rows], owners
+        for array in self.model_state.values():
+            yield array[: self.rows], owners
+        for name in _KEPT_PATIENTS:
+            yield getattr(self, name)[: self.patients], np.arange(self.patients)
 
     @property
     def bytes_held(self) -> int:
@@ -406,7 +418,7 @@ class Bank:
 
     def restore_foundation(self, foundation: Foundation, committed: int) -> None:
         """Take over such a checkpoint as of ``committed``: later changes come again with the log."""
-        self.time_kept = foundation.time
+        self.time_kept, self.time_kept_at = foundation.time, foundation.offset
         for at, limits in foundation.ward_changes:
             if at <= committed:
                 self.set_ward_limits(at, limits)

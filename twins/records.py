@@ -126,11 +126,13 @@ class Tick(msgspec.Struct, tag="tick", omit_defaults=True):
     """Time moving forward: everything clock-driven happens on ticks.
 
     ``unheard`` is the time (µs) before it in which nothing could reach the log, whatever sensors sent: no sensor counts
-    as silent for that.
+    as silent for that. ``back`` says that the clock was set back by so much (µs): time goes on from ``received``, the only
+    record that may be earlier than those before it, and what was taken for later than that has been so much earlier.
     """
 
     received: int
     unheard: int = 0
+    back: int = 0
 
 
 class Admit(msgspec.Struct, tag="admit", kw_only=True):

@@ -1,7 +1,7 @@
 """The one function that moves the twins: ``step(bank, record, offset) -> Outcome``.
 
 It reads no clock and does no I/O, so the same records always give the same state, estimates and alarms, bit for bit.
-Log time is the record's ``received``; it never goes back within a partition.
+Log time is the record's ``received``; within a partition it goes back only at a tick that says so.
 """
 
 from collections.abc import Iterable
@@ -38,8 +38,9 @@ from twins.records import (
     Transition,
 )  # fmt: skip
 from twins.retraction import retract
+from twins.set_back import set_back
 from twins.signals import BY_NAME, FILTERED, SIGNALS
-from twins.statement import estimates_of, profile_of
+from twins.statement import complete, estimates_of, profile_of
 
 __all__ = ["step"]
 
@@ -422,6 +423,9 @@ def step(bank: Bank, record: Record, offset: int) -> Outcome:
     """Move ``bank`` by one record of its partition; ``offset`` is the record's place in the log."""
     if bank.catching_up:
         bank.begin_catch_up(offset)
+    if isinstance(record, Tick) and record.back > 0:
+        set_back(bank, record.received, record.back, offset)
+        return complete(bank, offset)
     now = bank.time = max(bank.time, record.received)
     todo = _Step(bank, now, offset)
     if isinstance(record, Frame):

@@ -10,6 +10,8 @@ from shutil import rmtree
 __all__ = ["cache_folder", "key_file", "prepare", "private_folder", "state_folder"]
 
 _KEPT_CACHES = 4
+_KEPT_DAYS = 7.0
+"""Of more caches than that, those unused for so long go: another version may be running from a younger one."""
 
 
 def state_folder() -> Path:
@@ -66,5 +68,7 @@ def _folder(variable: str, otherwise: str) -> Path:
 def _forget_old_caches(folder: Path) -> None:
     with suppress(OSError):
         caches = sorted(folder.glob("numba-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+        newest = caches[0].stat().st_mtime
         for old in caches[_KEPT_CACHES:]:
-            rmtree(old, ignore_errors=True)
+            if newest - old.stat().st_mtime > _KEPT_DAYS * 86_400:
+                rmtree(old, ignore_errors=True)

@@ -51,10 +51,11 @@ class SignalRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceClock:
-    """Service time, and how fast it runs against the wall's."""
+    """Service time, how fast it runs against the wall's, and how far it is ahead of that, in seconds."""
 
     now: Time
     speed: float
+    apart_s: float
 
 
 def _bound(value: float) -> float | None:
@@ -96,4 +97,4 @@ async def list_signals(_: Caller) -> Response:
 async def read_clock(wired: Wired, _: Caller) -> Response:
     """What time it is for the service: the times of observations are judged by it."""
     clock = wired.service.clock
-    return respond(ServiceClock(iso(clock.now()), clock.speed))
+    return respond(ServiceClock(iso(clock.now()), clock.speed, round(clock.apart() / 1e6, 3)))

@@ -14,7 +14,8 @@ from typing import Any
 import msgspec
 import structlog
 
-from streams.clock import Clock
+from streams.clock import Clock, set_back_us
+from streams.embedded.retention import Retention
 from streams.embedded.schema import OFFSET_BITS
 from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogUnavailable
@@ -25,13 +26,14 @@ from streams.registry import Registry
 from streams.worker import Saved
 from twins.records import Columns, Record, Tick
 
-__all__ = ["GroupCommit"]
+__all__ = ["GroupCommit", "restamp"]
 
 _logger = structlog.get_logger(__name__)
 
 _IDLE_S = 0.05
 _COMPACT_UNDER_LOAD = 4_000_000
 _RETAIN_EVERY_S = 60.0
+_RETAIN_MORE_S = 1.0
 
 
 class Observed(msgspec.Struct):
@@ -59,6 +61,31 @@ class Refused(msgspec.Struct):
 
 Waiting = Observed | Ordered | Refused
 
+
+class _Placed:
+    """The records of one commit, each at the next offset of its partition."""
+
+    def __init__(self, upcoming: list[int]) -> None:
+        self.upcoming = upcoming
+        self.entries: list[Entry] = []
+
+    def one(self, partition: int, record: Record) -> tuple[int, int]:
+        """Place a record; returns where."""
+        offset = self.upcoming[partition]
+        self.upcoming[partition] += 1
+        self.entries.append(Entry(partition, offset, record))
+        return partition, offset
+
+    def everywhere(self, record: Record) -> tuple[int, int]:
+        """Place a record in every partition; returns where it is in the last."""
+        return [self.one(partition, record) for partition in range(len(self.upcoming))][-1]
+
+    def ordered(self, item: Ordered, received: int) -> tuple[int, int]:
+        """Place a fact or command as received now."""
+        item.record.received = received
+        return self.one(item.partition, item.record) if item.partition >= 0 else self.everywhere(item.record)
+
+
 Answer = tuple["Future[Any]", Any]
 """What waits and what it is to get: a result, or an exception."""
 
@@ -67,14 +94,16 @@ class GroupCommit:
     """The writing thread.
 
     ``deliver`` gets the durable entries of each commit and ``answer`` then all that waited for it, both on this thread;
-    the futures belong to an event loop, so ``answer`` has to settle them there.
+    the futures belong to an event loop, so ``answer`` has to settle them there. Should the thread end for any reason that
+    is not a failed commit, ``died`` hears why.
     """
 
     def __init__(
         self, connection: sqlite3.Connection, history: SqliteHistory, registry: Registry, clock: Clock, *,
         next_offsets: list[int], last_received: int, deliver: Callable[[list[Entry]], None],
         answer: Callable[[list[Answer]], None], tick_seconds: float,
-        wal: WalCheckpoints, dead_letter_limit: int, keep_us: int, keep_bytes: int, log_bytes: int, committed: dict[int, int],
+        wal: WalCheckpoints, dead_letter_limit: int, retention: Retention, committed: dict[int, int],
+        died: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._connection = connection
         self._history = history
@@ -87,10 +116,10 @@ class GroupCommit:
         self._tick_seconds = tick_seconds
         self._wal = wal
         self._dead_letter_limit = dead_letter_limit
-        self._keep_us = keep_us
-        self._keep_bytes = keep_bytes
-        self.log_bytes = log_bytes
+        self.retention = retention
         self.committed = committed
+        self._died = died
+        self.set_back = 0
         self.commits = 0
         self.records = 0
         self.dead_letters = 0
@@ -99,6 +128,7 @@ class GroupCommit:
         self._untidied = ""
         self.waiting_bytes = 0
         self._queue: list[Waiting] = []
+        self._taken: list[Waiting] = []
         self._saved: list[Saved] = []
         self._condition = threading.Condition()
         self._stopping = False
@@ -112,6 +142,11 @@ class GroupCommit:
     def start(self) -> None:
         """Begin to write."""
         self._thread.start()
+
+    @property
+    def last_received(self) -> int:
+        """Log time of the newest record, µs."""
+        return self._last_received
 
     def finish(self, then: Callable[[], None]) -> None:
         """Write what is waiting, let ``then`` hand out the last checkpoints, write those, and end."""
@@ -141,6 +176,21 @@ class GroupCommit:
     # -- the thread ---------------------------------------------------------------------------------------------
 
     def _run(self) -> None:
+        try:
+            self._write_on()
+        except BaseException as error:  # noqa: BLE001 - whatever ends it: nobody may wait for it any more
+            self._end_with(error)
+
+    def _end_with(self, error: BaseException) -> None:
+        with self._condition:
+            self._stopping = True
+            left, self._queue = [*self._taken, *self._queue], []
+        self._unwritten = f"the thread that writes the log has ended: {error!r}"
+        text = LogUnavailable(f"the log cannot be written: {self._unwritten}")
+        self._answer([(item.future, text) for item in left])
+        self._died(error)
+
+    def _write_on(self) -> None:
         next_tick = time.monotonic()
         next_retain = time.monotonic() + _RETAIN_EVERY_S
         while True:
@@ -149,6 +199,7 @@ class GroupCommit:
                 if not self._queue and not self._saved and not self._stopping and now < next_tick:
                     self._condition.wait(min(next_tick - now, _IDLE_S))
                 items, self._queue = self._queue, []
+                self._taken = items
                 saved = list(self._saved)
                 stopping = self._stopping
             now = time.monotonic()
@@ -157,55 +208,47 @@ class GroupCommit:
                 next_tick = now + self._tick_seconds
             if items or saved or ticking:
                 self._commit(items, saved, ticking=ticking)
+            self._taken = []
             if self._wal.due:
                 self._wal.finish(self._connection)
             if not items or self._history.backlog > _COMPACT_UNDER_LOAD:
-                self._tidy(retain=now >= next_retain)
-                if now >= next_retain:
-                    next_retain = now + _RETAIN_EVERY_S
+                retain = now >= next_retain
+                more = self._tidy(retain=retain)
+                if retain:
+                    next_retain = now + min(_RETAIN_EVERY_S, _RETAIN_MORE_S if more else _RETAIN_EVERY_S)
             if stopping and not items:
                 return
 
     def _commit(self, items: list[Waiting], saved: list[Saved], *, ticking: bool) -> None:
-        received = max(self._clock.now(), self._last_received)
-        upcoming = list(self._next)
-        entries: list[Entry] = []
-        positions: list[tuple[int, int]] = []
+        now = self._clock.now()
+        back = set_back_us(self._last_received, now)
+        received = now if back else max(now, self._last_received)
         observed = [item for item in items if isinstance(item, Observed)]
         letters = [letter for item in items if isinstance(item, Refused) for letter in item.letters]
-
-        def place(partition: int, record: Record) -> tuple[int, int]:
-            offset = upcoming[partition]
-            upcoming[partition] += 1
-            entries.append(Entry(partition, offset, record))
-            return partition, offset
-
         try:
-            # First of all: only a tick takes a sensor for silent, and none may before this one.
-            unheard = unheard_us(self._last_received, received, self._tick_seconds * self._clock.speed)
-            for partition in range(len(upcoming)) if unheard else ():
-                place(partition, Tick(received, unheard))
+            placed = _Placed(list(self._next))
+            for tick in self._first(received, back):
+                placed.everywhere(tick)
             # Commands first: a patient admitted in this commit is known to the readings beside it.
-            for item in items:
-                if isinstance(item, Ordered):
-                    item.record.received = received
-                    partitions = [item.partition] if item.partition >= 0 else range(len(upcoming))
-                    positions.append([place(partition, item.record) for partition in partitions][-1])
+            positions = [placed.ordered(item, received) for item in items if isinstance(item, Ordered)]
             for partition, record in frames(
                 [(item.columns, item.source) for item in observed], self._registry, received
             ):
-                place(partition, record)
+                placed.one(partition, record)
             if ticking:
-                for partition in range(len(upcoming)):
-                    place(partition, Tick(received))
-            size = self._write(entries, received, letters, saved)
+                placed.everywhere(Tick(received))
+            entries = placed.entries
+            size = self._write(entries, received, letters, saved, back=back)
         except Exception as error:  # noqa: BLE001 - the thread that writes the log must outlive any one commit
             self._fail(items, error)
             return
         self._unwritten = ""
-        self._next = upcoming
+        self._next = placed.upcoming
         self._last_received = received
-        self.log_bytes += size
+        self.retention.log_bytes += size
+        if back:
+            self.set_back += 1
+            _logger.warning("the clock was set back, and the log's time with it", seconds=back / 1e6)
         self.commits += 1
         self.records += len(entries)
         self.dead_letters += len(letters)
@@ -217,13 +260,24 @@ class GroupCommit:
         if items:
             self._answer([(item.future, next(places) if isinstance(item, Ordered) else None) for item in items])
 
-    def _write(self, entries: list[Entry], received: int, letters: list[DeadLetter], saved: list[Saved]) -> int:
+    def _first(self, received: int, back: int) -> list[Tick]:
+        """What has to be said of time before anything else: only a tick takes a sensor for silent, and none before this."""
+        if back:
+            return [Tick(received, back=back)]
+        unheard = unheard_us(self._last_received, received, self._tick_seconds * self._clock.speed)
+        return [Tick(received, unheard)] if unheard else []
+
+    def _write(
+        self, entries: list[Entry], received: int, letters: list[DeadLetter], saved: list[Saved], *, back: int = 0
+    ) -> int:
         connection = self._connection
         rows = [
             (entry.partition << OFFSET_BITS | entry.offset, received, encode_record(entry.record)) for entry in entries
         ]
         connection.execute("BEGIN IMMEDIATE")
         try:
+            if back:
+                restamp(connection, received)
             connection.executemany("INSERT INTO log VALUES (?, ?, ?)", rows)
             if letters:
                 connection.executemany(
@@ -261,16 +315,16 @@ class GroupCommit:
             self._answer([(item.future, LogUnavailable(text)) for item in items])
         time.sleep(0.05)
 
-    def _tidy(self, *, retain: bool) -> None:
-        """History's compaction and the retention of log and history, in slices between commits."""
+    def _tidy(self, *, retain: bool) -> bool:
+        """History's compaction and the retention of log and history, in slices between commits; whether more is to go."""
         connection = self._connection
+        more = False
         try:
             if self._history.backlog > 0 or retain:
                 connection.execute("BEGIN IMMEDIATE")
                 self._history.compact(connection, 0.01)
                 if retain:
-                    self._history.retain(connection, self._clock.now(), 0.02)
-                    self._forget(connection)
+                    more = self.retention.run(connection, self.committed, 0.02)
                 connection.execute("COMMIT")
             self._untidied = ""
         except Exception as error:
@@ -281,20 +335,15 @@ class GroupCommit:
         finally:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+        return more
 
-    def _forget(self, connection: sqlite3.Connection) -> None:
-        """Drop the oldest log records by age and size, never what a checkpoint does not cover yet."""
-        cutoff = self._clock.now() - self._keep_us
-        for partition, committed in self.committed.items():
-            base = partition << OFFSET_BITS
-            oldest = connection.execute(
-                "SELECT id, received FROM log WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1", (base, base + committed)
-            ).fetchone()
-            if oldest is None or (oldest[1] >= cutoff and self.log_bytes <= self._keep_bytes):
-                continue
-            before = cutoff if self.log_bytes <= self._keep_bytes else 1 << 62
-            chosen = "id >= ? AND id < ? AND id <= ? AND received < ?"
-            bounds = (base, oldest[0] + 2000, base + committed, before)
-            (size,) = connection.execute(f"SELECT total(length(record)) FROM log WHERE {chosen}", bounds).fetchone()  # noqa: S608
-            connection.execute(f"DELETE FROM log WHERE {chosen}", bounds)  # noqa: S608
-            self.log_bytes -= int(size)
+
+def restamp(connection: sqlite3.Connection, now: int) -> None:
+    """Have no record of the log lie later than ``now``, within the caller's transaction: their age is told by that."""
+    (newest,) = connection.execute("SELECT max(id) FROM log").fetchone()
+    for partition in range((newest or 0) >> OFFSET_BITS, -1, -1):
+        base, end = partition << OFFSET_BITS, (partition + 1) << OFFSET_BITS
+        rows = connection.execute("SELECT id, received FROM log WHERE id >= ? AND id < ? ORDER BY id DESC", (base, end))
+        right = next((number for number, received in rows if received <= now), base - 1)
+        rows.close()
+        connection.execute("UPDATE log SET received = ? WHERE id > ? AND id < ?", (now, right, end))

@@ -3,30 +3,29 @@
 import asyncio
 import fcntl
 import os
-import queue
 import sqlite3
-import threading
-import time
 from collections.abc import Callable, Sequence
 from io import TextIOWrapper
 from typing import TypeVar
 
 import structlog
 
-from streams.clock import Clock
+from streams.clock import Clock, span
 from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
 from streams.embedded.restore import restore
+from streams.embedded.retention import Retention
 from streams.embedded.schema import open_file, open_for_reading
 from streams.embedded.wal import WalCheckpoints
-from streams.errors import LogInUse, LogUnavailable, Overloaded
+from streams.embedded.worker_thread import WorkerThread
+from streams.errors import ClockApart, LogInUse, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
-from streams.log import DeadLetter, Entry
+from streams.log import DeadLetter
 from streams.models import site_models
 from streams.registry import Registry, partition_of, projected
 from streams.settings import Settings
-from streams.worker import Worker
+from streams.worker import Saved, Worker
 from twins.limits import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Frame, Move, Outcome, SetLimits
+from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits
 
 __all__ = ["EmbeddedService"]
 
@@ -34,9 +33,9 @@ T = TypeVar("T")
 
 _logger = structlog.get_logger(__name__)
 
-_SWEEP_S = 1.0
-_LAG_READINGS = 2_000_000
-"""So many readings behind, the worker makes the log wait, and the log the doors."""
+_MOST_AHEAD_US = 300_000_000
+"""A file may end so far ahead of the wall clock: clocks drift while a machine is off."""
+_LONG_US = 86_400_000_000
 
 
 class EmbeddedService:
@@ -51,16 +50,19 @@ class EmbeddedService:
         )
         self.worker = Worker(self.history, site_models(), self._failed)
         self.ready = False
+        self.broken = ""
+        """Why the service can do no more, though it still answers."""
+        self._broke = asyncio.Event()
         self._listeners: list[Callable[[Outcome], None]] = []
-        self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
-        self._lag = 0
-        self._lag_changed = threading.Condition()
         self._lock: TextIOWrapper | None = None
         self._connection: sqlite3.Connection | None = None
         self._commit: GroupCommit | None = None
         self._wal = WalCheckpoints(settings.database)
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread = threading.Thread(target=self._work, name="worker", daemon=True)
+        self._twins = WorkerThread(
+            self.worker, checkpoint_seconds=settings.checkpoint_seconds, send=self._send,
+            keep=self._keep, died=self._died,
+        )  # fmt: skip
 
     # -- life ---------------------------------------------------------------------------------------------------
 
@@ -68,6 +70,7 @@ class EmbeddedService:
         """Restore the twins, read on from the checkpoints, and begin to serve.
 
         Raises:
+            ClockApart: the file's time lies far ahead of this machine's.
             LogInUse: another service holds the file.
             LogUnavailable: the file cannot be opened or written.
         """
@@ -82,8 +85,7 @@ class EmbeddedService:
             for profile in outcome.profiles:
                 self.registry.put(profile)
             self._deliver([outcome])
-        self.worker.listen(self._gather)
-        self._thread.start()
+        self._twins.start()
         self._commit_thread.start()
         self._wal.start()
         self.ready = True
@@ -119,16 +121,43 @@ class EmbeddedService:
             (size,) = connection.execute("SELECT total(length(record)) FROM log").fetchone()
         except sqlite3.Error as error:
             raise LogUnavailable(f"cannot read {path}: {error}") from error
-        self.clock.advance_to(restored.last_received)
+        self._agree(restored.last_received)
+        retention = Retention(
+            connection, self.history, self.clock, last=restored.last_received,
+            keep_us=int(self.settings.log_retention_seconds * 1e6), keep_bytes=self.settings.log_retention_bytes,
+            log_bytes=int(size),
+        )  # fmt: skip
         self._commit = GroupCommit(
             connection, self.history, self.registry, self.clock, next_offsets=restored.next_offsets,
             last_received=restored.last_received,
-            deliver=self._hand_over, answer=self._answer, tick_seconds=self.settings.tick_seconds,
+            deliver=self._twins.hand_over, answer=self._answer, tick_seconds=self.settings.tick_seconds,
             wal=self._wal,
             dead_letter_limit=self.settings.dead_letter_limit,
-            keep_us=int(self.settings.log_retention_seconds * 1e6), keep_bytes=self.settings.log_retention_bytes,
-            log_bytes=int(size), committed=restored.committed,
+            retention=retention, committed=restored.committed, died=self._died,
         )  # fmt: skip
+
+    def _agree(self, last: int) -> None:
+        """Have the clock and the file's newest time (µs) agree, or refuse to start.
+
+        A service clock that runs at a pace of its own goes on where the file ends. The wall's is believed where it is
+        only a little behind, or for a demonstration: the first commit then sets the log's time back.
+        """
+        if not self.clock.follows_wall:
+            self.clock.advance_to(last)
+            return
+        ahead_us = last - self.clock.now()
+        if ahead_us > _MOST_AHEAD_US and not self.settings.demo:
+            path = self.settings.database
+            raise ClockApart(
+                f"the newest record of {path} is {span(ahead_us)} ahead of this machine's clock: every reading of now would"
+                f" come too late to be judged. If the machine's clock is wrong, set it. If the file was served with a clock"
+                f" that ran ahead (--clock-speed, or a clock since set right), run: vitaltwin repair {path}"
+            )
+        if last and -ahead_us > _LONG_US:
+            _logger.warning(
+                "the file is far older than this machine's clock: nothing goes by age until the clock has proved right",
+                behind=span(-ahead_us),
+            )
 
     def _close(self) -> None:
         self._commit_thread.finish(self._finish_work)
@@ -144,9 +173,8 @@ class EmbeddedService:
 
     def _finish_work(self) -> None:
         """End the worker's thread once the last records are through it, and hand out every checkpoint."""
-        self._queue.put(None)
-        self._thread.join()
-        self._commit_thread.keep(self.worker.checkpoint())
+        if self._twins.finish():
+            self._commit_thread.keep(self.worker.checkpoint())
 
     @property
     def _commit_thread(self) -> GroupCommit:
@@ -165,6 +193,7 @@ class EmbeddedService:
         """
         if not len(columns):
             return
+        self._must_work()
         if self._commit_thread.waiting_bytes > self.settings.max_waiting_bytes:
             raise Overloaded(1.0)
         future: asyncio.Future[None] = self._future()
@@ -173,6 +202,7 @@ class EmbeddedService:
 
     async def append(self, record: Fact | Command) -> tuple[int, int]:
         """Return the record's (partition, offset) once it is durable; raises as ``observe``."""
+        self._must_work()
         everywhere = isinstance(record, SetLimits) and not record.patient
         partition = -1 if everywhere else partition_of(record.patient, self.settings.partitions)
         future: asyncio.Future[tuple[int, int]] = self._future()
@@ -213,15 +243,51 @@ class EmbeddedService:
         held = dict(self.worker.banks[0].ward_limits) if self.worker.banks else {}
         return {signal: limits_given(given) for (place, signal), given in held.items() if place == ward}
 
+    async def failed(self) -> str:
+        """Return only if the service can do no more, and then why: it should be ended and started again."""
+        await self._broke.wait()
+        return self.broken
+
     def health(self) -> dict[str, object]:
         """What readiness rests on."""
         trouble = (self._commit.trouble or self._wal.trouble) if self._commit else "not started"
+        twins, lag_s = self._twins.state, self._twins.lag_s
+        current = twins == "ok" and lag_s <= self.settings.ready_lag_seconds
+        now = self.clock.now()
+        newest = min((bank.time for bank in self.worker.banks.values()), default=now)
         return {
-            "ready": self.ready and not trouble,
+            "ready": self.ready and not trouble and not self.broken and current,
             "restored": self.ready,
             "log": trouble or "ok",
-            "lag_readings": self._lag,
+            "twins": twins,
+            "lag_readings": self._twins.lag_readings,
+            "lag_s": round(lag_s, 3),
+            "estimate_age_s": round(max(0, now - newest) / 1e6, 3) if newest else 0.0,
+            "clock_apart_s": round(self._apart_us() / 1e6, 3),
+            "retention": self._retention(),
         }
+
+    def _apart_us(self) -> int:
+        """How far the log's time is ahead of the wall's; behind it, where negative."""
+        ahead = max(0, self._commit.last_received - self.clock.now()) if self._commit else 0
+        return self.clock.apart() + ahead
+
+    def _retention(self) -> str:
+        """What an operator should know of what is kept."""
+        if self._commit is None:
+            return "not started"
+        retention = self._commit.retention
+        if retention.behind_us > _LONG_US:
+            return f"the clock has jumped by {span(retention.behind_us)}: nothing goes by age until it has proved right for a day"
+        if retention.by_size:
+            held = span(max(0, self.clock.now() - retention.oldest))
+            wanted = span(round(self.settings.log_retention_seconds * 1e6))
+            return f"the log is at its largest size: it reaches back {held}, not {wanted}"
+        return "ok"
+
+    def _must_work(self) -> None:
+        if self.broken:
+            raise LogUnavailable(f"the service can take nothing: {self.broken}")
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics."""
@@ -230,7 +296,9 @@ class EmbeddedService:
         counters |= self.history.counters()
         counters |= {
             "patients": len(self.registry),
-            "worker_lag_readings": self._lag,
+            "worker_lag_readings": self._twins.lag_readings,
+            "worker_lag_seconds": self._twins.lag_s,
+            "clock_apart_seconds": self._apart_us() / 1e6,
             "worker_failures": self.worker.failures,
         }
         if commit:
@@ -238,7 +306,8 @@ class EmbeddedService:
                 "log_commits": commit.commits,
                 "log_records": commit.records,
                 "log_failures": commit.failures,
-                "log_bytes": commit.log_bytes,
+                "log_bytes": commit.retention.log_bytes,
+                "clock_set_back": commit.set_back,
                 "log_waiting_bytes": commit.waiting_bytes,
                 "log_wal_pages": self._wal.pages,
                 "dead_letters": commit.dead_letters,
@@ -255,53 +324,27 @@ class EmbeddedService:
 
     # -- threads ------------------------------------------------------------------------------------------------
 
-    def _hand_over(self, entries: list[Entry]) -> None:
-        readings = sum(len(entry.record.signal) // 2 for entry in entries if isinstance(entry.record, Frame))
-        with self._lag_changed:
-            self._lag += readings
-        self._queue.put(entries)
-        with self._lag_changed:
-            while self._lag > _LAG_READINGS:
-                self._lag_changed.wait(1.0)
-
     def _answer(self, answers: list[Answer]) -> None:
         """Settle what waited for a commit, all in one go: waking the loop costs more than a result."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, answers)
 
-    def _gather(self, outcome: Outcome) -> None:
-        self._gathered.append(outcome)
-
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
         _logger.error("a record could not be taken", partition=partition, offset=offset, exc_info=error)
 
-    def _work(self) -> None:
-        self._gathered: list[Outcome] = []
-        next_sweep = time.monotonic() + _SWEEP_S
-        share = min(1.0, _SWEEP_S / self.settings.checkpoint_seconds)
-        while True:
-            try:
-                entries = self._queue.get(timeout=max(0.0, next_sweep - time.monotonic()))
-            except queue.Empty:
-                entries = []
-            if entries is None:
-                break
-            for entry in entries:
-                self.worker.take(entry.partition, entry.offset, entry.record)
-                if isinstance(entry.record, Frame):
-                    with self._lag_changed:
-                        self._lag -= len(entry.record.signal) // 2
-                        self._lag_changed.notify()
-            self._send()
-            if time.monotonic() >= next_sweep:
-                self._commit_thread.keep(self.worker.checkpoint(share))
-                next_sweep = time.monotonic() + _SWEEP_S
-        self._send()
+    def _keep(self, saved: Saved) -> None:
+        self._commit_thread.keep(saved)
 
-    def _send(self) -> None:
-        if self._gathered and self._loop is not None and not self._loop.is_closed():
-            outcomes, self._gathered = self._gathered, []
+    def _send(self, outcomes: list[Outcome]) -> None:
+        if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._deliver, outcomes)
+
+    def _died(self, error: BaseException) -> None:
+        """A thread has ended by itself: nothing is taken from here on, and ``failed`` tells who runs the service."""
+        _logger.critical("a thread of the service has ended", reason=repr(error))
+        self.broken = self.broken or repr(error)
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._broke.set)
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:

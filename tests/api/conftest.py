@@ -108,6 +108,8 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
             assert thread.is_alive(), "the server did not start"
             assert time.monotonic() < deadline
             time.sleep(0.01)
+        while service.health()["twins"] == "warming":
+            time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
         running = Running(f"http://127.0.0.1:{port}", service, accounts, view, loops[0])
         try:

@@ -43,7 +43,7 @@ async def started_and_stopped(settings):
 
 async def until(true):
     """Wait for what another thread will bring about."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(180):
         while not true():  # noqa: ASYNC110 - threads set no event of this loop
             await asyncio.sleep(0.01)
 

@@ -1,0 +1,127 @@
+"""What goes from the embedded file by age and size, oldest first, and what "age" means where the clock cannot be believed.
+
+A clock that is wrong for an hour must not cost a year of history. So age is told by a time of its own, kept in the file,
+that follows the clock only in ordinary steps. Where the clock has jumped, because it is wrong or because the service was
+away, that time stands still until the clock has gone on without another jump for a day of running, and then catches
+up by a day an hour.
+"""
+
+import sqlite3
+import time
+
+import structlog
+
+from streams.clock import Clock
+from streams.embedded.schema import OFFSET_BITS
+from streams.history import SqliteHistory
+
+__all__ = ["Retention", "believed"]
+
+_logger = structlog.get_logger(__name__)
+
+_HOUR_US = 3_600_000_000
+_DAY_US = 24 * _HOUR_US
+_CATCH_UP = 24
+_AT_ONCE = 2000
+_TIME, _AGREED = "retention_time", "retention_agreed_us"
+
+
+def believed(time_us: int, agreed_us: int, now: int, lived_us: int) -> tuple[int, int]:
+    """The time by which age is told, and for how long the clock has gone on without a jump, ``lived_us`` later.
+
+    An ordinary step, a jump of a year, the same after a day of running, and a clock set back:
+
+    >>> day = 24 * 3_600_000_000
+    >>> believed(10 * day, 0, 10 * day + 60_000_000, 60_000_000) == (10 * day + 60_000_000, 0)
+    True
+    >>> believed(10 * day, 0, 375 * day, 60_000_000) == (10 * day, 60_000_000)
+    True
+    >>> believed(10 * day, day, 375 * day, 3_600_000_000) == (11 * day, day + 3_600_000_000)
+    True
+    >>> believed(10 * day, day, 9 * day, 60_000_000) == (9 * day, 0)
+    True
+    """
+    if now - time_us <= lived_us + _HOUR_US:
+        return now, 0
+    agreed_us += lived_us
+    if agreed_us <= _DAY_US:
+        return time_us, agreed_us
+    return min(now, time_us + _CATCH_UP * lived_us), agreed_us
+
+
+class Retention:
+    """Deletes from log and history; for the thread that writes the file, on its connection, within its transaction.
+
+    ``last`` is the file's newest log time (µs, 0 for a new file): what a file that has no time of its own begins with.
+    """
+
+    def __init__(
+        self, connection: sqlite3.Connection, history: SqliteHistory, clock: Clock, *,
+        last: int, keep_us: int, keep_bytes: int, log_bytes: int,
+    ) -> None:  # fmt: skip
+        self._history = history
+        self._clock = clock
+        self._keep_us = keep_us
+        self._keep_bytes = keep_bytes
+        self.log_bytes = log_bytes
+        self.oldest = 0
+        """Log time (µs) of the oldest record still held, when last looked at; 0: none."""
+        self.by_size = False
+        """Whether the log was larger than it may be when last looked at, so that records went before their age."""
+        kept = dict(connection.execute("SELECT name, value FROM log_facts").fetchall())
+        self.time: int = kept.get(_TIME, last or clock.now())
+        self._agreed: int = kept.get(_AGREED, 0)
+        self._seen = self._clock.now()
+        self._looked = time.monotonic()
+        self._note(connection)
+
+    @property
+    def behind_us(self) -> int:
+        """How far the time by which age is told stands behind the clock."""
+        return max(0, self._clock.now() - self.time)
+
+    def run(self, connection: sqlite3.Connection, committed: dict[int, int], budget_s: float) -> bool:
+        """Delete what is due, for about ``budget_s``; whether more is."""
+        now, moment = self._clock.now(), time.monotonic()
+        lived = int((moment - self._looked) * self._clock.speed * 1e6)
+        if not -_HOUR_US < now - self._seen - lived < _HOUR_US:
+            self._agreed = 0
+        self._seen, self._looked = now, moment
+        self.time, self._agreed = believed(self.time, self._agreed, now, lived)
+        self._note(connection)
+        more = self._history.retain(connection, self.time, budget_s)
+        deadline = time.monotonic() + budget_s
+        while self._forget(connection, committed):
+            if time.monotonic() >= deadline:
+                return True
+        return more
+
+    def _note(self, connection: sqlite3.Connection) -> None:
+        connection.executemany(
+            "INSERT OR REPLACE INTO log_facts VALUES (?, ?)", [(_TIME, self.time), (_AGREED, self._agreed)]
+        )
+
+    def _forget(self, connection: sqlite3.Connection, committed: dict[int, int]) -> bool:
+        """Drop some of the oldest log records by age and size, never what a checkpoint does not cover yet."""
+        cutoff = self.time - self._keep_us
+        self.oldest, self.by_size = 0, self.log_bytes > self._keep_bytes
+        gone = False
+        for partition, offset in committed.items():
+            base = partition << OFFSET_BITS
+            oldest = connection.execute(
+                "SELECT id, received FROM log WHERE id >= ? AND id <= ? ORDER BY id LIMIT 1", (base, base + offset)
+            ).fetchone()
+            if oldest is None:
+                continue
+            self.oldest = min(self.oldest or oldest[1], oldest[1])
+            too_much = self.log_bytes > self._keep_bytes
+            if oldest[1] >= cutoff and not too_much:
+                continue
+            before = 1 << 62 if too_much else cutoff
+            chosen = "id >= ? AND id < ? AND id <= ? AND received < ?"
+            bounds = (base, oldest[0] + _AT_ONCE, base + offset, before)
+            (size,) = connection.execute(f"SELECT total(length(record)) FROM log WHERE {chosen}", bounds).fetchone()  # noqa: S608
+            connection.execute(f"DELETE FROM log WHERE {chosen}", bounds)  # noqa: S608
+            self.log_bytes -= int(size)
+            gone = True
+        return gone

@@ -1,0 +1,124 @@
+"""The thread that moves the twins of the embedded service: records in from the log's thread, outcomes and checkpoints out.
+
+Before the first record it has the kernels compiled, or read from their cache: until then the twins see nothing, and
+``state`` says so. Should it end before it is told to, the bank may be half moved: nobody may keep a checkpoint of it.
+"""
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from streams.log import Entry
+from streams.worker import Saved, Worker
+from twins.kernels.warm import warm
+from twins.records import Frame, Outcome
+
+__all__ = ["WorkerThread"]
+
+_logger = structlog.get_logger(__name__)
+
+_SWEEP_S = 1.0
+_MOST_READINGS = 2_000_000
+"""So many readings behind, the worker makes the log wait, and the log the doors."""
+
+
+class WorkerThread:
+    """``send`` gets what some records brought about, ``keep`` checkpoints, ``died`` why the thread ended by itself."""
+
+    def __init__(
+        self, worker: Worker, *, checkpoint_seconds: float, send: Callable[[list[Outcome]], None],
+        keep: Callable[[Saved], None], died: Callable[[BaseException], None],
+    ) -> None:  # fmt: skip
+        self.worker = worker
+        self.state = "warming"
+        """``warming``, ``ok``, or ``stopped`` with the reason."""
+        self.lag_readings = 0
+        self._share = min(1.0, _SWEEP_S / checkpoint_seconds)
+        self._send = send
+        self._keep = keep
+        self._died = died
+        self._gathered: list[Outcome] = []
+        self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
+        self._since: deque[float] = deque()
+        """When each commit still on its way through the twins was handed over, oldest first."""
+        self._changed = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
+
+    @property
+    def lag_s(self) -> float:
+        """Age of the oldest commit that is not yet through the twins."""
+        with self._changed:
+            return time.monotonic() - self._since[0] if self._since else 0.0
+
+    def start(self) -> None:
+        """Begin; whoever listens hears of every outcome from here on."""
+        self.worker.listen(self._gather)
+        self._thread.start()
+
+    def hand_over(self, entries: list[Entry]) -> None:
+        """Take durable records, in order; waits while far too much is waiting."""
+        with self._changed:
+            if self._ended:
+                return
+            self.lag_readings += _readings(entries)
+            self._since.append(time.monotonic())
+            self._queue.put(entries)
+            while self.lag_readings > _MOST_READINGS and not self._ended:
+                self._changed.wait(1.0)
+
+    def finish(self) -> bool:
+        """End once the last records are through; whether the twins are whole, so that they can be kept."""
+        self._queue.put(None)
+        self._thread.join()
+        return not self._ended
+
+    def _gather(self, outcome: Outcome) -> None:
+        self._gathered.append(outcome)
+
+    def _run(self) -> None:
+        try:
+            for _ in warm():
+                pass
+            self.state = "ok"
+            self._move()
+        except BaseException as error:
+            self.state = f"stopped: {error!r}"
+            _logger.critical("the twins have stopped", exc_info=error)
+            with self._changed:
+                self._ended = True
+                self._changed.notify_all()
+            self._died(error)
+
+    def _move(self) -> None:
+        next_sweep = time.monotonic() + _SWEEP_S
+        while True:
+            try:
+                entries = self._queue.get(timeout=max(0.0, next_sweep - time.monotonic()))
+            except queue.Empty:
+                entries = []
+            else:
+                if entries is None:
+                    return
+                for entry in entries:
+                    self.worker.take(entry.partition, entry.offset, entry.record)
+                    if isinstance(entry.record, Frame):
+                        with self._changed:
+                            self.lag_readings -= len(entry.record.signal) // 2
+                            self._changed.notify()
+                with self._changed:
+                    self._since.popleft()
+            if self._gathered:
+                outcomes, self._gathered = self._gathered, []
+                self._send(outcomes)
+            if time.monotonic() >= next_sweep:
+                self._keep(self.worker.checkpoint(self._share))
+                next_sweep = time.monotonic() + _SWEEP_S
+
+
+def _readings(entries: list[Entry]) -> int:
+    return sum(len(entry.record.signal) // 2 for entry in entries if isinstance(entry.record, Frame))

@@ -1,0 +1,170 @@
+"""The embedded service and a wall clock that is wrong, set, or left behind by the file."""
+
+import asyncio
+import time
+
+import numpy as np
+import pytest
+
+from streams.clock import Clock
+from streams.embedded.restore import stored
+from streams.embedded.retention import believed
+from streams.embedded.service import EmbeddedService
+from streams.errors import ClockApart
+from streams.settings import Settings
+from tests.streams.embedded.test_service import HEART_RATE, readings, settled, until
+from twins.records import Admit, Columns, SetLimits, Tick
+
+HOUR = 3_600_000_000
+DAY = 24 * HOUR
+
+
+class Wall:
+    """The machine's clock, ``off`` µs wrong."""
+
+    def __init__(self, off=0):
+        self.off = off
+
+    def __call__(self):
+        return Clock().now() + self.off
+
+
+def reading(at, value, signal=HEART_RATE):
+    return Columns(["p1"], np.zeros(1, "u4"), np.array([signal], "u2"), np.array([at], "i8"), np.array([value]))
+
+
+async def begun(path, wall, **more):
+    service = EmbeddedService(Settings(database=path, **({"tick_seconds": 0.1} | more)), Clock(wall=wall))
+    heard = []
+    service.listen(heard.append)
+    await service.start()
+    return service, heard
+
+
+async def alarmed(service, heard):
+    """Readings of now, by the right clock, until one of them sounds."""
+    right = Wall()
+    async with asyncio.timeout(180):
+        while not any(one.condition == "limit.critical_high" for outcome in heard for one in outcome.transitions):
+            await service.observe(reading(right(), 170.0), "monitor")
+            await asyncio.sleep(0.2)
+
+
+@pytest.mark.parametrize("off", [HOUR, -HOUR, 500 * DAY, -500 * DAY])
+async def test_a_clock_wrong_at_the_start_and_set_right_later(tmp_path, off):
+    wall = Wall(off)
+    service, heard = await begun(tmp_path / "v.db", wall)
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    await service.append(SetLimits(patient="p1", signal="heart_rate", critical_high=130.0, delay_s=0.0, by="test"))
+    await service.observe(reading(Wall()(), 80.0), "monitor")
+    await settled(service)
+    wall.off = 0
+    await alarmed(service, heard)
+    assert abs(service.health()["clock_apart_s"]) < 2
+    assert abs(service.clock.now() - Wall()()) < 1_000_000
+    assert service.health()["ready"]
+    assert service.counters()["clock_set_back"] == (off > 0)
+    await service.stop()
+    with stored(tmp_path / "v.db") as file:
+        times = [
+            row[0] for row in file._connection.execute("SELECT received FROM log WHERE id < ? ORDER BY id", (1 << 48,))
+        ]
+        assert times == sorted(times)
+        told = [entry.record.back for entry in file.entries(0) if isinstance(entry.record, Tick) and entry.record.back]
+        assert [abs(back - off) < 60_000_000 for back in told] == [True] * (off > 0)
+    again, _ = await begun(tmp_path / "v.db", Wall())
+    assert {bank.time // DAY for bank in again.worker.banks.values()} == {Wall()() // DAY}
+    await again.stop()
+
+
+async def test_a_second_back_is_waited_for(tmp_path):
+    wall = Wall()
+    service, _ = await begun(tmp_path / "v.db", wall)
+    await until(lambda: service.health()["twins"] == "ok")
+    before = service._commit_thread.last_received
+    wall.off = -1_500_000
+    assert 0.5 < service.health()["clock_apart_s"] < 2.0
+    await until(lambda: service._commit_thread.last_received > before)
+    assert service.counters()["clock_set_back"] == 0
+    await service.stop()
+
+
+async def test_a_machine_that_slept(tmp_path):
+    """The monotonic clock stood still meanwhile; the wall's is two hours on."""
+    wall = Wall(-2 * HOUR)
+    service, heard = await begun(tmp_path / "v.db", wall)
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    await service.observe(reading(wall(), 80.0), "monitor")
+    await settled(service)
+    wall.off = 0
+    await service.observe(reading(Wall()(), 81.0), "monitor")
+    await settled(service)
+    newest = service.worker.complete(
+        0
+        if "p1" in service.worker.banks[0].index
+        else next(at for at, bank in service.worker.banks.items() if "p1" in bank.index)
+    ).estimates.rows["time"][0]
+    assert abs(int(newest) - Wall()()) < 60_000_000
+    assert not [one for outcome in heard for one in outcome.transitions if one.condition == "sensor.silent"]
+    await service.stop()
+
+
+async def test_a_file_whose_time_lies_ahead_is_refused_with_what_to_do(tmp_path):
+    fast = EmbeddedService(Settings(database=tmp_path / "v.db", clock_speed=3600.0, tick_seconds=0.05))
+    await fast.start()
+    await until(lambda: fast.clock.apart() > HOUR)
+    await asyncio.sleep(0.2)
+    await fast.stop()
+    with pytest.raises(ClockApart, match=r"ahead of this machine's clock.*--clock-speed.*vitaltwin repair"):
+        await EmbeddedService(Settings(database=tmp_path / "v.db")).start()
+    # At a pace of its own, or as a demonstration, it goes on.
+    again = EmbeddedService(Settings(database=tmp_path / "v.db", clock_speed=2.0))
+    await again.start()
+    assert again.clock.apart() > HOUR
+    await again.stop()
+    demo = EmbeddedService(Settings(database=tmp_path / "v.db", demo=True))
+    await demo.start()
+    await until(lambda: demo.counters()["clock_set_back"] == 1)
+    await until(lambda: demo.health()["ready"] and not demo.health()["lag_readings"])
+    assert abs(demo.health()["clock_apart_s"]) < 2
+    await demo.stop()
+    plain = EmbeddedService(Settings(database=tmp_path / "v.db"))
+    await plain.start()
+    await plain.stop()
+
+
+async def test_one_start_with_a_wrong_clock_costs_no_history(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.embedded.commit._RETAIN_EVERY_S", 0.05)
+    path = tmp_path / "v.db"
+    service, _ = await begun(path, Wall(), checkpoint_seconds=1)
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    await service.observe(readings(service, count=40, patients=("p1",)), "monitor")
+    await settled(service)
+    await service.stop()
+
+    wrong = Wall(500 * DAY)
+    service, _ = await begun(path, wrong, checkpoint_seconds=1)
+    assert "500 days" in service.health()["retention"]
+    deadline = time.monotonic() + 2
+    await until(lambda: time.monotonic() > deadline)
+    wrong.off = 0
+    await until(lambda: service.counters()["clock_set_back"] == 1)
+    assert service.health()["retention"] == "ok"
+    series = await service.history.observations("p1", HEART_RATE, 0, 1 << 60)
+    assert len(series.time) == 40
+    await service.stop()
+    with stored(path) as file:
+        assert sum(len(entry.record.columns) for at in range(file.partitions) for entry in file.entries(at)
+                   if hasattr(entry.record, "columns")) == 40  # fmt: skip
+
+
+def test_age_is_told_by_a_time_that_a_wrong_clock_does_not_move():
+    time_us, agreed = 1000 * DAY, 0
+    minute = 60_000_000
+    for lived in range(2, 60 * 24):
+        time_us, agreed = believed(time_us, agreed, 1500 * DAY + lived * minute, minute)
+    assert time_us == 1000 * DAY
+    for lived in range(60 * 24, 60 * 48):
+        time_us, agreed = believed(time_us, agreed, 1500 * DAY + lived * minute, minute)
+    assert 1020 * DAY < time_us < 1025 * DAY
+    assert believed(time_us, agreed, 1000 * DAY, minute) == (1000 * DAY, 0)

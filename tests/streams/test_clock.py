@@ -1,0 +1,36 @@
+"""The service's clock: it goes where the wall's goes, and one with a pace of its own never goes back."""
+
+import pytest
+
+from streams.clock import Clock
+
+NOW = 1_800_000_000_000_000
+
+
+class Wall:
+    """A wall clock that somebody sets."""
+
+    def __init__(self):
+        self.us = NOW
+
+    def __call__(self):
+        return self.us
+
+
+@pytest.mark.parametrize("by", [3_600_000_000, -3_600_000_000, 86_400_000_000 * 500])
+def test_it_follows_a_wall_clock_that_is_set(by):
+    wall = Wall()
+    clock = Clock(wall=wall)
+    wall.us += by
+    assert clock.now() == NOW + by
+    assert clock.apart() == 0
+
+
+def test_a_faster_one_keeps_its_pace_and_tells_how_far_it_is_ahead():
+    wall = Wall()
+    clock = Clock(speed=60.0, wall=wall)
+    clock.advance_to(NOW + 7_200_000_000)
+    wall.us -= 3_600_000_000
+    assert clock.now() >= NOW + 7_200_000_000
+    assert clock.apart() >= 10_800_000_000
+    assert not clock.follows_wall
