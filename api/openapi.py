@@ -10,6 +10,7 @@ from api.doors.facts import SCHEMAS
 from api.doors.observations import FRAME, READERS
 from api.entries import ERROR
 from api.wiring import COOKIE
+from streams.entries import STATUSES
 from twins.signals import SIGNALS
 
 __all__ = ["describe"]
@@ -47,8 +48,15 @@ _COMPONENTS: dict[str, Any] = {
             "patient": {"type": "string", "minLength": 1, "maxLength": 128},
             "signal": {"enum": [signal.name for signal in SIGNALS]},
             "time": {**_TIME, "description": "When it was measured, with a zone."},
-            "value": {"type": "number"},
-            "unit": {"type": "string", "description": "UCUM or a common spelling; the signal's own if left out."},
+            "value": {
+                "anyOf": [{"type": "number"}, {"enum": ["LOW", "HIGH"]}],
+                "description": "A CGM or meter at the end of its range may send the word it shows.",
+            },
+            "unit": {
+                "type": "string",
+                "description": "UCUM or a common spelling; the signal's own if left out, but glucose needs it.",
+            },
+            "status": {"enum": list(STATUSES), "description": "Of FHIR's those under which a value is a reading."},
             "device": {
                 "type": "string",
                 "description": "Not read; the key says who sends, and whether it is a second source.",

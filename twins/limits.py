@@ -1,12 +1,17 @@
 """Alarm limits by name: those of the signals table, and those a command sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from math import isnan
 from typing import TypeVar
 
 from twins.records import SetLimits
-from twins.signals import BY_NAME, FIRST_OF, Limits
+from twins.signals import BY_NAME, FIRST_OF, Limits, Signal
+from twins.units import examples, factor
 
-__all__ = ["default_limits", "limits_given", "of_signal"]
+__all__ = ["BOUNDS", "default_limits", "flaw", "in_own_unit", "limits_given", "of_signal"]
+
+BOUNDS: tuple[str, ...] = Limits.__struct_fields__
+"""The names of the bounds, from the lowest to the highest."""
 
 T = TypeVar("T")
 
@@ -30,3 +35,50 @@ def of_signal(signal: str, find: Callable[[str], T | None]) -> T | None:
     {'low': 84.0}
     """
     return find(signal) or (find(FIRST_OF[signal]) if signal in FIRST_OF else None)
+
+
+def in_own_unit(signal: Signal, given: Mapping[str, float], unit: str) -> dict[str, float]:
+    """Bounds given in ``unit`` in the signal's own; a delay stays what it is. Raises ``ValueError`` for another's unit.
+
+    >>> in_own_unit(BY_NAME["body_temperature"], {"high": 104.0, "delay_s": 5.0}, "[degF]")
+    {'high': 40.0, 'delay_s': 5.0}
+    """
+    conversion = factor(signal, unit)
+    if conversion is None:
+        raise ValueError(f"{signal.name} does not come in {unit!r}; known: {', '.join(examples(signal))}")
+    scale, offset = conversion
+    return {name: round(value * scale + offset, 6) if name in BOUNDS else value for name, value in given.items()}
+
+
+def flaw(signal: Signal, given: Mapping[str, float], unit: str = "") -> tuple[str, str]:
+    """The first of ``given`` (bounds in ``unit``, the signal's own if empty) that may not be set, and a sentence why.
+
+    ('', '') if all may. A bound that the signal cannot reach would switch the alarm off without a word: most often it is
+    in another unit, and the sentence asks so.
+
+    >>> flaw(BY_NAME["glucose"], {"low": 3.9})[1]
+    'low: 3.9 mg/dL lies outside 20 to 600 mg/dL; did you mean 3.9 mmol/L? Then say "unit": "mmol/L"'
+    """
+    unit = unit or signal.unit
+    own = in_own_unit(signal, given, unit)
+    lowest, highest = signal.plausible
+    for name, value in own.items():
+        if name == "delay_s":
+            if value > signal.longest_delay_s:
+                return name, f"{name}: at most {signal.longest_delay_s:g} s for {signal.name}"
+            continue
+        said = f"{name}: {given[name]:g} {unit}"
+        if not lowest <= value <= highest:
+            meant = [other for other in examples(signal) if other != unit and _within(signal, given[name], other)]
+            ask = f'; did you mean {given[name]:g} {meant[0]}? Then say "unit": "{meant[0]}"' if meant else ""
+            return name, f"{said} lies outside {lowest:g} to {highest:g} {signal.unit}{ask}"
+        farthest = getattr(signal.farthest, name)
+        if not isnan(farthest) and (value < farthest if "low" in name else value > farthest):
+            least = "at least" if "low" in name else "at most"
+            return name, f"{said}: {least} {farthest:g} {signal.unit}; beyond that the alarm would be as good as off"
+    return "", ""
+
+
+def _within(signal: Signal, value: float, unit: str) -> bool:
+    lowest, highest = signal.plausible
+    return lowest <= in_own_unit(signal, {"low": value}, unit)["low"] <= highest

@@ -21,6 +21,8 @@ Sources:
   a device says which it is by the signal's name or by its key.
 - Worse: about the distance from the low or high limit to the critical one, a little beyond what the sensor itself errs
   by (4 % for an oximeter, ISO 80601-2-61): so much farther is another patient than the one somebody acknowledged.
+- Farthest limits: beyond what wards set for anybody, infants and cyanotic heart disease (SpO2 in the seventies) included,
+  and within what a monitor's own limit range allows.
 - Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
@@ -62,7 +64,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     clearly worse than what an alarm told before; ``flat_s`` is longer than a living patient's value stays exactly the same,
     0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as;
     ``unit_needed``: a bare number means too many things, so that a reading has to name its unit; ``ends`` are the values
-    that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell.
+    that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell; ``farthest`` is how far out
+    each limit and ``longest_delay_s`` how long the delay may be set: beyond that an alarm would be as good as off.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -88,6 +91,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     second: str = ""
     unit_needed: bool = False
     ends: tuple[float, float] = (nan, nan)
+    farthest: Limits = Limits()
+    longest_delay_s: float = 120.0
 
     def end_of_range(self, word: str) -> float | None:
         """The value that stands for a sensor's word at the end of its range; ``None`` for other words and signals.
@@ -111,22 +116,29 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
 # Below, one signal reads as one paragraph.
 # fmt: off
-def _cuff(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits) -> Signal:
+def _cuff(
+    code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits
+) -> Signal:
     """A non-invasive (cuff) blood pressure."""
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(15.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
-        jump=60.0, trend_s=1800.0, limits=limits, hysteresis=3.0, silence_s=5400.0, worse=(10.0, 20.0),
+        jump=60.0, trend_s=1800.0, limits=limits, hysteresis=3.0, silence_s=5400.0, farthest=farthest,
+        longest_delay_s=1800.0,
+        worse=(10.0, 20.0),
     )
 
 
-def _line(code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits) -> Signal:
+def _line(
+    code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits
+) -> Signal:
     """A blood pressure from an arterial line."""
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
         jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, flat_s=600.0,
-        predictive_priority="low", worse=(10.0, 20.0),
+        predictive_priority="low", farthest=farthest,
+        worse=(10.0, 20.0),
     )
 
 
@@ -139,7 +151,9 @@ def _oximeter(
     return Signal(
         code=code, name=name, unit="%", kind="vital", plausible=(30.0, 100.0), loinc=loinc, mdc=mdc, step=1.0, jump=8.0,
         censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
-        silence_s=20.0, predictive_priority=predictive_priority, second=second, worse=(4.0, 4.0),
+        silence_s=20.0, predictive_priority=predictive_priority, second=second,
+        farthest=Limits(critical_low=60.0, low=70.0, high=100.0, critical_high=100.0),
+        worse=(4.0, 4.0),
     )
 
 
@@ -149,25 +163,33 @@ _MEAN = Limits(critical_low=55.0, low=65.0, high=130.0, critical_high=150.0)
 _RATE = Limits(critical_low=40.0, low=50.0, high=120.0, critical_high=140.0)
 _SATURATION = Limits(critical_low=85.0, low=90.0)
 
+_FAR_SYSTOLIC = Limits(critical_low=40.0, low=50.0, high=240.0, critical_high=270.0)
+_FAR_DIASTOLIC = Limits(critical_low=20.0, low=25.0, high=150.0, critical_high=170.0)
+_FAR_MEAN = Limits(critical_low=25.0, low=35.0, high=180.0, critical_high=200.0)
+_FAR_RATE = Limits(critical_low=25.0, low=30.0, high=220.0, critical_high=250.0)
+
 
 SIGNALS: tuple[Signal, ...] = (
     Signal(
         code=0, name="heart_rate", unit="/min", kind="vital", plausible=(15.0, 300.0),
         loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
+        farthest=_FAR_RATE,
         worse=(10.0, 20.0),
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
         loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
-        delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0,
+        delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0, farthest=_FAR_RATE,
         worse=(10.0, 20.0),
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
         loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, jump=12.0,
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
-        critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low", worse=(2.0, 5.0),
+        critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
+        farthest=Limits(critical_low=3.0, low=4.0, high=60.0, critical_high=80.0),
+        worse=(2.0, 5.0),
     ),
     _oximeter(
         3, "oxygen_saturation", codes=(("2708-6", "59408-5"), (150456,)), predictive_priority="medium",
@@ -177,17 +199,19 @@ SIGNALS: tuple[Signal, ...] = (
         code=4, name="arterial_oxygen_saturation", unit="%", kind="laboratory", plausible=(20.0, 100.0),
         loinc=("2713-6",), step=1.0,
     ),
-    _cuff(5, "systolic_bp", codes=("8480-6", (150021, 150301)), limits=_SYSTOLIC),
-    _cuff(6, "diastolic_bp", codes=("8462-4", (150022, 150302)), limits=_DIASTOLIC),
-    _cuff(7, "mean_bp", codes=("8478-0", (150023, 150303)), limits=_MEAN),
-    _line(8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), limits=_SYSTOLIC),
-    _line(9, "arterial_diastolic_bp", codes=("76213-8", (150034, 150038)), limits=_DIASTOLIC),
-    _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), limits=_MEAN),
+    _cuff(5, "systolic_bp", codes=("8480-6", (150021, 150301)), limits=_SYSTOLIC, farthest=_FAR_SYSTOLIC),
+    _cuff(6, "diastolic_bp", codes=("8462-4", (150022, 150302)), limits=_DIASTOLIC, farthest=_FAR_DIASTOLIC),
+    _cuff(7, "mean_bp", codes=("8478-0", (150023, 150303)), limits=_MEAN, farthest=_FAR_MEAN),
+    _line(8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), limits=_SYSTOLIC, farthest=_FAR_SYSTOLIC),
+    _line(9, "arterial_diastolic_bp", codes=("76213-8", (150034, 150038)), limits=_DIASTOLIC, farthest=_FAR_DIASTOLIC),
+    _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), limits=_MEAN, farthest=_FAR_MEAN),
     Signal(
         code=11, name="body_temperature", unit="Cel", kind="vital", plausible=(25.0, 45.0),
         loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1, jump=2.0, trend_s=900.0,
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
-        critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low", worse=(0.5, 0.5),
+        critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low", longest_delay_s=1800.0,
+        farthest=Limits(critical_low=28.0, low=32.0, high=41.0, critical_high=42.0),
+        worse=(0.5, 0.5),
     ),
     Signal(
         code=12, name="skin_temperature", unit="Cel", kind="vital", plausible=(15.0, 45.0),
@@ -202,7 +226,9 @@ SIGNALS: tuple[Signal, ...] = (
         loinc=("99504-3", "105272-9"), mdc=(160212,), step=1.0, jump=15.0, trend_s=900.0,
         censored=(40.0, 400.0, 600.0),
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
-        silence_s=900.0, flat_s=21600.0, predictive_priority="medium", worse=(10.0, 50.0), unit_needed=True, ends=(39.0, 401.0),
+        silence_s=900.0, flat_s=21600.0, predictive_priority="medium", unit_needed=True, ends=(39.0, 401.0),
+        farthest=Limits(critical_low=40.0, low=54.0, high=400.0, critical_high=500.0), longest_delay_s=1800.0,
+        worse=(10.0, 50.0),
     ),
     Signal(
         code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),

@@ -15,15 +15,16 @@ from api.answers import problems, respond
 from api.fields import Body, Ward
 from api.problems import Fault, Problem
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
-from twins.limits import of_signal
+from twins.limits import BOUNDS, flaw, in_own_unit, of_signal
 from twins.records import SetLimits
-from twins.signals import BY_NAME, SIGNALS, Limits
+from twins.signals import BY_NAME, SIGNALS
 
 __all__ = ["router"]
 
 router = APIRouter(prefix="/v1", tags=["limits"])
 
-BOUNDS = Limits.__struct_fields__
+_SHOWN_S = 10.0
+"""How long an answer waits to show limits in force: a person who sees other figures than the ones asked for is misled."""
 
 Given = Mapping[str, Mapping[str, float]]
 Bound = Annotated[float, Field(strict=False, ge=-10_000, le=10_000, allow_inf_nan=False)]
@@ -42,13 +43,18 @@ class InForce:
 
 
 class Wanted(Body):
-    """Limits to set; what is left out or null falls back one level."""
+    """Limits to set; what is left out or null falls back one level.
+
+    Bounds are in ``unit``, the signal's own if it is left out. A bound that the signal cannot reach is refused, and so is
+    one so far out, or a delay so long, that the alarm would be as good as off.
+    """
 
     critical_low: Bound | None = None
     low: Bound | None = None
     high: Bound | None = None
     critical_high: Bound | None = None
     delay_s: Annotated[float, Field(strict=False, ge=0, le=3600, allow_inf_nan=False)] | None = None
+    unit: Annotated[str, Field(max_length=64)] | None = None
 
 
 class WantedLimits(RootModel[dict[str, Wanted | None]]):
@@ -97,7 +103,7 @@ async def set_ward_limits(wired: Wired, actor: Caller, ward: WardName, body: Wan
     for name, limits in wanted.items():
         await wired.service.append(_command(limits, ward=ward, signal=name, by=actor.name))
     wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(wanted)}"[:200])
-    await settled(lambda: _same(wired.service.ward_limits(ward), wanted))
+    await settled(lambda: _same(wired.service.ward_limits(ward), wanted), _SHOWN_S)
     return respond(in_force(wired.service.ward_limits(ward), {}))
 
 
@@ -119,7 +125,7 @@ async def set_limits(wired: Wired, actor: Caller, id: str, body: WantedLimits) -
     for name, limits in wanted.items():
         await wired.service.append(_command(limits, patient=id, signal=name, by=actor.name))
     wired.accounts.audit(actor, Action.LIMITS_WRITE, id, detail=", ".join(wanted)[:200])
-    await settled(lambda: _same(_own(wired, id), wanted))
+    await settled(lambda: _same(_own(wired, id), wanted), _SHOWN_S)
     return respond(_of_patient(wired, id))
 
 
@@ -160,9 +166,9 @@ def _checked(body: WantedLimits, below: Mapping[str, InForce]) -> dict[str, dict
     """What is to be set by signal, in order with the level below; raises ``Problem`` invalid."""
     wanted = {}
     for name, limits in body.root.items():
-        set_here = limits.model_dump(exclude_none=True) if limits else {}
         if name not in below:
             raise Problem("invalid", faults=[Fault("no_limits", "this signal has no limits", field=name)])
+        set_here = _own_units(name, limits) if limits else {}
         order = [set_here.get(bound, getattr(below[name], bound)) for bound in BOUNDS]
         bounds = [bound for bound in order if bound is not None]
         if bounds != sorted(bounds) or (order[1] is not None and order[1] == order[2]):
@@ -170,6 +176,20 @@ def _checked(body: WantedLimits, below: Mapping[str, InForce]) -> dict[str, dict
             raise Problem("invalid", detail, faults=[Fault("out_of_order", detail, field=name)])
         wanted[name] = set_here
     return wanted
+
+
+def _own_units(name: str, wanted: Wanted) -> dict[str, float]:
+    """What is to be set of one signal, in its own unit; raises ``Problem`` invalid."""
+    signal = BY_NAME[name]
+    unit = wanted.unit or signal.unit
+    given = wanted.model_dump(exclude_none=True, exclude={"unit"})
+    try:
+        bound, wrong = flaw(signal, given, unit)
+    except ValueError as error:
+        raise Problem("invalid", str(error), faults=[Fault("unknown_unit", str(error), field=f"{name}.unit")]) from None
+    if wrong:
+        raise Problem("invalid", f"{name}: {wrong}", faults=[Fault("out_of_range", wrong, field=f"{name}.{bound}")])
+    return in_own_unit(signal, given, unit)
 
 
 def _command(limits: Mapping[str, float], **place: str) -> SetLimits:

@@ -28,7 +28,7 @@ PASSWORD = "correct horse battery staple"
 
 def eventually(look: Callable[[], Any]) -> Any:
     """What ``look`` finds, as soon as it finds anything."""
-    deadline = time.monotonic() + 60  # the first reading may have to compile kernels
+    deadline = time.monotonic() + 240  # the first reading may have to compile kernels, beside much else
     while not (found := look()):
         assert time.monotonic() < deadline
         time.sleep(0.02)

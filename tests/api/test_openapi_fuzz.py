@@ -39,7 +39,9 @@ MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 @pytest.fixture(scope="module")
 def document(running):
     device = running.device()
-    taken = device.post("/v1/observations", json=[running.reading(), running.reading(patient="p2", signal="glucose")])
+    taken = device.post(
+        "/v1/observations", json=[running.reading(), running.reading(patient="p2", signal="glucose", unit="mg/dL")]
+    )
     assert taken.json()["taken"] == 2
     found = schemathesis.openapi.from_url(f"{running.url}/openapi.json")
     for pattern in LEFT_OUT:
