@@ -75,7 +75,7 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     app.router.routes.extend(pages(_HERE / "reference", "/docs"))
     app.router.routes.extend(pages(_HERE / "pages"))
     app.openapi = lambda: describe(app)  # type: ignore[method-assign] # FastAPI's way of changing the document
-    app.add_middleware(Bounded, own=frozenset({"/v1/observations"}))
+    app.add_middleware(Bounded, larger={"/v1/observations": 0, "/v1/facts": 0, "/v1/devices": 2 << 20})
     app.add_middleware(Guard, bind=settings.host, allowed=settings.allowed_hosts)
     app.add_middleware(Timing, figures=figures)
     return app

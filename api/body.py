@@ -1,21 +1,25 @@
 """Request bodies read by hand: bounded as sent and again after decompression."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Fault, Problem, answer
+from streams.errors import Overloaded
 
-__all__ = ["BodyTooLarge", "Bounded", "inflate", "media_type", "read_body"]
+__all__ = ["BodyTooLarge", "Bounded", "Room", "Share", "inflate", "media_type", "read_body"]
 
-ORDINARY = 1 << 20
-"""Largest body of a door that does not read its own."""
+ORDINARY = 64 << 10
+"""Largest body of a door that does not read its own: the framework makes objects of it before anybody is asked who."""
 
 _GZIP = 31
-_SLICE = 1 << 20
+_SLICE = 256 << 10
+_MEMBERS = 64
+_DENSE, _FREE = 250, 4 << 20
 
 
 class BodyTooLarge(Problem):
@@ -26,20 +30,56 @@ class BodyTooLarge(Problem):
         self.beginning = beginning
 
 
-class Bounded:
-    """ASGI middleware: bodies past ``ORDINARY`` are refused, besides those of the paths that read their ``own``."""
+class Share:
+    """The bytes one request holds of a ``Room``."""
 
-    def __init__(self, app: ASGIApp, own: frozenset[str]) -> None:
+    def __init__(self, room: "Room") -> None:
+        self._room = room
+        self.held = 0
+
+    def grow(self, size: int) -> None:
+        """Hold ``size`` bytes more; raises ``Overloaded`` where there is no room for them."""
+        if self._room.held + size > self._room.most:
+            raise Overloaded(1.0)
+        self._room.held += size
+        self.held += size
+
+
+class Room:
+    """How many bytes of request bodies, as sent and as unpacked, may be in memory at once. For one event loop."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Share]:
+        """A share for one request, given back at its end."""
+        share = Share(self)
+        try:
+            yield share
+        finally:
+            self.held -= share.held
+
+
+class Bounded:
+    """ASGI middleware: bodies past ``ORDINARY`` are refused.
+
+    ``larger`` names the paths with another bound; 0: they bound what they read themselves.
+    """
+
+    def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
         self._app = app
-        self._own = own
+        self._larger = larger
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or scope["path"] in self._own:
+        limit = self._larger.get(scope["path"], ORDINARY) if scope["type"] == "http" else 0
+        if not limit:
             await self._app(scope, receive, send)
             return
-        if announced(dict(scope["headers"])) > ORDINARY:
-            await answer(BodyTooLarge(ORDINARY, b""), scope["path"])(scope, receive, send)
+        if announced(dict(scope["headers"])) > limit:
+            await answer(BodyTooLarge(limit, b""), scope["path"])(scope, receive, send)
             return
         size = 0
 
@@ -47,8 +87,8 @@ class Bounded:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > ORDINARY:  # as FastAPI's own: it passes nothing else on while it reads a body
-                raise HTTPException(413, f"at most {ORDINARY} bytes are read", {"Connection": "close"})
+            if size > limit:  # as FastAPI's own: it passes nothing else on while it reads a body
+                raise HTTPException(413, f"at most {limit} bytes are read", {"Connection": "close"})
             return message
 
         await self._app(scope, count, send)
@@ -60,8 +100,8 @@ def announced(headers: Mapping[bytes, bytes]) -> int:
     return int(said) if said.isdigit() else 0
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-    """The body as sent; raises ``BodyTooLarge`` without reading on."""
+async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int, share: Share) -> bytes:
+    """The body as sent; raises ``BodyTooLarge`` without reading on, ``Overloaded`` where there is no room for it."""
     if announced(headers) > limit:
         raise BodyTooLarge(limit, b"")
     message = await receive()
@@ -69,6 +109,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
         body: bytes = message.get("body", b"")
         if len(body) > limit:
             raise BodyTooLarge(limit, body[:limit])
+        share.grow(len(body))
         return body
     chunks: list[bytes] = []
     size = 0
@@ -77,6 +118,7 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
             raise ClientDisconnect
         chunk = message.get("body", b"")
         size += len(chunk)
+        share.grow(len(chunk))
         chunks.append(chunk)
         if size > limit:
             raise BodyTooLarge(limit, b"".join(chunks)[:limit])
@@ -88,12 +130,14 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
 def inflate(body: bytes, limit: int) -> bytes:
     """The content of a gzip body, possibly of several members.
 
-    Raises ``BodyTooLarge`` as soon as it is past ``limit``, ``Problem`` malformed-body when it is cut short or no gzip.
+    It is bounded while it is unpacked. Raises ``BodyTooLarge`` as soon as it is past ``limit`` or, beyond a few megabytes,
+    more than ``_DENSE`` times what was sent; ``Problem`` malformed-body when it is cut short, no gzip, or in too many pieces.
     """
     parts: list[bytes] = []
     size = 0
     rest = body
-    while rest:
+    most = min(limit, max(_FREE, _DENSE * len(body)))
+    for _ in range(_MEMBERS):
         member = zlib.decompressobj(_GZIP)
         while not member.eof:
             try:
@@ -103,12 +147,14 @@ def inflate(body: bytes, limit: int) -> bytes:
             rest = member.unconsumed_tail
             size += len(part)
             parts.append(part)
-            if size > limit:
-                raise BodyTooLarge(limit, body)
+            if size > most:
+                raise BodyTooLarge(most, body)
             if not part and not rest and not member.eof:
                 raise _no_gzip("it ends too soon")
         rest = member.unused_data
-    return b"".join(parts)
+        if not rest:
+            return b"".join(parts)
+    raise _no_gzip(f"it has more than {_MEMBERS} members")
 
 
 def media_type(content_type: bytes) -> str:
@@ -121,5 +167,5 @@ def media_type(content_type: bytes) -> str:
 
 
 def _no_gzip(why: str) -> Problem:
-    fault = Fault("malformed_gzip", f"the body is no gzip: {why}", field="body")
+    fault = Fault("malformed_gzip", f"the body cannot be unpacked: {why}", field="body")
     return Problem("malformed-body", fault.detail, faults=[fault])

@@ -1,12 +1,12 @@
 """A lot: the readings of one request as columns, and what of them was refused and why."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
-import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from api.cutting import Cut
 from api.problems import Fault
 from streams.frame import select
 from twins.records import Columns
@@ -27,11 +27,11 @@ class Refusals:
     def __len__(self) -> int:
         return self.counts.total()
 
-    def add(self, index: int, reason: str, detail: str) -> None:
-        """Refuse one entry."""
+    def add(self, index: int, reason: str, detail: object) -> None:
+        """Refuse one entry; ``detail`` is the sentence, or what turns into it if it is told."""
         self.counts[reason] += 1
         if len(self.shown) < SHOWN:
-            self.shown.append(Fault(reason, detail, index=index))
+            self.shown.append(Fault(reason, str(detail), index=index))
 
     def add_many(self, entries: npt.NDArray[np.intp], reason: str, tell: Callable[[int], str]) -> None:
         """Refuse entries for one reason; ``tell`` gives the sentence for the n-th of them."""
@@ -84,13 +84,13 @@ class Lot:
         return self._bytes_of(self, entry)
 
 
-def raw_entry(raws: Callable[[], Iterable[msgspec.Raw | bytes]]) -> Callable[[Lot, int], bytes]:
+def raw_entry(cut: Callable[[], Cut]) -> Callable[[Lot, int], bytes]:
     """``bytes_of`` for bodies whose entries can be cut out again; done once, and only if something was refused."""
-    cut: list[msgspec.Raw | bytes] = []
+    done: list[Cut] = []
 
     def find(_: Lot, entry: int) -> bytes:
-        if not cut:
-            cut.extend(raws())
-        return bytes(cut[entry])
+        if not done:
+            done.append(cut())
+        return done[0][entry]
 
     return find

@@ -6,7 +6,7 @@ which it uses. A sensor at the end of its range may send ``"LOW"`` or ``"HIGH"``
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, Literal, get_args
@@ -22,7 +22,8 @@ from twins.signals import BY_NAME, SIGNALS, Signal
 from twins.units import accepted, examples, factor
 
 __all__ = [
-    "ERROR", "NO_UNITS", "STATUSES", "UNREADABLE", "Entry", "Refused", "Standing", "columns", "error_of", "quoted", "taken",
+    "ERROR", "LARGEST", "NO_UNITS", "STATUSES", "UNREADABLE", "Entry", "Refused", "Standing", "columns", "error_of",
+    "quoted", "taken",
 ]  # fmt: skip
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
@@ -76,6 +77,8 @@ _sent = msgspec.json.Decoder(Sent)
 _retracted = msgspec.json.Decoder(Retracted)
 _any = msgspec.json.Decoder()
 
+LARGEST = 64 << 10
+"""Bytes of an entry beyond which it is refused unread: an observation has some hundred."""
 _LARGEST = sys.float_info.max
 ERROR = "entered-in-error"
 """Status of an entry that takes a reading back; the word is that of FHIR."""
@@ -89,16 +92,21 @@ _TEXTS = {
     "time_without_zone": "the time has no zone; end it with Z or an offset",
     "malformed_json": "the entry is not JSON",
     "invalid_utf8": "the entry is not UTF-8",
+    "entry_too_large": f"an entry has at most {LARGEST} bytes",
 }
 _STATUS = f"an observation of status {{}} is no reading; those of {', '.join(STATUSES)} are, and {ERROR} takes one back"
 
 
 class Refused(Exception):
-    """Why one entry is not taken."""
+    """Why one entry is not taken; the sentence is made when it is asked for, and of thousands only some are."""
 
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(detail or _TEXTS[reason])
+    def __init__(self, reason: str, detail: str | Callable[[], str] = "") -> None:
+        super().__init__(reason)
         self.reason = reason
+        self._detail = detail or _TEXTS[reason]
+
+    def __str__(self) -> str:
+        return self._detail if isinstance(self._detail, str) else self._detail()
 
 
 _LONGEST = 64
@@ -130,12 +138,16 @@ def _unknown(name: str, unit: str) -> Refused:
     signal = BY_NAME.get(name)
     if signal is None:
         return Refused("unknown_signal", f"no signal {quoted(name)}; GET /v1/signals lists them")
+    return Refused("unknown_unit" if unit else "unit_missing", lambda: _of_unit(signal, unit))
+
+
+def _of_unit(signal: Signal, unit: str) -> str:
     known = ", ".join(examples(signal))
     if not unit:
-        return Refused("unit_missing", f"{name} needs its unit, in the entry or on the device's key; one of: {known}")
+        return f"{signal.name} needs its unit, in the entry or on the device's key; one of: {known}"
     near = _nearest(signal, unit)
     meant = f"; did you mean {near}?" if near else ""
-    return Refused("unknown_unit", f"{name} does not come in {quoted(unit)}{meant}; known: {known}")
+    return f"{signal.name} does not come in {quoted(unit)}{meant}; known: {known}"
 
 
 def _nearest(signal: Signal, unit: str) -> str:
@@ -181,6 +193,7 @@ def error_of(raw: bytes) -> Entry | None:
 
     Raises ``Refused``.
     """
+    _readable(raw)
     try:
         found = _retracted.decode(raw)
     except UNREADABLE:
@@ -204,6 +217,7 @@ def _says_error(raw: bytes) -> bool:
 
 def taken(raw: bytes, units: Mapping[str, str] = NO_UNITS) -> Entry:
     """One entry, every part of it known to be good; raises ``Refused``. ``units`` as in ``columns``."""
+    _readable(raw)
     try:
         sent = _sent.decode(raw)
     except UNREADABLE:
@@ -228,6 +242,12 @@ def _end_of_range(name: str, word: str) -> tuple[float, str]:
         wrong = _wrong("value", word)
         raise wrong or Refused("wrong_type", "value must be a number")
     return value, signal.unit
+
+
+def _readable(raw: bytes) -> None:
+    """Raise ``Refused`` for an entry whose reading would cost more than an observation is worth."""
+    if len(raw) > LARGEST:
+        raise Refused("entry_too_large")
 
 
 def _known_good(entry: Entry) -> Entry:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import numpy as np
@@ -18,8 +18,18 @@ __all__ = ["REASONS", "Verdict", "check", "decode_frame", "encode_frame", "join"
 
 MAX_READINGS = 2_000_000
 """Most readings one frame may carry."""
+MAX_PATIENTS = 1_000_000
+"""Most patients one frame may name."""
 
-_decoder = msgspec.msgpack.Decoder(Frame)
+
+class Arriving(Frame, tag="frame", kw_only=True):
+    """A frame on its way in: the length of a list is looked at before room is made for it."""
+
+    sources: Annotated[list[str], msgspec.Meta(max_length=1 << 16)] = []  # noqa: RUF012 - msgspec copies it
+    patients: Annotated[list[str], msgspec.Meta(max_length=MAX_PATIENTS)]
+
+
+_decoder = msgspec.msgpack.Decoder(Arriving)
 _encoder = msgspec.msgpack.Encoder()
 _COLUMNS = (("patient", "<u4"), ("signal", "<u2"), ("time", "<i8"), ("value", "<f8"))
 

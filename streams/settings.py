@@ -41,6 +41,10 @@ class Settings(BaseSettings):
 
     max_body_bytes: int = Field(8 << 20, gt=0, description="Largest request body as sent.")
     max_inflated_bytes: int = Field(32 << 20, gt=0, description="Largest request body after decompression.")
+    max_entries: int = Field(50_000, gt=0, description="Most observations of one JSON body; a frame holds more.")
+    max_bodies_bytes: int = Field(
+        192 << 20, gt=0, description="Most bytes of request bodies in memory at once; beyond, the answer is 503."
+    )
     max_waiting_bytes: int = Field(256 << 20, gt=0, description="Most observation bytes waiting for the disk.")
     metrics_need_sign_in: bool = Field(False, description="Whether /metrics and /health/ready ask for a key.")
 

@@ -54,7 +54,7 @@ class Wanted(Body):
     """What the key may do; given neither wards nor patients it reaches everyone."""
 
     name: Annotated[Label, Field(min_length=1, max_length=64)]
-    scopes: Annotated[list[Scope], Field(default_factory=lambda: [OBSERVE], min_length=1)]
+    scopes: Annotated[list[Scope], Field(default_factory=lambda: [OBSERVE], min_length=1, max_length=16)]
     wards: Annotated[list[Ward], Field(default_factory=list, max_length=1000)]
     patients: Annotated[list[PatientId], Field(default_factory=list, max_length=10_000)]
     second_source: Annotated[

@@ -10,7 +10,7 @@ from pydantic import Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 
 from api.accounts import Action, Actor, may, require
 from api.answers import iso, problems, respond
-from api.body import media_type, read_body
+from api.body import Room, media_type, read_body
 from api.fields import Body, Moment, Note, PatientId
 from api.lot import Refusals
 from api.problems import Problem
@@ -23,7 +23,9 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1/facts", tags=["facts"])
 
 _LARGEST = 1 << 20
+_room = Room(64 * _LARGEST)
 _MOST = 1000
+_MEMBERS = 64
 _KEPT = 64 << 10
 
 Number = Annotated[StrictFloat | StrictInt, Field(ge=0, le=100_000, allow_inf_nan=False)]
@@ -151,7 +153,8 @@ async def _entries(request: Request) -> list[Any]:
     kind = media_type(headers.get(b"content-type", b""))
     if kind != "application/json":
         raise Problem("unsupported-media-type", "facts are sent as application/json")
-    body = await read_body(headers, request.receive, _LARGEST)
+    with _room.share() as share:
+        body = await read_body(headers, request.receive, _LARGEST, share)
     try:
         found = json.loads(body)
     except (ValueError, RecursionError) as error:
@@ -164,6 +167,8 @@ async def _entries(request: Request) -> list[Any]:
 
 def _read(wired: Wiring, actor: Actor, entry: object, now: int) -> records.Fact | tuple[str, str]:
     """The record of an entry, or (reason, sentence) why there is none."""
+    if isinstance(entry, dict) and len(entry) > _MEMBERS:  # each would be told as a fault of its own
+        return "too_many_fields", f"{len(entry)} members; a fact has at most {_MEMBERS}"
     try:
         body = _charted.validate_python(entry)
     except ValidationError as error:

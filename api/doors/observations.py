@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -14,8 +15,9 @@ from starlette.types import Receive, Scope, Send
 from api.accounts import Action, Actor, require
 from api.admission import Admissions
 from api.answers import iso
-from api.body import BodyTooLarge, inflate, media_type, read_body
-from api.entries import ERROR, read_json, read_lines
+from api.beside import Beside
+from api.body import BodyTooLarge, Room, Share, inflate, media_type, read_body
+from api.entries import ERROR, Terms, read_json, read_json_now, read_lines, read_lines_now
 from api.lot import SHOWN, Lot
 from api.problems import Fault, Problem
 from api.wiring import Wiring, caller
@@ -28,13 +30,15 @@ from twins.signals import SECOND_SOURCE, SIGNALS
 __all__ = ["FRAME", "READERS", "Observations"]
 
 FRAME = "application/vnd.vitaltwin.frame+msgpack"
-_KEPT = 64 << 10
+_KEPT, _KEPT_OF_ENTRY = 64 << 10, 4 << 10
+"""Bytes a dead letter keeps of a body that could not be read at all, and of one entry of many."""
 _INLINE = 512 << 10
-_AT_ONCE = 2_000
+_MANY = 50_000
+_AT_ONCE = 500
 _BEARER = b"Bearer "
 
 
-def read_frame(body: bytes) -> Lot:
+def read_frame(body: bytes, _: Terms) -> Lot:
     """The observations of a frame; raises ``Problem``."""
     try:
         columns = decode_frame(body)
@@ -44,13 +48,24 @@ def read_frame(body: bytes) -> Lot:
     return Lot(columns, lambda _, row: _row(columns, row))
 
 
-READERS: dict[str, Callable[[bytes], Lot]] = {
-    "application/json": read_json,
-    "application/x-ndjson": read_lines,
-    "application/ndjson": read_lines,
-    FRAME: read_frame,
-    "application/msgpack": read_frame,
-    "application/x-msgpack": read_frame,
+class Reader(NamedTuple):
+    """How a kind of body is read: ``now`` if it is small and wholly good (else it gives ``None``), or with patience."""
+
+    now: Callable[[bytes, Terms], Lot | None]
+    whole: Callable[[bytes, Terms], Lot]
+
+
+_JSON = Reader(read_json_now, read_json)
+_LINES = Reader(read_lines_now, read_lines)
+_FRAMES = Reader(read_frame, read_frame)
+
+READERS: dict[str, Reader] = {
+    "application/json": _JSON,
+    "application/x-ndjson": _LINES,
+    "application/ndjson": _LINES,
+    FRAME: _FRAMES,
+    "application/msgpack": _FRAMES,
+    "application/x-msgpack": _FRAMES,
 }
 
 
@@ -64,6 +79,8 @@ class Observations:
         settings = wired.settings
         self._future_us = int(settings.future_tolerance_s * 1e6)
         self._oldest_s = settings.oldest_accepted_s
+        self._room = Room(settings.max_bodies_bytes)
+        self._beside = Beside()
         self._kept_s = max(settings.history_retention_days * 86_400.0, settings.oldest_accepted_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -73,8 +90,15 @@ class Observations:
         require(actor, Action.OBSERVATION_WRITE)
         if not self._service.ready:
             raise Problem("not-ready", headers={"Retry-After": "1"})
-        lot = await self._lot(headers, receive, actor)
-        self._look(lot, self._oldest_s)
+        with self._room.share() as share:
+            response = await self._take(await self._lot(headers, receive, actor, share), actor)
+        await response(scope, receive, send)
+
+    async def _take(self, lot: Lot, actor: Actor) -> Response:
+        if len(lot) > _MANY:
+            await self._beside.run(actor.name, self._look, lot, self._oldest_s)
+        else:
+            self._look(lot, self._oldest_s)
         _assign(lot, actor)
         if len(lot):
             await self._admissions.sift(lot, actor)
@@ -88,8 +112,7 @@ class Observations:
                 raise Problem(
                     "nothing-taken", faults=lot.refusals.faults, extra={"taken": 0, "refused": len(lot.refusals)}
                 )
-        response = Response(_success(lot, taken, retracted), media_type="application/json")
-        await response(scope, receive, send)
+        return Response(_success(lot, taken, retracted), media_type="application/json")
 
     async def _retract(self, errors: Lot, actor: Actor) -> int:
         """Take readings back, after those that came beside them; returns how many, once that is durable."""
@@ -115,17 +138,26 @@ class Observations:
             return await self._wired.accounts.recognise_device(key[7:].decode("latin-1").strip())
         return await caller(HTTPConnection(scope))
 
-    async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor) -> Lot:
+    async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor, share: Share) -> Lot:
         """The body as a lot; what cannot be read at all is kept as a dead letter."""
         settings = self._wired.settings
         body = b""
         try:
-            body = await read_body(headers, receive, settings.max_body_bytes)
-            read = _reader(headers)
-            if len(body) <= _INLINE and b"content-encoding" not in headers:
-                return read(body)
+            body = await read_body(headers, receive, settings.max_body_bytes, share)
+            reader = _reader(headers)
+            terms = Terms(settings.max_entries)
             encoding = headers.get(b"content-encoding", b"identity").strip().lower()
-            return await asyncio.to_thread(_read, body, encoding, read, settings.max_inflated_bytes)
+            if encoding == b"identity" and len(body) <= _INLINE:
+                lot = reader.now(body, terms)
+                if lot is not None:
+                    return lot
+            content = body
+            if encoding in {b"gzip", b"x-gzip"}:
+                content = await self._beside.run(actor.name, inflate, body, settings.max_inflated_bytes)
+                share.grow(len(content))
+            elif encoding != b"identity":
+                raise Problem("unsupported-media-type", "Content-Encoding may be gzip or left out")  # noqa: TRY301
+            return await self._beside.run(actor.name, reader.whole, content, terms)
         except Problem as problem:
             if isinstance(problem, BodyTooLarge):
                 body = problem.beginning
@@ -168,7 +200,8 @@ class Observations:
         self._wired.refused.update(lot.refusals.counts)
         faults = lot.refusals.faults
         letters = [
-            self._letter(actor, fault, f"entry {fault.index}", lot.bytes_of(fault.index or 0)) for fault in faults
+            self._letter(actor, fault, f"entry {fault.index}", lot.bytes_of(fault.index or 0)[:_KEPT_OF_ENTRY])
+            for fault in faults
         ]
         if len(lot.refusals) > SHOWN:
             counts = msgspec.json.encode(lot.refusals.counts)
@@ -195,21 +228,13 @@ def _assign(lot: Lot, actor: Actor) -> None:
         lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
 
 
-def _reader(headers: Mapping[bytes, bytes]) -> Callable[[bytes], Lot]:
+def _reader(headers: Mapping[bytes, bytes]) -> Reader:
     kind = media_type(headers.get(b"content-type", b""))
-    read = READERS.get(kind)
-    if read is None:
+    reader = READERS.get(kind)
+    if reader is None:
         said = f"{kind[:100]} is not read here" if kind else "the request does not say what its body is"
         raise Problem("unsupported-media-type", f"{said}; send one of {', '.join(READERS)}")
-    return read
-
-
-def _read(body: bytes, encoding: bytes, read: Callable[[bytes], Lot], limit: int) -> Lot:
-    if encoding in {b"gzip", b"x-gzip"}:
-        return read(inflate(body, limit))
-    if encoding != b"identity":
-        raise Problem("unsupported-media-type", "Content-Encoding may be gzip or left out")
-    return read(body)
+    return reader
 
 
 def _success(lot: Lot, taken: int, retracted: int) -> bytes:

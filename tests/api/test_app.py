@@ -122,7 +122,7 @@ def test_ordinary_doors_are_bounded(running, size):
 
 
 @pytest.mark.parametrize(
-    ("body", "status"), [(b"{", 400), (b"\xff", 400), (b'{"a":' * 100_000, 400), (b"[]", 422), (b"", 422)]
+    ("body", "status"), [(b"{", 400), (b"\xff", 400), (b'{"a":' * 10_000, 400), (b"[]", 422), (b"", 422)]
 )
 def test_unreadable_bodies_of_ordinary_doors(admin, body, status):
     answer = admin.post("/v1/patients", content=body, headers={"Content-Type": "application/json"})

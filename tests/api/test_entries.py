@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api import entries
+from api import cutting, entries
 from api.problems import Problem
 from streams import moments
 from twins.signals import BY_NAME
@@ -241,7 +241,7 @@ def test_what_is_no_json_is_a_problem(text):
 
 def test_too_many_entries():
     with pytest.raises(Problem) as caught:
-        entries.read_json(b"[" + b"1," * entries.MAX_ENTRIES + b"1]")
+        entries.read_json(b"[" + b"1," * cutting.MOST_ENTRIES + b"1]")
     assert caught.value.kind.slug == "body-too-large"
 
 

@@ -7,6 +7,7 @@ import numpy as np
 from twins.bank import Bank
 from twins.fan import fan
 from twins.kernels.columns import judge, scatter
+from twins.kernels.cuts import cut_array, cut_lines
 from twins.kernels.layout import BELIEF
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Retract, Tick
@@ -44,6 +45,14 @@ def warm() -> Iterator[str]:
     for column in (patient, signal, time, value):
         column.flags.writeable = False  # as they come from the wire: another type to numba
     judge(patient, signal, time, value, 1, 1, 0, 1, verdict)
+    text, starts, ends, deep = (
+        np.frombuffer(b"[1]", np.uint8),
+        np.empty(2, np.int64),
+        np.empty(2, np.int64),
+        np.zeros(2, np.uint8),
+    )
+    cut_array(text, 2, starts, ends, deep)
+    cut_lines(text, starts, ends)
     yield "columns"
     step(bank, Tick(30_000_000), 2)
     yield "tick"
