@@ -12,7 +12,7 @@ from streams.history.base import History
 from streams.history.packing import coarse
 from twins.bank import BLOCK, Bank, Block, Foundation
 from twins.models.registry import ChannelModel
-from twins.records import Estimates, Fact, Frame, Outcome, Record, Retract, Status
+from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Status
 from twins.signals import BY_NAME
 from twins.statement import complete
 from twins.step import step
@@ -90,6 +90,7 @@ class Worker:
         ``more``: another record of the same offset follows.
         """
         bank = self.banks[partition]
+        bank.filed = None
         try:
             outcome = step(bank, record, offset)
         except Exception as error:  # noqa: BLE001 - whatever a record holds, its partition goes on
@@ -104,7 +105,7 @@ class Worker:
         self._first_dirty.setdefault((partition, -1), offset)
         if not bank.catching_up:
             self._count(outcome)
-        self._remember(partition, offset, record, outcome, more=more)
+        self._remember(partition, offset, bank.filed, outcome, more=more)
         if not outcome.empty:
             for callback in self._listeners:
                 callback(outcome)
@@ -121,18 +122,20 @@ class Worker:
             for status in Status:
                 self.counts[status.name.lower()] += int(totals[status])
 
-    def _remember(self, partition: int, offset: int, record: Record, outcome: Outcome, *, more: bool) -> None:
+    def _remember(
+        self, partition: int, offset: int, filed: Columns | Fact | Retract | None, outcome: Outcome, *, more: bool
+    ) -> None:
         history = self.history
-        if isinstance(record, Frame) and outcome.status:
-            columns = record.columns
+        if isinstance(filed, Columns) and outcome.status:
+            columns = filed
             history.add_observations(
                 partition, offset, columns.patients, columns.patient, columns.signal, columns.time, columns.value,
                 np.frombuffer(outcome.status, np.uint8),
             )  # fmt: skip
-        elif isinstance(record, Fact):
-            history.add_facts(partition, offset, [record])
-        elif isinstance(record, Retract):
-            self._remember_retraction(partition, offset, record)
+        elif isinstance(filed, Fact):
+            history.add_facts(partition, offset, [filed])
+        elif isinstance(filed, Retract):
+            self._remember_retraction(partition, offset, filed)
         if outcome.complete:
             # The clock was set back: forecasts are due anew. What it says of the past stays as it was told.
             self._foretold[partition] = Foretold(self.banks[partition])

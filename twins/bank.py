@@ -17,7 +17,7 @@ from twins.kernels import agreement, layout, passage
 from twins.kernels.prefetch import aligned
 from twins.limits import default_limits, limits_given, of_signal
 from twins.models.registry import ChannelModel
-from twins.records import Profile, SetLimits
+from twins.records import Columns, Fact, Profile, Retract, SetLimits
 from twins.signals import SIGNALS
 
 __all__ = ["BLOCK", "Bank"]
@@ -33,6 +33,7 @@ _ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "ring": ("f8", (layout.RING, 2)),
     "kept": ("f8", (2, layout.STATE_WIDTH)),
     "limit": ("f8", (layout.LIMIT_WIDTH,)),
+    "judged": ("f8", (layout.JUDGED_WIDTH,)),
     "due": ("f8", (layout.HORIZONS * layout.SLOTS + 1,)),
     "foretold": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
     "stretch": ("f4", (layout.HORIZONS, 2)),
@@ -71,6 +72,17 @@ _FILL: dict[str, float] = {
 }  # fmt: skip
 
 
+class Clock(msgspec.Struct, kw_only=True):
+    """What is known of the clock of a channel's sender: the range of its readings' ages (µs, ahead is below 0)."""
+
+    first: int
+    least: int
+    most: int
+    uploads: int = 0
+    seen: int = 0
+    told: bool = False
+
+
 class Block(msgspec.Struct, tag="block"):
     """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
 
@@ -84,6 +96,8 @@ class Block(msgspec.Struct, tag="block"):
     rows: list[int]
     arrays: dict[str, bytes]
     models: dict[str, bytes]
+    claims: list[tuple[int, int, list[tuple[int, int]]]] = []
+    clocks: list[tuple[int, int, Clock]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -105,6 +119,7 @@ class Bank:
     kept: npt.NDArray[np.float64]
     limit: npt.NDArray[np.float64]
     mark: npt.NDArray[np.float64]
+    judged: npt.NDArray[np.float64]
     due: npt.NDArray[np.float64]
     foretold: npt.NDArray[np.float32]
     stretch: npt.NDArray[np.float32]
@@ -143,6 +158,12 @@ class Bank:
         self.ward_changes: list[tuple[int, SetLimits]] = []
         """Where in the log each ward limit was set, as far back as a replay may begin."""
         self.alarms: dict[tuple[int, str, int], Alarm] = {}
+        self.claims: dict[tuple[int, int], dict[int, int]] = {}
+        """By patient and signal, the times that readings claimed and those at which they are filed; see ``arrival``."""
+        self.clocks: dict[tuple[int, int], Clock] = {}
+        """By patient and signal, senders whose clocks are not right."""
+        self.filed: Columns | Fact | Retract | None = None
+        """What the last record said, under the times at which it is filed."""
         self.time = 0
         self.time_kept = 0
         """Log time of the restored checkpoint: a replay begins before it."""
@@ -259,15 +280,22 @@ class Bank:
     def close_channels(self, number: int) -> None:
         """Forget a patient's channels: the next stay starts afresh."""
         self.agreement[number] = 0.0
+        for held in (self.claims, self.clocks):
+            for key in [key for key in held if key[0] == number]:
+                del held[key]
         for signal in range(len(SIGNALS)):
             row = int(self.slot[number, signal])
             if row >= 0:
                 for name, (dtype, shape) in _ROWS.items():
                     getattr(self, name)[row] = _new(name, dtype, (1, *shape))[0]
-                for held in self.model_state.values():
-                    held[row] = np.zeros((), held.dtype)
+                for states in self.model_state.values():
+                    states[row] = np.zeros((), states.dtype)
                 self.slot[number, signal] = -1
                 self.free.append(row)
+
+    def recent_us(self, row: int) -> float:
+        """How old a channel's newest reading may arrive and still say how the patient is."""
+        return min(max(float(self.limit[row, layout.SILENCE]), layout.RECENT_LEAST_US), layout.RECENT_MOST_US)
 
     def limits_in_force(self, number: int, signal_code: int) -> tuple[dict[str, float], str]:
         """Limits of a channel by name (with ``delay_s``), and the level the most specific one comes from."""
@@ -344,6 +372,13 @@ class Bank:
             rows=[int(owner) for owner in owners],
             arrays=arrays,
             models={name: held[order].tobytes() for name, held in self.model_state.items()},
+            claims=sorted(
+                (n - first, code, list(claims.items())) for (n, code), claims in self.claims.items() if first <= n < last
+            ),
+            clocks=sorted(
+                ((n - first, code, clock) for (n, code), clock in self.clocks.items() if first <= n < last),
+                key=lambda item: item[:2],
+            ),
         )  # fmt: skip
 
     def restore(self, block: Block) -> None:
@@ -360,11 +395,21 @@ class Bank:
                 self.live[first + at] = 1
         if count:
             self._restore_patients(block.arrays, first, count)
+        self._restore_happenings(block, first)
+        if block.version == _VERSION:
+            self._restore_rows(block, first)
+        else:
+            self._begin_anew(block, first)
+
+    def _restore_happenings(self, block: Block, first: int) -> None:
         for owner, condition, code, alarm in block.alarms:
             self.alarms[first + owner, condition, code] = alarm
-        if block.version != _VERSION:
-            self._begin_anew(block, first)
-            return
+        for owner, code, claims in block.claims:
+            self.claims[first + owner, code] = dict(claims)
+        for owner, code, clock in block.clocks:
+            self.clocks[first + owner, code] = clock
+
+    def _restore_rows(self, block: Block, first: int) -> None:
         rows = self._rows_of(block, first)
         for name in _KEPT_ROWS:
             if name not in block.arrays:

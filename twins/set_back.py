@@ -33,10 +33,19 @@ def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
     for number, profile in enumerate(bank.profiles):
         if profile is not None and live[number]:
             _earlier(profile, ("admitted", "oxygen_time", "consciousness_time"), now, by)
+    _clocks_back(bank, now, by)
     bank.time = now
     if offset > bank.time_kept_at:
         bank.time_kept = 0
     bank.dirty.update((np.flatnonzero(live[: bank.patients]) // BLOCK).tolist())
+
+
+def _clocks_back(bank: Bank, now: int, by: int) -> None:
+    for key, clock in bank.clocks.items():
+        if bank.live[key[0]]:
+            _earlier(clock, ("first", "seen"), now, by)
+    # Which readings were filed under other times than they claim is not worth keeping.
+    bank.claims = {key: claims for key, claims in bank.claims.items() if not bank.live[key[0]]}
 
 
 def _columns(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:

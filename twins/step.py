@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twins import emission, news2
+from twins import arrival, emission, news2
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
 from twins.bank import BLOCK, Bank
@@ -196,7 +196,8 @@ class _Step:
     def frame(self, frame: Frame) -> None:
         """Walk a frame's readings in arrival order."""
         bank = self.bank
-        columns = frame.columns
+        columns = arrival.frame_in_time(bank, frame)
+        bank.filed = columns
         find = bank.index.get
         numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
         numbers[(bank.active[numbers] == 0) | (bank.live[numbers] == 0)] = -1
@@ -208,16 +209,30 @@ class _Step:
         while at < len(columns):
             at = walk.frame(
                 at, columns.patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
-                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.mark, bank.phase, bank.since, bank.due,
+                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.phase, bank.since,
+                bank.due,
                 bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()
         self.outcome.status = status.tobytes()
+        self.clocks(arrival.noticed(bank, frame, numbers, columns))
         if bank.models:
             self.site_models(columns, numbers, status)
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
         self.emit(emission.due(bank, moved, self.urgent, self.now))
+
+    def clocks(self, turned: Iterable[arrival.Turned]) -> None:
+        """Carry what has been noticed of senders' clocks into the alarms."""
+        condition = CHANNEL_CONDITIONS[layout.CLOCK]
+        for clock in turned:
+            if clock.apart:
+                explanation = explain.of_clock(clock.apart)
+                self.begin(
+                    clock.number, condition, clock.code, self.now, condition.priority, None, None, explanation
+                )  # fmt: skip
+            else:
+                self.end(clock.number, condition.name, clock.code, self.now)
 
     def site_models(self, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
         """Hand what the channel twin took to the site's own models."""
@@ -244,9 +259,10 @@ class _Step:
         while at < bank.rows:
             at = walk.tick(
                 at, bank.rows, self.now, bank.patient_of_row, bank.signal_of_row, live, layout.PARAMETERS, bank.state,
-                bank.watch, bank.ring, bank.limit, bank.mark, bank.phase, bank.since, self.events, self.counts,
+                bank.watch, bank.ring, bank.limit, bank.judged, bank.mark, bank.phase, bank.since, self.events, self.counts,
             )  # fmt: skip
             self.raised()
+        self.clocks(arrival.settled(bank, self.now))
         numbers = emission.due_by_time(bank, live, self.urgent, self.now)
         bank.dirty.update((numbers // BLOCK).tolist())
         self.emit(numbers)
@@ -262,6 +278,8 @@ class _Step:
     def fact(self, fact: Fact) -> None:
         """Chart a fact; oxygen and consciousness count for NEWS2 from then on."""
         bank = self.bank
+        fact = arrival.fact_in_time(fact, self.now)
+        bank.filed = fact
         number = self._taking(bank.index.get(fact.patient, -1))
         if number < 0:
             return
@@ -285,6 +303,8 @@ class _Step:
     def retract(self, command: Retract) -> None:
         """Take a reading back, as far as the twin's memory of readings reaches."""
         number = self._taking(self.bank.index.get(command.patient, -1))
+        command = arrival.retraction_in_time(self.bank, command)
+        self.bank.filed = command
         verdict = retract(self.bank, number, command) if number >= 0 else Status.UNKNOWN_PATIENT
         self.outcome.status = bytes([verdict])
         if verdict == Status.RETRACTED:

@@ -14,6 +14,9 @@ export function sentences(alarm) {
   return [
     t("explain.onset", { time: moment(alarm.onset, clock.now()), age: age((clock.now() - alarm.onset) / 1000) }),
     ...silence(explanation),
+    ...wrongClock(explanation.clock),
+    ...past(alarm, explanation.past),
+    ...withdrawn(explanation),
     ...fault(alarm, explanation.fault),
     ...disagreement(explanation.disagreement),
     ...forecast(alarm, explanation.forecast),
@@ -28,6 +31,20 @@ export function sentences(alarm) {
 
 function silence({ silent_s: silent }) {
   return Number.isFinite(silent) ? [t("explain.silent", { age: age(silent) })] : [];
+}
+
+function wrongClock(given) {
+  return given ? [t(`explain.clock.${given.side}`, { age: age(given.apart_s) })] : [];
+}
+
+function past({ signal, value }, given) {
+  if (!given) return [];
+  const [from, to] = [given.from, given.to].map((at) => moment(at, clock.now()));
+  return [t("explain.past", { from, to, value: measure(signal, value) })];
+}
+
+function withdrawn({ withdrawn: reason }) {
+  return reason ? [t(`explain.withdrawn.${reason}`)] : [];
 }
 
 function fault({ condition }, { reason, flat_s: flat } = {}) {

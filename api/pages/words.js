@@ -49,6 +49,9 @@ export function why(alarm) {
   if (condition.startsWith("predicted.")) return whyPredicted(alarm, limit);
   if (condition === "sensor.fault") return whyFault(explanation.fault ?? {});
   if (condition === "sensor.disagreement") return whyDisagreement(explanation.disagreement ?? {});
+  if (condition === "sensor.clock" && explanation.clock) {
+    return t(`why.clock.${explanation.clock.side}`, { age: age(explanation.clock.apart_s) });
+  }
   if (condition === "sensor.silent") {
     return explanation.silent_s ? t("why.silent", { age: age(explanation.silent_s) }) : t("why.silent_plain");
   }

@@ -32,6 +32,7 @@ CHANNEL_CONDITIONS: tuple[Condition, ...] = (
     Condition("sensor.fault", "technical", "low"),
     Condition("sensor.silent", "technical", "low"),
     Condition("sensor.disagreement", "technical", "low"),
+    Condition("sensor.clock", "technical", "low"),
 )
 """In the order of the kernels' condition numbers."""
 

@@ -14,7 +14,7 @@ from twins.models.channel import CHANNEL
 from twins.records import Score
 from twins.signals import SIGNALS
 
-__all__ = ["FAULTS", "of_event", "of_score"]
+__all__ = ["FAULTS", "of_clock", "of_event", "of_score"]
 
 FAULTS: dict[int, str] = {layout.UNRELIABLE: "implausible", layout.MISFIT: "misfit", layout.FLAT: "flat"}
 """Why a sensor is taken for faulty, by the kernels' reason."""
@@ -93,6 +93,11 @@ def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
         "allowed": _round(event[layout.E_EXPECTED]),
         "delay_s": agreement.HOLD_US * 1e-6,
     }
+
+
+def of_clock(apart: int) -> dict[str, Any]:
+    """The explanation of a sender's wrong clock: by how much (``apart`` µs, ahead is positive)."""
+    return {"clock": {"side": "ahead" if apart > 0 else "behind", "apart_s": round(abs(apart) * 1e-6, 1)}}
 
 
 def of_score(score: Score) -> dict[str, Any]:

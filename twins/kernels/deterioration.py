@@ -5,7 +5,18 @@ import numpy.typing as npt
 
 from twins import news2
 from twins.kernels.jit import kernel
-from twins.kernels.layout import COUNT, G_BIAS, G_PHASE, M0, ON, T
+from twins.kernels.layout import (
+    COUNT,
+    CRITICAL_HIGH,
+    CRITICAL_LOW,
+    G_BIAS,
+    G_PHASE,
+    HIGH_VALUE,
+    LOW_VALUE,
+    M0,
+    ON,
+    T,
+)  # fmt: skip
 
 __all__ = ["ABOUT", "BEGINS", "CONDITIONS", "ENDS", "PARAMETERS", "WORSENS", "evaluate", "gather"]
 
@@ -36,15 +47,16 @@ _RESTATE_US = 60_000_000
 
 @kernel()
 def gather(
-    numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
-    agreement: F8, sources: I8, paired: I8, forgotten: F8, value: F8, age: F8,
+    numbers: I8, now: int, slot: I4, state: F8, judged: F8, limit: F8, limits: U1, oxygen: F8, oxygen_time: I8,
+    consciousness: F8, consciousness_time: I8, agreement: F8, sources: I8, paired: I8, forgotten: F8, value: F8, age: F8,
 ) -> None:  # fmt: skip
     """Value (7, patients) and age in s (patients, 7) of each NEWS2 input; NaN where there is none or it is forgotten.
 
     ``sources`` (7, n) are the signals a parameter may come from, -1 for none: the newest measurement wins, of equally
     new ones the first. ``paired`` (7, n) are the places in ``agreement`` by which a source stands to the first, -1 for
     none: it is brought to the first one's scale by their usual difference, and not asked while they disagree. A forgotten
-    value keeps its age.
+    value keeps its age. While a critical limit is passed, ``limits`` being the channels' phases, a filter that does not
+    follow (two senders contradict each other) is not asked, but the value that passed it.
     """
     for i in range(len(numbers)):
         p = numbers[i]
@@ -61,12 +73,16 @@ def gather(
                 theirs = 0.0 if theirs < 0.0 else theirs * 1e-6
                 if not theirs >= newest:
                     pair = paired[column, k]
+                    level = state[row, M0]
+                    if limits[row, CRITICAL_LOW] == ON and not level < limit[row, CRITICAL_LOW]:
+                        level = judged[row, LOW_VALUE]
+                    elif limits[row, CRITICAL_HIGH] == ON and not level > limit[row, CRITICAL_HIGH]:
+                        level = judged[row, HIGH_VALUE]
                     if pair >= 0:
                         if agreement[p, pair, G_PHASE] == ON:
                             continue
-                        found = state[row, M0] - agreement[p, pair, G_BIAS]
-                    else:
-                        found = state[row, M0]
+                        level -= agreement[p, pair, G_BIAS]
+                    found = level
                     newest = theirs
             if column == _OXYGEN:
                 found = oxygen[p]
@@ -159,9 +175,10 @@ def _settle(
 
 @kernel()
 def evaluate(
-    numbers: I8, now: int, slot: I4, state: F8, oxygen: F8, oxygen_time: I8, consciousness: F8, consciousness_time: I8,
-    scale2: U1, parts: I1, known_parts: I1, stale: U1, scored: I8, phase: U1, since: I8, told: I1, agreement: F8, sources: I8,
-    paired: I8, forgotten: F8, stale_after: F8, value: F8, age: F8, prescribed: B1, fresh: I1, speak: B1, turned: I1,
+    numbers: I8, now: int, slot: I4, state: F8, judged: F8, limit: F8, limits: U1, oxygen: F8, oxygen_time: I8,
+    consciousness: F8, consciousness_time: I8, scale2: U1, parts: I1, known_parts: I1, stale: U1, scored: I8, phase: U1,
+    since: I8, told: I1, agreement: F8, sources: I8, paired: I8, forgotten: F8, stale_after: F8, value: F8, age: F8,
+    prescribed: B1, fresh: I1, speak: B1, turned: I1,
 ) -> None:  # fmt: skip
     """Score distinct patients ``numbers`` at ``now`` (µs) and keep parts, staleness, phases and times in the bank.
 
@@ -170,8 +187,8 @@ def evaluate(
     ``value`` (7, patients) and ``prescribed`` (patients) are scratch.
     """
     gather(
-        numbers, now, slot, state, oxygen, oxygen_time, consciousness, consciousness_time, agreement, sources, paired,
-        forgotten, value, age,
+        numbers, now, slot, state, judged, limit, limits, oxygen, oxygen_time, consciousness, consciousness_time, agreement,
+        sources, paired, forgotten, value, age,
     )  # fmt: skip
     for i in range(len(numbers)):
         prescribed[i] = scale2[numbers[i]] != 0

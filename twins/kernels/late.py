@@ -14,7 +14,7 @@ from twins.kernels.channel import DUPLICATE, LATE, update
 from twins.kernels.jit import kernel
 from twins.kernels.layout import HEAD, LAST, PERIOD, RING, STATE_WIDTH
 
-__all__ = ["CORRECTED", "INSERTED", "RETRACTED", "insert", "keep", "retract"]
+__all__ = ["CORRECTED", "DUPLICATE", "INSERTED", "RETRACTED", "insert", "keep", "retract"]
 
 F8 = npt.NDArray[np.float64]
 

@@ -37,6 +37,18 @@ SHOWN = 8
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
 
+# judged: float64[rows, JUDGED_WIDTH]: what the limits remember of arrivals. ARRIVED is when a reading was received that a
+# limit waits for; PASSED_LOW and PASSED_HIGH when a critical limit was last passed, in the channel's time, by which value;
+# CONTRADICTED when readings last passed one and did not in turn, LAG by how much the sender's clock is behind (µs)
+ARRIVED, PASSED_LOW, PASSED_HIGH, LOW_VALUE, HIGH_VALUE, CONTRADICTED, LAG = range(7)
+JUDGED_WIDTH = 7
+FRESH_US = 60e6
+"""A reading that arrives within this of its time says how the patient is now, whatever stands in the channel."""
+RECENT_LEAST_US, RECENT_MOST_US = 300e6, 900e6
+"""An older one still does, if it is the newest and the channel may be quiet for so long; else it is of the past."""
+GRACE_US = 10e6
+"""… once so long nothing newer has come: gaps are uploaded in any order."""
+
 # forecasts under way: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), foretold
 # float32[rows, HORIZONS * SLOTS, 2] (mean, sd); what came of them: stretch float32[rows, HORIZONS, 2], tried uint16
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
@@ -58,6 +70,8 @@ CONDITIONS = 8
 IDLE, PENDING, ON = 0, 1, 2
 DISAGREEMENT = 8
 """A condition of two channels of a patient: its phase stands in ``agreement``."""
+CLOCK = 9
+"""The sender's clock is wrong: judged where frames begin, see ``twins.arrival``."""
 UNRELIABLE, MISFIT, FLAT = 1, 2, 3
 """Why a sensor is taken for faulty: values no body has, values that do not fit the course, values that never change."""
 

@@ -15,13 +15,17 @@ from twins.kernels.layout import (
     A_ABOVE,
     A_BELOW,
     A_FLAT,
+    A_HIGH,
+    A_LOW,
     A_WORSE_HIGH,
     A_WORSE_LOW,
+    ARRIVED,
     BAD_SINCE,
     BEGINS,
     BEYOND,
     BEYOND_SINCE,
     CONDITIONS,
+    CONTRADICTED,
     CRITICAL_DELAY,
     CRITICAL_HIGH,
     CRITICAL_LOW,
@@ -44,20 +48,27 @@ from twins.kernels.layout import (
     FAULT,
     FLAT,
     FLAT_SINCE,
+    FRESH_US,
+    GRACE_US,
     HEAD,
     HIGH,
     HYSTERESIS,
     IDLE,
     INTERVAL,
+    LAG,
     LAST,
     LOW,
+    LOW_VALUE,
     M0,
     MISFIT,
     ON,
     P00,
+    PASSED_LOW,
     PENDING,
     QUALITY,
     RECEIVED,
+    RECENT_LEAST_US,
+    RECENT_MOST_US,
     RING,
     RUN,
     SHOWN,
@@ -81,6 +92,11 @@ RECOVER_RUN = 3
 FLAT_RUN = 16
 """So many readings the same are the least that make a flat line, however far apart."""
 SILENT_INTERVALS = 4.0
+CLEAR_US = 3e6
+"""Where readings pass a critical limit and do not in turn, it must not have been passed for so long before the channel is
+clear of it: of two senders that contradict each other, the one that says all is well does not silence the other …"""
+CONTRADICTED_US = 10e6
+"""… for so long after the last such turn."""
 
 
 @kernel()
@@ -226,23 +242,22 @@ def _fault(
 
 
 @kernel(forceinline=True)
-def after_reading(
-    row: int, status: int, t: float, received: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8,
-    mark: F8, phase: U1, since: I8, events: F8, n: int,
-) -> int:  # fmt: skip
-    """Conditions of one channel after one reading that was neither late nor a duplicate; returns the new event count.
+def recent_us(limit: F8) -> float:
+    """How old a channel's newest reading may arrive and still say how the patient is."""
+    return float(min(max(limit[SILENCE], RECENT_LEAST_US), RECENT_MOST_US))
 
-    Critical limits look at every plausible reading as observed, so that no filter delays them; the other limits look at
-    the filtered value.
+
+@kernel(forceinline=True)
+def judge(
+    row: int, status: int, t: float, received: float, value: float, fresh: int, newest: int, parameter: F8, state: F8,
+    watch: F8, ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """The limits after a plausible reading that arrived at the channel's time ``t``; returns the new event count.
+
+    Critical limits look at every reading as observed, so that no filter delays them; the other limits look at the
+    filtered value. What is not ``fresh`` begins nothing before ``GRACE_US`` have passed; what is not the channel's ``newest``
+    reading ends no critical alarm.
     """
-    watch[DIRTY] = 1.0
-    watch[RECEIVED] = received
-    if phase[SILENT] == ON:
-        phase[SILENT] = IDLE
-        n = note(events, n, row, SILENT, 0.0, t, 0.0, state, watch, ring)
-    n = _fault(row, status, t, value, parameter, state, watch, ring, limit, phase, since, events, n)
-    if status == IMPLAUSIBLE:
-        return n
     margin = limit[HYSTERESIS]
     for condition in range(4):
         bound = limit[condition]
@@ -254,21 +269,90 @@ def after_reading(
         # A missing limit is NaN: never true, and it clears what an earlier limit began.
         true = x < bound if low_side else x > bound
         clear = not (x < bound + margin) if low_side else not (x > bound - margin)
+        before = phase[condition]
+        if critical and (true or before != IDLE):
+            side = 0 if low_side else 1
+            passed, contradicted = judged[row, PASSED_LOW + side], judged[row, CONTRADICTED]
+            if true:
+                if (before == IDLE and t - passed < CLEAR_US) or t - contradicted < CONTRADICTED_US:
+                    judged[row, CONTRADICTED] = t
+                judged[row, PASSED_LOW + side] = t
+                judged[row, LOW_VALUE + side] = value
+            elif not newest or (t - passed < CLEAR_US and t - contradicted < CONTRADICTED_US):
+                continue
         delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
+        if true and before == IDLE:
+            judged[row, ARRIVED] = received
+        if not fresh and received - judged[row, ARRIVED] < GRACE_US:
+            delay = math.inf
         turned = turn(phase, since, condition, true, clear, t, delay)
         if turned != 0:
             n = note(events, n, row, condition, BEGINS if turned > 0 else ENDS, t, bound, state, watch, ring)
             mark_from(mark, condition, x, parameter)
         elif phase[condition] == ON:
             told_there = _left_to_critical(condition, state, limit)
-            if not told_there and worsens(mark, condition, x, parameter, t, delay):
-                n = note(events, n, row, condition, WORSENS, t, bound, state, watch, ring)
+            if told_there or not worsens(mark, condition, x, parameter, t, delay):
+                continue
+            n = note(events, n, row, condition, WORSENS, t, bound, state, watch, ring)
+        else:
+            continue
+        if critical:
+            events[n - 1, E_VALUE] = value
     return n
 
 
 @kernel(forceinline=True)
+def after_reading(
+    row: int, status: int, t: float, received: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8,
+    judged: F8, mark: F8, phase: U1, since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """Conditions of one channel after one reading newer than all before; returns the new event count.
+
+    A reading of the past moves nothing here.
+    """
+    watch[DIRTY] = 1.0
+    watch[RECEIVED] = received
+    fresh = 1
+    if received - t > FRESH_US:
+        age = received - t - judged[row, LAG]
+        fresh = 1 if age <= FRESH_US else 0
+        if age > recent_us(limit):
+            watch[FLAT_SINCE] = t
+            for condition in range(FAULT):
+                if phase[condition] == PENDING:
+                    phase[condition] = IDLE
+            return n
+    if phase[SILENT] == ON:
+        phase[SILENT] = IDLE
+        n = note(events, n, row, SILENT, 0.0, t, 0.0, state, watch, ring)
+    n = _fault(row, status, t, value, parameter, state, watch, ring, limit, phase, since, events, n)
+    if status == IMPLAUSIBLE:
+        return n
+    return judge(
+        row, status, t, received, value, fresh, 1, parameter, state, watch, ring, limit, judged, mark, phase, since, events, n
+    )  # fmt: skip
+
+
+@kernel()
+def after_late(
+    row: int, t: float, received: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, judged: F8,
+    mark: F8, phase: U1, since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """The limits after a reading that is not newer than all before, but was just taken; returns the new event count.
+
+    It says how the patient is if it arrives fresh: the newer ones may be another sender's, whose clock is ahead.
+    """
+    if received - t - judged[row, LAG] > FRESH_US or not (value >= parameter[A_LOW] and value <= parameter[A_HIGH]):
+        return n
+    return judge(
+        row, ACCEPTED, state[LAST], received, value, 1, 0, parameter, state, watch, ring, limit, judged, mark, phase, since,
+        events, n,
+    )  # fmt: skip
+
+
+@kernel(forceinline=True)
 def after_tick(
-    row: int, now: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, mark: F8, phase: U1, since: I8,
+    row: int, now: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8,
     events: F8, n: int,
 ) -> int:  # fmt: skip
     """Conditions that time alone moves: silence, and delays that run out between readings."""
@@ -292,11 +376,33 @@ def after_tick(
         critical = condition in (CRITICAL_LOW, CRITICAL_HIGH)
         delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
         if phase[condition] == PENDING:
-            if state[LAST] - since[condition] + quiet >= delay:
-                phase[condition] = ON
-                n = note(events, n, row, condition, BEGINS, now, limit[condition], state, watch, ring)
-                mark_from(mark, condition, state[VALUE] if critical else state[M0], parameter)
+            n = _matured(
+                row, condition, now, quiet, parameter, state, watch, ring, limit, judged, mark, phase, since, events, n
+            )
         elif mark[condition, BEYOND_SINCE] > 0.0 and state[LAST] - mark[condition, BEYOND_SINCE] + quiet >= delay:
             n = note(events, n, row, condition, WORSENS, now, limit[condition], state, watch, ring)
             mark_from(mark, condition, state[VALUE] if critical else state[M0], parameter)
+    return n
+
+
+@kernel()
+def _matured(
+    row: int, condition: int, now: float, quiet: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, judged: F8,
+    mark: F8, phase: U1, since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """A limit that waits: whether its delay has run out since the newest reading."""
+    critical = condition in (CRITICAL_LOW, CRITICAL_HIGH)
+    side = 0 if condition == CRITICAL_LOW else 1
+    if critical and judged[row, PASSED_LOW + side] < state[LAST]:
+        return n
+    stale = watch[RECEIVED] - state[LAST] - judged[row, LAG] > FRESH_US
+    if stale and now - judged[row, ARRIVED] < GRACE_US:
+        return n
+    delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
+    if state[LAST] - since[condition] + quiet >= delay:
+        phase[condition] = ON
+        n = note(events, n, row, condition, BEGINS, now, limit[condition], state, watch, ring)
+        mark_from(mark, condition, judged[row, LOW_VALUE + side] if critical else state[M0], parameter)
+        if critical:
+            events[n - 1, E_VALUE] = judged[row, LOW_VALUE + side]
     return n

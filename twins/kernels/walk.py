@@ -63,7 +63,8 @@ def _expect(
 @kernel()
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
-    watch: F8, ring: F8, kept: F8, limit: F8, mark: F8, phase: U1, since: I8, due: F8, foretold: F4, stretch: F4, tried: U2,
+    watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8, due: F8, foretold: F4, stretch: F4,
+    tried: U2,
     parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
@@ -107,6 +108,11 @@ def frame(
                 # A late value that differs, or another one in its place, says that the line was not flat.
                 if t > watch[row, FLAT_SINCE] and (verdict == late.CORRECTED or value[i] != own[VALUE]):
                     watch[row, FLAT_SINCE] = before
+            if verdict != late.DUPLICATE:
+                n = limits.after_late(
+                    row, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row], judged,
+                    mark[row], phase[row], since[row], events, n,
+                )  # fmt: skip
             continue
         late.keep(own, watch[row], ring[row], kept[row], t, value[i])
         verdict = channel.update(own, parameters[signal[i]], t, value[i])
@@ -125,7 +131,7 @@ def frame(
             )  # fmt: skip
         n = limits.after_reading(
             row, verdict, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row],
-            mark[row], phase[row], since[row], events, n,
+            judged, mark[row], phase[row], since[row], events, n,
         )  # fmt: skip
     counts[0] = n
     return k
@@ -173,7 +179,7 @@ def predictions(
 @kernel()
 def tick(
     begin: int, rows: int, now: int, patient_of_row: I8, signal_of_row: U2, live: U1, parameters: F8, state: F8, watch: F8,
-    ring: F8, limit: F8, mark: F8, phase: U1, since: I8, events: F8, counts: I8,
+    ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Conditions that time moves, over rows ``begin`` to ``rows`` of live patients; pauses and counts as ``frame`` does."""
     n = 0
@@ -184,8 +190,8 @@ def tick(
         p = patient_of_row[row]
         if p >= 0 and live[p] != 0:
             n = limits.after_tick(
-                row, float(now), parameters[signal_of_row[row]], state[row], watch[row], ring[row], limit[row], mark[row],
-                phase[row], since[row], events, n,
+                row, float(now), parameters[signal_of_row[row]], state[row], watch[row], ring[row], limit[row], judged,
+                mark[row], phase[row], since[row], events, n,
             )  # fmt: skip
         row += 1
     counts[0] = n

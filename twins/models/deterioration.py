@@ -41,8 +41,8 @@ def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
     """Value and age in seconds of each NEWS2 input, shape (patients, 7); NaN where there is none or it is forgotten."""
     value, age = np.empty((kernel.PARAMETERS, len(numbers))), np.empty((len(numbers), kernel.PARAMETERS))
     kernel.gather(
-        numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
-        bank.agreement, _CODES, _PAIRED, _FORGOTTEN, value, age,
+        numbers, now, bank.slot, bank.state, bank.judged, bank.limit, bank.phase, bank.oxygen, bank.oxygen_time,
+        bank.consciousness, bank.consciousness_time, bank.agreement, _CODES, _PAIRED, _FORGOTTEN, value, age,
     )  # fmt: skip
     return value.T, age
 
@@ -56,9 +56,10 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
     prescribed, parts = np.empty(count, np.bool_), np.empty((count, kernel.PARAMETERS), np.int8)
     speak, turned = np.empty(count, np.bool_), np.empty((count, kernel.CONDITIONS), np.int8)
     kernel.evaluate(
-        numbers, now, bank.slot, bank.state, bank.oxygen, bank.oxygen_time, bank.consciousness, bank.consciousness_time,
-        bank.scale2, bank.parts, bank.known_parts, bank.stale, bank.scored, bank.score_phase, bank.score_since,
-        bank.score_told, bank.agreement, _CODES, _PAIRED, _FORGOTTEN, _STALE, value, age, prescribed, parts, speak, turned,
+        numbers, now, bank.slot, bank.state, bank.judged, bank.limit, bank.phase, bank.oxygen, bank.oxygen_time,
+        bank.consciousness, bank.consciousness_time, bank.scale2, bank.parts, bank.known_parts, bank.stale, bank.scored,
+        bank.score_phase, bank.score_since, bank.score_told, bank.agreement, _CODES, _PAIRED, _FORGOTTEN, _STALE, value, age,
+        prescribed, parts, speak, turned,
     )  # fmt: skip
     scores: list[Score] = []
     events: list[tuple[int, int, int, Score]] = []
