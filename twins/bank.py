@@ -303,13 +303,18 @@ class Bank:
         force = default_limits(signal.name)
         origin = "default"
         there = self.profile(number).ward
-        ward = of_signal(signal.name, lambda name: self.ward_limits.get((there, name)))
+        ward = of_signal(signal.name, lambda name: self.ward_given(there, name))
         own = of_signal(signal.name, self.patient_limits[number].get)
-        for level, given in (("ward", limits_given(ward) if ward else None), ("patient", own)):
+        for level, given in (("ward", ward), ("patient", own)):
             if given:
                 force.update(given)
                 origin = level
         return force, origin
+
+    def ward_given(self, ward: str, signal: str) -> dict[str, float] | None:
+        """What a ward sets for a signal by name; ``None`` where nothing."""
+        command = self.ward_limits.get((ward, signal))
+        return limits_given(command) if command else None
 
     def set_row_limits(self, row: int) -> None:
         """Write the limits in force into a channel's row."""

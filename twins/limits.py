@@ -2,18 +2,15 @@
 
 from collections.abc import Callable, Mapping
 from math import isnan
-from typing import TypeVar
 
 from twins.records import SetLimits
 from twins.signals import BY_NAME, FIRST_OF, Limits, Signal
 from twins.units import examples, factor
 
-__all__ = ["BOUNDS", "default_limits", "flaw", "in_own_unit", "limits_given", "of_signal"]
+__all__ = ["BOUNDS", "default_limits", "flaw", "in_own_unit", "limits_given", "of_signal", "set_by"]
 
 BOUNDS: tuple[str, ...] = Limits.__struct_fields__
 """The names of the bounds, from the lowest to the highest."""
-
-T = TypeVar("T")
 
 
 def default_limits(signal: str) -> dict[str, float]:
@@ -28,13 +25,24 @@ def limits_given(command: SetLimits) -> dict[str, float]:
     return {name: value for name in names if (value := getattr(command, name)) is not None}
 
 
-def of_signal(signal: str, find: Callable[[str], T | None]) -> T | None:
-    """What one level sets for a signal; a second source without limits of its own there has those of the first.
+def set_by(command: SetLimits, before: Mapping[str, float]) -> dict[str, float]:
+    """What a level sets for a signal after the command, where it set ``before``.
+
+    >>> set_by(SetLimits(signal="heart_rate", high=110.0, keep=["low"]), {"low": 45.0, "high": 130.0, "delay_s": 5.0})
+    {'low': 45.0, 'high': 110.0}
+    """
+    kept = {name: value for name, value in before.items() if name in command.keep}
+    return kept | limits_given(command)
+
+
+def of_signal(signal: str, find: Callable[[str], Mapping[str, float] | None]) -> dict[str, float]:
+    """What one level sets for a signal; each bound that a second source has not there is that of the first.
 
     >>> of_signal("second_oxygen_saturation", {"oxygen_saturation": {"low": 84.0}}.get)
     {'low': 84.0}
     """
-    return find(signal) or (find(FIRST_OF[signal]) if signal in FIRST_OF else None)
+    first = find(FIRST_OF[signal]) if signal in FIRST_OF else None
+    return {**(first or {}), **(find(signal) or {})}
 
 
 def in_own_unit(signal: Signal, given: Mapping[str, float], unit: str) -> dict[str, float]:

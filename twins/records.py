@@ -178,7 +178,7 @@ class Acknowledge(msgspec.Struct, tag="acknowledge", kw_only=True):
 class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
     """Limits of one signal for a patient, or for a ward when ``patient`` is empty; ``None`` falls back one level.
 
-    Ward limits are written to every partition.
+    The bounds named in ``keep`` stay as they are at that level. Ward limits are written to every partition.
     """
 
     signal: str
@@ -191,6 +191,7 @@ class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
     delay_s: float | None = None
     by: str = ""
     received: int = 0
+    keep: list[str] = []
 
 
 class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from itertools import repeat
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -17,7 +18,7 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condit
 from twins.bank import BLOCK, Bank
 from twins.kernels import agreement, layout, limits, walk
 from twins.kernels import deterioration as kernel
-from twins.limits import limits_given
+from twins.limits import limits_given, set_by
 from twins.models import deterioration
 from twins.records import (
     Acknowledge,
@@ -403,19 +404,22 @@ class _Step:
         bank = self.bank
         if command.signal not in BY_NAME:
             return
-        given = limits_given(command)
         if command.patient:
             number = bank.index.get(command.patient, -1)
             if number < 0 or not bank.live[number]:
                 return
+            given = set_by(command, bank.patient_limits[number].get(command.signal, {}))
             if given:
                 bank.patient_limits[number][command.signal] = given
             else:
                 bank.patient_limits[number].pop(command.signal, None)
             numbers = [number]
         else:
-            bank.set_ward_limits(self.outcome.offset, command)
-            self.outcome.ward_limits.append(command)
+            before = bank.ward_limits.get((command.ward, command.signal))
+            given = set_by(command, limits_given(before) if before else {})
+            whole = msgspec.structs.replace(command, keep=[], **given)
+            bank.set_ward_limits(self.outcome.offset, whole)
+            self.outcome.ward_limits.append(whole)
             numbers = [
                 number for number, profile in enumerate(bank.profiles)
                 if profile is not None and profile.ward == command.ward and bank.live[number]

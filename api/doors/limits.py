@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
-from api.accounts import Action, require
+from api.accounts import Action, Actor, require
 from api.answers import problems, respond
 from api.fields import Body, Ward
 from api.problems import Fault, Problem
@@ -26,13 +26,29 @@ router = APIRouter(prefix="/v1", tags=["limits"])
 _SHOWN_S = 10.0
 """How long an answer waits to show limits in force: a person who sees other figures than the ones asked for is misled."""
 
+_SET = (*BOUNDS, "delay_s")
 Given = Mapping[str, Mapping[str, float]]
 Bound = Annotated[float, Field(strict=False, ge=-10_000, le=10_000, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, slots=True)
+class Followed:
+    """What would be in force of a signal if this level set nothing."""
+
+    critical_low: float | None
+    low: float | None
+    high: float | None
+    critical_high: float | None
+    delay_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class InForce:
-    """The limits of a signal in its own unit, and the most specific level one of them comes from."""
+    """The limits of a signal in its own unit, and the most specific level one of them comes from.
+
+    ``own`` holds those that were set at the level asked for (this patient, or this ward), bound by bound; every other
+    follows the level below, and ``follows`` tells what that says of each.
+    """
 
     critical_low: float | None
     low: float | None
@@ -40,10 +56,12 @@ class InForce:
     critical_high: float | None
     delay_s: float | None
     origin: Literal["default", "ward", "patient"]
+    own: dict[str, float]
+    follows: Followed
 
 
 class Wanted(Body):
-    """Limits to set; what is left out or null falls back one level.
+    """Limits to set; null falls back one level, and so does with PUT what is left out.
 
     Bounds are in ``unit``, the signal's own if it is left out. A bound that the signal cannot reach is refused, and so is
     one so far out, or a delay so long, that the alarm would be as good as off.
@@ -92,19 +110,29 @@ WardName = Annotated[Ward, Query(description="Whose limits.")]
 async def read_ward_limits(wired: Wired, actor: Caller, ward: Annotated[Ward | None, Query()] = None) -> Response:
     """Limits in force in a ward where nothing was set for the patient; without ward, the defaults."""
     require(actor, Action.PATIENT_READ, ward)
-    return respond(in_force(wired.service.ward_limits(ward) if ward else {}, {}))
+    return respond(in_force(wired.service.ward_limits(ward) if ward else {}))
 
 
 @router.put("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
 async def set_ward_limits(wired: Wired, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
     """Set limits for a ward: for all its patients that have none of their own."""
+    return await _set_ward(wired, actor, ward, body, whole=True)
+
+
+@router.patch("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
+async def change_ward_limits(wired: Wired, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
+    """Change single bounds of a ward: those left out stay as they are, null falls back to the default."""
+    return await _set_ward(wired, actor, ward, body, whole=False)
+
+
+async def _set_ward(wired: Wiring, actor: Actor, ward: str, body: WantedLimits, *, whole: bool) -> Response:
     require(actor, Action.LIMITS_WRITE, ward)
-    wanted = _checked(body, in_force({}, {}))
-    for name, limits in wanted.items():
-        await wired.service.append(_command(limits, ward=ward, signal=name, by=actor.name))
-    wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(wanted)}"[:200])
-    await settled(lambda: _same(wired.service.ward_limits(ward), wanted), _SHOWN_S)
-    return respond(in_force(wired.service.ward_limits(ward), {}))
+    changes = _checked(body, in_force(wired.service.ward_limits(ward)), whole=whole)
+    for name, change in changes.items():
+        await wired.service.append(_command(change, ward=ward, signal=name, by=actor.name))
+    wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(changes)}"[:200])
+    await settled(lambda: _same(wired.service.ward_limits(ward), changes), _SHOWN_S)
+    return respond(in_force(wired.service.ward_limits(ward)))
 
 
 @router.get("/patients/{id}/limits", response_model=dict[str, InForce], responses=_READ)
@@ -117,38 +145,59 @@ async def read_limits(wired: Wired, actor: Caller, id: str) -> Response:  # noqa
 
 @router.put("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
 async def set_limits(wired: Wired, actor: Caller, id: str, body: WantedLimits) -> Response:  # noqa: A002 - as above
-    """Set limits for a patient."""
-    profile = patient_of(wired, actor, id, Action.LIMITS_WRITE)
+    """Set limits for a patient: of each signal named, all bounds; those left out follow the ward."""
+    return await _set_patient(wired, actor, id, body, whole=True)
+
+
+@router.patch("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
+async def change_limits(wired: Wired, actor: Caller, id: str, body: WantedLimits) -> Response:  # noqa: A002 - as above
+    """Change single bounds of a patient: those left out stay as they are, null follows the ward again."""
+    return await _set_patient(wired, actor, id, body, whole=False)
+
+
+async def _set_patient(wired: Wiring, actor: Actor, patient: str, body: WantedLimits, *, whole: bool) -> Response:
+    profile = patient_of(wired, actor, patient, Action.LIMITS_WRITE)
     if not profile.active:
         raise Problem("discharged")
-    wanted = _checked(body, in_force(wired.service.ward_limits(profile.ward), {}))
-    for name, limits in wanted.items():
-        await wired.service.append(_command(limits, patient=id, signal=name, by=actor.name))
-    wired.accounts.audit(actor, Action.LIMITS_WRITE, id, detail=", ".join(wanted)[:200])
-    await settled(lambda: _same(_own(wired, id), wanted), _SHOWN_S)
-    return respond(_of_patient(wired, id))
+    changes = _checked(body, _of_patient(wired, patient), whole=whole)
+    for name, change in changes.items():
+        await wired.service.append(_command(change, patient=patient, signal=name, by=actor.name))
+    wired.accounts.audit(actor, Action.LIMITS_WRITE, patient, detail=", ".join(changes)[:200])
+    await settled(lambda: _same(_own(wired, patient), changes), _SHOWN_S)
+    return respond(_of_patient(wired, patient))
 
 
-def in_force(ward: Given, own: Given) -> dict[str, InForce]:
-    """Limits of every signal that may have some, from the levels that set any."""
+def in_force(ward: Given, own: Given | None = None) -> dict[str, InForce]:
+    """Limits of every signal that may have some, from the levels that set any; ``own`` is ``None`` for those of a ward."""
     found = {}
     for signal in SIGNALS:
         if not signal.filtered:
             continue
-        values: dict[str, float | None] = {}
+        default: dict[str, float | None] = {}
         for name in BOUNDS:
             bound = getattr(signal.limits, name)
-            values[name] = None if math.isnan(bound) else bound
-        values["delay_s"] = signal.delay_s
-        origin: Literal["default", "ward", "patient"] = "default"
-        if of_ward := of_signal(signal.name, ward.get):
-            values.update(of_ward)
-            origin = "ward"
-        if of_patient := of_signal(signal.name, own.get):
-            values.update(of_patient)
-            origin = "patient"
-        found[signal.name] = InForce(**values, origin=origin)
+            default[name] = None if math.isnan(bound) else bound
+        default["delay_s"] = signal.delay_s
+        of_ward = of_signal(signal.name, ward.get)
+        of_patient = of_signal(signal.name, own.get) if own else {}
+        origin: Literal["default", "ward", "patient"] = "patient" if of_patient else "ward" if of_ward else "default"
+        found[signal.name] = InForce(
+            **{**default, **of_ward, **of_patient},
+            origin=origin,
+            own=dict((ward if own is None else own).get(signal.name, {})),
+            follows=_followed(signal.name, default, ward, own),
+        )
     return found
+
+
+def _followed(signal: str, default: dict[str, float | None], ward: Given, own: Given | None) -> Followed:
+    """What would hold if the level asked for set nothing of this signal; the first source of its quantity still counts."""
+
+    def others(given: Given) -> dict[str, float]:
+        return of_signal(signal, {name: set_here for name, set_here in given.items() if name != signal}.get)
+
+    below = {**default, **(others(ward) if own is None else of_signal(signal, ward.get)), **others(own or {})}
+    return Followed(**below)
 
 
 def _own(wired: Wiring, patient: str) -> Given:
@@ -162,20 +211,32 @@ def _of_patient(wired: Wiring, patient: str) -> dict[str, InForce]:
     return in_force(ward, _own(wired, patient))
 
 
-def _checked(body: WantedLimits, below: Mapping[str, InForce]) -> dict[str, dict[str, float]]:
-    """What is to be set by signal, in order with the level below; raises ``Problem`` invalid."""
-    wanted = {}
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a command says of one signal: the bounds to set, and those that stay as they are."""
+
+    set_here: dict[str, float]
+    keep: list[str]
+    after: dict[str, float]
+    """What the level sets once it is carried out."""
+
+
+def _checked(body: WantedLimits, now: Mapping[str, InForce], *, whole: bool) -> dict[str, Change]:
+    """What is to change by signal, in order with what it leaves in force; raises ``Problem`` invalid."""
+    changes = {}
     for name, limits in body.root.items():
-        if name not in below:
+        if name not in now:
             raise Problem("invalid", faults=[Fault("no_limits", "this signal has no limits", field=name)])
         set_here = _own_units(name, limits) if limits else {}
-        order = [set_here.get(bound, getattr(below[name], bound)) for bound in BOUNDS]
+        keep = [] if whole or limits is None else [one for one in _SET if one not in limits.model_fields_set]
+        after = {bound: now[name].own[bound] for bound in keep if bound in now[name].own} | set_here
+        order = [after.get(bound, getattr(now[name].follows, bound)) for bound in BOUNDS]
         bounds = [bound for bound in order if bound is not None]
         if bounds != sorted(bounds) or (order[1] is not None and order[1] == order[2]):
             detail = "the bounds must rise: critical_low, low, high, critical_high"
             raise Problem("invalid", detail, faults=[Fault("out_of_order", detail, field=name)])
-        wanted[name] = set_here
-    return wanted
+        changes[name] = Change(set_here, keep, after)
+    return changes
 
 
 def _own_units(name: str, wanted: Wanted) -> dict[str, float]:
@@ -192,9 +253,9 @@ def _own_units(name: str, wanted: Wanted) -> dict[str, float]:
     return in_own_unit(signal, given, unit)
 
 
-def _command(limits: Mapping[str, float], **place: str) -> SetLimits:
-    return msgspec.convert({**place, **limits}, SetLimits)
+def _command(change: Change, **place: str) -> SetLimits:
+    return msgspec.convert({**place, **change.set_here, "keep": change.keep}, SetLimits)
 
 
-def _same(shown: Given, wanted: Given) -> bool:
-    return all(dict(shown.get(name, {})) == dict(limits) for name, limits in wanted.items())
+def _same(shown: Given, changes: Mapping[str, Change]) -> bool:
+    return all(dict(shown.get(name, {})) == change.after for name, change in changes.items())

@@ -1,5 +1,6 @@
 /* The panel of alarms: the active ones, most urgent first, and the latest transitions; and what is read out. */
 
+import * as clock from "./clock.js";
 import { h, mark, write } from "./dom.js";
 import { number } from "./format.js";
 import { t } from "./i18n.js";
@@ -64,11 +65,14 @@ export class Alarms {
 
   #update() {
     const active = this.store.active();
-    keep(this.list, this.#cards, active, (alarm) => new Card(alarm, { label: this.#label(alarm), may: this.may }));
+    keep(this.list, this.#cards, active, (alarm) => new Card(alarm, {
+      label: this.#label(alarm), may: this.may, entry: () => this.store.entries.get(alarm.patient),
+    }));
     write(this.none, active.length ? "" : t("alarms.none"));
     write(this.button, t("nav.alarms_count", { count: number(active.length), amount: active.length }));
-    const worst = active.find(calling);
+    const [worst] = active;
     for (const priority of ["high", "medium", "low"]) mark(this.button, priority, worst?.priority === priority);
+    mark(this.button, "answered", worst && !calling(worst));
     const latest = this.store.transitions.slice(-LINES).reverse();
     write(this.noEvents, latest.length ? "" : t("alarms.none_recent"));
     const shown = latest.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.time}${this.#label(alarm)}`).join();
@@ -83,7 +87,8 @@ export class Alarms {
 
   /** Read out: new high alarms at once, everything else when the reader pauses. */
   #announce(alarm) {
-    const texts = { alarm: alarmName(alarm), label: this.#label(alarm), why: why(alarm), priority: priorityName(alarm.priority) };
+    if (alarm.past) return;
+    const texts = { alarm: alarmName(alarm), label: this.#label(alarm), why: why(alarm, this.store.entries.get(alarm.patient), clock.now()), priority: priorityName(alarm.priority) };
     if (alarm.presence === "on" && alarm.priority === "high") this.alert.textContent = t("alarms.announce", texts);
     else if (alarm.presence === "acknowledged") this.status.textContent = t("alarms.announce_acknowledged", texts);
     else if (alarm.presence === "off") this.status.textContent = t("alarms.announce_off", texts);

@@ -25,15 +25,18 @@ async function acknowledge(alarm, button, error) {
 
 /**
  * A card that stays in place while its alarm changes. `label` names the patient (empty on the patient's own page);
- * `rights` says whether this person may acknowledge; `open` shows the explanation at once.
+ * `may` says whether this person may acknowledge; `open` shows the explanation at once; `entry` gives what is known of the
+ * patient now, so that the card tells of the present and not only of the onset.
  */
 export class Card {
-  constructor(alarm, { label = "", may = false, open = false } = {}) {
+  constructor(alarm, { label = "", may = false, open = false, entry = () => null } = {}) {
+    this.entry = entry;
     this.may = may;
     this.label = label;
     this.open = open;
     this.root = h("li", { class: "card" });
     this.since = h("span", { class: "since" });
+    this.why = h("p", { class: "why" });
     this.update(alarm);
   }
 
@@ -47,6 +50,7 @@ export class Card {
   }
 
   tick() {
+    write(this.why, why(this.alarm, this.entry(), clock.now()));
     write(this.since, t("alarms.since", { age: age((clock.now() - this.alarm.onset) / 1000) }));
   }
 
@@ -68,7 +72,7 @@ export class Card {
       badge(alarm.priority, !calling(alarm), priorityName(alarm.priority)),
       h("div", { class: "said" },
         this.label && h("a", { class: "whom", href: `#/patient/${encodeURIComponent(alarm.patient)}` }, this.label),
-        h("strong", {}, name), h("p", { class: "why" }, why(alarm)),
+        h("strong", {}, name), this.why,
         h("p", { class: "state" }, presenceName(alarm), " · ", this.since)),
       this.details, ...(button ? [button] : []), error);
     this.#explain();

@@ -4,6 +4,7 @@ import { h, write } from "./dom.js";
 import { measure } from "./format.js";
 import { post } from "./http.js";
 import { known, t } from "./i18n.js";
+import { read } from "./numeral.js";
 
 const LEVELS = ["A", "C", "V", "P", "U"];
 const HIGHEST_FLOW = 80;
@@ -29,14 +30,14 @@ export class Facts {
   }
 
   #oxygen() {
-    const flow = h("input", { type: "number", id: "flow", min: "0.1", max: String(HIGHEST_FLOW), step: "0.1", inputMode: "decimal" });
+    const flow = h("input", { type: "text", id: "flow", inputMode: "decimal", autocomplete: "off", maxLength: 8 });
     const choose = () => { flow.disabled = form.elements.oxygen.value !== "on"; };
     const said = h("p", { class: "said", role: "status" });
     const form = h("form", { noValidate: true, onsubmit: (event) => {
       event.preventDefault();
       const chosen = form.elements.oxygen.value;
       if (!chosen) return;
-      const value = chosen === "on" ? flow.valueAsNumber : 0;
+      const value = chosen === "on" ? read(flow.value).amount : 0;
       if (chosen === "on" && !(value > 0 && value <= HIGHEST_FLOW)) {
         write(said, t("facts.flow_needed"));
         flow.focus();

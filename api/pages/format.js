@@ -15,6 +15,11 @@ function numbers(digits, style = "decimal") {
   return format;
 }
 
+function asGiven() {
+  if (!cache.has("given")) cache.set("given", new Intl.NumberFormat(locale(), { maximumFractionDigits: 2 }));
+  return cache.get("given");
+}
+
 function dates(name, options) {
   let format = cache.get(name);
   if (!format) {
@@ -43,7 +48,9 @@ export const unit = (name) => known(`unit.${signal(name).unit}`, signal(name).un
 export const signalName = (name) => (name ? known(`signal.${name}`, name.replaceAll("_", " ")) : t("alarm.all_signals"));
 export const shortName = (name) => known(`short.${name}`, signalName(name));
 
+/** A value as its sensor shows it; one that is charted, of no certain step ("2.5 L/min", "0.6 mmol/L"), as it was given. */
 export function value(name, amount) {
+  if (Number.isFinite(amount) && !(signal(name).step > 0)) return asGiven().format(amount);
   return number(amount, digits(name));
 }
 

@@ -1,38 +1,59 @@
-/* The alarm limits in force for a patient, and for clinicians the way to change them. */
+/* The alarm limits in force for a patient, and for clinicians the way to change one, or to give it back to the ward. */
 
-import { h, write } from "./dom.js";
-import { digits, signalName, unit, value } from "./format.js";
-import { get, part, put } from "./http.js";
+import { attribute, h, write } from "./dom.js";
+import { digits, number, signalName, unit, value } from "./format.js";
+import { get, part, patch } from "./http.js";
 import { t } from "./i18n.js";
+import { read } from "./numeral.js";
 import { signal } from "./signals.js";
 
 const BOUNDS = ["critical_low", "low", "high", "critical_high"];
 const FIELDS = [...BOUNDS, "delay_s"];
+const LONGEST_DELAY_S = 3600;
+/* So often and so long the page looks whether a change is in force before it says that it is not yet. */
+const LOOKS = 20;
+const LOOK_MS = 500;
 
 const finite = (amount) => amount !== null && Number.isFinite(amount);
+const later = (ms) => new Promise((go) => setTimeout(go, ms));
+
+/** What was typed into one field cannot be a limit; `message` is for the reader, `field` the place. */
+class Wrong extends Error {
+  constructor(field, message) {
+    super(message);
+    this.field = field;
+  }
+}
 
 export class Limits extends EventTarget {
   table = {};
+  names = [];
 
   constructor(patient, may) {
     super();
     this.patient = patient;
     this.may = may;
     this.said = h("p", { class: "said", role: "status" });
+    this.now = h("p", { class: "small now" });
     this.place = h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-labelledby": "limits-heading" });
     this.root = h("section", { class: "box limits", "aria-labelledby": "limits-heading" },
-      h("h2", { id: "limits-heading" }, t("limits.title")), this.place, this.said);
+      h("h2", { id: "limits-heading" }, t("limits.title")), this.place, this.said, this.now);
   }
 
   async load(names) {
     this.names = names;
     try {
-      this.table = (await get(`v1/patients/${part(this.patient)}/limits`)) ?? {};
-      this.#show();
-      this.dispatchEvent(new Event("change"));
+      this.#take(await get(`v1/patients/${part(this.patient)}/limits`));
+      // A form that is being filled in stays: new signals come with the next look.
+      if (!this.form) this.#show();
     } catch (refusal) {
       write(this.said, `${t("limits.failed")} ${refusal.message}`);
     }
+  }
+
+  #take(table) {
+    this.table = table ?? {};
+    this.dispatchEvent(new Event("change"));
   }
 
   /** The limits in force of one signal. */
@@ -40,78 +61,147 @@ export class Limits extends EventTarget {
     return { ...signal(name).limits, ...(this.table[name] ?? {}) };
   }
 
+  /** What was set for this patient; null where the ward or the default holds. */
   #own(name, field) {
-    const row = this.table[name];
-    if (!row) return null;
-    const own = row.own ?? (row.origin === "patient" ? row : null);
-    return own && finite(own[field]) ? own[field] : null;
+    const own = this.table[name]?.own?.[field];
+    return finite(own) ? own : null;
   }
 
-  #shown(name, field) {
-    const amount = field === "delay_s" ? this.table[name]?.delay_s ?? signal(name).delay_s : this.of(name)[field];
+  #format(name, field, amount) {
     if (!finite(amount)) return t("limits.none");
-    return field === "delay_s" ? String(amount) : value(name, amount);
+    return field === "delay_s" ? number(amount, Number.isInteger(amount) ? 0 : 1) : value(name, amount);
   }
 
   #table(cell) {
     const head = FIELDS.map((field) => h("th", { scope: "col" }, t(`limit.${field}`)));
     return h("table", {}, h("thead", {}, h("tr", {}, h("th", { scope: "col" }, t("limits.signal")), ...head)),
-      h("tbody", {}, ...this.names.map((name) => h("tr", { dataset: { signal: name } },
+      h("tbody", {}, ...this.shown.map((name) => h("tr", { dataset: { signal: name } },
         h("th", { scope: "row" }, signalName(name), h("span", { class: "unit" }, unit(name))),
         ...FIELDS.map((field) => h("td", {}, cell(name, field)))))));
   }
 
   #show() {
+    this.form = null;
+    this.shown = [...this.names];
     const edit = this.may && h("button", { type: "button", onclick: () => this.#edit() }, t("limits.edit"));
-    this.place.replaceChildren(this.#table((name, field) => this.#shown(name, field)), ...(edit ? [edit] : []));
+    const cell = (name, field) => {
+      const text = this.#format(name, field, this.table[name]?.[field] ?? null);
+      return this.#own(name, field) === null ? text : h("strong", { class: "own", title: t("limits.own") }, text);
+    };
+    this.place.replaceChildren(this.#table(cell), ...(edit ? [edit] : []));
   }
 
-  #edit() {
+  /** The form shows what is in force when it is opened: another screen may have changed it since. */
+  async #edit() {
     write(this.said, "");
-    const field = (name, limit) => {
-      const own = this.#own(name, limit);
-      return h("input", {
-        type: "number", name: `${name}.${limit}`, step: limit === "delay_s" ? "1" : String(10 ** -digits(name)),
-        value: own === null ? "" : String(own), placeholder: this.#shown(name, limit),
-        "aria-label": t("limits.field", { signal: signalName(name), limit: t(`limit.${limit}`) }),
-      });
-    };
-    const form = h("form", { noValidate: true, onsubmit: (event) => {
+    write(this.now, "");
+    try {
+      this.#take(await get(`v1/patients/${part(this.patient)}/limits`));
+    } catch (refusal) {
+      write(this.said, `${t("limits.failed")} ${refusal.message}`);
+      return;
+    }
+    this.shown = [...this.names];
+    this.form = h("form", { noValidate: true, onsubmit: (event) => {
       event.preventDefault();
-      this.#save(form);
-    } }, h("p", { class: "small" }, t("limits.hint")), this.#table(field),
+      this.#save();
+    } }, h("p", { class: "small" }, t("limits.hint")), this.#table((name, field) => this.#field(name, field)),
     h("button", { type: "submit" }, t("limits.save")),
     h("button", { type: "button", class: "plain", onclick: () => this.#show() }, t("limits.cancel")));
-    this.place.replaceChildren(form);
-    form.querySelector("input").focus();
+    this.place.replaceChildren(this.form);
+    this.form.querySelector("input").focus();
   }
 
-  /** Only the signals that were changed are sent; an emptied field goes back to the ward's or built-in limit. */
-  #changes(form) {
+  /** Text and not type=number: what a browser cannot read as a number it would hand over as empty. */
+  #field(name, field) {
+    const own = this.#own(name, field);
+    const label = t("limits.field", { signal: signalName(name), limit: t(`limit.${field}`) });
+    const follows = this.#format(name, field, this.table[name]?.follows?.[field] ?? null);
+    const input = h("input", {
+      type: "text", inputMode: "decimal", autocomplete: "off", name: `${name}.${field}`, maxLength: 12,
+      value: this.#plain(name, field, own), placeholder: follows, "aria-label": label,
+    });
+    const error = h("p", { class: "error", id: `wrong-${name}-${field}` });
+    const back = own !== null && h("button", {
+      type: "button", class: "follow", title: t("limits.follow_title", { value: follows }),
+      "aria-label": t("limits.follow_one", { field: label, value: follows }),
+      onclick: () => {
+        input.value = "";
+        input.focus();
+        back.remove();
+      },
+    }, t("limits.follow", { value: follows }));
+    return h("span", { class: "limit-field" }, input, ...(back ? [back] : []), error);
+  }
+
+  #plain(name, field, amount) {
+    if (amount === null) return "";
+    const places = field === "delay_s" ? 1 : digits(name) + 1;
+    return new Intl.NumberFormat(undefined, { useGrouping: false, maximumFractionDigits: places }).format(amount);
+  }
+
+  /** Only the bounds that were changed; null gives one back to the ward. Throws `Wrong`. */
+  #changes() {
     const changes = {};
-    for (const name of this.names) {
-      const wanted = Object.fromEntries(FIELDS.map((field) => {
-        const typed = form.elements[`${name}.${field}`].valueAsNumber;
-        return [field, Number.isFinite(typed) ? typed : null];
-      }));
-      if (FIELDS.every((field) => wanted[field] === this.#own(name, field))) continue;
-      changes[name] = FIELDS.every((field) => wanted[field] === null) ? null : wanted;
+    for (const name of this.shown) {
+      for (const field of FIELDS) {
+        const input = this.form.elements[`${name}.${field}`];
+        const own = this.#own(name, field);
+        if (input.value === this.#plain(name, field, own)) continue;
+        const typed = this.#read(name, field, input);
+        if (typed !== own) (changes[name] ??= {})[field] = typed;
+      }
+      if (changes[name]) this.#inOrder(name, changes[name]);
     }
     return changes;
   }
 
-  #disorder(changes) {
-    return Object.keys(changes).find((name) => {
-      const bounds = BOUNDS.map((bound) => changes[name]?.[bound] ?? this.of(name)[bound]).filter(finite);
-      return changes[name] && bounds.some((bound, i) => i && bound <= bounds[i - 1]);
-    });
+  #read(name, field, input) {
+    if (!input.value.trim()) return null;
+    const texts = { text: input.value.trim() };
+    const { amount, reason, readings } = read(input.value);
+    if (reason === "ambiguous") throw new Wrong(input, t("limits.ambiguous", { ...texts, one: readings[0], other: readings[1] }));
+    if (reason) throw new Wrong(input, t("limits.not_a_number", texts));
+    if (field === "delay_s") {
+      if (amount < 0 || amount > LONGEST_DELAY_S) throw new Wrong(input, t("limits.delay_range", { most: number(LONGEST_DELAY_S) }));
+      return amount;
+    }
+    const [low, high] = signal(name).plausible ?? [];
+    if (finite(low) && finite(high) && (amount < low || amount > high)) {
+      throw new Wrong(input, t("limits.implausible", { value: number(amount, 1), unit: unit(name), low: value(name, low), high: value(name, high) }));
+    }
+    return amount;
   }
 
-  async #save(form) {
-    const changes = this.#changes(form);
-    const wrong = this.#disorder(changes);
-    if (wrong) {
-      write(this.said, t("limits.order", { signal: signalName(wrong) }));
+  #inOrder(name, changed) {
+    const after = BOUNDS.map((bound) => (bound in changed ? changed[bound] ?? this.table[name]?.follows?.[bound] : this.of(name)[bound]));
+    const bounds = BOUNDS.map((bound, i) => [bound, after[i]]).filter(([, amount]) => finite(amount));
+    const wrong = bounds.findIndex(([, amount], i) => i && amount <= bounds[i - 1][1]);
+    if (wrong < 0) return;
+    const [at] = [bounds[wrong][0], bounds[wrong - 1][0]].filter((bound) => bound in changed);
+    throw new Wrong(this.form.elements[`${name}.${at ?? bounds[wrong][0]}`], t("limits.order", { signal: signalName(name) }));
+  }
+
+  #complain(input, message) {
+    for (const error of this.form.querySelectorAll(".limit-field .error")) write(error, "");
+    for (const field of this.form.querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    if (!input) return;
+    const error = input.parentElement.querySelector(".error");
+    write(error, message);
+    attribute(input, "aria-invalid", "true");
+    attribute(input, "aria-describedby", error.id);
+    input.focus();
+  }
+
+  async #save() {
+    this.#complain(null);
+    let changes;
+    try {
+      changes = this.#changes();
+    } catch (wrong) {
+      if (!(wrong instanceof Wrong)) throw wrong;
+      this.#complain(wrong.field, wrong.message);
+      write(this.said, `${t("limits.nothing_sent")} ${wrong.message}`);
       return;
     }
     if (!Object.keys(changes).length) {
@@ -119,12 +209,48 @@ export class Limits extends EventTarget {
       write(this.said, t("limits.unchanged"));
       return;
     }
+    const button = this.form.querySelector("[type=submit]");
+    button.disabled = true;
+    write(this.said, t("alarms.sending"));
     try {
-      await put(`v1/patients/${part(this.patient)}/limits`, changes);
-      await this.load(this.names);
-      write(this.said, t("limits.saved"));
+      this.#take(await patch(`v1/patients/${part(this.patient)}/limits`, changes));
+      await this.#settle(changes);
     } catch (refusal) {
+      button.disabled = false;
+      const [fault] = refusal.problem?.errors ?? [];
+      const place = fault?.field && Object.entries(changes).flatMap(([name, of]) => Object.keys(of).map((field) => `${name}.${field}`))
+        .find((one) => fault.field.endsWith(one) || one.startsWith(`${fault.field}.`));
+      if (place) this.#complain(this.form.elements[place], refusal.message);
       write(this.said, refusal.message);
     }
+  }
+
+  /** Whether what was sent is what the service now has set for this patient. */
+  #holds(changes) {
+    return Object.entries(changes).every(([name, fields]) => (
+      Object.entries(fields).every(([field, wanted]) => this.#own(name, field) === wanted)));
+  }
+
+  /** Saved is said once the service shows it, not once it took it. */
+  async #settle(changes) {
+    for (let look = 0; look < LOOKS && !this.#holds(changes); look += 1) {
+      await later(LOOK_MS);
+      this.#take(await get(`v1/patients/${part(this.patient)}/limits`));
+    }
+    this.#show();
+    write(this.said, this.#holds(changes) ? t("limits.saved") : t("limits.not_yet"));
+    write(this.now, this.#told(changes));
+  }
+
+  /** What is now in force of each bound that was changed: "Heart rate, high: 105 /min (this patient's own)". */
+  #told(changes) {
+    const told = Object.entries(changes).flatMap(([name, fields]) => Object.keys(fields).map((field) => {
+      const texts = {
+        field: t("limits.field", { signal: signalName(name), limit: t(`limit.${field}`) }),
+        value: this.#format(name, field, this.table[name]?.[field] ?? null),
+      };
+      return this.#own(name, field) === null ? t("limits.now_follows", texts) : t("limits.now_own", texts);
+    }));
+    return t("limits.now", { list: told.join(" ") });
   }
 }

@@ -1,9 +1,10 @@
 /* The NEWS2 score taken apart: each input's value, its points and its age; what is missing is said, never counted as 0. */
 
 import * as clock from "./clock.js";
-import { attribute, h, write } from "./dom.js";
+import { attribute, h, mark, write } from "./dom.js";
 import { age, measure, number, time } from "./format.js";
 import { known, t } from "./i18n.js";
+import { isOld } from "./reading.js";
 import { inputName, lacking } from "./words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
@@ -26,15 +27,37 @@ function shown(entry, input) {
   return source ? measure(source, entry.signals[source].m ?? entry.signals[source].v) : "–";
 }
 
+/**
+ * Seconds since the newest reading the score rests on, where all of its sensors have gone silent; null while any still
+ * sends. What was charted by hand does not keep a score fresh.
+ */
+export function scoreAge({ news2, signals }, now) {
+  if (!news2) return null;
+  const here = Object.values(SOURCES).flat().filter((name) => Number.isFinite(signals[name]?.t));
+  if (!here.length || here.some((name) => !isOld(name, signals[name], now))) return null;
+  return (now - Math.max(...here.map((name) => signals[name].t))) / 1000;
+}
+
+/** The inputs of the score whose sensors have gone silent, though their points still count, and how old they are. */
+export function silentInputs({ news2, signals }, now) {
+  const gone = ([input, names]) => {
+    const here = names.filter((name) => Number.isFinite(signals[name]?.t));
+    if (!(input in (news2?.parts ?? {})) || !here.length || here.some((name) => !isOld(name, signals[name], now))) return [];
+    return [[input, (now - Math.max(...here.map((name) => signals[name].t))) / 1000]];
+  };
+  return Object.entries(SOURCES).flatMap(gone);
+}
+
 export class News2Table {
   constructor() {
     this.score = h("p", { class: "big-score" });
+    this.silent = h("p", { class: "partial-long" });
     this.partial = h("p", { class: "partial-long" });
     this.rows = h("tbody");
     this.at = h("p", { class: "small" });
     const column = (key) => h("th", { scope: "col" }, t(key));
     this.root = h("section", { class: "box news2", "aria-labelledby": "news2-heading" },
-      h("h2", { id: "news2-heading" }, t("news2.title")), this.score, this.partial,
+      h("h2", { id: "news2-heading" }, t("news2.title")), this.score, this.silent, this.partial,
       h("table", {}, h("thead", {}, h("tr", {}, column("news2.col_input"), column("news2.col_value"),
         column("news2.col_points"), column("news2.col_age"))), this.rows),
       this.at, h("p", { class: "small" }, t("news2.credit")));
@@ -43,9 +66,12 @@ export class News2Table {
   update(entry) {
     const { news2 } = entry;
     const risk = news2?.risk ?? "unknown";
+    const old = scoreAge(entry, clock.now());
     attribute(this.score, "data-risk", risk);
+    mark(this.score, "old", old !== null);
     this.score.replaceChildren(...(news2
       ? [h("strong", {}, number(news2.score)), ` ${t("news2.of")} – ${known(`news2.risk.${risk}`, risk)}`] : [t("news2.none")]));
+    write(this.silent, old === null ? "" : t("news2.old", { age: age(old) }));
     write(this.partial, news2?.partial ? t("news2.partial_long", { why: lacking(news2) }) : news2 ? "" : t("news2.none_long"));
     this.rows.replaceChildren(...INPUTS.map((input) => this.#row(entry, input)));
     write(this.at, news2?.at ? t("news2.at", { time: time(news2.at), scale: number(entry.spo2_scale ?? 1) }) : "");

@@ -131,7 +131,7 @@ export class PatientPage {
 
   #alarms() {
     const alarms = [...(this.entry?.alarms ?? [])].sort(byUrgency);
-    keep(this.cards, this.#cards, alarms, (alarm) => new Card(alarm, { may: this.may, open: true }));
+    keep(this.cards, this.#cards, alarms, (alarm) => new Card(alarm, { may: this.may, open: true, entry: () => this.entry }));
     write(this.none, alarms.length ? "" : t("alarms.none_patient"));
     const here = this.store.transitions.filter((alarm) => alarm.patient === this.id).slice(-EARLIER).reverse();
     this.past.replaceChildren(...here.map((alarm) => line(alarm, "")));

@@ -9,8 +9,9 @@ import { columns, foretold, read, smoothed, Trace } from "./history.js";
 import { t } from "./i18n.js";
 import { signal } from "./signals.js";
 import { fan } from "./sparkline.js";
-import { byUrgency } from "./store.js";
-import { isOld } from "./tile.js";
+import { isImplausible, isOld, present } from "./reading.js";
+import { byUrgency, standing } from "./store.js";
+import { ended } from "./words.js";
 
 const POINTS = 600;
 const FURTHEST_MS = 3600000;
@@ -33,6 +34,7 @@ export class SignalView {
     this.name = name;
     this.chart = new Chart(name);
     this.number = h("span", { class: "value" });
+    this.ended = h("p", { class: "ended-note" });
     this.expected = h("p", { class: "expected" });
     this.forecast = h("p", { class: "forecast" });
     this.state = h("p", { class: "state" });
@@ -40,7 +42,7 @@ export class SignalView {
     this.lacking = h("p", { class: "lacking" });
     this.root = h("section", { class: "signal", dataset: { signal: name } },
       h("div", { class: "signal-head" }, h("h2", {}, signalName(name)),
-        h("p", { class: "reading" }, this.number, h("span", { class: "unit" }, unit(name))),
+        h("div", { class: "reading" }, h("p", {}, this.number, h("span", { class: "unit" }, unit(name))), this.ended),
         h("div", { class: "twin" }, this.expected, this.forecast, this.state)),
       this.problem, this.lacking, this.chart.root);
   }
@@ -113,14 +115,17 @@ export class SignalView {
   update(reading, alarms, limits) {
     const now = clock.now();
     const old = isOld(this.name, reading, now);
-    write(this.number, value(this.name, Number.isFinite(reading.v) ? reading.v : reading.m));
+    const doubtful = isImplausible(this.name, reading);
+    write(this.number, value(this.name, present(this.name, reading)));
     write(this.expected, this.#expected(reading, old));
     write(this.forecast, old ? "" : this.#ahead(reading));
     write(this.state, this.#state(reading, old, now));
     mark(this.root, "old", old);
-    mark(this.root, "fault", reading.s === "fault");
-    const worst = alarms.filter((alarm) => alarm.signal === this.name).sort(byUrgency)[0];
-    attribute(this.root, "data-alarm", worst?.priority ?? null);
+    mark(this.root, "fault", reading.s === "fault" || doubtful);
+    const here = alarms.filter((alarm) => alarm.signal === this.name).sort(byUrgency);
+    const past = here.find((alarm) => !standing(alarm));
+    write(this.ended, past ? ended(past) : "");
+    attribute(this.root, "data-alarm", here.find(standing)?.priority ?? null);
     if (this.#foretold && this.#recalled && now - this.#recalled > RECALL_MS) this.#recall();
     const told = this.#foretold && { ...this.#foretold, minutes: BEFORE_MIN, gap: Math.max(this.#gap, FORETOLD_GAP_MS) };
     this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old, told });
@@ -142,6 +147,7 @@ export class SignalView {
 
   #state(reading, old, now) {
     const since = age((now - reading.t) / 1000);
+    if (isImplausible(this.name, reading)) return t("state.not_believed", { value: measure(this.name, reading.v), age: since });
     if (old) return t("state.silent_long", { age: since });
     if (reading.s === "fault") return t("state.fault_long");
     if (reading.s === "searching") return t("state.searching_long");

@@ -12,16 +12,24 @@ const RECENT = 500;
 const RANK = { high: 0, medium: 1, low: 2 };
 
 export const episode = (alarm) => alarm.alarm ?? alarm.id;
-const change = (alarm) => `${episode(alarm)}|${alarm.presence}|${alarm.priority}|${alarm.time}`;
+const change = (alarm) => `${episode(alarm)}|${alarm.number ?? ""}|${alarm.presence}|${alarm.priority}|${alarm.time}`;
+/* Changes of one episode are ordered by their number: their times may be equal. */
+const isLater = (a, b) => (a.number && b.number ? a.number > b.number : a.time > b.time);
 
-/** Most urgent first: unacknowledged before acknowledged, then by priority, then the newest. */
+/**
+ * Most urgent first: by priority, whether acknowledged or not; of equals the unanswered, then those whose condition
+ * still stands, then the newest. An acknowledgement quietens an alarm and takes nothing from its urgency.
+ */
 export function byUrgency(a, b) {
-  const quiet = (alarm) => Number(alarm.presence === "acknowledged");
-  return quiet(a) - quiet(b) || RANK[a.priority] - RANK[b.priority] || b.onset - a.onset;
+  return RANK[a.priority] - RANK[b.priority] || Number(calling(b)) - Number(calling(a))
+    || Number(standing(b)) - Number(standing(a)) || b.onset - a.onset;
 }
 
-/** Whether nobody has answered this alarm yet: the ones that sound and flash. */
-export const calling = (alarm) => alarm.presence === "on" || alarm.presence === "latched";
+/** Whether nobody has answered this alarm yet: the ones that sound and flash. What was recorded after the fact calls nobody. */
+export const calling = (alarm) => !alarm.past && (alarm.presence === "on" || alarm.presence === "latched");
+
+/** Whether the condition itself is true now; a latched alarm's is over, and only nobody has seen it yet. */
+export const standing = (alarm) => alarm.standing ?? (alarm.presence === "on" || alarm.presence === "acknowledged");
 
 export class Store extends EventTarget {
   entries = new Map();
@@ -70,7 +78,7 @@ export class Store extends EventTarget {
 
   /** Take one transition; known ones are passed over. `live` ones are announced. */
   transition(alarm, live) {
-    for (const field of ["onset", "time"]) alarm[field] = millis(alarm[field]);
+    for (const field of ["onset", "time", "ended"]) if (alarm[field]) alarm[field] = millis(alarm[field]);
     if (this.#seen.has(change(alarm))) return;
     this.#seen.add(change(alarm));
     this.transitions.push(alarm);
@@ -83,7 +91,7 @@ export class Store extends EventTarget {
   /** Transitions read from the history, to stand before the live ones. */
   backfill(alarms) {
     for (const alarm of alarms) this.transition(alarm, false);
-    this.transitions.sort((a, b) => a.time - b.time);
+    this.transitions.sort((a, b) => a.time - b.time || (episode(a) === episode(b) ? (a.number ?? 0) - (b.number ?? 0) : 0));
     this.transitions.splice(0, Math.max(0, this.transitions.length - RECENT));
     this.#tell("alarms");
   }
@@ -93,7 +101,7 @@ export class Store extends EventTarget {
     const entry = this.entries.get(alarm.patient);
     if (!entry) return;
     const present = entry.alarms.find((one) => episode(one) === episode(alarm));
-    if (present && present.time > alarm.time) return;
+    if (present && isLater(present, alarm)) return;
     const others = entry.alarms.filter((one) => one !== present);
     const alarms = alarm.presence === "off" ? others : [...others, alarm];
     this.entries.set(alarm.patient, { ...entry, alarms });

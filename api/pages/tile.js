@@ -3,23 +3,20 @@
 import { attribute, badge, h, mark, write } from "./dom.js";
 import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
 import { known, t } from "./i18n.js";
+import { scoreAge, silentInputs } from "./news2.js";
+import { isImplausible, isOld, present } from "./reading.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
 import { draw, follow } from "./sparkline.js";
-import { byUrgency, calling, episode } from "./store.js";
-import { alarmName, lacking, presenceName, priorityName, who, whoLine, why } from "./words.js";
+import { byUrgency, calling, episode, standing } from "./store.js";
+import { alarmName, ended, inputShort, lacking, presenceName, priorityName, who, whoLine, why } from "./words.js";
 
 const MOST_ROWS = 5;
-
-/** A reading counts as old when the twin says silent, or when it is older than the signal's silence allows; none is not old. */
-export function isOld(name, reading, now) {
-  if (reading.s === "silent" || reading.t === null) return reading.s === "silent";
-  return now - reading.t > 1000 * Math.max(signal(name).silence_s ?? 60, 60) * 1.5;
-}
 
 class Row {
   constructor(name, paired) {
     this.name = name;
     this.paired = paired;
+    this.pair = paired ? PAIRS[name] : null;
     this.label = h("span", { class: "name", title: signalName(name) }, paired ? t(PAIR_NAMES[name]) : shortName(name));
     this.number = h("span", { class: "value" });
     this.unit = h("span", { class: "unit" }, unit(name));
@@ -34,26 +31,36 @@ class Row {
 
   update(entry, now, alarms) {
     const reading = entry.signals[this.name];
-    const second = this.paired ? entry.signals[PAIRS[this.name]] : null;
+    const second = this.paired ? entry.signals[this.pair] : null;
     const old = isOld(this.name, reading, now);
-    const shown = Number.isFinite(reading.v) ? reading.v : reading.m;
-    write(this.number, second ? `${value(this.name, shown)}/${value(this.name, second.v)}` : value(this.name, shown));
-    write(this.note, this.#note(reading, old, now));
+    const shown = value(this.name, present(this.name, reading));
+    write(this.number, second ? `${shown}/${value(this.pair, present(this.pair, second))}` : shown);
+    const doubtful = isImplausible(this.name, reading) || (second && isImplausible(this.pair, second));
+    const here = alarms.filter((alarm) => rowOf(alarm.signal) === this.name || alarm.signal === this.name);
+    const past = here.find((alarm) => !standing(alarm));
+    write(this.note, this.#note(entry, old, now) || (past ? ended(past) : ""));
+    attribute(this.note, "title", this.note.textContent || null);
     mark(this.root, "old", old);
-    mark(this.root, "fault", reading.s === "fault");
-    const worst = alarms.find((alarm) => rowOf(alarm.signal) === this.name || alarm.signal === this.name);
+    mark(this.root, "fault", reading.s === "fault" || doubtful);
+    mark(this.root, "ended", past);
+    const worst = here.find(standing);
     for (const priority of ["high", "medium", "low"]) mark(this.root, `alarm-${priority}`, worst?.priority === priority);
-    const bars = old ? 0 : Math.ceil((reading.q ?? 0) * 3 - 0.15);
-    attribute(this.quality, "data-bars", String(Math.max(0, Math.min(3, bars))));
-    attribute(this.quality, "aria-label", t("tile.quality", { percent: percent(old ? 0 : reading.q) }));
-    attribute(this.quality, "title", t("tile.quality", { percent: percent(old ? 0 : reading.q) }));
+    const quality = old || doubtful ? 0 : reading.q;
+    attribute(this.quality, "data-bars", String(Math.max(0, Math.min(3, Math.ceil((quality ?? 0) * 3 - 0.15)))));
+    attribute(this.quality, "aria-label", t("tile.quality", { percent: percent(quality) }));
+    attribute(this.quality, "title", t("tile.quality", { percent: percent(quality) }));
   }
 
-  #note(reading, old, now) {
-    if (old) return t("tile.old", { age: age((now - reading.t) / 1000) });
+  #note(entry, old, now) {
+    const reading = entry.signals[this.name];
+    const since = t("tile.old", { age: age((now - reading.t) / 1000) });
+    if (old) return since;
+    for (const name of [this.name, this.pair]) {
+      const one = entry.signals[name];
+      if (one && isImplausible(name, one)) return t("tile.not_believed", { value: value(name, one.v) });
+    }
     if (reading.s === "fault") return t("state.fault");
-    if (now - reading.t > (signal(this.name).kind === "glucose" ? 400000 : 120000)) return t("tile.old", { age: age((now - reading.t) / 1000) });
-    return "";
+    return now - reading.t > (signal(this.name).kind === "glucose" ? 400000 : 120000) ? since : "";
   }
 
   draw(patient, entry, traces, limits, now) {
@@ -99,22 +106,30 @@ export class Tile {
   /** Write what changed; `draw` paints the canvases afterwards. */
   update(entry, now) {
     this.name(entry);
-    this.#news(entry.news2);
+    this.#news(entry, now);
     const alarms = [...entry.alarms].sort(byUrgency);
     this.#arrange(entry, alarms);
     for (const row of this.#rows.values()) row.update(entry, now, alarms);
-    this.#foot(alarms);
-    const worst = alarms.find(calling);
+    this.#foot(entry, alarms, now);
+    const [worst] = alarms;
     for (const priority of ["high", "medium", "low"]) mark(this.root, priority, worst?.priority === priority);
+    mark(this.root, "answered", worst && !alarms.some(calling));
   }
 
-  #news(news2) {
+  #news(entry, now) {
+    const { news2 } = entry;
     const risk = news2?.risk ?? "unknown";
+    const old = scoreAge(entry, now);
     attribute(this.score, "data-risk", risk);
-    write(this.score, news2 ? t("news2.badge", { score: number(news2.score) }) : t("news2.none"));
-    attribute(this.score, "title", news2 ? known(`news2.risk.${risk}`, risk) : t("news2.none_long"));
+    mark(this.score, "old", old !== null);
+    const texts = { score: number(news2?.score), age: age(old) };
+    write(this.score, !news2 ? t("news2.none") : old === null ? t("news2.badge", texts) : t("news2.badge_old", texts));
+    const meaning = news2 ? known(`news2.risk.${risk}`, risk) : t("news2.none_long");
+    attribute(this.score, "title", old === null ? meaning : `${meaning}. ${t("news2.old", texts)}`);
     const lacks = news2 ? lacking(news2) : "";
-    const missing = news2?.partial ? `${t("news2.partial")} – ${lacks}` : lacks;
+    const silent = old === null ? silentInputs(entry, now).filter(([input]) => !news2.stale.includes(input)) : [];
+    const said = [lacks, ...silent.map(([input, since]) => t("news2.input_old", { input: inputShort(input), age: age(since) }))].filter(Boolean).join("; ");
+    const missing = news2?.partial ? `${t("news2.partial")} – ${said}` : said;
     write(this.partial, missing);
     attribute(this.partial, "title", missing || null);
   }
@@ -122,9 +137,10 @@ export class Tile {
   #arrange(entry, alarms) {
     const names = Object.keys(entry.signals);
     const order = rows(names.filter((name) => Number.isFinite(entry.signals[name].v ?? entry.signals[name].m)));
-    const alarmed = new Set(alarms.map((alarm) => rowOf(alarm.signal)));
-    const kept = order.length <= MOST_ROWS ? order
-      : order.filter((name, i) => alarmed.has(name) || i < MOST_ROWS).slice(0, Math.max(MOST_ROWS, alarmed.size));
+    // Where not all fit, what alarms stays; the rest fills up in the usual order.
+    const alarmed = order.filter((name) => alarms.some((alarm) => rowOf(alarm.signal) === name || alarm.signal === name));
+    const others = order.filter((name) => !alarmed.includes(name)).slice(0, Math.max(0, MOST_ROWS - alarmed.length));
+    const kept = order.filter((name) => alarmed.includes(name) || others.includes(name));
     const layout = `${kept.join()}|${order.length}|${names.length}`;
     if (layout === this.#layout) return;
     this.#layout = layout;
@@ -134,9 +150,13 @@ export class Tile {
     this.body.replaceChildren(...[...this.#rows.values()].map((row) => row.root), ...(none ? [none] : []));
   }
 
-  #foot(alarms) {
-    const first = alarms[0];
-    const shown = first ? `${episode(first)}${first.presence}${first.priority}${why(first)}${alarms.length}` : `none${this.more}`;
+  #foot(entry, alarms, now) {
+    const [first] = alarms;
+    const reason = first ? why(first, entry, now) : "";
+    // One that nobody has answered must not hide behind a graver one that somebody has.
+    const next = first && !calling(first) ? alarms.find(calling) : null;
+    const states = alarms.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.priority}`);
+    const shown = first ? `${states}${reason}${first.by}` : `none${this.more}`;
     if (shown === this.#alarm) return;
     this.#alarm = shown;
     if (!first) {
@@ -144,14 +164,19 @@ export class Tile {
       this.foot.replaceChildren(h("span", { class: "calm" }, `${t("tile.no_alarm")}${more}`));
       return;
     }
-    const quiet = !calling(first);
-    const reason = quiet || first.presence === "latched" ? `${why(first)} – ${presenceName(first)}` : why(first);
+    const name = alarmName(first);
     this.foot.replaceChildren(
-      badge(first.priority, quiet, priorityName(first.priority)),
-      h("span", { class: "text" }, h("strong", {}, alarmName(first)), h("span", { class: "why", title: reason }, reason)),
-      ...(alarms.length > 1
-        ? [h("span", { class: "others", title: t("tile.more_alarms", { count: alarms.length - 1 }) }, `+${alarms.length - 1}`,
-          h("span", { class: "unseen" }, t("tile.more_alarms", { count: alarms.length - 1 })))] : []));
+      badge(first.priority, !calling(first), priorityName(first.priority)),
+      h("span", { class: "text" }, h("strong", { title: name }, name), h("span", { class: "why", title: reason }, reason)),
+      ...(first.presence === "acknowledged" ? [h("span", { class: "answered", title: presenceName(first) }, t("tile.acknowledged"))] : []),
+      ...(alarms.length > 1 ? [this.#others(alarms.length - 1, next)] : []));
+  }
+
+  #others(count, next) {
+    const said = [next ? `${priorityName(next.priority)}: ${alarmName(next)}` : "", t("tile.more_alarms", { count })].filter(Boolean).join(" – ");
+    return h("span", { class: "others", title: said },
+      ...(next ? [badge(next.priority, false, priorityName(next.priority))] : []), h("span", { "aria-hidden": "true" }, `+${count}`),
+      h("span", { class: "unseen" }, said));
   }
 
   draw(entry, traces, limits, now) {

@@ -6,7 +6,7 @@ import { Traces } from "./history.js";
 import { get, part } from "./http.js";
 import { t } from "./i18n.js";
 import { signal } from "./signals.js";
-import { byUrgency, calling } from "./store.js";
+import { byUrgency } from "./store.js";
 import { Tile } from "./tile.js";
 
 const KEPT = "vitaltwin.order";
@@ -156,7 +156,7 @@ export class Ward {
     const { entries } = this.store;
     const foremost = new Map();
     const worst = (id) => {
-      if (!foremost.has(id)) foremost.set(id, entries.get(id).alarms.filter(calling).sort(byUrgency)[0]);
+      if (!foremost.has(id)) foremost.set(id, [...entries.get(id).alarms].sort(byUrgency)[0]);
       return foremost.get(id);
     };
     const byBed = (a, b) => {

@@ -1,7 +1,9 @@
 /* What an alarm, a score and a signal's state are called, in one line each: the words shared by all views. */
 
-import { age, alarmValue, list, measure, number, percent, signalName } from "./format.js";
+import { age, list, measure, number, percent, shortTime, signalName, value } from "./format.js";
 import { has, known, t } from "./i18n.js";
+import { isOld, present } from "./reading.js";
+import { standing } from "./store.js";
 
 const CONDITIONS = {
   "limit.critical_low": "below", "limit.low": "below", "limit.high": "above", "limit.critical_high": "above",
@@ -35,53 +37,87 @@ export function presenceName(alarm) {
   return known(`presence.${alarm.presence}`, alarm.presence);
 }
 
-/** Why, in one line: "88 % is below 90 %". */
-export function why(alarm) {
+/** The value the alarm began with; of one kept from before that was told, the newest reading behind it. */
+const began = (alarm) => alarm.onset_value ?? alarm.explanation?.observations?.at(-1)?.[1] ?? alarm.value;
+
+/** The worst value of the alarm so far. */
+const farthest = (alarm) => alarm.extreme ?? began(alarm);
+
+/** What a condition that has ended was: "was 34 at 03:12, ended". */
+export function ended(alarm) {
+  const was = alarm.condition in CONDITIONS ? value(alarm.signal, farthest(alarm)) : "";
+  return was ? t("tile.was", { value: was, time: shortTime(alarm.onset) }) : t("tile.was_plain", { alarm: alarmName(alarm), time: shortTime(alarm.onset) });
+}
+
+/**
+ * Why, in one line, as things are now: "88 % is below 90 %", "84 % at onset, now 55 %; limit 90 %". `entry` is what is
+ * known of the patient, where it is known; without it the line says what was so at onset.
+ */
+export function why(alarm, entry, now) {
   const { condition, signal, explanation = {} } = alarm;
   const limit = alarm.limit ?? explanation.limit?.bound;
-  if (condition in CONDITIONS) {
-    const texts = { value: alarmValue(signal, alarm.value), limit: measure(signal, limit) };
-    // Once it is over, the value is the one that ended it.
-    const over = alarm.presence === "latched" || alarm.presence === "off";
-    if (CONDITIONS[condition] === "below") return over ? t("why.was_below", texts) : t("why.below", texts);
-    return over ? t("why.was_above", texts) : t("why.above", texts);
-  }
-  if (condition.startsWith("predicted.")) return whyPredicted(alarm, limit);
-  if (condition === "sensor.fault") return whyFault(explanation.fault ?? {});
-  if (condition === "sensor.disagreement") return whyDisagreement(explanation.disagreement ?? {});
+  if (condition in CONDITIONS) return whyLimit(alarm, limit, entry?.signals?.[signal], now);
+  if (condition.startsWith("predicted.")) return whyPredicted(alarm, limit, now);
+  if (condition === "sensor.fault") return whyFault(explanation.fault ?? {}, standing(alarm) ? (now - alarm.onset) / 1000 : 0);
+  if (condition === "sensor.disagreement") return whyDisagreement(explanation.disagreement ?? {}, standing(alarm) ? entry : null);
   if (condition === "sensor.clock" && explanation.clock) {
     return t(`why.clock.${explanation.clock.side}`, { age: age(explanation.clock.apart_s) });
   }
-  if (condition === "sensor.silent") {
-    return explanation.silent_s ? t("why.silent", { age: age(explanation.silent_s) }) : t("why.silent_plain");
-  }
-  if (condition.startsWith("news2.")) return whyNews2(alarm);
+  if (condition === "sensor.silent") return whySilent(alarm, entry?.signals?.[signal], now);
+  if (condition.startsWith("news2.")) return whyNews2(alarm, entry?.news2);
   return "";
 }
 
-function whyFault({ reason, flat_s: flat }) {
-  const key = `why.fault.${reason}`;
-  return has(key) ? t(key, { age: age(flat) }) : t("why.fault");
+function whyLimit(alarm, limit, reading, now) {
+  const { condition, signal } = alarm;
+  const side = CONDITIONS[condition];
+  const fresh = reading && !isOld(signal, reading, now) ? present(signal, reading) : NaN;
+  const texts = {
+    value: measure(signal, began(alarm)), now: measure(signal, fresh), limit: measure(signal, limit),
+    time: shortTime(alarm.onset), far: measure(signal, farthest(alarm)),
+  };
+  if (!standing(alarm)) {
+    const known = Number.isFinite(fresh) && alarm.presence !== "off";
+    if (side === "below") return known ? t("why.was_below_now", texts) : t("why.was_below", texts);
+    return known ? t("why.was_above_now", texts) : t("why.was_above", texts);
+  }
+  if (Number.isFinite(fresh) && texts.now !== texts.value) return side === "below" ? t("why.now_below", texts) : t("why.now_above", texts);
+  return side === "below" ? t("why.below", texts) : t("why.above", texts);
 }
 
-function whyDisagreement({ sources = [] }) {
+/** How long nothing has come by now, not at onset. */
+function whySilent(alarm, reading, now) {
+  const told = alarm.explanation?.silent_s;
+  const silent = standing(alarm) && Number.isFinite(reading?.t) && reading.s === "silent" ? (now - reading.t) / 1000 : told;
+  return Number.isFinite(silent) ? t("why.silent", { age: age(silent) }) : t("why.silent_plain");
+}
+
+function whyFault({ reason, flat_s: flat }, since) {
+  const key = `why.fault.${reason}`;
+  return has(key) ? t(key, { age: age(flat + since) }) : t("why.fault");
+}
+
+function whyDisagreement({ sources = [] }, entry) {
   const [first, second] = sources;
   if (!second) return "";
+  const mean = ({ signal, mean: then }) => measure(signal, entry?.signals?.[signal]?.m ?? then);
   return t("why.disagreement", {
-    first: signalName(first.signal), first_value: measure(first.signal, first.mean),
-    second: signalName(second.signal), second_value: measure(second.signal, second.mean),
+    first: signalName(first.signal), first_value: mean(first), second: signalName(second.signal), second_value: mean(second),
   });
 }
 
-function whyPredicted({ condition, signal, explanation = {} }, limit) {
+/** A chance is one of a moment: a minute later its time is said with it. */
+function whyPredicted({ condition, signal, onset, explanation = {} }, limit, now) {
   const { probability, horizon_min: minutes } = explanation.forecast ?? {};
   const bound = measure(signal, limit);
   if (!Number.isFinite(probability)) return t("why.predicted_plain", { limit: bound });
   const texts = { percent: percent(probability), limit: bound, minutes: number(minutes) };
-  return condition === "predicted.low" ? t("why.predicted_low", texts) : t("why.predicted_high", texts);
+  const said = condition === "predicted.low" ? t("why.predicted_low", texts) : t("why.predicted_high", texts);
+  return now - onset < 60000 ? said : t("why.predicted_at", { time: shortTime(onset), said });
 }
 
 export const inputName = (name) => known(`news2.input.${name}`, signalName(name));
+export const inputShort = (name) => known(`news2.short.${name}`, inputName(name));
 
 /** The points of a NEWS2 explanation, whether bare or inside `parts`. */
 export function newsParts(explanation) {
@@ -89,16 +125,21 @@ export function newsParts(explanation) {
   return Object.entries(parts).filter(([, points]) => typeof points === "number").sort((a, b) => b[1] - a[1]);
 }
 
-function whyNews2({ value, explanation }) {
-  const most = newsParts(explanation).filter(([, points]) => points > 0).slice(0, 2)
-    .map(([name]) => known(`news2.short.${name}`, inputName(name)));
-  const score = t("why.news2_plain", { value: number(value) });
-  return most.length ? `${score}. ${t("why.news2_parts", { inputs: list(most) })}` : score;
+function whyNews2(alarm, score) {
+  const present = standing(alarm) && score;
+  const most = (present ? newsParts({ news2: score }) : newsParts(alarm.explanation)).filter(([, points]) => points > 0).slice(0, 2)
+    .map(([name]) => inputShort(name));
+  const then = alarm.onset_value ?? alarm.explanation?.news2?.score ?? alarm.value;
+  const moved = score && score.score !== then;
+  const texts = { value: number(then), now: number(score?.score), time: shortTime(alarm.onset) };
+  const said = !standing(alarm) ? (moved ? t("why.news2_was_now", texts) : t("why.news2_was", texts))
+    : moved ? t("why.news2_now", texts) : t("why.news2_plain", texts);
+  return most.length ? `${said}. ${t("why.news2_parts", { inputs: list(most) })}` : said;
 }
 
 /** What a partial score lacks, in few words: "consciousness, BP missing"; empty for a whole one. */
 export function lacking({ missing = [], stale = [] }) {
-  const short = (names) => names.map((name) => known(`news2.short.${name}`, inputName(name))).join(", ");
+  const short = (names) => names.map(inputShort).join(", ");
   const parts = [];
   if (missing.length) parts.push(t("news2.missing", { inputs: short(missing) }));
   if (stale.length) parts.push(t("news2.stale", { inputs: short(stale) }));

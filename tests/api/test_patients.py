@@ -20,6 +20,12 @@ def nurse(running):
 
 
 @pytest.fixture(scope="module")
+def warm(admin):
+    """The twins are at work: what is changed shows at once."""
+    eventually(lambda: admin.patch("/v1/limits?ward=warm", json={"glucose": {"low": 71}}).json()["glucose"]["own"])
+
+
+@pytest.fixture(scope="module")
 def viewer(running):
     return running.person("viewer", "viewer", ("A",))
 
@@ -110,7 +116,7 @@ def test_pages_of_patients(admin):
     assert problem(admin.get("/v1/patients", params={"cursor": "x"})) == "bad-cursor"
 
 
-def test_limits_by_ward_and_patient(admin):
+def test_limits_by_ward_and_patient(admin, warm):
     admin.post("/v1/patients", json={"id": "lim", "ward": "L"})
     own = "/v1/patients/lim/limits"
     assert admin.get(own).json()["heart_rate"]["origin"] == "default"
@@ -125,6 +131,38 @@ def test_limits_by_ward_and_patient(admin):
     assert back["glucose"]["low"] == 80.5
     assert admin.put("/v1/limits?ward=L", json={"heart_rate": None}).json()["heart_rate"]["origin"] == "default"
     assert admin.get("/v1/limits").json()["heart_rate"]["critical_low"] == 40
+
+
+def test_one_bound_changes_and_the_others_go_on_following(admin, warm):
+    admin.post("/v1/patients", json={"id": "one", "ward": "One"})
+    own, ward = "/v1/patients/one/limits", "/v1/limits?ward=One"
+    first = admin.patch(own, json={"heart_rate": {"high": 110}}).json()["heart_rate"]
+    assert first["own"] == {"high": 110}
+    assert first["follows"] == {"critical_low": 40, "low": 50, "high": 120, "critical_high": 140, "delay_s": 10}
+    # The ward's change reaches every bound but the one set for the patient.
+    admin.patch(ward, json={"heart_rate": {"low": 55, "high": 125, "delay_s": 3}})
+    now = admin.get(own).json()["heart_rate"]
+    assert (now["low"], now["high"], now["delay_s"]) == (55, 110, 3)
+    second = admin.patch(own, json={"heart_rate": {"low": 45}}).json()["heart_rate"]
+    assert second["own"] == {"high": 110, "low": 45}
+    back = admin.patch(own, json={"heart_rate": {"high": None}}).json()["heart_rate"]
+    assert (back["own"], back["low"], back["high"], back["origin"]) == ({"low": 45}, 45, 125, "patient")
+    assert admin.patch(own, json={"heart_rate": {}}).json()["heart_rate"]["own"] == {"low": 45}
+    none = admin.patch(own, json={"heart_rate": None}).json()["heart_rate"]
+    assert (none["own"], none["low"], none["origin"]) == ({}, 55, "ward")
+    gone = admin.patch(ward, json={"heart_rate": {"low": None}}).json()["heart_rate"]
+    assert (gone["own"], gone["low"]) == ({"high": 125, "delay_s": 3}, 50)
+    # In order with what stays in force, not only with what is sent.
+    admin.patch(own, json={"heart_rate": {"high": 100}})
+    assert problem(admin.patch(own, json={"heart_rate": {"low": 101}})) == "invalid"
+
+
+def test_a_bound_of_a_second_source_leaves_its_others_with_the_first(admin, warm):
+    admin.post("/v1/patients", json={"id": "two", "ward": "Two"})
+    own = "/v1/patients/two/limits"
+    admin.patch(own, json={"oxygen_saturation": {"critical_low": 80, "low": 86}})
+    found = admin.patch(own, json={"second_oxygen_saturation": {"low": 88}}).json()["second_oxygen_saturation"]
+    assert (found["critical_low"], found["low"], found["own"]) == (80, 88, {"low": 88})
 
 
 @pytest.mark.parametrize(

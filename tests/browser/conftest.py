@@ -49,8 +49,9 @@ class Service:
         """One reading a second over the last ``seconds``, up to the service's now."""
         now = datetime.fromisoformat(self.ask("GET", "/v1/clock")["now"])
         moments = [now - timedelta(seconds=ago) for ago in range(seconds - 1, -1, -1)]
+        unit = {"unit": "mg/dL"} if name == "glucose" else {}
         self.ask("POST", "/v1/observations", [
-            {"patient": patient, "signal": name, "time": at.isoformat(), "value": value} for at in moments
+            {"patient": patient, "signal": name, "time": at.isoformat(), "value": value, **unit} for at in moments
         ])  # fmt: skip
 
     def alarms(self, patient: str) -> list[dict[str, Any]]:

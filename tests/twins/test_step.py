@@ -310,6 +310,26 @@ def test_limits_fall_back_from_patient_to_ward_to_table():
     assert ward.bank.limits_in_force(number, 0)[1] == "default"
 
 
+def test_a_bound_that_is_kept_stays_and_the_others_follow():
+    ward = Ward()
+    ward.take(frame(1, ("p", "heart_rate", 80)))
+    number = ward.bank.index["p"]
+
+    def force(*names):
+        limits, _ = ward.bank.limits_in_force(number, 0)
+        return tuple(limits[name] for name in names)
+
+    ward.take(SetLimits(patient="p", signal="heart_rate", high=99.0, delay_s=4.0, received=T0 + S))
+    ward.take(SetLimits(patient="p", signal="heart_rate", low=44.0, keep=["high"], received=T0 + S))
+    ward.take(SetLimits(ward="A", signal="heart_rate", low=60.0, critical_low=45.0, received=T0 + S))
+    ward.take(SetLimits(ward="A", signal="heart_rate", high=130.0, keep=["critical_low"], received=T0 + S))
+    assert force("critical_low", "low", "high", "delay_s") == (45.0, 44.0, 99.0, 10.0)
+    ward.take(SetLimits(patient="p", signal="heart_rate", keep=["low"], received=T0 + S))
+    assert force("critical_low", "low", "high") == (45.0, 44.0, 130.0)
+    ward.take(SetLimits(patient="p", signal="heart_rate", received=T0 + S))
+    assert force("critical_low", "low", "high") == (45.0, 50.0, 130.0)
+
+
 def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begins_the_filters_anew():
     ward = Ward()
     ward.take(SetLimits(patient="p", signal="heart_rate", high=110.0, delay_s=0.0, received=T0))
