@@ -9,6 +9,7 @@ import numpy.typing as npt
 from api.accounts import Actor
 from api.lot import Lot
 from api.service import Service
+from api.windows import Windows
 from streams.entries import quoted
 from streams.errors import StreamsError
 from streams.identity import flaw
@@ -21,35 +22,48 @@ _BREATH = 10_000
 
 _REASONS = (
     ("", ""),
-    ("out_of_scope", "the key or account does not reach this patient"),
+    ("out_of_scope", "no patient of this id is within reach of the key or account"),
     ("discharged_patient", "the patient is discharged; admit them again first"),
     ("unknown_patient", "nobody admitted this patient, and the service does not admit by itself"),
     ("too_many_new_patients", "one request admits only so many new patients; admit them first or send smaller batches"),
     ("too_many_patients", "the service follows as many patients as it may"),
     ("bad_patient_id", ""),
     ("unknown_patient", "nobody of that name has readings to take back"),
+    (
+        "unknown_patient",
+        "nobody admitted this patient, and the key may not; admit them first, or make a key with may_admit",
+    ),
+    ("too_many_new_patients", "the key admitted as many patients as it may in a minute; send this again later"),
 )
-_IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID, _NOBODY = range(len(_REASONS))
+(
+    _IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID, _NOBODY, _MAY_NOT, _TOO_FAST
+) = range(len(_REASONS))  # fmt: skip
 
 
 class Admissions:
-    """Admits strangers, each once however many requests bring them at the same time."""
+    """Admits strangers, each once however many requests bring them at the same time, and so many a minute for each key."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._under_way: dict[str, asyncio.Future[None]] = {}
+        self._lately = Windows([(service.settings.new_patients_per_minute, 60.0)])
 
-    async def sift(self, lot: Lot, actor: Actor) -> None:
-        """Drop the readings of patients that may not come in, with reasons; admit those that may."""
+    async def sift(self, lot: Lot, actor: Actor) -> float:
+        """Drop the readings of patients that may not come in, with reasons; admit those that may.
+
+        Returns the seconds after which it is worth sending again who was refused for coming too fast; 0 if nobody was.
+        """
         patients = lot.columns.patients
         known = self._service.registry.index
         if actor.everywhere and all(map(known.__contains__, patients)):
-            return
+            return 0.0
         named = np.zeros(len(patients), np.bool_)
         named[lot.columns.patient] = True
         verdict = await self._judged(patients, np.flatnonzero(named).tolist(), actor)
-        if verdict.any():
-            _drop(lot, verdict)
+        if not verdict.any():
+            return 0.0
+        _drop(lot, verdict)
+        return self._lately.wait(actor.key or actor.name) if (verdict == _TOO_FAST).any() else 0.0
 
     def sift_known(self, lot: Lot, actor: Actor) -> None:
         """Drop the readings of patients who are not followed or out of reach, with reasons; admit nobody."""
@@ -60,7 +74,7 @@ class Admissions:
             if not actor.covers(ward if profile is None else profile.ward, name):
                 verdict[place] = _OUT_OF_SCOPE
             elif profile is None:
-                verdict[place] = _BAD_ID if flaw(name) else _NOBODY
+                verdict[place] = _BAD_ID if flaw(name) else _NOBODY if actor.everywhere else _OUT_OF_SCOPE
             elif not profile.active:
                 verdict[place] = _DISCHARGED
         if verdict.any():
@@ -77,8 +91,7 @@ class Admissions:
         verdict = np.zeros(len(patients), np.uint8)
         ward = home(actor, settings.default_ward)
         room = max(0, settings.max_patients - len(registry))
-        most = min(settings.max_new_patients_per_request, room)
-        past = _TOO_MANY if most == room else _TOO_MANY_NEW
+        most, past = min((room, _TOO_MANY), (settings.max_new_patients_per_request, _TOO_MANY_NEW))
         strangers: dict[str, None] = {}
         for number, place in enumerate(places):
             if number % _BREATH == _BREATH - 1:
@@ -90,16 +103,33 @@ class Admissions:
             elif profile is not None:
                 verdict[place] = _IN if profile.active else _DISCHARGED
             elif name not in strangers:
-                verdict[place] = self._strange(name) or (_IN if len(strangers) < most else past)
+                verdict[place] = self._strange(name, actor) or (_IN if len(strangers) < most else past)
                 if verdict[place] == _IN:
                     strangers[name] = None
-        await self.admit(list(strangers), ward, actor.name)
+        in_time = self._in_time(list(strangers), actor)
+        if len(in_time) < len(strangers):
+            late = strangers.keys() - set(in_time)
+            verdict[[place for place in places if patients[place] in late]] = _TOO_FAST
+        await self.admit(in_time, ward, actor.name)
         return verdict
 
-    def _strange(self, name: str) -> int:
+    def _in_time(self, strangers: list[str], actor: Actor) -> list[str]:
+        """Those of the strangers who come within the key's minute; nothing is awaited between looking and counting."""
+        key = actor.key or actor.name
+        in_time = strangers[: self._lately.left(key)]
+        if in_time:
+            self._lately.add(key, len(in_time))
+        return in_time
+
+    def _strange(self, name: str, actor: Actor) -> int:
         if flaw(name):
             return _BAD_ID
-        return _UNKNOWN if self._service.settings.unknown_patients == "refuse" else _IN
+        refuses = self._service.settings.unknown_patients == "refuse"
+        if not refuses and actor.admits:
+            return _IN
+        if not actor.everywhere:  # the answer is that for another ward's patient: it tells nobody who is there
+            return _OUT_OF_SCOPE
+        return _UNKNOWN if refuses else _MAY_NOT
 
     async def _admit(self, name: str, ward: str, by: str) -> None:
         under_way = self._under_way.get(name)

@@ -18,6 +18,7 @@ from api.guard import Guard
 from api.hub import Hub
 from api.metrics import Figures, Timing
 from api.openapi import describe
+from api.proxied import Proxied
 from api.service import Service
 from api.sockets import router as sockets
 from api.static import pages
@@ -78,4 +79,5 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     app.add_middleware(Bounded, larger={"/v1/observations": 0, "/v1/facts": 0, "/v1/devices": 2 << 20})
     app.add_middleware(Guard, bind=settings.host, allowed=settings.allowed_hosts)
     app.add_middleware(Timing, figures=figures)
+    app.add_middleware(Proxied, trusted=settings.trusted_proxies, prefix=settings.path_prefix)
     return app

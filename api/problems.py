@@ -75,6 +75,10 @@ _TABLE = (
     ProblemType("method-not-allowed", 405, "This method is not known here", "The Allow header names those that are."),
     ProblemType("conflict", 409, "It stands against what is already there", "Read the present state and decide again."),
     ProblemType("last-administrator", 409, "Somebody must administer", "Make somebody else an administrator first."),
+    ProblemType(
+        "signed-in-already", 409, "Somebody else is signed in here",
+        "Sign them out first, or name them as `instead_of`: a link does not swap a session unasked.",
+    ),
     ProblemType("alarm-over", 409, "The alarm is over", "There is nothing left to acknowledge."),
     ProblemType("discharged", 409, "The patient is discharged", "Admit the patient again first."),
     ProblemType("body-too-large", 413, "The body is too large", "Send smaller batches; the detail names the limit."),

@@ -5,10 +5,10 @@ import hashlib
 from pathlib import Path
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-__all__ = ["pages"]
+__all__ = ["Page", "pages"]
 
 _TYPES = {
     ".html": "text/html; charset=utf-8",
@@ -50,17 +50,28 @@ class Page:
 
 
 def pages(directory: Path, prefix: str = "") -> list[Route]:
-    """A route for each file of a directory; ``index.html`` also answers for the directory."""
+    """A route for each file of a directory; ``index.html`` answers for the directory.
+
+    Under a ``prefix`` it does so at that address alone, without a slash: its links count from there.
+    """
     routes = []
     for path in sorted(directory.rglob("*")):
         if path.suffix not in _TYPES or not path.is_file():
             continue
         page = Page(path)
         address = f"{prefix}/{path.relative_to(directory).as_posix()}"
-        routes.append(_route(address, page))
-        if path.name == "index.html":
-            routes.append(_route(address.removesuffix("index.html").rstrip("/") or "/", page))
+        if path.name != "index.html":
+            routes.append(_route(address, page))
+        elif prefix:
+            routes.append(_route(prefix, page))
+            routes.append(Route(f"{prefix}/", _without_slash, methods=["GET"], include_in_schema=False))
+        else:
+            routes += [_route(address, page), _route("/", page)]
     return routes
+
+
+async def _without_slash(request: Request) -> Response:
+    return RedirectResponse(f"../{request.url.path.strip('/').rpartition('/')[2]}", 308)  # relative: a prefix stays
 
 
 def _route(address: str, page: Page) -> Route:

@@ -20,7 +20,7 @@ from api.view import View
 from streams.settings import Settings
 from twins.records import Profile
 
-__all__ = ["COOKIE", "Caller", "Wired", "Wiring", "caller", "patient_of", "settled"]
+__all__ = ["COOKIE", "Caller", "Wired", "Wiring", "caller", "own_pages_only", "patient_of", "settled"]
 
 COOKIE = "vitaltwin_session"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -71,7 +71,7 @@ async def caller(connection: HTTPConnection) -> Actor:
         actor = wired.accounts.demo_actor()
     else:
         raise Unauthenticated("neither a session nor a device key came with the request")
-    _own_pages_only(connection, strict=actor.kind != "demo")
+    own_pages_only(connection, strict=actor.kind != "demo")
     return actor
 
 
@@ -81,7 +81,7 @@ def _local_demo(wired: Wiring, connection: HTTPConnection) -> bool:
     return is_loopback(connection.client.host) and is_loopback(host_name(connection.headers.get("host", "")))
 
 
-def _own_pages_only(connection: HTTPConnection, *, strict: bool) -> None:
+def own_pages_only(connection: HTTPConnection, *, strict: bool) -> None:
     """Refuse a change another site asks the browser for; without ``strict`` callers that are no browsers may pass."""
     if connection.scope.get("method", "GET") in _SAFE:
         return

@@ -34,11 +34,15 @@ class DoorRefused(StreamsError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a frame: readings taken, refused, and the reasons of those that were named."""
+    """What became of a frame: readings taken, refused, and the reasons of those that were named.
+
+    Where it is worth sending the frame again, after ``again_s``: new patients came faster than the key may admit them.
+    """
 
     taken: int
     refused: int
     reasons: dict[str, int]
+    again_s: float = 0.0
 
 
 class Door:
@@ -54,7 +58,7 @@ class Door:
 
     def clock(self) -> tuple[int, float]:
         """The service's time, µs, and its speed against the wall's; raises ``Away``, ``DoorRefused``."""
-        _, answer = self._ask("GET", "/v1/clock")
+        _, answer, _ = self._ask("GET", "/v1/clock")
         try:
             moment = datetime.fromisoformat(answer["now"])
             return round(moment.timestamp() * 1e6), float(answer["speed"])
@@ -63,7 +67,7 @@ class Door:
 
     def post(self, frame: bytes) -> Answer:
         """Send one frame; back once the service has made it durable. Raises ``Away``, ``DoorRefused``."""
-        status, answer = self._ask("POST", "/v1/observations", frame)
+        status, answer, again_s = self._ask("POST", "/v1/observations", frame)
         if status not in (200, 422) or "taken" not in answer:
             raise DoorRefused(status, str(answer.get("detail") or answer.get("title") or "no reason given"))
         reasons: dict[str, int] = {}
@@ -73,7 +77,7 @@ class Door:
         unnamed = refused - sum(reasons.values())
         if unnamed > 0:
             reasons["unnamed"] = unnamed
-        return Answer(int(answer["taken"]), refused, reasons)
+        return Answer(int(answer["taken"]), refused, reasons, again_s)
 
     def __enter__(self) -> Self:
         return self
@@ -87,7 +91,7 @@ class Door:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any]]:
+    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any], float]:
         headers = dict(self._headers)
         if body is not None:
             headers["Content-Type"] = FRAME_TYPE
@@ -104,7 +108,7 @@ class Door:
             raise Away(f"{response.status} {answer.get('detail', response.reason)}", _seconds(response))
         if response.status >= 400 and response.status != 422:
             raise DoorRefused(response.status, str(answer.get("detail") or answer.get("title") or response.reason))
-        return response.status, answer
+        return response.status, answer, _seconds(response)
 
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]

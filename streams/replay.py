@@ -112,6 +112,13 @@ class Replay:
         frame = encode_frame(Columns(part.patients, part.patient, part.signal, part.time + shift, part.value))
         try:
             answer = self._patiently(lambda: self._door.post(frame))
+            while (
+                answer.again_s
+            ):  # the service has its pace for new patients; what it took already it takes no second time
+                summary.waiting = "new patients come faster than the key may admit them"
+                self._tell(summary)
+                self._sleep(answer.again_s)
+                answer = self._patiently(lambda: self._door.post(frame))
         except DoorRefused as error:
             if error.status != HTTPStatus.REQUEST_ENTITY_TOO_LARGE or self._largest == 1:
                 raise

@@ -1,12 +1,18 @@
 """Settings of a running service, read from ``VITALTWIN_…`` environment variables or given by the command line."""
 
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 __all__ = ["Settings"]
+
+
+def _network(value: str) -> str:
+    ip_network(value, strict=False)
+    return value
 
 
 class Settings(BaseSettings):
@@ -18,6 +24,14 @@ class Settings(BaseSettings):
     host: str = Field("127.0.0.1", description="Address to listen on; loopback unless you say otherwise.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on.")
     allowed_hosts: list[str] = Field([], description="Host names browsers may use besides the loopback ones.")
+    trusted_proxies: list[Annotated[str, AfterValidator(_network)]] = Field(
+        [], description="Addresses or networks of proxies whose X-Forwarded-For and -Proto are believed; nobody's else."
+    )
+    path_prefix: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path a proxy serves it under, as `/vitaltwin`; with or without it requests are understood.",
+    )
     clock_speed: float = Field(1.0, gt=0, description="Service clock against the wall's; above 1 for demonstrations.")
     demo: bool = Field(False, description="Whether this service is a demonstration ward.")
 
@@ -35,6 +49,9 @@ class Settings(BaseSettings):
     )
     default_ward: str = Field("unassigned", description="Ward of patients admitted by their first reading.")
     max_new_patients_per_request: int = Field(20_000, ge=0, description="Most patients one request may admit.")
+    new_patients_per_minute: int = Field(
+        1000, ge=0, description="Most patients one key or account may admit by readings in a minute."
+    )
     max_patients: int = Field(1_000_000, ge=1, description="Most patients the service follows.")
     future_tolerance_s: float = Field(60.0, ge=0, description="How far ahead of the service's clock a reading may be.")
     oldest_accepted_s: float = Field(7 * 86_400.0, gt=0, description="How old a reading may be on arrival.")
@@ -93,6 +110,9 @@ class Settings(BaseSettings):
     )
     influx_spill_bytes: int = Field(4 << 30, gt=0, description="Size of that folder above which the oldest points go.")
 
+    audit_retention_days: float = Field(
+        1096.0, gt=0, description="Age at which audit entries go; export them before. 1096 days are three years."
+    )
     accounts_database: str = Field(
         "", description="SQLAlchemy URL of accounts and audit, as `postgresql+psycopg://…`; empty: in the one file."
     )

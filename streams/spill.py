@@ -42,7 +42,7 @@ class Spill:
         self._folder = folder
         self._most = most_bytes
         self._gives_up = gives_up
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(0o700, parents=True, exist_ok=True)  # what waits here names patients
         self._own, self._lock = self._claim()
         self._files: list[Path] = sorted(self._own.glob("*.lines"))
         self._next = int(self._files[-1].stem) + 1 if self._files else 0
@@ -131,7 +131,7 @@ class Spill:
         number = 0
         while True:
             own = self._folder / str(number)
-            own.mkdir(exist_ok=True)
+            own.mkdir(0o700, exist_ok=True)
             lock = _locked(own)
             if lock is not None:
                 return own, lock

@@ -2,13 +2,14 @@
 
 An entry is queued in memory and written with others in one transaction, so recording never waits for the disk. What a
 killed process had not written yet, at most about a second, is lost; changes of a patient's record are then still in
-the log, with their author.
+the log, with their author. Refusals are counted first (`refusals.py`).
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -21,6 +22,7 @@ from sqlalchemy.orm import Session
 from api.accounts.database import Database
 from api.accounts.errors import AuditUnavailable, Invalid, StoreUnavailable
 from api.accounts.models import AuditRow
+from api.accounts.refusals import Refusals
 from api.accounts.rights import Actor
 from streams.clock import Clock
 
@@ -33,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the trail; `time` in µs of the service's clock."""
+    """One line of the trail; `time` in µs of the service's clock, of the first where it stands for a `count` of refusals."""
 
     id: int
     time: int
@@ -43,6 +45,7 @@ class AuditEntry:
     patient: str
     detail: str
     outcome: str
+    count: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,7 @@ class AuditTrail:
         self._database = database
         self._clock = clock
         self._pending: deque[dict[str, Any]] = deque()
+        self._refusals = Refusals()
         self._waiting = asyncio.Event()
         self._closing = asyncio.Event()
         self._flushing = asyncio.Lock()
@@ -78,6 +82,7 @@ class AuditTrail:
     async def close(self) -> None:
         """Write what is left, trying once; what the database then refuses is counted in the service's own log."""
         self._closing.set()
+        self.settle(all_of_them=True)
         self._waiting.set()
         if self._writer is not None:
             await self._writer
@@ -94,18 +99,31 @@ class AuditTrail:
         """
         if len(self._pending) >= MOST_PENDING:
             raise AuditUnavailable(f"{len(self._pending)} audit entries could not be written")
-        self._pending.append(
-            {
-                "time": self._clock.now(),
-                "actor": _plain(actor.name, 64),
-                "kind": actor.kind,
-                "action": _plain(action, 64),
-                "patient": _plain(patient, 128),
-                "detail": _plain(detail, 1000),
-                "outcome": _plain(outcome, 64),
-            }
-        )
+        self._pending.append(self._entry(actor, action, patient, detail=detail, outcome=outcome))
         self._waiting.set()
+
+    def refused(self, actor: Actor, action: str, *, detail: str, outcome: str, place: str = "") -> None:
+        """Count what was refused; `place` is the address it came from where nobody is known to stand behind it."""
+        self._refusals.add(self._entry(actor, action, "", detail=detail, outcome=outcome), _plain(place, 64))
+
+    def settle(self, *, all_of_them: bool = False) -> None:
+        """Queue the refusals whose quarter of an hour is over, or all that were counted."""
+        due = self._refusals.due(all_of_them=all_of_them)
+        self._pending.extend(due)
+        if due:
+            self._waiting.set()
+
+    def _entry(self, actor: Actor, action: str, patient: str, *, detail: str, outcome: str) -> dict[str, Any]:
+        return {
+            "time": self._clock.now(),
+            "actor": _plain(actor.name, 64),
+            "kind": actor.kind,
+            "action": _plain(action, 64),
+            "patient": _plain(patient, 128),
+            "detail": _plain(detail, 1000),
+            "outcome": _plain(outcome, 64),
+            "count": 1,
+        }
 
     async def flush(self) -> None:
         """Write all that is queued; raises `StoreUnavailable` and keeps what could not be written."""
@@ -135,9 +153,28 @@ class AuditTrail:
             query = query.where(AuditRow.patient == _plain(patient, 128))
         if actor is not None:
             query = query.where(AuditRow.actor == _plain(actor, 64))
+        self.settle(all_of_them=True)
         await self.flush()
         entries = await self._database.read(lambda session: [_entry(row) for row in session.scalars(query)])
         return AuditPage(entries[:limit], str(entries[limit - 1].id) if len(entries) > limit else None)
+
+    async def entries(self, since: int = 0, until: int | None = None) -> AsyncIterator[list[AuditEntry]]:
+        """All entries of a stretch of time (µs), oldest first, some at a time, including those just recorded."""
+        self.settle(all_of_them=True)
+        await self.flush()
+        after = 0
+        while True:
+            query = select(AuditRow).where(AuditRow.id > after, AuditRow.time >= since).order_by(AuditRow.id)
+            if until is not None:
+                query = query.where(AuditRow.time < until)
+            some = await self._database.read(
+                lambda session, query=query: [_entry(row) for row in session.scalars(query.limit(BATCH))]  # type: ignore[misc]
+            )
+            if some:
+                yield some
+                after = some[-1].id
+            if len(some) < BATCH:
+                return
 
     async def _write_behind(self) -> None:
         while not self._closing.is_set():
@@ -160,7 +197,9 @@ def _write(session: Session, rows: list[dict[str, Any]]) -> None:
 
 
 def _entry(row: AuditRow) -> AuditEntry:
-    return AuditEntry(row.id, row.time, row.actor, row.kind, row.action, row.patient, row.detail, row.outcome)
+    return AuditEntry(
+        row.id, row.time, row.actor, row.kind, row.action, row.patient, row.detail, row.outcome, row.count
+    )
 
 
 def _plain(text: str, most: int) -> str:

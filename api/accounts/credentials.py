@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlalchemy import delete, select, update
 from sqlalchemy.orm import Session
 
+from api.accounts.browsers import Browsers
 from api.accounts.database import Database
 from api.accounts.errors import Forbidden, InvalidCredentials, LinkRefused, Unauthenticated
 from api.accounts.models import AccountRow, LinkRow, SessionRow
@@ -34,6 +36,7 @@ class Credentials:
         sessions: Sessions,
         passwords: Passwords,
         throttle: Throttle,
+        browsers: Browsers,
     ) -> None:
         self._database = database
         self._clock = clock
@@ -41,14 +44,15 @@ class Credentials:
         self._sessions = sessions
         self._passwords = passwords
         self._throttle = throttle
+        self._browsers = browsers
 
-    async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
-        """Begin a session.
+    async def sign_in(self, name: str, password: str, address: str, cookie: str | None = None) -> SignedIn:
+        """Begin a session; `cookie` is what the browser was last given to be known by.
 
         Raises `TooManyAttempts`, or `InvalidCredentials`, which does not say which of the two was wrong.
         """
         name = normal(name)[:64]
-        stored = await self._verified(name, password, address)
+        stored = await self._verified(name, password, address, self._browsers.known(cookie, name, self._day()))
         stronger = await self._passwords.hash(password) if self._passwords.outdated(stored) else stored
 
         def work(session: Session) -> SignedIn:
@@ -58,32 +62,36 @@ class Credentials:
             row.password = stronger
             return self._sessions.begin(session, row, by_link=False)
 
-        return await self._database.write(work)
+        return self._from(cookie, await self._database.write(work))
 
-    async def redeem(self, token: str) -> SignedIn:
+    async def redeem(self, token: str, address: str, cookie: str | None = None) -> SignedIn:
         """Begin a session by a one-time link.
 
-        Raises `LinkRefused` if it is unknown, used, expired, or its account disabled.
+        Raises `LinkRefused` if it is unknown, used, expired, or its account disabled; `TooManyAttempts`.
         """
+        self._throttle.check_link(address)
         key = looked_up(token)
         now = int(self._real() * US)
 
-        def work(session: Session) -> SignedIn:
+        def work(session: Session) -> SignedIn | None:
             taken = (
                 update(LinkRow)
                 .where(LinkRow.token == key, LinkRow.used.is_(None), LinkRow.expires > now)
                 .values(used=self._clock.now())
             )
             if session.scalar(taken.returning(LinkRow.token)) is None:  # of two at the same moment one finds it used
-                raise LinkRefused("the link is unknown, was used before, or has expired")
+                return None
             account = session.get_one(LinkRow, key).account
-            if account.disabled:
-                raise LinkRefused("the link's account is disabled")
-            return self._sessions.begin(session, account, by_link=True)
+            return None if account.disabled else self._sessions.begin(session, account, by_link=True)
 
-        if key is None:
+        # Looked at first: a guess must not make those wait who write.
+        there = key is not None and await self._database.read(lambda session: session.get(LinkRow, key)) is not None
+        signed = await self._database.write(work) if there else None
+        if signed is None:
+            self._throttle.failed_link(address)
             raise LinkRefused("the link is unknown, was used before, or has expired")
-        return await self._database.write(work)
+        self._throttle.succeeded(signed.actor.name, address)
+        return self._from(cookie, signed)
 
     async def first_start_link(self) -> str | None:
         """Return a link's token for the first administrator, valid one hour.
@@ -101,19 +109,7 @@ class Credentials:
         """Return the token of a link for this account, valid one day; earlier ones become void. Raises `NotFound`."""
         return await self._database.write(lambda session: self._link(session, by_name(session, name), INVITATION_S))
 
-    async def set_password(self, name: str, password: str) -> None:
-        """Give an account a password and end its sessions; raises `NotFound` or `Invalid`."""
-        check_new(password, normal(name))
-        encoded = await self._passwords.hash(password)
-
-        def work(session: Session) -> list[str]:
-            row = by_name(session, name)
-            row.password = encoded
-            return end_all(session, row)
-
-        await self._database.write(work, then=self._sessions.forget)
-
-    async def change_password(self, actor: Actor, current: str, new: str, address: str) -> None:
+    async def change_password(self, actor: Actor, current: str, new: str) -> None:
         """Change one's own password and end one's other sessions.
 
         The current one is asked for, unless a one-time link led here: whoever lost a password has none to give.
@@ -123,7 +119,7 @@ class Credentials:
             raise Forbidden("only accounts have passwords")
         check_new(new, actor.name)
         if not await self._database.read(lambda session: _came_by_link(session, actor.key)):
-            await self._verified(actor.name, current, address)
+            await self._verified(actor.name, current, "", actor.key)  # a budget of the session's own
         encoded = await self._passwords.hash(new)
 
         def work(session: Session) -> list[str]:
@@ -134,16 +130,30 @@ class Credentials:
             row.account.password = encoded
             return end_all(session, row.account, but=actor.key)
 
-        await self._database.write(work, then=self._sessions.forget)
+        def then(ended: list[str]) -> None:
+            self._sessions.forget(ended)
+            self._sessions.look_again(actor.key)
 
-    async def _verified(self, name: str, password: str, address: str) -> str:
+        await self._database.write(work, then=then)
+
+    async def _verified(self, name: str, password: str, address: str, browser: str) -> str:
         """The hash the password was found to belong to."""
-        self._throttle.attempt(name, address)
-        stored = await self._database.read(lambda session: _hash_of(session, name))
-        if not await self._passwords.verify(stored, password) or stored is None:
-            raise InvalidCredentials("name or password is wrong")
-        self._throttle.succeeded(name, address)
+        self._throttle.check(name, address, browser)
+        with self._throttle.queued(address, browser):
+            async with self._passwords.familiar if browser else self._passwords.strangers:
+                self._throttle.check(name, address, browser)  # those before it in the queue may have been wrong
+                stored = await self._database.read(lambda session: _hash_of(session, name))
+                if not await self._passwords.verify(stored, password) or stored is None:
+                    self._throttle.failed(name, address, browser)
+                    raise InvalidCredentials("name or password is wrong")
+        self._throttle.succeeded(name, address, browser)
         return stored
+
+    def _from(self, cookie: str | None, signed: SignedIn) -> SignedIn:
+        return replace(signed, browser=self._browsers.remember(cookie, signed.actor.name, self._day()))
+
+    def _day(self) -> int:
+        return int(self._real() // 86_400)
 
     def _link(self, session: Session, account: AccountRow, lifetime_s: float) -> str:
         session.execute(delete(LinkRow).where(LinkRow.account_id == account.id, LinkRow.used.is_(None)))

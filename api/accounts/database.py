@@ -10,6 +10,7 @@ takes an advisory lock in the same way, and a door that stands still while it ho
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
@@ -19,6 +20,7 @@ from sqlalchemy.orm import Session
 
 from api.accounts.errors import StoreUnavailable
 from api.accounts.migrate import migrate
+from streams.private import keep_private
 
 BUSY_TIMEOUT_MS = 10_000
 STANDSTILL_MS = 10_000
@@ -42,6 +44,7 @@ class Database:
 
     def __init__(self, url: str) -> None:
         self._engine = _engine(url)
+        self._file = _file(self._engine.url)
         self._writing = self._engine.execution_options(writes=True)
         self._reading = self._engine
         if self._engine.dialect.name == "postgresql":  # several statements see one state, as in SQLite
@@ -50,6 +53,8 @@ class Database:
 
     async def open(self) -> bool:
         """Bring the tables up to date, creating what is missing; whether there was anything to do."""
+        if self._file is not None:
+            await anyio.to_thread.run_sync(keep_private, self._file, "-wal", "-shm")
         return await self._run(lambda: migrate(self._reading, self._writing))
 
     async def close(self) -> None:
@@ -102,6 +107,12 @@ def _engine(url: str) -> Engine:
     except (ArgumentError, ImportError) as error:  # ArgumentError: no URL, or of no kind that is known
         raise StoreUnavailable(f"the accounts database cannot be used: {error}") from error
     raise StoreUnavailable(f"accounts are kept in SQLite or PostgreSQL, not in {kind}")
+
+
+def _file(place: URL) -> Path | None:
+    """The file a database is kept in, if it is one."""
+    name = place.database if place.get_backend_name() == "sqlite" else None
+    return None if not name or name.startswith((":", "file:")) else Path(name)
 
 
 def _sqlite(place: URL) -> Engine:

@@ -19,8 +19,8 @@ from sqlalchemy.orm import Session
 from api.accounts.database import Database
 from api.accounts.errors import Invalid, NotFound, StoreUnavailable, Unauthenticated
 from api.accounts.models import DeviceRow
-from api.accounts.people import checked_names
-from api.accounts.rights import ALL_WARDS, SCOPES, Actor
+from api.accounts.people import checked_names, checked_wards
+from api.accounts.rights import SCOPES, Actor
 from api.accounts.tokens import TOKEN_LENGTH, digest, new_id, new_token
 from streams.clock import Clock
 
@@ -41,6 +41,7 @@ class Device:
     wards: tuple[str, ...]
     patients: tuple[str, ...]
     second_source: bool
+    may_admit: bool
     created: int
     created_by: str
     revoked: int | None
@@ -114,18 +115,19 @@ class Devices:
 
     async def create(
         self, name: str, scopes: Sequence[str], wards: Sequence[str], patients: Sequence[str], created_by: str,
-        *, second_source: bool = False,
+        *, second_source: bool = False, may_admit: bool = False,
     ) -> DeviceKey:  # fmt: skip
-        """Make a key; given neither wards nor patients it reaches all. Raises `Invalid`.
+        """Make a key; given neither wards nor patients it reaches nobody, `*` is all wards. Raises `Invalid`.
 
-        Readings of a `second_source` are recorded as the second of their signal where there is one.
+        Readings of a `second_source` are recorded as the second of their signal where there is one. A key that
+        `may_admit` admits whom nobody has admitted by their first reading.
         """
         (name,) = checked_names("name", [name[:65].strip()])
         if len(name) > 64:
             raise Invalid("name", "at most 64 characters")
         if not scopes or not set(scopes) <= SCOPES.keys():
             raise Invalid("scopes", f"one or more of {', '.join(SCOPES)}")
-        reach = checked_names("wards", wards), checked_names("patients", patients)
+        reach = checked_wards(wards), checked_names("patients", patients)
         device_id = new_id()
         key = f"vt_{device_id}_{new_token()}"
         row = DeviceRow(
@@ -133,9 +135,10 @@ class Devices:
             name=name,
             secret=digest(key).hex(),
             scopes=sorted(set(scopes)),
-            wards=reach[0] or ([] if reach[1] else [ALL_WARDS]),
+            wards=reach[0],
             patients=reach[1],
             second_source=second_source,
+            may_admit=may_admit,
             created=self._clock.now(),
             created_by=created_by,
         )
@@ -230,6 +233,7 @@ def _known(row: DeviceRow) -> tuple[bytes, Actor]:
         scopes=frozenset(row.scopes),
         patients=frozenset(row.patients),
         second_source=row.second_source,
+        may_admit=row.may_admit,
         key=row.id,
     )
     return bytes.fromhex(row.secret), actor
@@ -243,6 +247,7 @@ def _view(row: DeviceRow) -> Device:
         tuple(row.wards),
         tuple(row.patients),
         row.second_source,
+        row.may_admit,
         row.created,
         row.created_by,
         row.revoked,

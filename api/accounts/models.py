@@ -106,6 +106,7 @@ class DeviceRow(Table):
     wards: Mapped[list[str]]
     patients: Mapped[list[str]]
     second_source: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    may_admit: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     created: Mapped[int] = mapped_column(BigInteger)
     created_by: Mapped[str] = mapped_column(String(64))
     revoked: Mapped[int | None] = mapped_column(BigInteger)
@@ -113,7 +114,7 @@ class DeviceRow(Table):
 
 
 class AuditRow(Table):
-    """Who did what to whose record, and how it ended; rows are added and never changed or deleted."""
+    """Who did what to whose record, how it ended, and how often it did; rows are added, never changed, and go by age only."""
 
     __tablename__ = "audit_trail"
     __table_args__: Any = (
@@ -130,3 +131,13 @@ class AuditRow(Table):
     patient: Mapped[str] = mapped_column(String(128))
     detail: Mapped[str] = mapped_column(String(1000))
     outcome: Mapped[str] = mapped_column(String(64))
+    count: Mapped[int] = mapped_column(Integer, default=1, server_default="1")
+
+
+class HorizonRow(Table):
+    """The moment (µs) before which the database lets audit entries go: 0 but while they are pruned; one row."""
+
+    __tablename__ = "audit_horizon"
+
+    id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
+    before: Mapped[int] = mapped_column(BigInteger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import unicodedata
 
 import anyio
@@ -19,12 +20,15 @@ LONGEST = 256
 class Passwords:
     """Hashes and verifies passwords, two at a time.
 
-    Each takes some 50 ms and 64 MiB, and the twins need the cores too.
+    Each takes some 50 ms and 64 MiB, and the twins need the cores too. `familiar` and `strangers` are taken in turn by
+    who has signed in from the same browser before and by who has not: a flood of guesses keeps no nurse waiting.
     """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
         self._threads = anyio.CapacityLimiter(2)
+        self.familiar = asyncio.Lock()
+        self.strangers = asyncio.Lock()
         self._nobodys: str | None = None
 
     async def hash(self, password: str) -> str:

@@ -62,7 +62,7 @@ class People:
         row = AccountRow(
             name=name,
             role=_checked_role(role),
-            wards=_checked_wards(role, wards),
+            wards=_wards_of(role, wards),
             created=self._clock.now(),
             disabled=False,
         )
@@ -72,23 +72,36 @@ class People:
         return await self._database.write(lambda session: _add(session, row))
 
     async def change(
-        self, name: str, role: str | None, wards: Sequence[str] | None, *, disabled: bool | None
+        self,
+        name: str,
+        *,
+        role: str | None = None,
+        wards: Sequence[str] | None = None,
+        disabled: bool | None = None,
+        password: str | None = None,
     ) -> Account:
-        """Change what is given. Its sessions take on the new rights at once, or end if it is disabled.
+        """Change all that is given, or, where anything about it is refused, nothing.
 
-        Raises `NotFound`, `Invalid`, or `LastAdministrator`.
+        Its sessions take on the new rights at once; they end if it is disabled or its password changes. Raises
+        `NotFound`, `Invalid`, or `LastAdministrator`.
         """
+        encoded = None
+        if password is not None:
+            check_new(password, normal(name))
+            encoded = await self._passwords.hash(password)
 
         def work(session: Session) -> tuple[Account, list[str]]:
             row = by_name(session, name)
             before = _administrators(session)
             row.role = _checked_role(role if role is not None else row.role)
-            row.wards = _checked_wards(row.role, wards if wards is not None else row.wards)
+            row.wards = _wards_of(row.role, wards if wards is not None else row.wards)
             row.disabled = row.disabled if disabled is None else disabled
+            row.password = encoded or row.password
             session.flush()
             if before > _administrators(session) == 0:
                 raise LastAdministrator("the service needs an administrator who is not disabled")
-            return _view(row), end_all(session, row) if row.disabled else of_account(session, row)
+            over = row.disabled or encoded is not None
+            return _view(row), end_all(session, row) if over else of_account(session, row)
 
         account, _ = await self._database.write(work, then=lambda answer: self._sessions.forget(answer[1]))
         return account
@@ -155,11 +168,17 @@ def _checked_role(role: str) -> str:
     return str(role)
 
 
-def _checked_wards(role: str, wards: Sequence[str]) -> list[str]:
+def checked_wards(wards: Sequence[str]) -> list[str]:
+    """As `checked_names`; `*` swallows the others. None given are none."""
     names = checked_names("wards", wards)
-    if role == Role.ADMIN and ALL_WARDS not in names:
-        raise Invalid("wards", "an administrator looks after all wards: *")
     return [ALL_WARDS] if ALL_WARDS in names else names
+
+
+def _wards_of(role: str, wards: Sequence[str]) -> list[str]:
+    names = checked_wards(wards)
+    if role == Role.ADMIN and names != [ALL_WARDS]:
+        raise Invalid("wards", 'an administrator looks after all wards, which has to be said: ["*"]')
+    return names
 
 
 def _administrators(session: Session) -> int:

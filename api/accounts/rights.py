@@ -78,7 +78,9 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     """Somebody or something that acts: a signed-in person, a device, the command line.
 
     `key` names the session (its hash) or the device; what is revoked is revoked by it. `expires` is in real seconds
-    since 1970, infinity for what does not expire. A `second_source` measures what another device of the patient does.
+    since 1970, infinity for what does not expire. A `second_source` measures what another device of the patient does; a
+    device that `may_admit` admits by a reading whom nobody has admitted. A session `by_link` was begun by a one-time
+    link: its owner may set a password without knowing one.
     """
 
     kind: Kind
@@ -88,13 +90,20 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     scopes: frozenset[str] = frozenset()
     patients: frozenset[str] = frozenset()
     second_source: bool = False
+    may_admit: bool = False
     key: str = ""
     expires: float = math.inf
+    by_link: bool = False
 
     @property
     def everywhere(self) -> bool:
         """Whether no patient is out of reach: spares the look at each row of a frame."""
         return ALL_WARDS in self.wards
+
+    @property
+    def admits(self) -> bool:
+        """Whether a reading it brings may admit a stranger: whoever may admit, and a key that was told so."""
+        return self.may_admit or Action.PATIENT_ADMIT in ROLES.get(self.role, ())
 
     def covers(self, ward: str | None, patient: str = "") -> bool:
         """Whether this ward or this patient is within the actor's reach.

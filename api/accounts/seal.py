@@ -1,4 +1,4 @@
-"""The key all doors of one database seal their cursors with, so that each follows those of the others."""
+"""The keys all doors of one database seal cursors and cookies with, so that each knows those of the others."""
 
 from __future__ import annotations
 
@@ -10,24 +10,25 @@ from sqlalchemy.orm import Session
 from api.accounts.database import Database
 from api.accounts.models import SealRow
 
-_NAME = "cursors"
+CURSORS = "cursors"
+BROWSERS = "browsers"
 
 
-async def sealing_key(database: Database) -> bytes:
-    """Return the key, 32 random bytes; the first who asks makes it."""
-    there = await database.read(_stored)
-    return there if there is not None else await database.write(_made)
+async def sealing_key(database: Database, name: str = CURSORS) -> bytes:
+    """Return the key of this name, 32 random bytes; the first who asks makes it."""
+    there = await database.read(lambda session: _stored(session, name))
+    return there if there is not None else await database.write(lambda session: _made(session, name))
 
 
-def _stored(session: Session) -> bytes | None:
-    key = session.scalar(select(SealRow.key).where(SealRow.name == _NAME))
+def _stored(session: Session, name: str) -> bytes | None:
+    key = session.scalar(select(SealRow.key).where(SealRow.name == name))
     return None if key is None else bytes.fromhex(key)
 
 
-def _made(session: Session) -> bytes:
-    there = _stored(session)  # of two who ask at once the second waited here
+def _made(session: Session, name: str) -> bytes:
+    there = _stored(session, name)  # of two who ask at once the second waited here
     if there is not None:
         return there
     key = secrets.token_bytes(32)
-    session.add(SealRow(name=_NAME, key=key.hex()))
+    session.add(SealRow(name=name, key=key.hex()))
     return key

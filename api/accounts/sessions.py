@@ -29,11 +29,15 @@ US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session just begun: the cookie's value, shown this once, whose it is, and the seconds of real time it lasts."""
+    """A session just begun: the cookie's value, shown this once, whose it is, and the seconds of real time it lasts.
+
+    `browser` is the value of a second cookie, by which the browser is known when somebody signs in there again.
+    """
 
     token: str
     actor: Actor
     max_age: int
+    browser: str = ""
 
 
 class Sessions:
@@ -108,6 +112,12 @@ class Sessions:
         for key in keys:
             self._ended(key)
 
+    def look_again(self, key: str) -> None:
+        """Look one up anew from now on; it goes on, and its sockets too."""
+        with self._lock:
+            self._changes += 1
+            self._remembered.pop(key, None)
+
     async def end(self, key: str) -> None:
         """End one session."""
         await self._database.write(lambda session: _delete(session, key), then=lambda _: self.forget([key]))
@@ -149,6 +159,7 @@ def _actor(row: SessionRow) -> Actor:
         wards=frozenset(account.wards),
         key=row.token,
         expires=row.expires / US,
+        by_link=row.by_link,
     )
 
 

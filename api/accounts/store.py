@@ -6,22 +6,24 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import TypeVar
 
 import structlog
 
-from api.accounts.audit import AuditPage, AuditTrail
+from api.accounts.audit import AuditEntry, AuditPage, AuditTrail
+from api.accounts.browsers import Browsers
 from api.accounts.credentials import Credentials
 from api.accounts.database import Database
 from api.accounts.devices import Device, DeviceKey, Devices
-from api.accounts.errors import AccountsError, StoreUnavailable, Unauthenticated
+from api.accounts.errors import AccountsError, StoreUnavailable, TooManyAttempts, Unauthenticated
 from api.accounts.passwords import Passwords
-from api.accounts.people import Account, People
+from api.accounts.people import Account, People, normal
+from api.accounts.retention import Retention
 from api.accounts.rights import DEMO, SYSTEM, Action, Actor, anonymous, require
-from api.accounts.seal import sealing_key
+from api.accounts.seal import BROWSERS, sealing_key
 from api.accounts.sessions import Sessions, SignedIn
-from api.accounts.throttle import Throttle
+from api.accounts.throttle import Throttle, network
 from api.accounts.tickets import Ticket, Tickets
 from streams.clock import Clock
 
@@ -29,6 +31,8 @@ REFRESH_S = 10
 STAMP_EVERY = 6
 PRUNE_EVERY = 360
 """Rounds of upkeep, of `REFRESH_S` real seconds each."""
+AUDIT_DAYS = 1096.0
+"""Three years: long enough for a complaint that comes late."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -51,8 +55,11 @@ class Accounts:
         real: Callable[[], float] = time.time,  # noqa: TID251  see above
         passwords: Passwords | None = None,
         throttle: Throttle | None = None,
+        audit_days: float = AUDIT_DAYS,
     ) -> None:
         passwords = passwords or Passwords()
+        self._throttle = throttle or Throttle()
+        self._browsers = Browsers()
         self._database = Database(url)
         self._tickets = Tickets(self._database, real)
         self._sessions = Sessions(self._database, clock, real, self._ended)
@@ -64,9 +71,11 @@ class Accounts:
             real=real,
             sessions=self._sessions,
             passwords=passwords,
-            throttle=throttle or Throttle(),
+            throttle=self._throttle,
+            browsers=self._browsers,
         )
         self._audit = AuditTrail(self._database, clock)
+        self._retention = Retention(self._database, clock, audit_days)
         self._listeners: list[Callable[[str], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._upkeep: asyncio.Task[None] | None = None
@@ -80,6 +89,7 @@ class Accounts:
         self._loop = asyncio.get_running_loop()
         changed = await self._database.open()
         self.sealing_key = await sealing_key(self._database)
+        self._browsers.key = await sealing_key(self._database, BROWSERS)
         await self._devices.refresh()
         self._audit.open()
         self._upkeep = asyncio.create_task(self._keep_up(), name="accounts upkeep")
@@ -160,14 +170,17 @@ class Accounts:
         """
         return await self._credentials.first_start_link()
 
-    async def redeem_link(self, token: str) -> SignedIn:
-        """Begin a session by a one-time link; raises `LinkRefused`."""
-        return await self._signing_in("", "by link", lambda: self._credentials.redeem(token))
+    async def redeem_link(self, token: str, address: str = "", browser: str | None = None) -> SignedIn:
+        """Begin a session by a one-time link; raises `LinkRefused` or `TooManyAttempts`."""
+        return await self._signing_in("", "by link", address, lambda: self._credentials.redeem(token, address, browser))
 
-    async def sign_in(self, name: str, password: str, address: str) -> SignedIn:
-        """Begin a session by name and password; raises `InvalidCredentials` or `TooManyAttempts`."""
+    async def sign_in(self, name: str, password: str, address: str, browser: str | None = None) -> SignedIn:
+        """Begin a session by name and password; `browser` is the cookie a browser was last given to be known by.
+
+        Raises `InvalidCredentials` or `TooManyAttempts`.
+        """
         return await self._signing_in(
-            name, f"from {address}", lambda: self._credentials.sign_in(name, password, address)
+            name, "by password", address, lambda: self._credentials.sign_in(name, password, address, browser)
         )
 
     async def sign_out(self, actor: Actor) -> None:
@@ -176,14 +189,17 @@ class Accounts:
             await self._sessions.end(actor.key)
             self.audit(actor, "session.end")
 
-    async def change_password(self, actor: Actor, current: str, new: str, address: str = "") -> None:
+    async def change_password(self, actor: Actor, current: str, new: str) -> None:
         """Change one's own password and end one's other sessions.
 
         Raises `InvalidCredentials`, `TooManyAttempts` or `Invalid`.
         """
-        await self._recorded(
-            actor, "password.change", "own", lambda: self._credentials.change_password(actor, current, new, address)
-        )
+        try:
+            await self._credentials.change_password(actor, current, new)
+        except AccountsError as error:
+            self._audit.refused(actor, "password.change", detail="own", outcome=error.slug)
+            raise
+        self.audit(actor, "password.change", detail="own")
 
     async def list_accounts(self, by: Actor) -> list[Account]:
         """All accounts by name."""
@@ -191,13 +207,16 @@ class Accounts:
         return await self._people.list()
 
     async def create_account(
-        self, by: Actor, name: str, role: str, *, wards: Sequence[str] = ("*",), password: str | None = None
+        self, by: Actor, name: str, role: str, *, wards: Sequence[str] = (), password: str | None = None
     ) -> Account:
-        """Add an account; without a password a `sign_in_link` lets its owner in. Raises `Invalid` or `Conflict`."""
+        """Add an account; without wards it sees nobody, `*` is all of them. Without a password a `sign_in_link` lets in.
+
+        Raises `Invalid` or `Conflict`.
+        """
         return await self._managed(
             by,
             Action.ACCOUNTS_MANAGE,
-            f"create {name} as {role} for {', '.join(wards)}",
+            f"create {name} as {role} for {', '.join(wards) or 'no ward'}",
             lambda: self._people.create(name, role, wards, password),
         )
 
@@ -209,24 +228,26 @@ class Accounts:
         role: str | None = None,
         wards: Sequence[str] | None = None,
         disabled: bool | None = None,
+        password: str | None = None,
     ) -> Account:
-        """Change what is given, effective at once; raises `NotFound`, `Invalid` or `LastAdministrator`."""
-        changes = {"role": role, "wards": wards, "disabled": disabled}
+        """Change all that is given, effective at once, or nothing.
+
+        Raises `NotFound`, `Invalid` or `LastAdministrator`. A new password or `disabled` ends the account's sessions.
+        """
+        changes = {"role": role, "wards": wards, "disabled": disabled, "password": password and "(new)"}
         detail = f"change {name}: " + ", ".join(
             f"{field} {value}" for field, value in changes.items() if value is not None
         )
         return await self._managed(
-            by, Action.ACCOUNTS_MANAGE, detail, lambda: self._people.change(name, role, wards, disabled=disabled)
+            by,
+            Action.ACCOUNTS_MANAGE,
+            detail,
+            lambda: self._people.change(name, role=role, wards=wards, disabled=disabled, password=password),
         )
 
     async def set_password(self, by: Actor, name: str, password: str) -> None:
         """Give an account a password and end its sessions; raises `NotFound` or `Invalid`."""
-        await self._managed(
-            by,
-            Action.ACCOUNTS_MANAGE,
-            f"set password of {name}",
-            lambda: self._credentials.set_password(name, password),
-        )
+        await self.change_account(by, name, password=password)
 
     async def sign_in_link(self, by: Actor, name: str) -> str:
         """Return a one-time token that signs this account in, valid one day; raises `NotFound`."""
@@ -250,14 +271,18 @@ class Accounts:
         wards: Sequence[str] = (),
         patients: Sequence[str] = (),
         second_source: bool = False,
+        may_admit: bool = False,
     ) -> DeviceKey:
-        """Make a device key, shown this once; without wards and patients it reaches all. Raises `Invalid`."""
+        """Make a device key, shown this once; it reaches the wards (`*`: all) and patients named. Raises `Invalid`."""
         what = f"create {name}{' as a second source' if second_source else ''} for {', '.join(scopes)}"
+        what += f", wards {', '.join(wards) or 'none'}{', may admit' if may_admit else ''}"
         return await self._managed(
             by,
             Action.DEVICES_MANAGE,
             what,
-            lambda: self._devices.create(name, scopes, wards, patients, by.name, second_source=second_source),
+            lambda: self._devices.create(
+                name, scopes, wards, patients, by.name, second_source=second_source, may_admit=may_admit
+            ),
         )
 
     async def revoke_device(self, by: Actor, device_id: str) -> Device:
@@ -288,6 +313,22 @@ class Accounts:
         require(by, Action.AUDIT_READ)
         return await self._audit.page(cursor, limit, patient, actor)
 
+    async def audit_entries(
+        self, by: Actor, *, since: int = 0, until: int | None = None, detail: str = ""
+    ) -> AsyncIterator[list[AuditEntry]]:
+        """All entries of a stretch of time (µs of the service's clock), oldest first, some at a time; recorded itself.
+
+        Raises `Forbidden` before the first.
+        """
+        require(by, Action.AUDIT_READ)
+        self.audit(by, Action.AUDIT_READ, detail=f"export {detail}".strip())
+        async for some in self._audit.entries(since, until):
+            yield some
+
+    async def prune_audit(self) -> int:
+        """Delete the audit entries past their retention; how many went."""
+        return await self._retention.prune()
+
     def counters(self) -> dict[str, int]:
         """Figures of now, and since the start, for metrics and health."""
         return {
@@ -299,23 +340,23 @@ class Accounts:
 
     # --- inside
 
-    async def _signing_in(self, name: str, detail: str, work: Callable[[], Awaitable[SignedIn]]) -> SignedIn:
+    async def _signing_in(self, name: str, how: str, address: str, work: Callable[[], Awaitable[SignedIn]]) -> SignedIn:
+        detail = f"{how} from {network(address)}" if address else how
         try:
             signed_in = await work()
         except AccountsError as error:
-            self.audit(anonymous(name), "session.begin", detail=detail, outcome=error.slug)
+            who = anonymous("" if isinstance(error, TooManyAttempts) else normal(name))
+            self._audit.refused(who, "session.begin", detail=detail, outcome=error.slug, place=network(address) or "-")
             raise
         self.audit(signed_in.actor, "session.begin", detail=detail)
         return signed_in
 
     async def _managed(self, by: Actor, action: Action, detail: str, work: Callable[[], Awaitable[T]]) -> T:
-        async def allowed() -> T:
+        try:
             require(by, action)
-            return await work()
-
-        return await self._recorded(by, action, detail, allowed)
-
-    async def _recorded(self, by: Actor, action: str, detail: str, work: Callable[[], Awaitable[T]]) -> T:
+        except AccountsError as error:
+            self._audit.refused(by, action, detail=detail, outcome=error.slug)
+            raise
         try:
             answer = await work()
         except AccountsError as error:
@@ -339,9 +380,12 @@ class Accounts:
             await asyncio.sleep(REFRESH_S)
             try:
                 await self._devices.refresh()
+                self._audit.settle()
+                self._throttle.sweep()
                 if count % STAMP_EVERY == 0:
                     await self._devices.stamp()
-                if count % PRUNE_EVERY == 0:
+                if count % PRUNE_EVERY == 1:
                     await self._sessions.prune()
+                    await self.prune_audit()
             except StoreUnavailable as error:
                 log.warning("accounts upkeep put off", reason=str(error))

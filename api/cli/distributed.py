@@ -67,6 +67,7 @@ def worker(
     _installed()
     with failures():
         settings = settings_of(worker_port=port)
+        os.umask(0o077)  # what waits on disk for InfluxDB names patients
         quicken()(_work(settings))
 
 

@@ -96,6 +96,7 @@ def run(
 
     ``started`` is called once the service answers and gives back what is to run beside it.
     """
+    os.umask(0o077)  # whatever the service writes is about patients or opens a door
     listening = _listen(settings.host, settings.port)
     with listening:
         quicken()(_serve(settings, listening, started, service))
@@ -139,7 +140,7 @@ async def _serve(
     from api.view import View
 
     service = make(settings)
-    accounts = Accounts(url=accounts_url(settings), clock=service.clock)
+    accounts = Accounts(url=accounts_url(settings), clock=service.clock, audit_days=settings.audit_retention_days)
     view = View()
     hub = Hub(view, service.clock)
     url = address(settings.host, listening.getsockname()[1])
@@ -154,6 +155,7 @@ async def _serve(
         ws_per_message_deflate=False,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # the application believes those it is told to, and nobody on loopback by itself
         log_level="warning",
         timeout_keep_alive=75,  # a device that sends once a minute keeps its connection
         timeout_graceful_shutdown=5,
@@ -244,17 +246,23 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
 async def leave_key(running: Running) -> None:
     """Leave a device key that only this user can read, so that ``replay`` on this machine needs none by hand."""
     from api.accounts.errors import AccountsError
+    from streams.private import keep_private
 
     file = key_file(int(running.url.rpartition(":")[2]))
     accounts = running.accounts
     with suppress(OSError, AccountsError):
         try:
             accounts.authenticate_device(file.read_text().strip())
+            keep_private(file)
             return  # the one from the last start still holds
         except (OSError, AccountsError):
             pass
         made = await accounts.create_device(
-            accounts.system_actor(), "local replay", scopes=("observations:write", "facts:write")
+            accounts.system_actor(),
+            "local replay",
+            scopes=("observations:write", "facts:write"),
+            wards=("*",),
+            may_admit=True,
         )
         private_folder(file.parent)
         file.unlink(missing_ok=True)

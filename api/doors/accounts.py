@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["administration"])
 
 Role = Literal["viewer", "clinician", "admin"]
 Password = Annotated[str, Field(min_length=1, max_length=1024)]
-Wards = Annotated[list[Literal["*"] | Ward], Field(max_length=1000)]
+Wards = Annotated[list[Literal["*"] | Ward], Field(max_length=1000, description='Ward names; "*" is every ward.')]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ class SignInLink:
 
 
 class Wanted(Body):
-    """A new account; without a password the person signs in by a link first."""
+    """A new account; without a password the person signs in by a link first, without wards it sees nobody."""
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.@+\-]+$")]
     role: Role
-    wards: Annotated[Wards, Field(default_factory=lambda: ["*"])]
+    wards: Annotated[Wards, Field(default_factory=list)]
     password: Password | None = None
 
 
@@ -90,10 +90,10 @@ async def create_account(wired: Wired, actor: Caller, body: Wanted) -> Response:
 
 @router.patch("/accounts/{name}", response_model=Account, responses=_WRITE)
 async def change_account(wired: Wired, actor: Caller, name: str, body: Change) -> Response:
-    """Change role, wards or password, or disable: its sessions end at once."""
-    if body.password is not None:
-        await wired.accounts.set_password(actor, name, body.password)
-    changed = await wired.accounts.change_account(actor, name, role=body.role, wards=body.wards, disabled=body.disabled)
+    """Change role, wards or password, or disable: all of it or nothing. A new password, or disabling, ends its sessions."""
+    changed = await wired.accounts.change_account(
+        actor, name, role=body.role, wards=body.wards, disabled=body.disabled, password=body.password
+    )
     return respond(_told(changed))
 
 
@@ -101,7 +101,7 @@ async def change_account(wired: Wired, actor: Caller, name: str, body: Change) -
 async def make_link(wired: Wired, actor: Caller, name: str) -> Response:
     """A one-time link, for an invitation or a forgotten password."""
     token = await wired.accounts.sign_in_link(actor, name)
-    return respond(SignInLink(f"/sign-in?token={token}"))
+    return respond(SignInLink(f"{wired.settings.path_prefix}/sign-in?token={token}"))
 
 
 @router.put(

@@ -1,23 +1,27 @@
-"""The audit trail: who read or changed what."""
+"""The audit trail: who read or changed what, in pages or whole."""
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
+import msgspec
 from fastapi import APIRouter, Query, Request, Response
+from starlette.responses import StreamingResponse
 
-from api.answers import Time, iso, problems, respond
-from api.fields import Composed
+from api import accounts
+from api.answers import Responses, Time, iso, problems, respond
+from api.fields import Composed, Moment
 from api.problems import Problem
 from api.wiring import Caller, Wired
 
-__all__ = ["router"]
+__all__ = ["ndjson", "router"]
 
 router = APIRouter(prefix="/v1/audit", tags=["administration"])
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the trail."""
+    """One line of the trail; ``count`` refusals within a quarter of an hour are one line, of the time of the first."""
 
     id: int
     time: Time
@@ -27,6 +31,7 @@ class AuditEntry:
     patient: str
     detail: str
     outcome: str
+    count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +65,52 @@ async def read_audit(
     except ValueError:
         raise Problem("bad-cursor") from None
     following = wired.cursors.seal(page.next, purpose) if page.next else None
-    items = [
-        AuditEntry(one.id, iso(one.time), one.actor, one.kind, one.action, one.patient, one.detail, one.outcome)
-        for one in page.entries
-    ]
+    items = [_told(entry) for entry in page.entries]
     return respond(AuditPage(items, following), headers=wired.cursors.link(request.url, following))
+
+
+_LINES: Responses = {200: {"description": "One entry a line", "content": {"application/x-ndjson": {}}}}
+
+
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses=_LINES | problems("unauthenticated", "forbidden", "invalid", "store-unavailable"),
+)
+async def export_audit(
+    wired: Wired,
+    actor: Caller,
+    since: Annotated[Moment | None, Query(description="The first moment wanted.")] = None,
+    until: Annotated[Moment | None, Query(description="The first moment not wanted.")] = None,
+) -> Response:
+    """Every entry, oldest first, one JSON object a line; to be kept elsewhere before retention takes them."""
+    stretch = f"from {iso(since) if since else 'the first'} to {iso(until) if until else 'the last'}"
+    entries = wired.accounts.audit_entries(actor, since=since or 0, until=until, detail=stretch)
+    nothing: list[accounts.AuditEntry] = []
+    first = await anext(entries, nothing)  # what is refused is refused before the answer begins
+
+    async def lines() -> AsyncIterator[bytes]:
+        yield ndjson(first)
+        async for some in entries:
+            yield ndjson(some)
+
+    return StreamingResponse(lines(), media_type="application/x-ndjson")
+
+
+def ndjson(entries: Sequence[accounts.AuditEntry]) -> bytes:
+    """Entries as they are exported, one a line."""
+    return b"".join(msgspec.json.encode(_told(entry)) + b"\n" for entry in entries)
+
+
+def _told(entry: accounts.AuditEntry) -> AuditEntry:
+    return AuditEntry(
+        id=entry.id,
+        time=iso(entry.time),
+        actor=entry.actor,
+        kind=entry.kind,
+        action=entry.action,
+        patient=entry.patient,
+        detail=entry.detail,
+        outcome=entry.outcome,
+        count=entry.count,
+    )

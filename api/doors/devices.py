@@ -29,6 +29,7 @@ class Device:
     wards: list[str]
     patients: list[str]
     second_source: bool
+    may_admit: bool
     created: Time
     created_by: str
     revoked: Time | None
@@ -51,17 +52,27 @@ class NewDevice:
 
 
 class Wanted(Body):
-    """What the key may do; given neither wards nor patients it reaches everyone."""
+    """What the key may do, for the wards and the patients named; given neither it reaches nobody."""
 
     name: Annotated[Label, Field(min_length=1, max_length=64)]
     scopes: Annotated[list[Scope], Field(default_factory=lambda: [OBSERVE], min_length=1, max_length=16)]
-    wards: Annotated[list[Ward], Field(default_factory=list, max_length=1000)]
+    wards: Annotated[
+        list[Literal["*"] | Ward],
+        Field(default_factory=list, max_length=1000, description='Ward names; "*" is every ward.'),
+    ]
     patients: Annotated[list[PatientId], Field(default_factory=list, max_length=10_000)]
     second_source: Annotated[
         bool,
         Field(
             description="Another device of the patient is the first source of what this one measures: its "
             "oxygen_saturation is recorded as second_oxygen_saturation."
+        ),
+    ] = False
+    may_admit: Annotated[
+        bool,
+        Field(
+            description="Whether a reading of somebody nobody has admitted admits them, into the key's one ward or the "
+            "default ward. Otherwise such a reading is refused."
         ),
     ] = False
 
@@ -84,7 +95,13 @@ async def list_devices(wired: Wired, actor: Caller) -> Response:
 async def create_device(wired: Wired, actor: Caller, body: Wanted) -> Response:
     """Make a key."""
     made = await wired.accounts.create_device(
-        actor, body.name, scopes=body.scopes, wards=body.wards, patients=body.patients, second_source=body.second_source
+        actor,
+        body.name,
+        scopes=body.scopes,
+        wards=body.wards,
+        patients=body.patients,
+        second_source=body.second_source,
+        may_admit=body.may_admit,
     )
     return respond(NewDevice(made.key, _told(made.device)), 201)
 
@@ -103,6 +120,7 @@ def _told(device: accounts.Device) -> Device:
         wards=list(device.wards),
         patients=list(device.patients),
         second_source=device.second_source,
+        may_admit=device.may_admit,
         created=iso(device.created),
         created_by=device.created_by,
         revoked=None if device.revoked is None else iso(device.revoked),

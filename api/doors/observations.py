@@ -1,6 +1,7 @@
 """``POST /v1/observations``: the busiest door, a bare ASGI application without anything between it and the log."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -100,8 +101,8 @@ class Observations:
         else:
             self._look(lot, self._oldest_s)
         _assign(lot, actor)
-        if len(lot):
-            await self._admissions.sift(lot, actor)
+        later = await self._admissions.sift(lot, actor) if len(lot) else 0.0
+        again = {"Retry-After": str(math.ceil(later))} if later else None
         taken = len(lot)
         if taken:
             await self._service.observe(lot.columns, actor.name)
@@ -110,9 +111,12 @@ class Observations:
             await self._keep(lot, actor)
             if not taken and not retracted:
                 raise Problem(
-                    "nothing-taken", faults=lot.refusals.faults, extra={"taken": 0, "refused": len(lot.refusals)}
+                    "nothing-taken",
+                    faults=lot.refusals.faults,
+                    headers=again,
+                    extra={"taken": 0, "refused": len(lot.refusals)},
                 )
-        return Response(_success(lot, taken, retracted), media_type="application/json")
+        return Response(_success(lot, taken, retracted), headers=again, media_type="application/json")
 
     async def _retract(self, errors: Lot, actor: Actor) -> int:
         """Take readings back, after those that came beside them; returns how many, once that is durable."""

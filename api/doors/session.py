@@ -2,25 +2,29 @@
 
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import Field
-from starlette.responses import RedirectResponse
+from starlette.responses import HTMLResponse
 
 from api.accounts import Actor, SignedIn
-from api.accounts.errors import LinkRefused
-from api.answers import Responses, problems, respond
+from api.accounts.browsers import LIFETIME_DAYS
+from api.accounts.errors import Unauthenticated
+from api.answers import problems, respond
 from api.fields import Body
-from api.guard import same_origin
 from api.problems import Problem
-from api.wiring import COOKIE, Caller, Wired, Wiring
+from api.static import Page
+from api.wiring import COOKIE, Caller, Wired, Wiring, own_pages_only
 
 __all__ = ["router"]
 
 router = APIRouter(tags=["session"])
 
 _VERSION = version("vitaltwin")
+_BROWSER = "vitaltwin_browser"
+_LINK_PAGE = Page(Path(__file__).parents[1] / "pages" / "link.html")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,11 +36,12 @@ class ClockPace:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is signed in, and what they may see."""
+    """Who is signed in, and what they may see; ``by_link`` until whoever came by a one-time link has set a password."""
 
     name: str
     role: str
     wards: list[str]
+    by_link: bool
     clock: ClockPace
     demo: bool
     version: str
@@ -57,7 +62,6 @@ class SignIn(Body):
     password: Annotated[str, Field(min_length=1, max_length=1024)]
 
 
-_FOLLOWED: Responses = {303: {"description": "To the ward, signed in; or to the sign-in page when the link is spoilt."}}
 _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "store-unavailable")
 
 
@@ -77,14 +81,9 @@ async def read_session(wired: Wired, actor: Caller) -> Response:
 )  # fmt: skip
 async def sign_in(request: Request, wired: Wired, body: SignIn) -> Response:
     """Sign in with name and password; the session is a cookie."""
-    origin = request.headers.get("origin")
-    if origin is not None and not same_origin(origin, request.headers.get("host", "")):
-        raise Problem("foreign-origin")
-    address = request.client.host if request.client else ""
-    signed = await wired.accounts.sign_in(body.name, body.password, address)
-    response = respond(_session(wired, signed.actor))
-    _remember(request, response, signed)
-    return response
+    own_pages_only(request, strict=False)
+    signed = await wired.accounts.sign_in(body.name, body.password, _address(request), request.cookies.get(_BROWSER))
+    return _signed_in(request, wired, signed)
 
 
 @router.delete("/v1/session", status_code=204, responses=_ANY)
@@ -93,7 +92,7 @@ async def sign_out(wired: Wired, actor: Caller) -> Response:
     if actor.kind == "account":
         await wired.accounts.sign_out(actor)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+    response.delete_cookie(COOKIE, path=_cookie_path(wired), httponly=True, samesite="strict")
     return response
 
 
@@ -104,37 +103,73 @@ async def issue_ticket(wired: Wired, actor: Caller) -> Response:
     return respond(SocketTicket(ticket.ticket, ticket.expires_in))
 
 
-@router.get(
+@router.get("/sign-in", response_class=HTMLResponse)
+async def show_link(
+    request: Request,
+    token: Annotated[str, Query(max_length=256, description="Of the one-time link; not looked at here.")] = "",
+) -> Response:
+    """The page of a one-time link. Reading it changes nothing: mail scanners and foreign pages do so too."""
+    del token
+    return await _LINK_PAGE(request)
+
+
+@router.post(
     "/sign-in",
-    status_code=303,
-    response_class=RedirectResponse,
-    responses=_FOLLOWED | problems("invalid", "store-unavailable"),
+    response_model=Session,
+    responses=problems(
+        "link-refused", "foreign-origin", "signed-in-already", "invalid", "too-many-attempts", "store-unavailable"
+    ),
 )
 async def follow_link(
-    request: Request, wired: Wired, token: Annotated[str, Query(max_length=256, description="Of the one-time link.")]
+    request: Request,
+    wired: Wired,
+    token: Annotated[str, Query(max_length=256, description="Of the one-time link.")],
+    instead_of: Annotated[str, Query(max_length=128, description="Whose session in this browser is to end.")] = "",
 ) -> Response:
-    """Sign in by a one-time link."""
+    """Sign in by a one-time link. Whoever is signed in here already has to be named: nobody is swapped unasked."""
+    own_pages_only(request, strict=False)
+    present = await _present(request, wired)
+    if present is not None and present.name != instead_of:
+        raise Problem("signed-in-already", f"{present.name} is signed in here", extra={"name": present.name})
+    signed = await wired.accounts.redeem_link(token, _address(request), request.cookies.get(_BROWSER))
+    if present is not None:
+        await wired.accounts.sign_out(present)
+    return _signed_in(request, wired, signed)
+
+
+async def _present(request: Request, wired: Wiring) -> Actor | None:
     try:
-        signed = await wired.accounts.redeem_link(token)
-    except LinkRefused:
-        return RedirectResponse("/sign-in.html#link", 303)
-    response = RedirectResponse("/", 303)
-    _remember(request, response, signed)
-    return response
+        return await wired.accounts.authenticate(request.cookies.get(COOKIE))
+    except Unauthenticated:
+        return None
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _session(wired: Wiring, actor: Actor) -> Session:
     pace = ClockPace(wired.service.clock.speed)
-    return Session(actor.name, actor.role, sorted(actor.wards), pace, wired.settings.demo, _VERSION)
+    return Session(actor.name, actor.role, sorted(actor.wards), actor.by_link, pace, wired.settings.demo, _VERSION)
 
 
-def _remember(request: Request, response: Response, signed: SignedIn) -> None:
-    response.set_cookie(
-        COOKIE,
-        signed.token,
-        max_age=signed.max_age,
-        path="/",
-        httponly=True,
-        samesite="strict",
-        secure=request.url.scheme == "https",
-    )
+def _signed_in(request: Request, wired: Wiring, signed: SignedIn) -> Response:
+    response = respond(_session(wired, signed.actor))
+    for name, value, seconds in (
+        (COOKIE, signed.token, signed.max_age),
+        (_BROWSER, signed.browser, LIFETIME_DAYS * 86_400),
+    ):
+        response.set_cookie(
+            name,
+            value,
+            max_age=seconds,
+            path=_cookie_path(wired),
+            httponly=True,
+            samesite="strict",
+            secure=request.url.scheme == "https",
+        )
+    return response
+
+
+def _cookie_path(wired: Wiring) -> str:
+    return f"{wired.settings.path_prefix}/"

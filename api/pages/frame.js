@@ -20,6 +20,7 @@ export class Frame {
     write(place("who"), t("nav.signed_in", { name: session.name, role: known(`role.${session.role}`, session.role) }));
     this.#languages();
     this.#sounds();
+    place("password").hidden = session.demo;
     place("sign-out").addEventListener("click", async () => {
       await remove("v1/session").catch(() => null);
       location.replace("sign-in.html");

@@ -15,8 +15,9 @@ import { Ward } from "./ward.js";
 const KEPT = "vitaltwin.ward";
 const place = (id) => document.getElementById(id);
 
+/** The view asked for goes along and is shown after signing in. */
 function toSignIn() {
-  location.replace("sign-in.html");
+  location.replace(`sign-in.html${location.hash.startsWith("#/") ? location.hash : ""}`);
 }
 
 /** The wards this person may choose from; "*" first where all are open. */

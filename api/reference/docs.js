@@ -108,7 +108,7 @@ function show(api) {
 }
 
 try {
-  const answer = await fetch("/openapi.json");
+  const answer = await fetch("openapi.json");
   if (!answer.ok) throw new Error(`the service answered ${answer.status}`);
   show(await answer.json());
 } catch (error) {

@@ -4,6 +4,7 @@ import sqlite3
 from pathlib import Path
 
 from streams.errors import LogUnavailable
+from streams.private import keep_private
 
 __all__ = ["OFFSET_BITS", "examine", "open_beside", "open_file", "open_for_reading"]
 
@@ -24,11 +25,12 @@ CREATE TABLE IF NOT EXISTS dead_letters (
 
 
 def open_file(path: Path, partitions: int) -> sqlite3.Connection:
-    """Open or create the embedded file for writing.
+    """Open or create the embedded file for writing; only its owner may read it.
 
     Raises:
         LogUnavailable: no such folder, read-only, full, not a database, or made with another partition count.
     """
+    keep_private(path, "-wal", "-shm")
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=30.0)
     except sqlite3.Error as error:

@@ -21,6 +21,7 @@ from streams.errors import ClockApart, LogInUse, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
 from streams.log import DeadLetter
 from streams.models import site_models
+from streams.private import keep_private
 from streams.registry import Registry, partition_of, projected
 from streams.settings import Settings
 from streams.worker import Saved, Worker
@@ -101,7 +102,8 @@ class EmbeddedService:
         path = self.settings.database
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = path.with_name(f"{path.name}.lock").open("a+", encoding="utf-8")
+            keep_private(lock := path.with_name(f"{path.name}.lock"))
+            self._lock = lock.open("a+", encoding="utf-8")
         except OSError as error:
             raise LogUnavailable(f"cannot use {path}: {error.strerror}") from error
         try:

@@ -12,8 +12,10 @@ from typing import Any
 import httpx
 import pytest
 import uvicorn
+from argon2 import PasswordHasher
 
 from api.accounts import Accounts
+from api.accounts.passwords import Passwords
 from api.answers import iso
 from api.app import create_app
 from api.cli.serve import accounts_url
@@ -56,7 +58,8 @@ class Running:
         return made
 
     def device(self, **rights: Any) -> httpx.Client:
-        """A client with a fresh device key."""
+        """A client with a fresh device key, for all wards and strangers unless its rights say otherwise."""
+        rights = {"may_admit": True} | ({} if {"wards", "patients"} & rights.keys() else {"wards": ("*",)}) | rights
         made = self.call(self.accounts.create_device(self.accounts.system_actor(), "monitor", **rights))
         return self.client(Authorization=f"Bearer {made.key}")
 
@@ -87,12 +90,16 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
     """Start everything, stop everything."""
     chosen = Settings(database=database, **settings)
     service = EmbeddedService(chosen)
-    accounts = Accounts(accounts_url(chosen), clock=service.clock)
+    cheap = Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    accounts = Accounts(
+        accounts_url(chosen), clock=service.clock, passwords=cheap, audit_days=chosen.audit_retention_days
+    )
     view = View()
     app = create_app(service, accounts, view, Hub(view, service.clock), chosen)
     config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, http="httptools", ws="websockets-sansio", log_config=None, access_log=False
-    )
+        app, host="127.0.0.1", port=0, http="httptools", ws="websockets-sansio", log_config=None, access_log=False,
+        proxy_headers=False,
+    )  # fmt: skip
     server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -119,7 +126,7 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
                 client.close()
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
     assert not thread.is_alive()
 
 

@@ -106,7 +106,7 @@ def test_a_device_of_one_patient(running):
 
 
 def test_a_revoked_key_is_refused(running, admin):
-    made = admin.post("/v1/devices", json={"name": "pump"}).json()
+    made = admin.post("/v1/devices", json={"name": "pump", "wards": ["*"], "may_admit": True}).json()
     client = running.client(Authorization=f"Bearer {made['key']}")
     assert client.post("/v1/observations", json=running.reading()).status_code == 200
     assert admin.delete(f"/v1/devices/{made['device']['id']}").json()["revoked"] is not None
@@ -208,7 +208,7 @@ def test_what_cannot_be_taken_back_is_refused_by_itself(running, admin):
     answer = of_a.post("/v1/observations", json=errors).json()
     assert answer["retracted"] == 2
     assert [(one["index"], one["reason"]) for one in answer["errors"]] == [
-        (1, "out_of_scope"), (2, "unknown_patient"), (3, "discharged_patient"), (4, "bad_patient_id"),
+        (1, "out_of_scope"), (2, "out_of_scope"), (3, "discharged_patient"), (4, "bad_patient_id"),
         (5, "time_in_future"), (6, "unknown_signal"), (8, "time_too_old"),
     ]  # fmt: skip
     assert admin.get("/v1/patients/err-new").status_code == 404
@@ -239,3 +239,61 @@ def test_a_retraction_outlives_a_restart(tmp_path, checkpointed):
         admin = second.person("root", "admin")
         eventually(lambda: len(seen(admin, "p1")) == 18)
         assert seen(admin, "p1") == [one["value"] for n, one in enumerate(readings) if n not in (4, 19)]
+
+
+def test_only_a_key_that_may_admit_brings_strangers(running, admin):
+    wide = running.device(may_admit=False)
+    answer = wide.post("/v1/observations", json=running.reading(patient="stranger-1"))
+    assert answer.status_code == 422
+    (error,) = answer.json()["errors"]
+    assert error["reason"] == "unknown_patient"
+    assert "may_admit" in error["detail"]
+    assert admin.get("/v1/patients/stranger-1").status_code == 404
+    assert running.device().post("/v1/observations", json=running.reading(patient="stranger-1")).json()["taken"] == 1
+    assert wide.post("/v1/observations", json=running.reading(patient="stranger-1")).json()["taken"] == 1
+
+
+def test_a_wards_key_cannot_tell_nobody_from_another_wards_patient(running, admin):
+    admin.post("/v1/patients", json={"id": "there-in-b", "ward": "B"})
+    of_a = running.device(wards=["A"], may_admit=False)
+    for change in ({}, {"status": "entered-in-error"}):
+        answers = [
+            of_a.post("/v1/observations", json=running.reading(patient=name) | change).json()
+            for name in ("there-in-b", "nobody-at-all")
+        ]
+        reasons = [answer["errors"][0]["reason"] for answer in answers]
+        details = [answer["errors"][0]["detail"].partition(":")[2] for answer in answers]
+        assert reasons == ["out_of_scope", "out_of_scope"]
+        assert details[0] == details[1]
+
+
+def test_so_many_new_patients_a_minute_and_key(start):
+    slow = start(new_patients_per_minute=3)
+    first, second = slow.device(), slow.device()
+    batch = [slow.reading(patient=f"p{number}") for number in range(5)]
+    answer = first.post("/v1/observations", json=batch)
+    assert answer.json()["taken"] == 3
+    assert [one["reason"] for one in answer.json()["errors"]] == ["too_many_new_patients"] * 2
+    assert 0 < int(answer.headers["retry-after"]) <= 60
+    refused = first.post("/v1/observations", json=batch[3:])
+    assert (refused.status_code, refused.json()["taken"]) == (422, 0)
+    assert "retry-after" in refused.headers
+    assert first.post("/v1/observations", json=batch[:3]).json()["taken"] == 3  # known by now
+    assert second.post("/v1/observations", json=batch[3:]).json()["taken"] == 2
+
+
+def test_requests_at_once_share_the_keys_minute(start):
+    slow = start(new_patients_per_minute=10)
+    key = slow.device().headers["Authorization"]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(
+            pool.map(
+                lambda number: (
+                    slow.client(Authorization=key)
+                    .post("/v1/observations", json=[slow.reading(patient=f"p{number}-{place}") for place in range(5)])
+                    .json()["taken"]
+                ),
+                range(8),
+            )
+        )
+    assert sum(answers) == 10

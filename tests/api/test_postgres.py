@@ -38,7 +38,7 @@ def test_a_list_and_a_socket_begun_at_one_door_go_on_at_another(start, postgres)
         line.send(json.dumps({"type": "auth", "ticket": ticket, "id": 1}))
         assert json.loads(line.recv(timeout=15))["type"] == "result"
 
-    key = admin.post("/v1/devices", json={"name": "monitor", "scopes": ["observations:write"]}).json()["key"]
+    key = admin.post("/v1/devices", json={"name": "monitor", "wards": ["*"], "may_admit": True}).json()["key"]
     monitor = other.client(Authorization=f"Bearer {key}")
     assert monitor.post("/v1/observations", json=other.reading()).json()["taken"] == 1
 
@@ -64,7 +64,6 @@ def test_while_the_server_is_away_people_wait_and_readings_do_not(start, own_pos
     assert unknown.post("/v1/observations", json=door.reading()).status_code == 503  # it may be a new one
     assert monitor.post("/v1/observations", json=door.reading(value=73.0)).json()["taken"] == 1
     assert door.client().get("/health/ready").status_code == 200
-    assert door.accounts.counters()["audit_pending"] > 0  # the sign-in that failed
 
     own_postgres.start()
     assert settled(lambda: admin.get("/v1/session"), 200).json()["name"] == "grace"

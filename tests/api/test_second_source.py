@@ -17,7 +17,7 @@ FRAME = "application/vnd.vitaltwin.frame+msgpack"
 
 def registered(running: Running, admin: httpx.Client, **wanted: object) -> httpx.Client:
     """A client with a key made at the door."""
-    made = admin.post("/v1/devices", json={"name": "oximeter"} | wanted)
+    made = admin.post("/v1/devices", json={"name": "oximeter", "wards": ["*"], "may_admit": True} | wanted)
     assert made.status_code == 201, made.text
     assert made.json()["device"]["second_source"] is wanted.get("second_source", False)
     return running.client(Authorization=f"Bearer {made.json()['key']}")

@@ -48,7 +48,7 @@ def used() -> Iterator[str]:
     spaces = {key.split(".")[0] for key in messages("en")}
     for source in SOURCES:
         for key in LITERAL.findall(source.read_text("utf-8")):
-            if key.split(".")[0] in spaces and not key.endswith((".js", ".json", ".css")):
+            if key.split(".")[0] in spaces and not key.endswith((".js", ".json", ".css", ".html")):
                 yield key
 
 

@@ -26,10 +26,33 @@ async def test_a_key_stands_for_its_device(accounts, monitor):
     assert await accounts.recheck(actor) == actor
 
 
-async def test_without_wards_and_patients_it_reaches_all(accounts, system):
-    made = await accounts.create_device(system, "Gateway", scopes=["facts:write", "observations:write", "facts:write"])
+async def test_all_wards_have_to_be_said(accounts, system):
+    made = await accounts.create_device(
+        system, "Gateway", scopes=["facts:write", "observations:write", "facts:write"], wards=["B", "*"]
+    )
     assert made.device.scopes == ("facts:write", "observations:write")
+    assert made.device.wards == ("*",)
     assert accounts.authenticate_device(made.key).everywhere
+
+
+async def test_without_wards_and_patients_it_reaches_nobody(accounts, system):
+    made = await accounts.create_device(system, "Gateway")
+    actor = accounts.authenticate_device(made.key)
+    assert (made.device.wards, made.device.patients, made.device.may_admit) == ((), (), False)
+    assert not actor.everywhere
+    assert not actor.admits
+    assert not may(actor, Action.OBSERVATION_WRITE)
+    assert not may(actor, Action.OBSERVATION_WRITE, "A", "p1")
+
+
+async def test_who_may_admit_strangers_is_said_and_kept(accounts, system, url, clock):
+    made = await accounts.create_device(system, "Gateway", wards=["A"], may_admit=True)
+    assert made.device.may_admit
+    await accounts.close()
+    again = Accounts(url, clock)
+    await again.open()
+    assert again.authenticate_device(made.key).admits
+    await again.close()
 
 
 async def test_a_list_of_patients_does_not_mean_all_wards(accounts, system):

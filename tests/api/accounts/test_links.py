@@ -66,7 +66,7 @@ async def test_the_first_administrator_finds_another_name_if_admin_is_taken(acco
 
 
 async def test_an_existing_administrator_is_offered_the_link(accounts, system):
-    await accounts.create_account(system, "grace", "admin", password=PASSWORD)
+    await accounts.create_account(system, "grace", "admin", wards=["*"], password=PASSWORD)
     assert (await accounts.redeem_link(await accounts.first_start_link())).actor.name == "grace"
     assert await accounts.first_start_link() is None
 

@@ -1,15 +1,15 @@
 import pytest
 
-from api.accounts import errors
+from api.accounts import Action, errors, may
 from tests.api.accounts.conftest import PASSWORD
 
 
 async def test_accounts_are_listed_by_name(accounts, system):
-    for name, role in (("Grace", "admin"), ("ada", "clinician")):
-        await accounts.create_account(system, name, role)
+    await accounts.create_account(system, "Grace", "admin", wards=["*"])
+    await accounts.create_account(system, "ada", "clinician")
     listed = await accounts.list_accounts(system)
     assert [(account.name, account.role, account.wards) for account in listed] == [
-        ("ada", "clinician", ("*",)),
+        ("ada", "clinician", ()),
         ("grace", "admin", ("*",)),
     ]
     assert listed[0].last_sign_in is None
@@ -32,6 +32,7 @@ async def test_a_name_is_taken_in_any_spelling(accounts, system):
         ({"name": "a\n"}, None),
         ({"role": "owner"}, "role"),
         ({"role": "admin", "wards": ["A"]}, "wards"),
+        ({"role": "admin"}, "wards"),
         ({"wards": [""]}, "wards"),
         ({"wards": ["A\0"]}, "wards"),
         ({"password": "short"}, "password"),
@@ -53,12 +54,12 @@ async def test_what_an_account_cannot_be(accounts, system, arguments, field):
 
 
 async def test_the_last_administrator_stays(accounts, system):
-    await accounts.create_account(system, "grace", "admin", password=PASSWORD)
+    await accounts.create_account(system, "grace", "admin", wards=["*"], password=PASSWORD)
     for change in ({"disabled": True}, {"role": "viewer"}):
         with pytest.raises(errors.LastAdministrator):
             await accounts.change_account(system, "grace", **change)
     assert (await accounts.list_accounts(system))[0].role == "admin"
-    await accounts.create_account(system, "ada", "admin")
+    await accounts.create_account(system, "ada", "admin", wards=["*"])
     assert (await accounts.change_account(system, "grace", disabled=True)).disabled
 
 
@@ -97,5 +98,39 @@ async def test_only_administrators_administer(accounts, system):
         with pytest.raises(errors.Forbidden):
             await attempt
     refused = [entry for entry in (await accounts.audit_page(system)).entries if entry.outcome == "forbidden"]
-    assert {entry.actor for entry in refused} == {"ada"}
-    assert len(refused) == 6
+    assert {(entry.actor, entry.action, entry.count) for entry in refused} == {
+        ("ada", "accounts.manage", 4),
+        ("ada", "devices.manage", 2),
+    }
+
+
+async def test_without_wards_there_is_nobody_to_see(accounts, system):
+    await accounts.create_account(system, "ada", "clinician", password=PASSWORD)
+    ada = (await accounts.sign_in("ada", PASSWORD, "192.0.2.1")).actor
+    for place in ((None, ""), ("A", ""), ("", "p1"), ("*", "")):
+        assert not may(ada, Action.PATIENT_READ, *place)
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [
+        ({"role": "admin"}, errors.Invalid),
+        ({"wards": [""]}, errors.Invalid),
+        ({"role": "viewer", "password": "short"}, errors.Invalid),
+        ({"disabled": True, "role": "owner"}, errors.Invalid),
+        ({"role": "viewer"}, errors.LastAdministrator),
+    ],
+)
+async def test_a_change_that_is_refused_changes_nothing(accounts, system, kept, change, error):
+    await accounts.create_account(system, "grace", "admin", wards=["*"], password=PASSWORD)
+    await accounts.create_account(system, "ada", "clinician", wards=["A"], password=PASSWORD)
+    name = "grace" if error is errors.LastAdministrator else "ada"
+    session = await accounts.sign_in(name, PASSWORD, "192.0.2.1")
+    link = await accounts.sign_in_link(system, name)
+    before = [*await accounts.list_accounts(system), kept().count("argon2")]
+    with pytest.raises(error):
+        await accounts.change_account(system, name, **({"password": "a brand new secret"} | change))
+    assert [*await accounts.list_accounts(system), kept().count("argon2")] == before
+    await accounts.authenticate(session.token)
+    await accounts.sign_in(name, PASSWORD, "192.0.2.1")
+    await accounts.redeem_link(link)

@@ -171,7 +171,7 @@ async def test_two_administrators_who_disable_each_other_leave_one(accounts, oth
     for round_ in range(8):
         names = [f"grace{round_}", f"ada{round_}"]
         for name in names:
-            await accounts.create_account(system, name, "admin")
+            await accounts.create_account(system, name, "admin", wards=["*"])
         if round_:  # the one of the round before would be a third
             (left,) = [a.name for a in await accounts.list_accounts(system) if not a.disabled and a.name not in names]
             await accounts.change_account(system, left, disabled=True)

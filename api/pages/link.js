@@ -1,0 +1,46 @@
+/* A one-time link: nothing happens until the person asks for it, and nobody who is signed in here is swapped unasked. */
+
+import { Refused, get, part, post } from "./http.js";
+import { known, load, t } from "./i18n.js";
+import { languages } from "./languages.js";
+
+await load();
+document.title = `${t("link_page.title")} – ${t("app.title")}`;
+languages();
+
+const place = (id) => document.getElementById(id);
+const token = new URLSearchParams(location.search).get("token") ?? "";
+let present = "";
+
+/** Say who is signed in here already, if anybody is; the name goes along with the request, as the person's consent. */
+async function look() {
+  try {
+    const session = await get("v1/session");
+    present = session.demo ? "" : session.name;
+    const role = known(`role.${session.role}`, session.role);
+    place("present").textContent = present ? t("link_page.present", { name: present, role }) : "";
+    place("go").textContent = present ? t("link_page.instead", { name: present }) : t("link_page.go");
+  } catch {
+    present = "";
+  }
+  place("present").hidden = !present;
+  place("go").disabled = false;
+}
+
+place("form").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  place("go").disabled = true;
+  place("said").textContent = "";
+  try {
+    await post(`sign-in?token=${part(token)}&instead_of=${part(present)}`);
+    location.replace("password.html");
+  } catch (refusal) {
+    if (!(refusal instanceof Refused)) throw refusal;
+    if (refusal.status === 401 || refusal.status === 422) place("said").textContent = t("link_page.spent");
+    else if (refusal.status === 409) await look();
+    else place("said").textContent = refusal.message;
+    place("go").disabled = false;
+  }
+});
+
+await look();

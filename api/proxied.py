@@ -1,0 +1,35 @@
+"""What a proxy before the service says of a request: whose it is, over which scheme, under which path."""
+
+from collections.abc import Sequence
+
+from starlette.responses import RedirectResponse
+from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
+
+__all__ = ["Proxied"]
+
+
+class Proxied:
+    """ASGI middleware, the outermost: afterwards path, client and scheme are as everything within expects them.
+
+    X-Forwarded-For and X-Forwarded-Proto are believed only from the addresses and networks in ``trusted``; with none
+    of them from nobody, not from loopback either. ``prefix`` is taken off a path that begins with it, for proxies
+    that leave it on.
+    """
+
+    def __init__(self, app: ASGIApp, trusted: Sequence[str], prefix: str) -> None:
+        self._app: ASGIApp = ProxyHeadersMiddleware(app, list(trusted)) if trusted else app  # type: ignore[arg-type,assignment] # uvicorn's own types
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if self._prefix and scope["type"] in {"http", "websocket"}:
+            path: str = scope["path"]
+            if path == self._prefix and scope["type"] == "http":  # links of the page would lead beside it
+                await RedirectResponse(f"{path}/", 308)(scope, receive, send)
+                return
+            if path.startswith(f"{self._prefix}/"):
+                scope = {**scope, "path": path[len(self._prefix) :]}
+                if raw := scope.get("raw_path"):
+                    scope["raw_path"] = raw[len(self._prefix) :]
+        await self._app(scope, receive, send)

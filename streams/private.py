@@ -1,0 +1,45 @@
+"""Files that only the service's own user may read: they name patients, or let somebody in."""
+
+import os
+import stat
+from pathlib import Path
+
+import structlog
+
+__all__ = ["OTHERS", "keep_private"]
+
+OTHERS = stat.S_IRWXG | stat.S_IRWXO
+"""The rights of everybody but the owner."""
+
+_OWNER = stat.S_IRUSR | stat.S_IWUSR
+
+log = structlog.get_logger(__name__)
+
+
+def keep_private(path: Path, *beside: str) -> None:
+    """Make a file that is not there yet for its owner only (0600), whatever the umask; take others' rights from one that is.
+
+    ``beside`` are endings of files next to it that are tightened too, but not made: SQLite gives ``-wal`` and ``-shm``
+    the rights of the file itself, so only older ones can be wider. Rights that cannot be taken away are logged; a file
+    that cannot be made is left to whoever opens it, who has the words for it.
+    """
+    try:
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, _OWNER))
+    except OSError:
+        return
+    for each in (path, *(path.with_name(path.name + ending) for ending in beside)):
+        _tighten(each)
+
+
+def _tighten(path: Path) -> None:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        if not mode & OTHERS:
+            return
+        path.chmod(mode & ~OTHERS)
+    except FileNotFoundError:
+        return
+    except OSError as error:  # somebody else's file, or a file system without rights
+        log.warning("readable by others", file=str(path), reason=error.strerror)
+        return
+    log.warning("was readable by others", file=str(path), mode=f"{mode:04o}", now=f"{mode & ~OTHERS:04o}")
