@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, UnsetType
 
 from api.protocol import STATES, SignalState
 from twins.fan import fan
@@ -23,10 +24,11 @@ F8 = npt.NDArray[np.float64]
 _COLUMNS = np.dtype(
     [
         ("time", "<i8"), ("emitted", "<i8"), ("revision", "<i8"), ("value", "<f8"), ("mean", "<f8"), ("sd", "<f8"),
-        ("trend", "<f8"), ("quality", "<f4"), ("status", "u1"), ("belief", "<f4", (BELIEF,)),
+        ("trend", "<f8"), ("rejected", "<f8"), ("rejected_time", "<i8"), ("quality", "<f4"), ("status", "u1"),
+        ("belief", "<f4", (BELIEF,)),
     ]
 )  # fmt: skip
-_TAKEN = ("time", "value", "mean", "sd", "trend", "quality", "status", "belief")
+_TAKEN = ("time", "value", "mean", "sd", "trend", "rejected", "rejected_time", "quality", "status", "belief")
 _BAND = [0, len(QUANTILES) // 2, len(QUANTILES) - 1]
 
 
@@ -43,6 +45,17 @@ _READING = 100.0 * _MEAN
 def _rounded(values: npt.NDArray[np.floating], factor: F8) -> F8:
     rounded: F8 = np.rint(values * factor) / factor
     return rounded
+
+
+def _rejected(cells: npt.NDArray[np.void], factor: F8) -> list[tuple[int, float] | UnsetType]:
+    """Of each cell the newest reading as (ms, value) where it was rejected; almost nowhere."""
+    found: list[tuple[int, float] | UnsetType] = [UNSET] * len(cells)
+    for at in np.flatnonzero(cells["rejected_time"]).tolist():
+        found[at] = (
+            int(cells["rejected_time"][at]) // 1000,
+            float(_rounded(cells["rejected"][at : at + 1], factor[at])[0]),
+        )
+    return found
 
 
 class Cells:
@@ -101,6 +114,7 @@ class Cells:
             _rounded(cells["quality"], np.full(len(cells), 100.0)).tolist(),
             [STATES[code] for code in cells["status"].tolist()],
             _rounded(quantiles, mean[:, None, None]).tolist(),
+            _rejected(cells, _READING[signal]),
         )
         found: list[dict[str, SignalState]] = [{} for _ in rows]
         for place, code, state in zip(which.tolist(), signal.tolist(), states, strict=True):

@@ -31,9 +31,10 @@ Reason = Literal[
 class SignalState(msgspec.Struct, gc=False):
     """A signal now.
 
-    ``t`` effective time of the newest measurement, ``v`` newest reading as observed, ``m`` ± ``sd`` the estimate,
+    ``v`` newest plausible reading as observed, ``t`` its effective time, ``m`` ± ``sd`` the estimate,
     ``trend`` per minute, ``q`` quality 0–1, ``s`` the channel's state, ``f`` forecast quantiles by horizon: 5, 50 and
-    95 % on a ward, all seven on a patient's channel.
+    95 % on a ward, all seven on a patient's channel. ``rejected`` (time, value) is there while the newest reading is no
+    value a patient can have.
     """
 
     t: int | None
@@ -44,6 +45,7 @@ class SignalState(msgspec.Struct, gc=False):
     q: float | None
     s: State
     f: list[list[float | None]]
+    rejected: tuple[int, float] | UnsetType = UNSET
 
 
 class News2(msgspec.Struct):

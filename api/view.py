@@ -20,11 +20,15 @@ __all__ = ["Changes", "Estimate", "Moved", "View"]
 
 _ENDED = 1024
 """So many ended alarms stay at hand; older ones are in the history."""
+_TOLD = ("time", "emitted", "value", "mean", "sd", "trend", "quality", "rejected", "rejected_time")
 _RANK = {"high": 0, "medium": 1, "low": 2}
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The twin's belief of one signal: times in µs, ``trend`` per second, ``quantiles`` by horizon; may hold nan."""
+    """The twin's belief of one signal: times in µs, ``trend`` per second, ``quantiles`` by horizon; may hold nan.
+
+    ``rejected_time`` is 0 unless the newest reading, ``rejected``, is implausible.
+    """
 
     signal: str
     time: int
@@ -34,6 +38,8 @@ class Estimate(msgspec.Struct, frozen=True):
     sd: float
     trend: float
     quality: float
+    rejected: float
+    rejected_time: int
     status: str
     quantiles: list[list[float]]
 
@@ -214,7 +220,7 @@ class View:
         if row < 0:
             return None
         codes, cells, quantiles = self._cells.of(row)
-        columns = [cells[name].tolist() for name in ("time", "emitted", "value", "mean", "sd", "trend", "quality")]
+        columns = [cells[name].tolist() for name in _TOLD]
         names = [SIGNALS[code].name for code in codes]
         states = [STATES[code] for code in cells["status"].tolist()]
         estimates = map(Estimate, names, *columns, states, quantiles.tolist())

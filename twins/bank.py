@@ -39,6 +39,7 @@ _ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "stretch": ("f4", (layout.HORIZONS, 2)),
     "tried": ("u2", (layout.HORIZONS,)),
     "mark": ("f8", (layout.LIMIT_CONDITIONS, 2)),
+    "shown": ("f8", (2,)),
     "phase": ("u1", (layout.CONDITIONS,)),
     "since": ("i8", (layout.CONDITIONS,)),
     "signal_of_row": ("u2", ()),
@@ -120,6 +121,7 @@ class Bank:
     limit: npt.NDArray[np.float64]
     mark: npt.NDArray[np.float64]
     judged: npt.NDArray[np.float64]
+    shown: npt.NDArray[np.float64]
     due: npt.NDArray[np.float64]
     foretold: npt.NDArray[np.float32]
     stretch: npt.NDArray[np.float32]

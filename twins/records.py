@@ -221,9 +221,11 @@ Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimit
 class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
     """The twins' belief, one row per (patient, signal) that changed; at most once a second and patient.
 
-    ``time`` is the effective time of the newest measurement, ``value`` the newest reading as observed, ``mean``/``sd``
-    the posterior, ``trend`` per second, ``quality`` 0–1, ``status`` the channel's state (0 ok, 1 searching, 2 fault,
-    3 silent), ``belief`` float32 of shape (rows, …): what the forecasts follow from, see ``twins.fan``.
+    ``value`` is the newest plausible reading as observed and ``time`` its effective time, ``mean``/``sd`` the posterior,
+    ``trend`` per second, ``quality`` 0–1 (0 while the newest reading is implausible), ``status`` the channel's state (0 ok,
+    1 searching, 2 fault, 3 silent), ``belief`` float32 of shape (rows, …): what the forecasts follow from, see
+    ``twins.fan``. ``rejected`` and ``rejected_time`` are the newest reading where it is implausible, NaN and 0 elsewhere;
+    both are empty where no row has one.
     """
 
     version: int = 1
@@ -239,6 +241,8 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
     quality: bytes
     status: bytes
     belief: bytes
+    rejected: bytes = b""
+    rejected_time: bytes = b""
 
     @property
     def rows(self) -> dict[str, npt.NDArray[Any]]:
@@ -252,7 +256,12 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
         }
         for name in ("value", "mean", "sd", "trend"):
             views[name] = np.frombuffer(getattr(self, name), "<f8")
-        views["belief"] = np.frombuffer(self.belief, "<f4").reshape(len(views["patient"]), -1)
+        count = len(views["patient"])
+        views["belief"] = np.frombuffer(self.belief, "<f4").reshape(count, -1)
+        views["rejected"] = np.frombuffer(self.rejected, "<f8") if self.rejected else np.full(count, np.nan)
+        views["rejected_time"] = (
+            np.frombuffer(self.rejected_time, "<i8") if self.rejected_time else np.zeros(count, np.int64)
+        )
         return views
 
 

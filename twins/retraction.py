@@ -32,6 +32,8 @@ def _forget(bank: Bank, row: int, t: float) -> None:
     """Let nothing that is still to come rest on the reading; an alarm that is on stays so until the next reading."""
     state, watch, phase = bank.state[row], bank.watch[row], bank.phase[row]
     empty = watch[layout.HEAD] == 0.0
+    if empty or bank.shown[row, 0] == t:
+        bank.shown[row] = 0.0
     if empty:
         watch[:] = 0.0
         bank.due[row] = 0.0

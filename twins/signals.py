@@ -61,7 +61,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
     below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
     the shortest gap that counts as silence; ``worse`` is how much farther below a low limit, and above a high one, is
-    clearly worse than what an alarm told before; ``flat_s`` is longer than a living patient's value stays exactly the same,
+    clearly worse than what an alarm told before; values from ``perhaps_from`` to the plausible range may be a dying patient
+    as well as a sensor (asystole, apnoea); ``flat_s`` is longer than a living patient's value stays exactly the same,
     0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as;
     ``unit_needed``: a bare number means too many things, so that a reading has to name its unit; ``ends`` are the values
     that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell; ``farthest`` is how far out
@@ -85,6 +86,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     delay_s: float = 0.0
     critical_delay_s: float = 0.0
     worse: tuple[float, float] = (inf, inf)
+    perhaps_from: float = inf
     silence_s: float = 60.0
     flat_s: float = 0.0
     predictive_priority: Literal["medium", "low", ""] = ""
@@ -138,7 +140,7 @@ def _line(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
         jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, flat_s=600.0,
         predictive_priority="low", farthest=farthest,
-        worse=(10.0, 20.0),
+        worse=(10.0, 20.0), perhaps_from=0.0,
     )
 
 
@@ -153,7 +155,7 @@ def _oximeter(
         censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
         silence_s=20.0, predictive_priority=predictive_priority, second=second,
         farthest=Limits(critical_low=60.0, low=70.0, high=100.0, critical_high=100.0),
-        worse=(4.0, 4.0),
+        worse=(4.0, 4.0), perhaps_from=1.0,
     )
 
 
@@ -175,13 +177,13 @@ SIGNALS: tuple[Signal, ...] = (
         loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
         farthest=_FAR_RATE,
-        worse=(10.0, 20.0),
+        worse=(10.0, 20.0), perhaps_from=0.0,
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
         loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0, farthest=_FAR_RATE,
-        worse=(10.0, 20.0),
+        worse=(10.0, 20.0), perhaps_from=0.0,
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
@@ -189,7 +191,7 @@ SIGNALS: tuple[Signal, ...] = (
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
         critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
         farthest=Limits(critical_low=3.0, low=4.0, high=60.0, critical_high=80.0),
-        worse=(2.0, 5.0),
+        worse=(2.0, 5.0), perhaps_from=0.0,
     ),
     _oximeter(
         3, "oxygen_saturation", codes=(("2708-6", "59408-5"), (150456,)), predictive_priority="medium",

@@ -86,7 +86,14 @@ class _Step:
                 self.worsen(number, condition, code, time, value, limit, explain.of_event(bank, event))
             else:
                 self.begin(
-                    number, condition, code, time, priority_of(which, code), value, limit, explain.of_event(bank, event)
+                    number,
+                    condition,
+                    code,
+                    time,
+                    priority_of(which, code, value),
+                    value,
+                    limit,
+                    explain.of_event(bank, event),
                 )
 
     def begin(  # noqa: PLR0917 - everything an alarm is
@@ -210,8 +217,8 @@ class _Step:
         while at < len(columns):
             at = walk.frame(
                 at, columns.patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
-                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.phase, bank.since,
-                bank.due,
+                bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.shown, bank.phase,
+                bank.since, bank.due,
                 bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()

@@ -1,7 +1,7 @@
 """What the twins believe of a patient now, and where they see it heading."""
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Response
 
@@ -21,8 +21,20 @@ router = APIRouter(prefix="/v1/patients/{id}", tags=["patients"])
 
 
 @dataclass(frozen=True, slots=True)
+class Rejected:
+    """A reading that was recorded and not believed."""
+
+    value: float
+    time: Time
+    reason: Literal["implausible"]
+
+
+@dataclass(frozen=True, slots=True)
 class SignalState:
-    """A signal's newest reading and the estimate behind it; ``trend`` per minute, ``time`` the newest measurement's."""
+    """A signal's newest plausible reading (``value`` at ``time``) and the estimate behind it; ``trend`` per minute.
+
+    ``rejected`` is the newest reading where it is none that a patient can have.
+    """
 
     unit: str
     time: Time
@@ -32,6 +44,7 @@ class SignalState:
     trend: float | None
     quality: float | None
     status: str
+    rejected: Rejected | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +100,9 @@ def _signal(estimate: Estimate) -> SignalState:
         trend=estimate.trend * 60.0,
         quality=estimate.quality,
         status=estimate.status,
+        rejected=Rejected(estimate.rejected, iso(estimate.rejected_time), "implausible")
+        if estimate.rejected_time
+        else None,
     )
 
 

@@ -135,7 +135,7 @@ def test_each_fault_tells_its_reason():
     channel.read(*lively("heart_rate", 70, 100, 1))
     channel.read(np.arange(100, 112), [160, 20, 200, 30] * 3)
     reasons = [change.explanation["fault"] for change in channel.told if change.presence == "on"]
-    assert reasons == [{"reason": "implausible"}, {"reason": "misfit"}]
+    assert reasons == [{"reason": "implausible", "value": 0.0}, {"reason": "misfit"}]
 
 
 def test_a_restore_in_the_middle_gives_the_same_future():

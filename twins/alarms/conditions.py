@@ -44,8 +44,14 @@ SCORE_CONDITIONS: tuple[Condition, ...] = (
 """NEWS2 of 7 or more; 5 or 6; 3 in one parameter below that (Royal College of Physicians 2017, chart 4)."""
 
 
-def priority_of(number: int, signal: int) -> Priority:
-    """The priority of a channel's condition: predictions follow the signals table."""
+def priority_of(number: int, signal: int, value: float) -> Priority:
+    """The priority of a channel's condition: predictions follow the signals table.
+
+    A fault is told as urgently as a critical limit where the readings may be the patient's: a heart rate of 0 is a lead
+    that is off, or asystole.
+    """
+    if number == layout.FAULT and SIGNALS[signal].perhaps_from <= value < SIGNALS[signal].plausible[0]:
+        return "high"
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
         return SIGNALS[signal].predictive_priority or "low"
     return CHANNEL_CONDITIONS[number].priority

@@ -62,6 +62,8 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
     if number == layout.FAULT:
         reason = int(event[layout.E_EXTRA])
         explanation["fault"] = {"reason": FAULTS[reason]}
+        if reason == layout.UNRELIABLE:
+            explanation["fault"]["value"] = _round(event[layout.E_VALUE])
         if reason == layout.FLAT:
             explanation["fault"]["flat_s"] = _round(event[layout.E_EXPECTED])
     if number == layout.DISAGREEMENT:

@@ -64,6 +64,8 @@ BELIEF = B_STRETCH + 2 * HORIZONS
 LIMIT_CONDITIONS = 4
 BEYOND, BEYOND_SINCE = 0, 1
 
+# shown: float64[rows, 2]: time and value of the newest plausible reading before a run of implausible ones
+
 # phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
 PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
 CONDITIONS = 8

@@ -9,7 +9,7 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels.channel import ACCEPTED, GATED, GRADE, IMPLAUSIBLE, REACQUIRED
+from twins.kernels.channel import ACCEPTED, DENSE_S, GATED, GRADE, IMPLAUSIBLE, REACQUIRED
 from twins.kernels.jit import kernel
 from twins.kernels.layout import (
     A_ABOVE,
@@ -89,6 +89,14 @@ FAULT_RUN = 5
 FAULT_SPAN_US = 4e6
 """… if they span this long."""
 RECOVER_RUN = 3
+POOR, GOOD = 0.6, 0.7
+"""A sensor is as faulty whose quality falls so low with readings that alternate; it recovers above the second …"""
+RECOVER_LONG = 10
+"""… or after so many usable readings in a row."""
+LEARNT = 16.0
+"""Readings before a quality says anything."""
+GOOD_SPARSE = 0.8
+"""Where readings are sparse one usable reading is enough for a sensor of so good a quality."""
 FLAT_RUN = 16
 """So many readings the same are the least that make a flat line, however far apart."""
 SILENT_INTERVALS = 4.0
@@ -207,12 +215,38 @@ def _flat_us(t: float, value: float, parameter: F8, watch: F8, ring: F8, limit: 
     return float(span)
 
 
+@kernel()
+def implausible(state: F8, parameter: F8) -> bool:
+    """Whether the newest reading is none that a patient can have."""
+    return bool(state[LAST] > 0.0 and not parameter[A_LOW] <= state[VALUE] <= parameter[A_HIGH])
+
+
+@kernel()
+def _remember(parameter: F8, watch: F8, ring: F8, shown: F8) -> None:
+    """Keep the reading before the newest, if it was plausible: the newest is not."""
+    before = (int(watch[HEAD]) - 2) % RING
+    if watch[HEAD] > 1.0 and parameter[A_LOW] <= ring[before, 1] <= parameter[A_HIGH]:
+        shown[0], shown[1] = ring[before, 0], ring[before, 1]
+
+
+@kernel(forceinline=True)
+def _recovered(state: F8, watch: F8) -> bool:
+    """Whether a sensor that was faulty has given usable readings for long enough."""
+    run, quality = watch[RUN], state[QUALITY]
+    if watch[INTERVAL] > DENSE_S:
+        return bool(run >= RECOVER_RUN or (run > 0.0 and quality >= GOOD_SPARSE))
+    return bool(run >= RECOVER_RUN and (quality >= GOOD or run >= RECOVER_LONG))
+
+
 @kernel(forceinline=True)
 def _fault(
-    row: int, status: int, t: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, phase: U1,
-    since: I8, events: F8, n: int,
+    row: int, status: int, t: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, shown: F8,
+    phase: U1, since: I8, events: F8, n: int,
 ) -> int:  # fmt: skip
-    """Whether the sensor can be believed: runs of unusable readings, and a flat line, which takes its quality as well."""
+    """Whether the sensor can be believed: runs of unusable readings, many of them among usable ones, and a flat line.
+
+    A flat line takes the sensor's quality as well.
+    """
     good = status in (ACCEPTED, REACQUIRED)
     run = watch[RUN]
     if good:
@@ -222,16 +256,19 @@ def _fault(
             watch[BAD_SINCE] = t
         watch[RUN] = min(run, 0.0) - 1.0
         watch[FLAT_SINCE] = t
+        if status == IMPLAUSIBLE:
+            _remember(parameter, watch, ring, shown)
     flat = _flat_us(t, value, parameter, watch, ring, limit) if good else 0.0
     if flat > 0.0:
         # The filter has just graded it 1; together that is a grade of 0.
         state[QUALITY] = max(state[QUALITY] - GRADE, 0.0)
     if phase[FAULT] == ON:
-        if watch[RUN] >= RECOVER_RUN and flat == 0.0:
+        if flat == 0.0 and good and _recovered(state, watch):
             phase[FAULT] = IDLE
             n = note(events, n, row, FAULT, 0.0, t, 0.0, state, watch, ring)
         return n
     failed = watch[RUN] <= -FAULT_RUN and t - watch[BAD_SINCE] >= FAULT_SPAN_US
+    failed |= not good and state[QUALITY] < POOR and watch[HEAD] > LEARNT
     if failed or flat > 0.0:
         phase[FAULT] = ON
         since[FAULT] = int(watch[BAD_SINCE] if failed else watch[FLAT_SINCE])
@@ -304,7 +341,7 @@ def judge(
 @kernel(forceinline=True)
 def after_reading(
     row: int, status: int, t: float, received: float, value: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8,
-    judged: F8, mark: F8, phase: U1, since: I8, events: F8, n: int,
+    judged: F8, mark: F8, shown: F8, phase: U1, since: I8, events: F8, n: int,
 ) -> int:  # fmt: skip
     """Conditions of one channel after one reading newer than all before; returns the new event count.
 
@@ -325,7 +362,7 @@ def after_reading(
     if phase[SILENT] == ON:
         phase[SILENT] = IDLE
         n = note(events, n, row, SILENT, 0.0, t, 0.0, state, watch, ring)
-    n = _fault(row, status, t, value, parameter, state, watch, ring, limit, phase, since, events, n)
+    n = _fault(row, status, t, value, parameter, state, watch, ring, limit, shown, phase, since, events, n)
     if status == IMPLAUSIBLE:
         return n
     return judge(
@@ -370,6 +407,14 @@ def after_tick(
         return n
     if phase[SILENT] == ON:
         return n
+    if watch[RUN] < 0.0 and implausible(state, parameter):
+        # Where readings are dense the next ones tell; where they are sparse nobody waits for them.
+        if phase[FAULT] != ON and state[LAST] - watch[BAD_SINCE] + quiet >= FAULT_SPAN_US:
+            phase[FAULT] = ON
+            since[FAULT] = int(watch[BAD_SINCE])
+            n = note(events, n, row, FAULT, BEGINS, now, 0.0, state, watch, ring)
+            events[n - 1, E_EXTRA] = UNRELIABLE
+        return n  # what the sensor says begins no other condition
     for condition in range(4):
         if phase[condition] == IDLE:
             continue

@@ -7,7 +7,25 @@ import numpy.typing as npt
 
 from twins.kernels.forecast import believe
 from twins.kernels.jit import kernel
-from twins.kernels.layout import COUNT, FAULT, LAST, M0, ON, P00, QUALITY, REJECTS, SILENT, TREND, VALUE
+from twins.kernels.layout import (
+    A_HIGH,
+    A_LOW,
+    COUNT,
+    FAULT,
+    HEAD,
+    LAST,
+    M0,
+    ON,
+    P00,
+    QUALITY,
+    REJECTS,
+    RING,
+    SILENT,
+    TREND,
+    VALUE,
+    T,
+)  # fmt: skip
+from twins.kernels.limits import implausible
 
 __all__ = ["columns"]
 
@@ -19,15 +37,34 @@ U2 = npt.NDArray[np.uint16]
 U4 = npt.NDArray[np.uint32]
 
 
+SEARCHING_MOST = 0.5
+"""The most a quality is said to be while the newest reading is doubted."""
+
+
+@kernel()
+def _plausible(own: F8, parameter: F8, watch: F8, ring: F8, shown: F8) -> tuple[float, float]:
+    """Time and value of the newest plausible reading of a channel whose newest is none; without one, when it was taken."""
+    head = int(watch[HEAD])
+    for back in range(2, min(head, RING) + 1):
+        at = (head - back) % RING
+        if ring[at, 0] > 0.0 and parameter[A_LOW] <= ring[at, 1] <= parameter[A_HIGH]:
+            return ring[at, 0], ring[at, 1]
+    if shown[0] > 0.0:
+        return shown[0], shown[1]
+    return (own[T] if own[COUNT] > 0.0 else own[LAST]), np.nan
+
+
 @kernel()
 def columns(
-    rows: I8, state: F8, phase: U1, stretch: F4, signal_of_row: U2, patient_of_row: I8, parameters: F8, numbers: I8,
-    patient: U4, signal: U2, time: I8, figures: F8, quality: F4, status: U1, belief: F4,
+    rows: I8, state: F8, watch: F8, ring: F8, shown: F8, phase: U1, stretch: F4, signal_of_row: U2, patient_of_row: I8,
+    parameters: F8, numbers: I8, patient: U4, signal: U2, time: I8, figures: F8, quality: F4, status: U1, belief: F4,
+    rejected: F8, rejected_time: I8,
 ) -> int:  # fmt: skip
     """Write one line for each of ``rows``, which come patient by patient; returns how many patients they belong to.
 
     ``figures`` is [4, rows]: value, mean, sd, trend; mean and sd are NaN before the first measurement, value
-    before the first reading. ``numbers`` gets the patients' numbers, ``patient`` the place of each line's among them.
+    before the first plausible reading. A newest reading that is implausible stands in ``rejected`` and ``rejected_time``,
+    elsewhere NaN and 0. ``numbers`` gets the patients' numbers, ``patient`` the place of each line's among them.
     """
     named = 0
     for i in range(len(rows)):
@@ -50,5 +87,14 @@ def columns(
             status[i] = 2
         if phase[row, SILENT] == ON:
             status[i] = 3
+        if own[REJECTS] != 0.0:
+            quality[i] = min(own[QUALITY], SEARCHING_MOST)
+        rejected[i], rejected_time[i] = np.nan, 0
+        if implausible(own, parameters[signal_of_row[row]]):
+            t, value = _plausible(own, parameters[signal_of_row[row]], watch[row], ring[row], shown[row])
+            time[i], figures[0, i] = int(t), value
+            rejected[i], rejected_time[i] = own[VALUE], int(own[LAST])
+            quality[i] = 0.0
+            status[i] = max(status[i], 1)
         believe(own, parameters[signal_of_row[row]], stretch[row], belief[i])
     return named

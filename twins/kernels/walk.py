@@ -63,9 +63,8 @@ def _expect(
 @kernel()
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
-    watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8, due: F8, foretold: F4, stretch: F4,
-    tried: U2,
-    parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
+    watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, shown: F8, phase: U1, since: I8, due: F8, foretold: F4,
+    stretch: F4, tried: U2, parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
 
@@ -131,7 +130,7 @@ def frame(
             )  # fmt: skip
         n = limits.after_reading(
             row, verdict, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row],
-            judged, mark[row], phase[row], since[row], events, n,
+            judged, mark[row], shown[row], phase[row], since[row], events, n,
         )  # fmt: skip
     counts[0] = n
     return k
