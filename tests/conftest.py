@@ -65,8 +65,13 @@ def quiet_environment() -> Iterator[None]:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark browser tests and put them last: Playwright's loop, once begun, keeps asyncio tests from starting theirs."""
-    in_browser = [item for item in items if "playwright" in getattr(item, "fixturenames", ())]
-    for item in in_browser:
-        item.add_marker("browser")
-    items.sort(key=in_browser.__contains__)
+    """Mark browser tests and put them last: Playwright's loop, once begun, keeps asyncio tests from starting theirs.
+
+    Files with slow tests come first: beside them the others fill the time, and no core waits for a last one at the end.
+    """
+    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("fault")}
+    in_browser = {item.path for item in items if "playwright" in getattr(item, "fixturenames", ())}
+    for item in items:
+        if "playwright" in getattr(item, "fixturenames", ()):
+            item.add_marker("browser")
+    items.sort(key=lambda item: (item.path in in_browser, item.path not in slow))

@@ -1,11 +1,16 @@
 """Every benchmark in its short form, as a person runs it: real processes, real files, real sockets, real kills."""
 
 import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from api.cli.bench import ingest as bench_ingest
 from api.cli.bench import kafka as bench_kafka
 from api.cli.bench import naive_filter
+from api.cli.bench.load import JSON_TYPE, Ward
 from api.cli.output import Failure
 
 
@@ -20,9 +25,59 @@ def test_ingest(vitaltwin):
     for way in ("frame", "json", "naive"):
         assert told[way]["readings_per_s"] > 0
         assert told[way]["cpu_s_per_million"] > 0
-    for way in ("frame", "json"):
-        ratio = told[way]["readings_per_s"] / told["naive"]["readings_per_s"]
-        assert told["ratio"][way] == pytest.approx(ratio, rel=1e-3)
+    # Thirty and more on any machine seen: what is no faster at all was counted or divided wrongly.
+    assert min(told["ratio"].values()) > 2
+
+
+class Sleepy(ThreadingHTTPServer):
+    """A server that takes one request after the other and sleeps before each answer: its pace is known."""
+
+    PAUSE_S = 0.05
+    daemon_threads = True
+
+    class Answers(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self):
+            self.server.readings += len(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            with self.server.one:
+                time.sleep(Sleepy.PAUSE_S)
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def log_message(self, *_):
+            """Say nothing."""
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), self.Answers)
+        self.one = threading.Lock()
+        self.port = self.server_port
+        self.readings, self.polls, self.spent_s = 0, 3, 0.0
+
+    def cpu_s(self):
+        """Half a second more at every look."""
+        self.spent_s += 0.5
+        return self.spent_s
+
+    def lag(self):
+        """Behind for the first few looks."""
+        self.polls -= 1
+        return max(0, self.polls)
+
+
+def test_ingest_tells_a_server_of_known_pace_no_faster_than_it_is():
+    with Sleepy() as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        told = bench_ingest._measure(server, Ward(20), "", JSON_TYPE, 4)
+        server.shutdown()
+        thread.join(10)
+    assert told["readings"] == server.readings == 4_000
+    assert 0 < told["readings_per_s"] <= 1_000 / Sleepy.PAUSE_S
+    assert told["cpu_s_per_million"] == pytest.approx(0.5 / 4_000 * 1e6)
+    assert server.polls <= 0  # the clock ran until nothing was waiting any more
 
 
 @pytest.mark.slow
@@ -44,8 +99,7 @@ def test_kafka(vitaltwin):
     for peer in ("naive_faust", "quix"):
         assert told["peers"][peer]["readings"] > 0
         assert told["peers"][peer]["cpu_s_per_million"] > 0
-        ratio = told["readings_per_s"] / told[f"{peer}_per_s"]
-        assert told["ratio"][peer] == pytest.approx(ratio, rel=1e-3)
+        assert told["ratio"][peer] > 1
 
 
 def test_kafka_says_which_extra_is_missing(monkeypatch):
