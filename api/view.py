@@ -146,7 +146,8 @@ class View:
         row = self._row.get(score.patient, -1)
         if row >= 0:
             followed = self._at(row)
-            followed.score, followed.score_at = score, self.revision
+            # A score of nothing, where every reading was taken back, is none.
+            followed.score, followed.score_at = score if score.parts else None, self.revision
             changes.rows.add(row)
 
     def _alarmed(self, transition: Transition, changes: Changes) -> None:

@@ -66,6 +66,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
 }
 _KEPT_ROWS = tuple(name for name in _ROWS if name != "patient_of_row")
+_OF_READINGS = tuple(name for name in _ROWS if name not in ("limit", "signal_of_row", "patient_of_row"))
 _KEPT_PATIENTS = tuple(name for name in _PATIENTS if name not in ("slot", "live"))
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "parts": -1, "limit": np.nan,
@@ -99,6 +100,7 @@ class Block(msgspec.Struct, tag="block"):
     models: dict[str, bytes]
     claims: list[tuple[int, int, list[tuple[int, int]]]] = []
     clocks: list[tuple[int, int, Clock]] = []
+    taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -164,6 +166,8 @@ class Bank:
         """By patient and signal, the times that readings claimed and those at which they are filed; see ``arrival``."""
         self.clocks: dict[tuple[int, int], Clock] = {}
         """By patient and signal, senders whose clocks are not right."""
+        self.taken: dict[tuple[int, int], dict[int, bool]] = {}
+        """By patient and signal, the times of readings that were wrong, and whether the filter could do without them."""
         self.filed: Columns | Fact | Retract | None = None
         """What the last record said, under the times at which it is filed."""
         self.time = 0
@@ -282,7 +286,7 @@ class Bank:
     def close_channels(self, number: int) -> None:
         """Forget a patient's channels: the next stay starts afresh."""
         self.agreement[number] = 0.0
-        for held in (self.claims, self.clocks):
+        for held in (self.claims, self.clocks, self.taken):
             for key in [key for key in held if key[0] == number]:
                 del held[key]
         for signal in range(len(SIGNALS)):
@@ -294,6 +298,15 @@ class Bank:
                     states[row] = np.zeros((), states.dtype)
                 self.slot[number, signal] = -1
                 self.free.append(row)
+
+    def empty_channel(self, row: int) -> None:
+        """Let a channel be as before its first reading; its limits stay."""
+        for name in _OF_READINGS:
+            dtype, shape = _ROWS[name]
+            getattr(self, name)[row] = _new(name, dtype, (1, *shape))[0]
+        for states in self.model_state.values():
+            states[row] = np.zeros((), states.dtype)
+        self.watch[row, layout.DIRTY] = 1.0
 
     def recent_us(self, row: int) -> float:
         """How old a channel's newest reading may arrive and still say how the patient is."""
@@ -386,6 +399,9 @@ class Bank:
                 ((n - first, code, clock) for (n, code), clock in self.clocks.items() if first <= n < last),
                 key=lambda item: item[:2],
             ),
+            taken=sorted(
+                (n - first, code, list(taken.items())) for (n, code), taken in self.taken.items() if first <= n < last
+            ),
         )  # fmt: skip
 
     def restore(self, block: Block) -> None:
@@ -415,6 +431,8 @@ class Bank:
             self.claims[first + owner, code] = dict(claims)
         for owner, code, clock in block.clocks:
             self.clocks[first + owner, code] = clock
+        for owner, code, taken in block.taken:
+            self.taken[first + owner, code] = dict(taken)
 
     def _restore_rows(self, block: Block, first: int) -> None:
         rows = self._rows_of(block, first)

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twins import arrival, emission, news2
+from twins import arrival, emission, news2, retraction
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
 from twins.bank import BLOCK, Bank
@@ -38,7 +38,6 @@ from twins.records import (
     Tick,
     Transition,
 )  # fmt: skip
-from twins.retraction import retract
 from twins.set_back import set_back
 from twins.signals import BY_NAME, FILTERED, SIGNALS
 from twins.statement import complete, estimates_of, profile_of
@@ -63,6 +62,8 @@ class _Step:
         self.counts = np.zeros(1, np.int64)
         self.urgent: set[int] = set()
         self.noted = False
+        self.wrong: dict[tuple[int, int], str] = {}
+        """Patient and signal of readings that turned out to be wrong, and what became of them."""
 
     # -- alarms -------------------------------------------------------------------------------------------------
 
@@ -136,9 +137,55 @@ class _Step:
         alarm = self.bank.alarms.get(key)
         if alarm is None:
             return
+        reason = self.wrong.get((number, code))
+        if reason and not (alarm.latches and retraction.stands(self.bank, self.row(key), alarm)):
+            self.withdraw(key, reason)
+            return
         self.tell(number, lifecycle.end(alarm, self.bank.profile(number).ward, time, value))
         if alarm.presence == "off":
             del self.bank.alarms[key]
+
+    def row(self, key: tuple[int, str, int]) -> int:
+        """The channel of an alarm."""
+        return int(self.bank.slot[key[0], key[2]])
+
+    def withdraw(self, key: tuple[int, str, int], reason: str) -> None:
+        """What an alarm rested on was wrong."""
+        alarm = self.bank.alarms.pop(key)
+        self.tell(key[0], lifecycle.withdraw(alarm, self.bank.profile(key[0]).ward, self.now, reason))
+        which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == key[1]), -1)
+        if 0 <= which < layout.CONDITIONS:
+            self.bank.phase[self.row(key), which] = layout.IDLE
+
+    def mend(self, row: int, reason: str) -> None:
+        """Readings of a channel were corrected or taken back: it is judged as if they had never been."""
+        bank = self.bank
+        number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
+        self.wrong[number, code] = reason
+        bank.watch[row, layout.PREDICTED] = 0.0
+        bank.watch[row, layout.DIRTY] = 1.0
+        self.urgent.add(number)
+        if retraction.empty(bank, row):
+            column = deterioration.column_of(code)
+            if column >= 0:
+                bank.known_parts[number, column] = -1
+        else:
+            self.counts[0] = limits.anew(
+                row, float(self.now), layout.PARAMETERS[code], bank.state[row], bank.watch[row], bank.ring[row],
+                bank.limit[row], bank.judged, bank.mark[row], bank.phase[row], bank.since[row], self.events, 0,
+            )  # fmt: skip
+            self.raised()
+        for key in retraction.unsupported(bank, row):
+            self.withdraw(key, reason)
+
+    def rescored(self) -> None:
+        """Let alarms of scores go that rested on readings that turned out to be wrong."""
+        for (number, code), reason in self.wrong.items():
+            for over in retraction.scores_over(self.bank, number, code):
+                if over.never:
+                    self.withdraw(over.key, reason)
+                else:
+                    self.end(*over.key, self.now)
 
     def tell(self, number: int, transition: Transition | None) -> None:
         """Add a transition to the outcome; its patient's estimates go out with it."""
@@ -165,6 +212,8 @@ class _Step:
             self.raised()
         self.compare(numbers)
         self.score(numbers)
+        if self.wrong:
+            self.rescored()
         if self.noted:
             # Events mark their rows dirty again; they go out here, so they are clean.
             bank.watch[rows, layout.DIRTY] = 0.0
@@ -226,6 +275,12 @@ class _Step:
         self.clocks(arrival.noticed(bank, frame, numbers, columns))
         if bank.models:
             self.site_models(columns, numbers, status)
+        for place in (status == Status.CORRECTED).nonzero()[0].tolist():
+            row = int(bank.slot[numbers[columns.patient[place]], columns.signal[place]])
+            retraction.note(bank, row, int(columns.time[place]), within=True)
+            self.wrong[int(bank.patient_of_row[row]), int(bank.signal_of_row[row])] = "corrected"
+        for number, code in list(self.wrong):
+            self.mend(int(bank.slot[number, code]), "corrected")
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
         self.emit(emission.due(bank, moved, self.urgent, self.now))
@@ -313,9 +368,10 @@ class _Step:
         number = self._taking(self.bank.index.get(command.patient, -1))
         command = arrival.retraction_in_time(self.bank, command)
         self.bank.filed = command
-        verdict = retract(self.bank, number, command) if number >= 0 else Status.UNKNOWN_PATIENT
+        verdict = retraction.retract(self.bank, number, command) if number >= 0 else Status.UNKNOWN_PATIENT
         self.outcome.status = bytes([verdict])
         if verdict == Status.RETRACTED:
+            self.mend(int(self.bank.slot[number, BY_NAME[command.signal].code]), "taken_back")
             self.bank.touch(number)
             self.emit(np.array([number]))
 

@@ -20,6 +20,8 @@ class Condition(msgspec.Struct, frozen=True):
     priority: Priority
     latches: bool = False
     side: Literal["low", "high", ""] = ""
+    least: int = 0
+    """The score from which it holds."""
 
 
 CHANNEL_CONDITIONS: tuple[Condition, ...] = (
@@ -37,9 +39,9 @@ CHANNEL_CONDITIONS: tuple[Condition, ...] = (
 """In the order of the kernels' condition numbers."""
 
 SCORE_CONDITIONS: tuple[Condition, ...] = (
-    Condition("news2.high", "physiological", "high", latches=True),
-    Condition("news2.medium", "physiological", "medium"),
-    Condition("news2.single", "physiological", "low"),
+    Condition("news2.high", "physiological", "high", latches=True, least=7),
+    Condition("news2.medium", "physiological", "medium", least=5),
+    Condition("news2.single", "physiological", "low", least=3),
 )
 """NEWS2 of 7 or more; 5 or 6; 3 in one parameter below that (Royal College of Physicians 2017, chart 4)."""
 

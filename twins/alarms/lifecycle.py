@@ -11,7 +11,7 @@ import msgspec
 
 from twins.records import Transition
 
-__all__ = ["Alarm", "acknowledge", "begin", "end", "episode", "meet", "snapshot", "worsen"]
+__all__ = ["Alarm", "acknowledge", "begin", "end", "episode", "meet", "snapshot", "withdraw", "worsen"]
 
 Presence = Literal["on", "latched", "acknowledged", "off"]
 
@@ -88,6 +88,16 @@ def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Trans
     if alarm.presence == presence:
         return None
     alarm.presence = presence
+    return _change(alarm, ward, time)
+
+
+def withdraw(alarm: Alarm, ward: str, time: int, reason: str) -> Transition:
+    """What the alarm rested on was wrong: it is over for good, and says why (``taken_back``, ``corrected``)."""
+    if alarm.standing:
+        alarm.ended = max(time, alarm.time)
+    alarm.standing = alarm.latches = False
+    alarm.presence = "off"
+    alarm.explanation = {**alarm.explanation, "withdrawn": reason}
     return _change(alarm, ward, time)
 
 

@@ -18,7 +18,18 @@ from twins.kernels.layout import (
     T,
 )  # fmt: skip
 
-__all__ = ["ABOUT", "BEGINS", "CONDITIONS", "ENDS", "PARAMETERS", "WORSENS", "evaluate", "gather"]
+__all__ = [
+    "ABOUT",
+    "BEGINS",
+    "CONDITIONS",
+    "ENDS",
+    "IS_ON",
+    "IS_WAITING",
+    "PARAMETERS",
+    "WORSENS",
+    "evaluate",
+    "gather",
+]
 
 B1 = npt.NDArray[np.bool_]
 F8 = npt.NDArray[np.float64]
@@ -37,6 +48,7 @@ _OXYGEN, _CONSCIOUSNESS = 2, 5
 _ON, _WAITING, _WORSENING = 2, 1, 4
 """Bits of a score's phase: the condition is on; it is about to turn; it is on and about to be told anew."""
 ABOUT = _WAITING | _WORSENING
+IS_ON, IS_WAITING = _ON, _WAITING
 _HOLD_US = 20_000_000
 """A threshold must be reached, or left, for so long: one noisy minute makes no alarm."""
 _WORSE = 2

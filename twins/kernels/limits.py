@@ -63,6 +63,7 @@ from twins.kernels.layout import (
     MISFIT,
     ON,
     P00,
+    PASSED_HIGH,
     PASSED_LOW,
     PENDING,
     QUALITY,
@@ -385,6 +386,31 @@ def after_late(
         row, ACCEPTED, state[LAST], received, value, 1, 0, parameter, state, watch, ring, limit, judged, mark, phase, since,
         events, n,
     )  # fmt: skip
+
+
+@kernel()
+def anew(
+    row: int, now: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8,
+    events: F8, n: int,
+) -> int:  # fmt: skip
+    """The limits after readings were corrected or taken back, by the newest that stands; returns the new event count."""
+    head = int(watch[HEAD])
+    for back in range(1, min(head, RING) + 1):
+        t, value = ring[(head - back) % RING, 0], ring[(head - back) % RING, 1]
+        if t == 0.0 or not (value >= parameter[A_LOW] and value <= parameter[A_HIGH]):
+            continue
+        age = now - t - judged[row, LAG]
+        if age > recent_us(limit):
+            break
+        judged[row, PASSED_LOW] = judged[row, PASSED_HIGH] = judged[row, CONTRADICTED] = 0.0
+        return judge(
+            row, ACCEPTED, t, now, value, 1 if age <= FRESH_US else 0, 1, parameter, state, watch, ring, limit, judged, mark,
+            phase, since, events, n,
+        )  # fmt: skip
+    for condition in range(4):
+        if phase[condition] == PENDING:
+            phase[condition] = IDLE
+    return n
 
 
 @kernel(forceinline=True)

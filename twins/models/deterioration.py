@@ -12,7 +12,7 @@ from twins.kernels import deterioration as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
 
-__all__ = ["evaluate", "inputs", "note_told", "score_of"]
+__all__ = ["column_of", "evaluate", "inputs", "name_of", "note_told", "score_of", "turns_off"]
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -35,6 +35,21 @@ _PAIRED = np.array([[agreement.place(row[0], code) for code in row] for row in _
 """Where each of them stands to its parameter's first, see ``twins.kernels.agreement``."""
 _FORGOTTEN = np.array([news2.FORGOTTEN_AFTER_S[name] for name in news2.PARAMETERS])
 _STALE = np.array([news2.STALE_AFTER_S[name] for name in news2.PARAMETERS])
+
+
+def column_of(code: int) -> int:
+    """The input of NEWS2 that a signal feeds, -1 for none."""
+    return next((at for at, row in enumerate(_CODES.tolist()) if code >= 0 and code in row), -1)
+
+
+def name_of(column: int) -> str:
+    """The input's name."""
+    return str(news2.PARAMETERS[column])
+
+
+def turns_off(phase: int) -> bool:
+    """Whether a condition in this phase is on and only waits to end."""
+    return phase & kernel.IS_ON != 0 and phase & kernel.IS_WAITING != 0
 
 
 def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
