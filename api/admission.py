@@ -19,6 +19,7 @@ __all__ = ["Admissions"]
 
 _AT_ONCE = 2_000
 _BREATH = 10_000
+_DECIDED_S = 1.0
 
 _REASONS = (
     ("", ""),
@@ -45,7 +46,7 @@ class Admissions:
 
     def __init__(self, service: Service) -> None:
         self._service = service
-        self._under_way: dict[str, asyncio.Future[None]] = {}
+        self._under_way: dict[str, asyncio.Future[tuple[int, int] | None]] = {}
         self._lately = Windows([(service.settings.new_patients_per_minute, 60.0)])
 
     async def sift(self, lot: Lot, actor: Actor) -> float:
@@ -81,9 +82,14 @@ class Admissions:
             _drop(lot, verdict)
 
     async def admit(self, names: Sequence[str], ward: str, by: str) -> None:
-        """Return once each of the patients is admitted by the log."""
+        """Return once the log has decided whether each of the patients is admitted, or after a second without word."""
+        registry = self._service.registry
         for start in range(0, len(names), _AT_ONCE):
-            await asyncio.gather(*(self._admit(name, ward, by) for name in names[start : start + _AT_ONCE]))
+            asked = (self._admit(name, ward, by) for name in names[start : start + _AT_ONCE])
+            newest: dict[int, int] = {}
+            for partition, offset in filter(None, await asyncio.gather(*asked)):
+                newest[partition] = max(offset, newest.get(partition, -1))
+            await asyncio.gather(*(registry.decided(place, _DECIDED_S) for place in newest.items()))
 
     async def _judged(self, patients: Sequence[str], places: Sequence[int], actor: Actor) -> npt.NDArray[np.uint8]:
         """Why each patient's readings are refused, 0 if they are not: strangers are admitted when this returns."""
@@ -98,19 +104,22 @@ class Admissions:
                 await asyncio.sleep(0)
             name = patients[place]
             profile = registry.get(name)
-            if not actor.covers(ward if profile is None else profile.ward, name):
-                verdict[place] = _OUT_OF_SCOPE
-            elif profile is not None:
+            if profile is not None and actor.covers(profile.ward, name):
                 verdict[place] = _IN if profile.active else _DISCHARGED
             elif name not in strangers:
-                verdict[place] = self._strange(name, actor) or (_IN if len(strangers) < most else past)
-                if verdict[place] == _IN:
+                # Whoever is out of reach is answered for as nobody is, as far as that goes: an id in use elsewhere cannot
+                # be admitted here.
+                verdict[place] = self._strange(name, ward, actor) or (_IN if len(strangers) < most else past)
+                if verdict[place] == _IN and profile is None:
                     strangers[name] = None
+                elif verdict[place] == _IN:
+                    verdict[place] = _OUT_OF_SCOPE
         in_time = self._in_time(list(strangers), actor)
-        if len(in_time) < len(strangers):
-            late = strangers.keys() - set(in_time)
-            verdict[[place for place in places if patients[place] in late]] = _TOO_FAST
         await self.admit(in_time, ward, actor.name)
+        late = strangers.keys() - set(in_time)
+        for place in places if strangers else ():
+            if patients[place] in strangers:
+                verdict[place] = _TOO_FAST if patients[place] in late else self._decided(patients[place], actor)
         return verdict
 
     def _in_time(self, strangers: list[str], actor: Actor) -> list[str]:
@@ -121,7 +130,16 @@ class Admissions:
             self._lately.add(key, len(in_time))
         return in_time
 
-    def _strange(self, name: str, actor: Actor) -> int:
+    def _decided(self, name: str, actor: Actor) -> int:
+        """What the log has made of a stranger: somebody else may have admitted them first, elsewhere."""
+        profile = self._service.registry.get(name)
+        if profile is not None and not actor.covers(profile.ward, name):
+            return _OUT_OF_SCOPE
+        return _DISCHARGED if profile is not None and not profile.active else _IN
+
+    def _strange(self, name: str, ward: str, actor: Actor) -> int:
+        if not actor.covers(ward, name):
+            return _OUT_OF_SCOPE
         if flaw(name):
             return _BAD_ID
         refuses = self._service.settings.unknown_patients == "refuse"
@@ -131,17 +149,18 @@ class Admissions:
             return _OUT_OF_SCOPE
         return _UNKNOWN if refuses else _MAY_NOT
 
-    async def _admit(self, name: str, ward: str, by: str) -> None:
+    async def _admit(self, name: str, ward: str, by: str) -> tuple[int, int] | None:
+        """The place in the log where the admission was asked for; ``None`` if there was no need."""
         under_way = self._under_way.get(name)
         if under_way is not None:
-            await asyncio.shield(under_way)
-            return
-        if self._service.registry.known(name):
-            return
-        future = asyncio.get_running_loop().create_future()
+            return await asyncio.shield(under_way)
+        if self._service.registry.get(name) is not None:
+            return None
+        future: asyncio.Future[tuple[int, int] | None] = asyncio.get_running_loop().create_future()
         self._under_way[name] = future
         try:
-            await self._service.append(Admit(patient=name, ward=ward, by=by))
+            place = await self._service.append(Admit(patient=name, ward=ward, stranger=True, by=by))
+            future.set_result(place)
         except StreamsError as error:
             future.set_exception(error)
             future.exception()  # seen, also when nobody else waits for it
@@ -150,6 +169,7 @@ class Admissions:
             del self._under_way[name]
             if not future.done():
                 future.set_result(None)
+        return place
 
 
 def home(actor: Actor, default: str) -> str:

@@ -91,8 +91,11 @@ class Feed:
     def join(self, subscription: Subscription, missed: list[Event] | None) -> None:
         """Begin with what was missed, then a snapshot; deltas follow."""
         for event in missed or ():
+            # A ward is told of all that was there; who follows a patient, of the present stay.
+            if self.channel.patient and not self._view.of_this_stay(event.transition):
+                continue
             if self.channel.holds(event.transition.ward, event.transition.patient):
-                subscription.send(event.wire)
+                self._tell(subscription, event)
         subscription.send(self._whole(recovered=missed is not None), whole=True)
         self.subscriptions.add(subscription)
 
@@ -133,6 +136,12 @@ class Feed:
         """A transition of a patient on the channel; it never waits."""
         self._snapshot = None
         for subscription in self.subscriptions:
+            self._tell(subscription, event)
+
+    def _tell(self, subscription: Subscription, event: Event) -> None:
+        """Send a transition to one who may see it: on a patient's channel one from another ward may come late."""
+        transition = event.transition
+        if not self.channel.patient or subscription.permits(transition.ward, transition.patient):
             subscription.send(event.wire)
 
     def begin_anew(self) -> None:

@@ -120,6 +120,9 @@ class View:
 
     def _admit(self, profile: Profile, partition: int, changes: Changes) -> None:
         row = self._row.get(profile.patient, -1)
+        if row >= 0 and self._at(row).profile.admitted != profile.admitted:
+            self._leave(profile.patient, changes)  # another stay, and nobody has said that the one before ended
+            row = -1
         if row < 0:
             row = self._free.pop() if self._free else len(self._followed)
             if row == len(self._followed):
@@ -255,6 +258,11 @@ class View:
         return self.parts([row], {}, full=full)[patient] if row >= 0 else None
 
     # -- reads for the hub ---------------------------------------------------------------------------------------
+
+    def of_this_stay(self, transition: Transition) -> bool:
+        """Whether an alarm belongs to the stay its patient is here for, if they are."""
+        profile = self.profile(transition.patient)
+        return profile is not None and transition.onset >= profile.begin
 
     def row(self, patient: str) -> int:
         """The patient's row, -1 if not admitted."""

@@ -1,12 +1,16 @@
 """Who is known, in memory: the doors' fast answer to "may this patient's reading come in, and where does it go?"."""
 
+import asyncio
+
 from msgspec.structs import replace
 
-from twins.records import Admit, Discharge, Move, Profile
+from twins.records import Admit, Discharge, Move, Outcome, Profile
+from twins.stays import began
 
 __all__ = ["Registry", "partition_of", "projected"]
 
 _MASK = 0xFFFFFFFF
+_PAUSE_S = 0.002
 
 
 def murmur2(key: bytes) -> int:
@@ -47,6 +51,33 @@ class Registry:
         self.index: dict[str, int] = {}
         """Partition of every patient whose readings are taken."""
         self._profiles: dict[str, Profile] = {}
+        self._seen: dict[int, int] = {}
+
+    def take(self, outcome: Outcome) -> None:
+        """Take over what an outcome says of patients, and how far its partition has come."""
+        for profile in outcome.profiles:
+            self.put(profile)
+        if outcome.profiles or outcome.complete:  # an alarm of Kafka may come before the profile of the same record
+            self._seen[outcome.partition] = max(self._seen.get(outcome.partition, -1), outcome.offset)
+
+    def foresee(self, record: Admit | Move | Discharge, place: tuple[int, int]) -> None:
+        """Show at once what a command in the log at ``place`` will bring about, until its outcome says so."""
+        profile = projected(record, self.get(record.patient))
+        if profile is not None and not self.seen(place):
+            self.put(profile)
+
+    def seen(self, place: tuple[int, int]) -> bool:
+        """Whether an outcome has told what the record at ``place`` (partition, offset) brought about."""
+        partition, offset = place
+        return self._seen.get(partition, -1) >= offset
+
+    async def decided(self, place: tuple[int, int], seconds: float) -> bool:
+        """Wait until what the record at ``place`` brought about is known here, at most ``seconds``; whether it is."""
+        for _ in range(int(seconds / _PAUSE_S)):
+            if self.seen(place):
+                return True
+            await asyncio.sleep(_PAUSE_S)
+        return self.seen(place)
 
     def put(self, profile: Profile) -> None:
         """Take over what the log says of a patient now."""
@@ -72,15 +103,18 @@ class Registry:
         return len(self.index)
 
 
-def projected(record: Admit | Move | Discharge, known: Profile | None) -> Profile:
-    """The profile after a command. A copy: whoever else holds it sees the change in the outcome, against what was."""
-    held = replace(known) if known else Profile(patient=record.patient, admitted=record.received)
+def projected(record: Admit | Move | Discharge, known: Profile | None) -> Profile | None:
+    """The profile after a command as ``twins.step`` decides it, ``None`` if it changes nothing.
+
+    A copy: whoever else holds it sees the change in the outcome, against what was.
+    """
+    if isinstance(record, Admit):
+        if known is not None and (known.active or record.stranger):
+            return None
+        return began(record, known, record.received)
+    if known is None or not known.active or record.stay not in {0, known.admitted}:
+        return None
     if isinstance(record, Discharge):
-        held.active = False
-    else:
-        for name in ("ward", "bed", "label"):
-            given = getattr(record, name)
-            if given is not None:
-                setattr(held, name, given)
-        held.active = held.active or isinstance(record, Admit)
-    return held
+        return replace(known, active=False, discharged=max(record.received, known.admitted))
+    given = {name: getattr(record, name) for name in ("ward", "bed", "label")}
+    return replace(known, **{name: value for name, value in given.items() if value is not None})

@@ -103,7 +103,7 @@ class Worker:
             self._first_dirty.setdefault((partition, block), offset)
         bank.dirty.clear()
         self._first_dirty.setdefault((partition, -1), offset)
-        if not bank.catching_up:
+        if not bank.catching_up and not isinstance(record, Fact):
             self._count(outcome)
         self._remember(partition, offset, bank.filed, outcome, more=more)
         if not outcome.empty:
@@ -150,6 +150,8 @@ class Worker:
                 coarse(rows["quality"], _SPREAD_BITS).astype("f4"),
             )  # fmt: skip
             self._remember_forecasts(partition, offset, outcome.estimates, rows)
+        if outcome.stays:
+            history.add_stays(partition, offset, outcome.stays)
         if outcome.transitions:
             history.add_transitions(partition, offset, outcome.transitions)
         if not more:

@@ -50,6 +50,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "active": ("u1", ()),
     "live": ("u1", ()),
     "pending": ("u1", ()),
+    "begin": ("i8", ()),
     "emitted": ("i8", ()),
     "oxygen": ("f8", ()),
     "oxygen_time": ("i8", ()),
@@ -101,6 +102,7 @@ class Block(msgspec.Struct, tag="block"):
     claims: list[tuple[int, int, list[tuple[int, int]]]] = []
     clocks: list[tuple[int, int, Clock]] = []
     taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
+    charted: list[list[str]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -136,6 +138,7 @@ class Bank:
     active: npt.NDArray[np.uint8]
     live: npt.NDArray[np.uint8]
     pending: npt.NDArray[np.uint8]
+    begin: npt.NDArray[np.int64]
     emitted: npt.NDArray[np.int64]
     oxygen: npt.NDArray[np.float64]
     oxygen_time: npt.NDArray[np.int64]
@@ -158,6 +161,8 @@ class Bank:
         self.index: dict[str, int] = {}
         self.profiles: list[Profile | None] = []
         self.patient_limits: list[dict[str, dict[str, float]]] = []
+        self.charted: list[list[str]] = []
+        """By patient the ids of the newest facts, so that one sent again is known."""
         self.ward_limits: dict[tuple[str, str], SetLimits] = {}
         self.ward_changes: list[tuple[int, SetLimits]] = []
         """Where in the log each ward limit was set, as far back as a replay may begin."""
@@ -233,6 +238,7 @@ class Bank:
         while len(self.profiles) < count:
             self.profiles.append(None)
             self.patient_limits.append({})
+            self.charted.append([])
         while len(self.covered) * BLOCK < count:
             self.covered.append(-1)
         held = len(self.active)
@@ -283,9 +289,10 @@ class Bank:
         self.set_row_limits(row)
         return row
 
-    def close_channels(self, number: int) -> None:
-        """Forget a patient's channels: the next stay starts afresh."""
-        self.agreement[number] = 0.0
+    def forget(self, number: int) -> None:
+        """Forget a patient's channels, limits and all that the arrays hold: the next stay starts afresh."""
+        self.patient_limits[number] = {}
+        self.charted[number] = []
         for held in (self.claims, self.clocks, self.taken):
             for key in [key for key in held if key[0] == number]:
                 del held[key]
@@ -298,6 +305,9 @@ class Bank:
                     states[row] = np.zeros((), states.dtype)
                 self.slot[number, signal] = -1
                 self.free.append(row)
+        for name in _KEPT_PATIENTS:
+            dtype, shape = _PATIENTS[name]
+            getattr(self, name)[number] = _new(name, dtype, (1, *shape))[0]
 
     def empty_channel(self, row: int) -> None:
         """Let a channel be as before its first reading; its limits stay."""
@@ -402,6 +412,7 @@ class Bank:
             taken=sorted(
                 (n - first, code, list(taken.items())) for (n, code), taken in self.taken.items() if first <= n < last
             ),
+            charted=self.charted[first:last],
         )  # fmt: skip
 
     def restore(self, block: Block) -> None:
@@ -413,8 +424,12 @@ class Bank:
         for at, profile in enumerate(block.profiles):
             if profile.patient:
                 self.index[profile.patient] = first + at
+                # An earlier version did not say whether somebody else had the id before: what is older is not shown.
+                profile.begin = profile.admitted if profile.begin < 0 else profile.begin
+                self.begin[first + at] = profile.begin
                 self.profiles[first + at] = profile
                 self.patient_limits[first + at] = block.limits[at]
+                self.charted[first + at] = block.charted[at] if block.charted else []
                 self.live[first + at] = 1
         if count:
             self._restore_patients(block.arrays, first, count)

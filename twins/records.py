@@ -32,6 +32,7 @@ __all__ = [
     "SetLimits",
     "SetProfile",
     "Status",
+    "Stay",
     "Tick",
     "Transition",
 ]
@@ -66,6 +67,7 @@ class Status(IntEnum):
     INSERTED = 10
     CORRECTED = 11
     RETRACTED = 12
+    BEFORE_STAY = 13
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -110,10 +112,14 @@ class Frame(msgspec.Struct, tag="frame", kw_only=True):
 
 
 class Fact(msgspec.Struct, tag="fact", kw_only=True):
-    """A charted fact: ``oxygen`` (L/min, 0 is air), ``consciousness`` (A C V P U), ``meal``, ``insulin``, ``note``."""
+    """A charted fact: ``oxygen`` (L/min, 0 is air), ``consciousness`` (A C V P U), ``meal``, ``insulin``, ``note``.
+
+    A fact with the ``id`` of one of the patient's that is charted already is the same one again.
+    """
 
     patient: str
     kind: str
+    id: str = ""
     time: int
     value: float | str | None = None
     unit: str = ""
@@ -136,20 +142,30 @@ class Tick(msgspec.Struct, tag="tick", omit_defaults=True):
 
 
 class Admit(msgspec.Struct, tag="admit", kw_only=True):
-    """Begin to follow a patient, or resume after a discharge."""
+    """Begin a stay. Of somebody who is here already it changes nothing: a ``Move`` moves.
+
+    ``stranger``: a reading asks for it, not a person, and nobody of this id may ever have been here.
+    """
 
     patient: str
     ward: str = ""
     bed: str = ""
     label: str = ""
+    spo2_scale: int = 1
+    stranger: bool = False
     by: str = ""
     received: int = 0
 
 
 class Move(msgspec.Struct, tag="move", kw_only=True):
-    """Another ward, bed or label; ``None`` leaves a field as it is."""
+    """Another ward, bed or label; ``None`` leaves a field as it is.
+
+    Here as in other commands ``stay``, if given, names the stay that is meant by its admission (µs): of another stay of
+    the same id nothing is changed.
+    """
 
     patient: str
+    stay: int = 0
     ward: str | None = None
     bed: str | None = None
     label: str | None = None
@@ -158,9 +174,10 @@ class Move(msgspec.Struct, tag="move", kw_only=True):
 
 
 class Discharge(msgspec.Struct, tag="discharge", kw_only=True):
-    """End of monitoring: alarms end, readings are refused until the next admission."""
+    """End of a stay: alarms end, readings are refused until the next admission, which begins with nothing of it."""
 
     patient: str
+    stay: int = 0
     by: str = ""
     received: int = 0
 
@@ -183,6 +200,7 @@ class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
 
     signal: str
     patient: str = ""
+    stay: int = 0
     ward: str = ""
     critical_low: float | None = None
     low: float | None = None
@@ -198,6 +216,7 @@ class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
     """What a clinician prescribed for scoring: SpO2 scale 1 or 2 of NEWS2."""
 
     patient: str
+    stay: int = 0
     spo2_scale: int = 1
     by: str = ""
     received: int = 0
@@ -280,7 +299,12 @@ class Score(msgspec.Struct, kw_only=True):
 
 
 class Profile(msgspec.Struct, kw_only=True):
-    """Who is monitored and where, with the charted facts and limits in force."""
+    """Who is monitored and where, with the charted facts and limits in force: all of the newest stay of this id.
+
+    ``admitted`` (µs) tells the stay from others of the id. What is dated from ``begin`` on belongs to it; −1 where an
+    earlier version wrote the profile. ``admission`` is the place in the log of the record that began it, ``discharged``
+    when it ended, 0 while it goes on.
+    """
 
     patient: str
     active: bool = True
@@ -288,12 +312,30 @@ class Profile(msgspec.Struct, kw_only=True):
     bed: str = ""
     label: str = ""
     admitted: int = 0
+    begin: int = -1
+    discharged: int = 0
+    admission: int = -1
     spo2_scale: int = 1
     oxygen: float | None = None
     oxygen_time: int = 0
     consciousness: str | None = None
     consciousness_time: int = 0
     limits: dict[str, dict[str, float]] = {}
+
+
+class Stay(msgspec.Struct, tag="stay", kw_only=True):
+    """One stay of one patient id, from ``admitted`` to ``discharged`` (0: it goes on), where it ended or now is.
+
+    What is dated from ``begin`` up to the next stay's belongs to it.
+    """
+
+    patient: str
+    admitted: int
+    begin: int
+    discharged: int = 0
+    ward: str = ""
+    bed: str = ""
+    label: str = ""
 
 
 class Transition(msgspec.Struct, tag="transition", kw_only=True):
@@ -338,8 +380,8 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
 class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     """What one record did: estimates, scores, profiles, alarm transitions, limits of wards, and the fate of each reading.
 
-    ``status`` holds one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
-    of a partition, sent once when a partition starts to be served.
+    ``stays`` holds stays that began or ended, for the history. ``status`` holds one ``Status`` per reading of the frame, or
+    that of a retraction. ``complete`` marks the whole state of a partition, sent once when it starts to be served.
     """
 
     partition: int = 0
@@ -351,6 +393,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     profiles: list[Profile] = []
     transitions: list[Transition] = []
     ward_limits: list[SetLimits] = []
+    stays: list[Stay] = []
     status: bytes = b""
 
     @property

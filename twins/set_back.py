@@ -32,7 +32,7 @@ def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
             _earlier(alarm, ("onset", "time"), now, by)
     for number, profile in enumerate(bank.profiles):
         if profile is not None and live[number]:
-            _earlier(profile, ("admitted", "oxygen_time", "consciousness_time"), now, by)
+            _earlier(profile, ("admitted", "begin", "discharged", "oxygen_time", "consciousness_time"), now, by)
     _clocks_back(bank, now, by)
     bank.time = now
     if offset > bank.time_kept_at:

@@ -41,6 +41,7 @@ from twins.records import (
 from twins.set_back import set_back
 from twins.signals import BY_NAME, FILTERED, SIGNALS
 from twins.statement import complete, estimates_of, profile_of
+from twins.stays import began, begin_stay, charted_before, end_stay, of_this_stay, stay_of
 
 __all__ = ["step"]
 
@@ -258,21 +259,23 @@ class _Step:
         find = bank.index.get
         numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
         numbers[(bank.active[numbers] == 0) | (bank.live[numbers] == 0)] = -1
-        for place in walk.missing(columns.patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
+        patient, early = of_this_stay(bank, columns, numbers)
+        for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
             bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
         status = np.zeros(len(columns), np.uint8)
         touched = np.zeros(len(bank.active), np.uint8)
         at = 0
         while at < len(columns):
             at = walk.frame(
-                at, columns.patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
+                at, patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
                 bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.shown, bank.phase,
                 bank.since, bank.due,
                 bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()
+        status[early] = Status.BEFORE_STAY
         self.outcome.status = status.tobytes()
-        self.clocks(arrival.noticed(bank, frame, numbers, columns))
+        self.clocks(arrival.noticed(bank, frame, numbers, msgspec.structs.replace(columns, patient=patient)))
         if bank.models:
             self.site_models(columns, numbers, status)
         for place in (status == Status.CORRECTED).nonzero()[0].tolist():
@@ -346,6 +349,13 @@ class _Step:
         number = self._taking(bank.index.get(fact.patient, -1))
         if number < 0:
             return
+        if charted_before(bank, number, fact):
+            bank.filed = None
+            self.outcome.status = bytes([Status.DUPLICATE])
+            return
+        bank.touch(number)
+        if fact.time < bank.begin[number]:
+            return
         profile = bank.profile(number)
         if fact.kind == "oxygen" and isinstance(fact.value, float | int) and fact.time >= bank.oxygen_time[number]:
             bank.oxygen[number] = profile.oxygen = float(fact.value)
@@ -368,38 +378,33 @@ class _Step:
         number = self._taking(self.bank.index.get(command.patient, -1))
         command = arrival.retraction_in_time(self.bank, command)
         self.bank.filed = command
-        verdict = retraction.retract(self.bank, number, command) if number >= 0 else Status.UNKNOWN_PATIENT
+        verdict = Status.UNKNOWN_PATIENT
+        if number >= 0:
+            early = command.time < self.bank.begin[number]
+            verdict = Status.BEFORE_STAY if early else retraction.retract(self.bank, number, command)
         self.outcome.status = bytes([verdict])
         if verdict == Status.RETRACTED:
             self.mend(int(self.bank.slot[number, BY_NAME[command.signal].code]), "taken_back")
             self.bank.touch(number)
             self.emit(np.array([number]))
 
-    def command(self, command: Command) -> None:  # noqa: C901 - one branch a kind of command
+    def command(self, command: Command) -> None:
         """Carry out a command of a person."""
+        bank = self.bank
+        if isinstance(command, Admit):
+            self.admit(command)
+            return
         if isinstance(command, SetLimits):
             self.set_limits(command)
             return
-        bank = self.bank
-        if isinstance(command, Admit):
-            number = bank.number(command.patient)
-        else:
-            number = bank.index.get(command.patient, -1)
-            if number < 0:
-                return
-        if not bank.live[number]:
+        number = self._meant(command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay)
+        if number < 0:
             return
-        profile = bank.profile(number)
         if isinstance(command, Acknowledge):
             self.acknowledge(number, command)
             return
-        if isinstance(command, Admit):
-            if not profile.active:
-                profile.admitted = command.received
-                profile.active = True
-                bank.active[number] = 1
-            profile.ward, profile.bed, profile.label = command.ward, command.bed, command.label
-        elif isinstance(command, Move):
+        profile = bank.profile(number)
+        if isinstance(command, Move):
             profile.ward = profile.ward if command.ward is None else command.ward
             profile.bed = profile.bed if command.bed is None else command.bed
             profile.label = profile.label if command.label is None else command.label
@@ -412,6 +417,28 @@ class _Step:
         self.changed(number)
         if profile.active:
             self.score(np.array([number]))
+
+    def _meant(self, patient: str, stay: int) -> int:
+        """The number of a patient who is here, in the stay that is meant if one is named; −1 otherwise."""
+        number = self._taking(self.bank.index.get(patient, -1))
+        return number if number >= 0 and stay in (0, self.bank.profile(number).admitted) else -1
+
+    def admit(self, command: Admit) -> None:
+        """Begin a stay; who is here already stays as they are, and is stated for whoever asked."""
+        bank = self.bank
+        number = bank.index.get(command.patient, -1)
+        former = bank.profile(number) if number >= 0 else None
+        if number < 0:
+            number = bank.number(command.patient)
+        elif bank.live[number] and (bank.active[number] or command.stranger):
+            self.outcome.profiles.append(profile_of(bank, number))
+            return
+        if not bank.live[number]:
+            return
+        begin_stay(bank, number, began(command, former, self.now, self.outcome.offset))
+        self.outcome.stays.append(stay_of(bank.profile(number)))
+        self.changed(number)
+        self.score(np.array([number]))
 
     def acknowledge(self, number: int, command: Acknowledge) -> None:
         """Acknowledge one alarm of one patient."""
@@ -445,22 +472,16 @@ class _Step:
             limits.mark_from(bank.mark[row], which, x, layout.PARAMETERS[code])
 
     def discharge(self, number: int) -> None:
-        """End monitoring: every alarm goes off, the channels are forgotten."""
+        """End a stay and what belonged to it: every alarm goes off, channels, limits and charted facts are forgotten."""
         bank = self.bank
         for key in sorted(key for key in bank.alarms if key[0] == number):
             alarm = bank.alarms.pop(key)
             alarm.latches = False
             self.tell(number, lifecycle.end(alarm, bank.profile(number).ward, self.now))
-        bank.close_channels(number)
-        bank.active[number] = 0
-        bank.pending[number] = 0
-        bank.oxygen[number] = bank.consciousness[number] = np.nan
-        bank.parts[number] = -1
-        bank.known_parts[number] = bank.score_told[number] = -1
-        bank.stale[number] = bank.score_phase[number] = 0
         profile = bank.profile(number)
-        profile.active = False
-        profile.oxygen = profile.consciousness = None
+        profile.active, profile.discharged = False, max(self.now, profile.admitted)
+        end_stay(bank, number)
+        self.outcome.stays.append(stay_of(profile))
 
     def set_limits(self, command: SetLimits) -> None:
         """Limits of a patient or of a ward; the conditions are judged anew with the next reading."""
@@ -468,8 +489,8 @@ class _Step:
         if command.signal not in BY_NAME:
             return
         if command.patient:
-            number = bank.index.get(command.patient, -1)
-            if number < 0 or not bank.live[number]:
+            number = self._meant(command.patient, command.stay)
+            if number < 0:
                 return
             given = set_by(command, bank.patient_limits[number].get(command.signal, {}))
             if given:

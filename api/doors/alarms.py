@@ -11,6 +11,7 @@ from api.answers import Time, iso, problems, respond
 from api.fields import Body, Composed, Moment, Note
 from api.problems import Problem
 from api.protocol import alarm_of
+from api.stays import StayNamed, of_stay, readable, viewed
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
 from twins.records import Acknowledge, Transition
 
@@ -123,22 +124,28 @@ async def list_alarms(
     end: Annotated[Moment | None, Query(description="With all: before.")] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
+    stay: StayNamed = None,
 ) -> Response:
-    """Active alarms, high priority first; or all that are kept, newest first, each with its newest transition."""
+    """Active alarms, high priority first; or all that are kept, newest first, each with its newest transition.
+
+    Of one patient those of one stay; without a patient those of a ward where it was said that they are to be seen.
+    """
     require(actor, Action.PATIENT_READ)
-    if patient:
-        patient_of(wired, actor, patient)
-    wired.accounts.audit(actor, "alarm.list", patient, detail=state)
+    shown = await viewed(wired, actor, patient, stay) if patient else None
+    wired.accounts.audit(actor, "alarm.list", patient, detail=f"{state}{of_stay(shown) if shown else ''}")
     if state == "active":
         found = [one for one in wired.view.active_alarms(patient=patient) if _within(wired, actor, one, ward)]
-        return respond(Alarms([alarm(one) for one in found], None))
-    purpose = f"alarms {patient} {ward} {start} {end} {sorted(actor.wards)}"
+        past = shown is not None and not shown.present
+        return respond(Alarms([] if past else [alarm(one) for one in found], None))
+    purpose = f"alarms {patient} {ward} {start} {end} {stay} {sorted(actor.wards)}"
     place = wired.cursors.open(cursor, purpose)
     whose = patient or _reach(wired, actor, ward)
     begin, until = start or 0, end or wired.service.clock.now() + 1
+    if shown is not None:
+        begin, until = shown.within(begin, until)
     page = await wired.service.history.alarms(whose, begin, until, cursor=place, limit=limit)
     following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
-    items = [alarm(one) for one in await _newest(wired, page.items)]
+    items = [alarm(one) for one in await _newest(wired, page.items) if shown is not None or readable(wired, actor, one)]
     return respond(Alarms(items, following), headers=wired.cursors.link(request.url, following))
 
 
@@ -168,6 +175,10 @@ async def acknowledge(
 ) -> Response:
     """Acknowledge this alarm and no other; once is enough."""
     newest = (await _course(wired, actor, id))[-1]
+    profile = wired.service.registry.get(newest.patient)
+    if profile is None or newest.onset < profile.begin:
+        require(actor, Action.ALARM_ACKNOWLEDGE, newest.ward)
+        raise Problem("alarm-over")
     patient_of(wired, actor, newest.patient, Action.ALARM_ACKNOWLEDGE)
     if newest.presence == "off":
         raise Problem("alarm-over")
@@ -187,14 +198,9 @@ async def _course(wired: Wiring, actor: Actor, name: str) -> list[Transition]:
     if newest is not None and all(one.id != newest.id for one in course):
         course.append(newest)
     course.sort(key=lambda one: one.number)
-    if not course or not _readable(wired, actor, course[-1]):
+    if not course or not readable(wired, actor, course[-1]):
         raise Problem("not-found", "no such alarm")
     return course
-
-
-def _readable(wired: Wiring, actor: Actor, transition: Transition) -> bool:
-    profile = wired.service.registry.get(transition.patient)
-    return actor.covers(profile.ward if profile else transition.ward, transition.patient)
 
 
 def _within(wired: Wiring, actor: Actor, transition: Transition, ward: str | None) -> bool:

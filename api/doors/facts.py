@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+from collections import Counter
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request, Response
@@ -11,7 +13,7 @@ from pydantic import Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 from api.accounts import Action, Actor, may, require
 from api.answers import iso, problems, respond
 from api.body import Room, media_type, read_body
-from api.fields import Body, Moment, Note, PatientId
+from api.fields import Body, Label, Moment, Note, PatientId
 from api.lot import Refusals
 from api.problems import Problem
 from api.wiring import Caller, Wired, Wiring
@@ -31,10 +33,19 @@ _KEPT = 64 << 10
 Number = Annotated[StrictFloat | StrictInt, Field(ge=0, le=100_000, allow_inf_nan=False)]
 
 
+FactId = Annotated[
+    Label,
+    Field(
+        description="Chosen by the sender: the same fact sent again with it is one fact. Needed where time is left out."
+    ),
+]
+
+
 class Oxygen(Body):
     """Supplemental oxygen from now on: a flow, 0 being air."""
 
     patient: PatientId
+    id: FactId = ""
     kind: Literal["oxygen"]
     time: Moment | None = None
     value: Annotated[StrictFloat | StrictInt, Field(ge=0, le=80, allow_inf_nan=False)]
@@ -46,6 +57,7 @@ class Consciousness(Body):
     """Alert, new Confusion, responds to Voice, to Pain, Unresponsive."""
 
     patient: PatientId
+    id: FactId = ""
     kind: Literal["consciousness"]
     time: Moment | None = None
     value: Literal["A", "C", "V", "P", "U"]
@@ -56,6 +68,7 @@ class Meal(Body):
     """A meal, with its carbohydrates if they are known."""
 
     patient: PatientId
+    id: FactId = ""
     kind: Literal["meal"]
     time: Moment | None = None
     value: Number | None = None
@@ -67,6 +80,7 @@ class Insulin(Body):
     """A dose of insulin."""
 
     patient: PatientId
+    id: FactId = ""
     kind: Literal["insulin"]
     time: Moment | None = None
     value: Annotated[StrictFloat | StrictInt, Field(ge=0, le=1000, allow_inf_nan=False)]
@@ -78,6 +92,7 @@ class Remark(Body):
     """Anything else worth keeping beside the curve."""
 
     patient: PatientId
+    id: FactId = ""
     kind: Literal["note"]
     time: Moment | None = None
     note: Annotated[Note, Field(min_length=1)]
@@ -98,11 +113,12 @@ class FactFault:
 
 @dataclass(frozen=True, slots=True)
 class FactsTaken:
-    """How many were taken, and which were not and why."""
+    """How many were taken, and which were not and why; ``ids`` are those of the taken ones, as the history tells them."""
 
     taken: int
     refused: int
     errors: list[FactFault]
+    ids: list[str]
 
 
 _SCHEMA = TypeAdapter(Charted | list[Charted]).json_schema(ref_template="#/components/schemas/{model}")
@@ -127,9 +143,11 @@ async def chart(request: Request, wired: Wired, actor: Caller) -> Response:
     letters: list[DeadLetter] = []
     good: list[records.Fact] = []
     now = wired.service.clock.now()
+    alike: Counter[bytes] = Counter()
     for index, entry in enumerate(entries):
         fact = _read(wired, actor, entry, now)
         if isinstance(fact, records.Fact):
+            fact.id = _id(actor, entry, fact, alike)
             good.append(fact)
             continue
         reason, detail = fact
@@ -144,7 +162,24 @@ async def chart(request: Request, wired: Wired, actor: Caller) -> Response:
         await wired.service.refuse(letters)
         if not good:
             raise Problem("nothing-taken", faults=refusals.faults, extra={"taken": 0, "refused": len(refusals)})
-    return respond({"taken": len(good), "refused": len(refusals), "errors": refusals.faults})
+    ids = [fact.id for fact in good]
+    return respond({"taken": len(good), "refused": len(refusals), "errors": refusals.faults, "ids": ids})
+
+
+def _id(actor: Actor, entry: Any, fact: records.Fact, alike: Counter[bytes]) -> str:  # noqa: ANN401 - as it was sent
+    """What a fact is known by: who charted what, and when if that was said; of several alike in a request, which one.
+
+    So a request that is sent again charts nothing twice, and two doses at one moment are two.
+    """
+    said = json.dumps(
+        [actor.kind, actor.name, {**entry, "time": fact.time if entry.get("time") else None}], sort_keys=True
+    )
+    content = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=10)
+    if not entry.get("id") and not entry.get("time"):
+        content.update(str(fact.time).encode())  # nothing says whether it is the same again
+    alike[content.digest()] += 1
+    content.update(str(alike[content.digest()]).encode())
+    return content.hexdigest()
 
 
 async def _entries(request: Request) -> list[Any]:
@@ -177,7 +212,9 @@ def _read(wired: Wiring, actor: Actor, entry: object, now: int) -> records.Fact 
         return _REASONS.get(first["type"], first["type"]), f"{where}: {first['msg']}".removeprefix(": ")
     time = now if body.time is None else body.time
     return (
-        _out_of_time(wired, time, now) or _out_of_reach(wired, actor, body.patient) or _record(body, time, actor.name)
+        _out_of_time(wired, time, now)
+        or _out_of_reach(wired, actor, body.patient, time)
+        or _record(body, time, actor.name)
     )
 
 
@@ -190,7 +227,7 @@ def _out_of_time(wired: Wiring, time: int, now: int) -> tuple[str, str] | None:
     return None
 
 
-def _out_of_reach(wired: Wiring, actor: Actor, patient: str) -> tuple[str, str] | None:
+def _out_of_reach(wired: Wiring, actor: Actor, patient: str, time: int) -> tuple[str, str] | None:
     profile = wired.service.registry.get(patient)
     if profile is None or not actor.covers(profile.ward, patient):
         return "unknown_patient", "no such patient"
@@ -198,6 +235,11 @@ def _out_of_reach(wired: Wiring, actor: Actor, patient: str) -> tuple[str, str] 
         return "out_of_scope", "you may not chart for this patient"
     if not profile.active:
         return "discharged_patient", "the patient is discharged; admit them again first"
+    if time < profile.begin:
+        return (
+            "before_stay",
+            f"{iso(time)} is before the patient's stay began; nothing is charted for a stay that is over",
+        )
     return None
 
 

@@ -9,8 +9,10 @@ from api.accounts import Action
 from api.answers import Time, iso, iso_all, or_none, problems, respond
 from api.fields import Moment
 from api.problems import Fault, Problem
-from api.wiring import Caller, Wired, Wiring, patient_of
+from api.stays import StayNamed, of_stay, viewed
+from api.wiring import Caller, Wired, Wiring
 from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
+from streams.history.events import fact_id
 from twins.signals import BY_NAME, Signal
 
 __all__ = ["Window", "router", "signal_named", "window_of"]
@@ -78,8 +80,9 @@ class PastForecasts(Window):
 
 @dataclass(frozen=True, slots=True)
 class ChartedFact:
-    """A fact as charted."""
+    """A fact as charted; ``id`` tells it from others, also of the same moment."""
 
+    id: str
     kind: str
     time: Time
     value: float | str | None
@@ -119,11 +122,12 @@ async def read_history(
     ] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=100_000, description="Most readings on a page, without points.")] = 10_000,
+    stay: StayNamed = None,
 ) -> Response:
-    """The window [start, end) of one signal, or of the charted facts."""
-    profile = patient_of(wired, actor, id)
-    begin, until = window_of(wired, start, end)
-    wired.accounts.audit(actor, Action.PATIENT_READ, profile.patient, detail=f"history of {kind} {signal}".strip())
+    """The part of the window [start, end) that lies in the stay: one signal, or the charted facts."""
+    shown = await viewed(wired, actor, id, stay)
+    begin, until = shown.within(*window_of(wired, start, end))
+    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail=f"history of {kind} {signal}{of_stay(shown)}".strip())
     if kind == "facts":
         return await _facts(wired, id, begin, until)
     found = signal_named(signal)
@@ -134,7 +138,7 @@ async def read_history(
         return await _forecasts(wired, found, window, (begin, until, points))
     if points is not None:
         return await _buckets(wired, found, window, (begin, until, points))
-    purpose = f"history {id} {signal} {begin if start else ''} {until if end else ''}"
+    purpose = f"history {id} {signal} {begin if start else ''} {until if end else ''} {shown.stay.admitted}"
     place = wired.cursors.open(cursor, purpose)
     page = await wired.service.history.observations_page(id, found.code, begin, until, cursor=place, limit=limit)
     following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
@@ -200,5 +204,5 @@ async def _forecasts(
 
 async def _facts(wired: Wiring, patient: str, begin: int, until: int) -> Response:
     found = await wired.service.history.facts(patient, begin, until)
-    items = [ChartedFact(one.kind, iso(one.time), one.value, one.unit, one.note, one.by) for one in found]
+    items = [ChartedFact(fact_id(one), one.kind, iso(one.time), one.value, one.unit, one.note, one.by) for one in found]
     return respond(Facts(patient, iso(begin), iso(until), items))

@@ -14,9 +14,10 @@ from api.accounts import Action, Actor, require
 from api.answers import problems, respond
 from api.fields import Body, Ward
 from api.problems import Fault, Problem
+from api.stays import StayMeant, meant
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
 from twins.limits import BOUNDS, flaw, in_own_unit, of_signal
-from twins.records import SetLimits
+from twins.records import Profile, SetLimits
 from twins.signals import BY_NAME, SIGNALS
 
 __all__ = ["router"]
@@ -144,24 +145,40 @@ async def read_limits(wired: Wired, actor: Caller, id: str) -> Response:  # noqa
 
 
 @router.put("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
-async def set_limits(wired: Wired, actor: Caller, id: str, body: WantedLimits) -> Response:  # noqa: A002 - as above
-    """Set limits for a patient: of each signal named, all bounds; those left out follow the ward."""
-    return await _set_patient(wired, actor, id, body, whole=True)
+async def set_limits(
+    *,
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    body: WantedLimits,
+    stay: StayMeant = None,
+) -> Response:
+    """Set limits for the rest of a patient's stay: of each signal named, all bounds; those left out follow the ward."""
+    profile = meant(patient_of(wired, actor, id, Action.LIMITS_WRITE), stay)
+    return await _set_patient(wired, actor, profile, body, whole=True)
 
 
 @router.patch("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
-async def change_limits(wired: Wired, actor: Caller, id: str, body: WantedLimits) -> Response:  # noqa: A002 - as above
+async def change_limits(
+    *,
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    body: WantedLimits,
+    stay: StayMeant = None,
+) -> Response:
     """Change single bounds of a patient: those left out stay as they are, null follows the ward again."""
-    return await _set_patient(wired, actor, id, body, whole=False)
+    profile = meant(patient_of(wired, actor, id, Action.LIMITS_WRITE), stay)
+    return await _set_patient(wired, actor, profile, body, whole=False)
 
 
-async def _set_patient(wired: Wiring, actor: Actor, patient: str, body: WantedLimits, *, whole: bool) -> Response:
-    profile = patient_of(wired, actor, patient, Action.LIMITS_WRITE)
+async def _set_patient(wired: Wiring, actor: Actor, profile: Profile, body: WantedLimits, *, whole: bool) -> Response:
+    patient, stay = profile.patient, profile.admitted
     if not profile.active:
         raise Problem("discharged")
     changes = _checked(body, _of_patient(wired, patient), whole=whole)
     for name, change in changes.items():
-        await wired.service.append(_command(change, patient=patient, signal=name, by=actor.name))
+        await wired.service.append(_command(change, patient=patient, stay=stay, signal=name, by=actor.name))
     wired.accounts.audit(actor, Action.LIMITS_WRITE, patient, detail=", ".join(changes)[:200])
     await settled(lambda: _same(_own(wired, patient), changes), _SHOWN_S)
     return respond(_of_patient(wired, patient))
@@ -253,7 +270,7 @@ def _own_units(name: str, wanted: Wanted) -> dict[str, float]:
     return in_own_unit(signal, given, unit)
 
 
-def _command(change: Change, **place: str) -> SetLimits:
+def _command(change: Change, **place: str | int) -> SetLimits:
     return msgspec.convert({**place, **change.set_here, "keep": change.keep}, SetLimits)
 
 

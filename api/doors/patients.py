@@ -6,16 +6,19 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
 
-from api.accounts import Action, require
+from api.accounts import Action, Actor, require
 from api.answers import Time, iso, problems, respond
 from api.fields import Body, Composed, Label, PatientId, Ward
 from api.problems import Problem
+from api.stays import StayMeant, meant, stays_of
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
 from twins.records import Admit, Discharge, Move, Profile, SetProfile
 
 __all__ = ["Patient", "patient", "router"]
 
 router = APIRouter(prefix="/v1", tags=["patients"])
+
+_DECIDED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,25 @@ class Patients:
 
     items: list[Patient]
     next: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stay:
+    """One stay of a patient's id: ``admitted`` names it, ``discharged`` is null while it goes on; where it is or ended."""
+
+    admitted: Time
+    discharged: Time | None
+    ward: str
+    bed: str
+    label: str
+    present: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stays:
+    """The stays of an id within the caller's reach, newest first."""
+
+    items: list[Stay]
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,19 +165,39 @@ async def list_patients(
 
 @router.post("/patients", status_code=201, response_model=Patient, responses=_WRITE)
 async def admit(wired: Wired, actor: Caller, body: Admission) -> Response:
-    """Begin to follow a patient, or follow a discharged one again."""
+    """Begin a stay, of somebody new or with the id of somebody discharged; it begins with nothing of a stay before.
+
+    The log decides: of several who admit one id at the same time one is answered 201. Where the id is in use out of the
+    caller's reach, 409 says no more than that it cannot be used here.
+    """
     ward = body.ward or wired.settings.default_ward
     require(actor, Action.PATIENT_ADMIT, ward)
     registry = wired.service.registry
     if registry.known(body.id):
-        raise Problem("conflict", "a patient of this id is admitted already")
-    await wired.service.append(Admit(patient=body.id, ward=ward, bed=body.bed, label=body.label, by=actor.name))
-    if body.spo2_scale != 1:
-        await wired.service.append(SetProfile(patient=body.id, spo2_scale=body.spo2_scale, by=actor.name))
+        raise _in_use(wired, actor, body.id)
+    wanted = Admit(
+        patient=body.id, ward=ward, bed=body.bed, label=body.label, spo2_scale=body.spo2_scale, by=actor.name
+    )
+    partition, offset = await wired.service.append(wanted)
+    if not await registry.decided((partition, offset), _DECIDED_S):
+        wired.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}", outcome="undecided")
+        detail = "the admission is recorded, the twins have not come to it yet; look again before you ask again"
+        raise Problem("overloaded", detail, headers={"Retry-After": "5"})
+    profile = registry.get(body.id)
+    if profile is None or profile.admission != offset:
+        raise _in_use(wired, actor, body.id)
     wired.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}")
-    await settled(lambda: _shows(wired, body.id, spo2_scale=body.spo2_scale))
-    profile = registry.get(body.id) or Profile(patient=body.id, ward=ward, bed=body.bed, label=body.label)
     return respond(patient(profile), 201, {"Location": f"/v1/patients/{quote(body.id, safe='')}"})
+
+
+def _in_use(wired: Wiring, actor: Actor, name: str) -> Problem:
+    """The conflict of an admission: who may not see the patient learns only that the id cannot be used."""
+    wired.accounts.audit(actor, Action.PATIENT_ADMIT, name, outcome="conflict")
+    wired.refused["id_in_use"] += 1
+    profile = wired.service.registry.get(name)
+    if profile is not None and actor.covers(profile.ward, name):
+        return Problem("conflict", "a patient of this id is admitted already")
+    return Problem("conflict", "this id cannot be used here")
 
 
 @router.get("/patients/{id}", response_model=Patient, responses=_READ)
@@ -166,10 +208,37 @@ async def read_patient(wired: Wired, actor: Caller, id: str) -> Response:  # noq
     return respond(patient(profile))
 
 
+@router.get("/patients/{id}/stays", response_model=Stays, responses=_READ)
+async def list_stays(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - as above
+    """The stays of this id that the caller may see: the newest where the patient is, others where they ended."""
+    found = await stays_of(wired, actor, id)
+    if not found:
+        raise Problem("not-found", "no such patient")
+    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="stays")
+    items = [
+        Stay(
+            admitted=iso(one.stay.admitted),
+            discharged=iso(one.stay.discharged) if one.stay.discharged else None,
+            ward=one.stay.ward,
+            bed=one.stay.bed,
+            label=one.stay.label,
+            present=one.present,
+        )
+        for one in reversed(found)
+    ]
+    return respond(Stays(items))
+
+
 @router.patch("/patients/{id}", response_model=Patient, responses=_WRITE | problems("discharged"))
-async def change_patient(wired: Wired, actor: Caller, id: str, body: Change) -> Response:  # noqa: A002 - as above
+async def change_patient(
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    body: Change,
+    stay: StayMeant = None,
+) -> Response:
     """Move a patient to another ward or bed, or change the label or the SpO2 scale of NEWS2."""
-    profile = patient_of(wired, actor, id, Action.PATIENT_MOVE)
+    profile = meant(patient_of(wired, actor, id, Action.PATIENT_MOVE), stay)
     if not profile.active:
         raise Problem("discharged")
     if body.ward is not None and body.ward != profile.ward:
@@ -177,20 +246,30 @@ async def change_patient(wired: Wired, actor: Caller, id: str, body: Change) -> 
     wanted = body.model_dump(exclude_none=True)
     place = {name: value for name, value in wanted.items() if name != "spo2_scale"}
     if place:
-        await wired.service.append(Move(patient=id, by=actor.name, **place))
+        await wired.service.append(Move(patient=id, stay=profile.admitted, by=actor.name, **place))
     if body.spo2_scale is not None:
-        await wired.service.append(SetProfile(patient=id, spo2_scale=body.spo2_scale, by=actor.name))
+        await wired.service.append(
+            SetProfile(patient=id, stay=profile.admitted, spo2_scale=body.spo2_scale, by=actor.name)
+        )
     wired.accounts.audit(actor, Action.PATIENT_MOVE, id, detail=", ".join(f"{k} {v}" for k, v in wanted.items())[:200])
     await settled(lambda: _shows(wired, id, **wanted))
     return respond(patient(wired.service.registry.get(id) or profile))
 
 
 @router.delete("/patients/{id}", response_model=Patient, responses=_WRITE)
-async def discharge(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - as above
-    """Discharge a patient: alarms end, readings are refused until the next admission; what was recorded stays."""
-    profile = patient_of(wired, actor, id, Action.PATIENT_DISCHARGE)
+async def discharge(
+    wired: Wired,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    stay: StayMeant = None,
+) -> Response:
+    """End a patient's stay: alarms, limits and what was charted for the score end; readings are refused until the next.
+
+    What was recorded stays, as that of this stay.
+    """
+    profile = meant(patient_of(wired, actor, id, Action.PATIENT_DISCHARGE), stay)
     if profile.active:
-        await wired.service.append(Discharge(patient=id, by=actor.name))
+        await wired.service.append(Discharge(patient=id, stay=profile.admitted, by=actor.name))
         wired.accounts.audit(actor, Action.PATIENT_DISCHARGE, id)
         await settled(lambda: not wired.service.registry.known(id))
     return respond(patient(wired.service.registry.get(id) or profile))

@@ -10,7 +10,8 @@ from api.answers import Time, iso, iso_all, problems, respond
 from api.doors.histories import Window, signal_named, window_of
 from api.fields import Moment
 from api.problems import Fault, Problem
-from api.wiring import Caller, Wired, patient_of
+from api.stays import StayNamed, of_stay, viewed
+from api.wiring import Caller, Wired
 from streams.history.course import MOST_READINGS, TooManyReadings, course
 
 __all__ = ["router"]
@@ -41,22 +42,23 @@ async def read_smoothed(
     start: Annotated[Moment | None, Query(description="Not before; an hour before the end if left out.")] = None,
     end: Annotated[Moment | None, Query(description="Before; now if left out.")] = None,
     points: Annotated[int, Query(ge=1, le=10_000, description="At most so many, evenly spaced.")] = 600,
+    stay: StayNamed = None,
 ) -> Response:
     """The course of one signal over [start, end) as the twin believes it now.
 
-    Worked out from the stored readings of the window and of some time before it, late ones in their place; what the twin
-    refused does not count. Times are those of the history thinned to as many points. It begins with the first reading,
-    spans gaps with a wider sd, and is a forecast after the last reading.
+    Worked out from the stored readings of the window and of some time before it in the stay, late ones in their place;
+    what the twin refused does not count. Times are those of the history thinned to as many points. It begins with the
+    first reading, spans gaps with a wider sd, and is a forecast after the last reading.
     """
-    profile = patient_of(wired, actor, id)
-    span = window_of(wired, start, end)
-    wired.accounts.audit(actor, Action.PATIENT_READ, profile.patient, detail=f"history smoothed {signal}".strip())
+    shown = await viewed(wired, actor, id, stay)
+    span = shown.within(*window_of(wired, start, end))
+    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail=f"history smoothed {signal}{of_stay(shown)}".strip())
     found = signal_named(signal)
     if not found.filtered:
         fault = Fault("unfiltered_signal", "only vital signs and glucose are followed by a twin", field="query.signal")
         raise Problem("invalid", "no twin follows this signal", faults=[fault])
     try:
-        told = await course(wired.service.history, id, found, span, points)
+        told = await course(wired.service.history, id, found, span, points, since=shown.begin)
     except TooManyReadings as error:
         fault = Fault("too_many_readings", f"{MOST_READINGS} can be smoothed at once", field="query.start")
         raise Problem("invalid", "the window holds too many readings; ask for a shorter one", faults=[fault]) from error

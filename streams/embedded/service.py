@@ -22,7 +22,7 @@ from streams.history import SqliteHistory
 from streams.log import DeadLetter
 from streams.models import site_models
 from streams.private import keep_private
-from streams.registry import Registry, partition_of, projected
+from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from streams.worker import Saved, Worker
 from twins.limits import limits_given
@@ -83,8 +83,6 @@ class EmbeddedService:
             raise
         for partition in sorted(self.worker.banks):
             outcome = self.worker.complete(partition)
-            for profile in outcome.profiles:
-                self.registry.put(profile)
             self._deliver([outcome])
         self._twins.start()
         self._commit_thread.start()
@@ -210,7 +208,8 @@ class EmbeddedService:
         future: asyncio.Future[tuple[int, int]] = self._future()
         self._commit_thread.submit(Ordered(partition, record, future))
         place = await future
-        self._project(record)
+        if isinstance(record, Admit | Move | Discharge):
+            self.registry.foresee(record, place)
         return place
 
     async def refuse(self, entries: Sequence[DeadLetter]) -> None:
@@ -319,11 +318,6 @@ class EmbeddedService:
     def _future(self) -> "asyncio.Future[T]":
         return asyncio.get_running_loop().create_future()
 
-    def _project(self, record: Fact | Command) -> None:
-        """Let the registry know at once what the log now holds; the outcome will say the same."""
-        if isinstance(record, Admit | Move | Discharge):
-            self.registry.put(projected(record, self.registry.get(record.patient)))
-
     # -- threads ------------------------------------------------------------------------------------------------
 
     def _answer(self, answers: list[Answer]) -> None:
@@ -350,8 +344,7 @@ class EmbeddedService:
 
     def _deliver(self, outcomes: list[Outcome]) -> None:
         for outcome in outcomes:
-            for profile in outcome.profiles:
-                self.registry.put(profile)
+            self.registry.take(outcome)
             for callback in self._listeners:
                 try:
                     callback(outcome)

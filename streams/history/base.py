@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar, overload
 
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Stay, Transition
 
 __all__ = [
     "FORETOLD_MIN",
@@ -135,7 +135,10 @@ class History(Protocol):
         """Keep alarm transitions, in the order they happened."""
 
     def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
-        """Keep charted facts; a fact is identified by (patient, kind, time)."""
+        """Keep charted facts; of those with one id of a patient the first."""
+
+    def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
+        """Keep stays as they now are; a stay is identified by (patient, admitted)."""
 
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
@@ -200,6 +203,9 @@ class History(Protocol):
 
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
+
+    async def stays(self, patient: str) -> list[Stay]:
+        """The stays of a patient's id, oldest first."""
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics, by the names they have there."""

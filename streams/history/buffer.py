@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from streams.history.columns import Kind, Lot
-from twins.records import Fact, Transition
+from twins.records import Fact, Stay, Transition
 
-__all__ = ["Batch", "Buffer", "Noted", "Placed", "Seen", "Waiting", "place"]
+__all__ = ["Batch", "Buffer", "Lodged", "Noted", "Placed", "Seen", "Waiting", "place"]
 
 PLACES = 1024
 
@@ -43,13 +43,22 @@ class Noted(NamedTuple):
     body: bytes
 
 
+class Lodged(NamedTuple):
+    """A stay as of the record at this offset."""
+
+    offset: int
+    stay: Stay
+    body: bytes
+
+
 @dataclass
 class Waiting:
-    """Rows, transitions and facts of one partition, in the order they were added."""
+    """Rows, transitions, facts and stays of one partition, in the order they were added."""
 
     batches: list[Batch] = field(default_factory=list)
     transitions: list[Placed] = field(default_factory=list)
     facts: list[Noted] = field(default_factory=list)
+    stays: list[Lodged] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -62,10 +71,12 @@ class Waiting:
             [batch for batch in self.batches if batch.offset <= offset],
             [placed for placed in self.transitions if placed.offset <= offset],
             [noted for noted in self.facts if noted.offset <= offset],
+            [lodged for lodged in self.stays if lodged.offset <= offset],
         )
         self.batches = [batch for batch in self.batches if batch.offset > offset]
         self.transitions = [placed for placed in self.transitions if placed.offset > offset]
         self.facts = [noted for noted in self.facts if noted.offset > offset]
+        self.stays = [lodged for lodged in self.stays if lodged.offset > offset]
         return taken
 
     def extend(self, other: "Waiting") -> None:
@@ -73,6 +84,7 @@ class Waiting:
         self.batches += other.batches
         self.transitions += other.transitions
         self.facts += other.facts
+        self.stays += other.stays
 
 
 @dataclass
@@ -135,7 +147,7 @@ class Buffer:
         with self._lock:
             return Seen(
                 [
-                    (number, Waiting(list(held.batches), list(held.transitions), list(held.facts)))
+                    (number, Waiting(list(held.batches), list(held.transitions), list(held.facts), list(held.stays)))
                     for number, partition in self._partitions.items()
                     for held in (partition.sent, partition.waiting)
                 ]
@@ -155,6 +167,7 @@ class Seen(NamedTuple):
             found.batches += [batch for batch in held.batches if batch.offset > offset]
             found.transitions += [placed for placed in held.transitions if placed.offset > offset]
             found.facts += [noted for noted in held.facts if noted.offset > offset]
+            found.stays += [lodged for lodged in held.stays if lodged.offset > offset]
         return found
 
 

@@ -34,17 +34,21 @@ class TooManyReadings(ValueError):
     """The stretch holds more than ``MOST_READINGS``."""
 
 
-async def course(history: History, patient: str, signal: Signal, span: tuple[int, int], points: int) -> CourseSeries:
+async def course(
+    history: History, patient: str, signal: Signal, span: tuple[int, int], points: int, *, since: int = 0
+) -> CourseSeries:
     """The course at the starts of at most ``points`` equal spans of [start, end) µs, the spans of ``Buckets``.
 
     Readings of before the start are taken in too (sixty of the signal's silences, but an hour at least and a day at
-    most), so that the twin does not begin without knowing its patient. It starts with the first reading believed; from
+    most), so that the twin does not begin without knowing its patient, but none of before ``since`` µs, when its stay
+    began. It starts with the first reading believed; from
     the last on it is the forecast. Worked out in a thread.
 
     Raises ``TooManyReadings``; ``ValueError`` for a signal no channel twin follows.
     """
     start, end = span
     before = start - round(min(max(_SILENCES * signal.silence_s, _RUN_IN_S[0]), _RUN_IN_S[1])) * _SECOND_US
+    before = max(before, since)
     page = await history.observations_page(patient, signal.code, before, end, limit=MOST_READINGS)
     if page.cursor is not None:
         raise TooManyReadings(f"more than {MOST_READINGS} readings")
@@ -54,6 +58,5 @@ async def course(history: History, patient: str, signal: Signal, span: tuple[int
     at = np.arange(start, end, width, dtype=np.int64)
     found = await asyncio.to_thread(smooth, signal.code, time, value, at)
     believed = np.flatnonzero(np.isin(found.status, _BELIEVED))
-    first = time[believed[0]] if len(believed) else end
-    kept = at + width > first
+    kept = at + width > time[believed[0]] if len(believed) else np.zeros(len(at), np.bool_)
     return CourseSeries(at[kept], found.mean[kept], found.sd[kept])

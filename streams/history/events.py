@@ -1,33 +1,38 @@
-"""Alarm transitions and charted facts: plain rows, with what the buffer holds laid over them."""
+"""Alarm transitions, charted facts and stays: plain rows, with what the buffer holds laid over them."""
 
 import json
 import sqlite3
 from collections.abc import Collection, Iterable, Iterator
+from hashlib import blake2b
 from typing import Any, NamedTuple
 
 import msgspec
 
 from streams.history.base import Page
 from streams.history.buffer import Waiting, place
-from twins.records import Fact, Transition
+from twins.records import Fact, Stay, Transition
 
 __all__ = [
     "Key",
     "Question",
     "alarm",
+    "charted",
     "encode",
+    "fact_id",
     "facts",
     "insert",
     "key_of",
     "newest",
     "page_of",
     "plain",
+    "stays",
     "transitions",
     "wanted",
 ]
 
 _transition = msgspec.msgpack.Decoder(Transition).decode
 _fact = msgspec.msgpack.Decoder(Fact).decode
+_stay = msgspec.msgpack.Decoder(Stay).decode
 
 Key = tuple[int, int, str]
 """time, place in the log, id: the order of transitions"""
@@ -45,7 +50,7 @@ class Question(NamedTuple):
     latest: bool
 
 
-def encode(item: Transition | Fact) -> bytes:
+def encode(item: Transition | Fact | Stay) -> bytes:
     """The stored form; numbers of numpy become plain ones."""
     return msgspec.msgpack.encode(item, enc_hook=plain)
 
@@ -58,7 +63,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401 (whatever an explanation holds)
 
 
 def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
-    """Write transitions and facts, over what stands there under the same identity."""
+    """Write transitions, facts and stays: a fact once, the others over what stands there under the same identity."""
     connection.executemany(
         "INSERT OR REPLACE INTO history_transition (id, alarm, patient, time, place, body) VALUES (?, ?, ?, ?, ?, ?)",
         [
@@ -68,8 +73,12 @@ def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
         ],
     )  # fmt: skip
     connection.executemany(
-        "INSERT OR REPLACE INTO history_fact (patient, time, kind, body) VALUES (?, ?, ?, ?)",
-        [(held.fact.patient, held.fact.time, held.fact.kind, held.body) for held in waiting.facts],
+        "INSERT OR IGNORE INTO history_charted (patient, id, time, body) VALUES (?, ?, ?, ?)",
+        [(held.fact.patient, fact_id(held.fact), held.fact.time, held.body) for held in waiting.facts],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO history_stay (patient, admitted, discharged, body) VALUES (?, ?, ?, ?)",
+        [(held.stay.patient, held.stay.admitted, held.stay.discharged, held.body) for held in waiting.stays],
     )
 
 
@@ -112,17 +121,45 @@ def in_order(changes: Iterable[Transition]) -> list[Transition]:
 
 def facts(connection: sqlite3.Connection, waiting: Waiting, patient: str, start_us: int, end_us: int) -> list[Fact]:
     """Facts of a window, oldest first."""
-    found = {
-        (time, kind): _fact(body)
-        for time, kind, body in connection.execute(
-            "SELECT time, kind, body FROM history_fact WHERE patient = ? AND time >= ? AND time < ?",
+    stored = [
+        _fact(body)
+        for (body,) in connection.execute(
+            "SELECT body FROM history_charted WHERE patient = ? AND time >= ? AND time < ?",
             (patient, start_us, end_us),
         )
+    ]
+    fresh = [
+        held.fact for held in waiting.facts if held.fact.patient == patient and start_us <= held.fact.time < end_us
+    ]
+    return charted(stored + fresh)
+
+
+def charted(found: Collection[Fact]) -> list[Fact]:
+    """Facts by time, of those with one id the one that was charted first."""
+    first: dict[str, Fact] = {}
+    for fact in sorted(found, key=lambda fact: fact.received):
+        first.setdefault(fact_id(fact), fact)
+    return sorted(first.values(), key=lambda fact: (fact.time, fact.received, fact_id(fact)))
+
+
+def fact_id(fact: Fact) -> str:
+    """What a fact is known by; of one without an id, all that was charted."""
+    if fact.id:
+        return fact.id
+    said = msgspec.json.encode([fact.kind, fact.time, fact.value, fact.unit, fact.note, fact.by], enc_hook=plain)
+    return blake2b(said, digest_size=10).hexdigest()
+
+
+def stays(connection: sqlite3.Connection, waiting: Waiting, patient: str) -> list[Stay]:
+    """The stays of a patient's id, oldest first, each as it was told last."""
+    found = {
+        admitted: _stay(body)
+        for admitted, body in connection.execute(
+            "SELECT admitted, body FROM history_stay WHERE patient = ?", (patient,)
+        )
     }
-    for held in waiting.facts:
-        if held.fact.patient == patient and start_us <= held.fact.time < end_us:
-            found[held.fact.time, held.fact.kind] = held.fact
-    return [found[key] for key in sorted(found)]
+    found |= {held.stay.admitted: held.stay for held in waiting.stays if held.stay.patient == patient}
+    return [found[admitted] for admitted in sorted(found)]
 
 
 def key_of(cursor: str) -> Key:

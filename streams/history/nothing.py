@@ -13,7 +13,9 @@ class NoHistory:
     def _forget(self, *_: Any) -> None:  # noqa: ANN401 - whatever there is to forget
         """Keep nothing."""
 
-    add_observations = add_estimates = add_forecasts = add_transitions = add_facts = complete = close = _forget
+    add_observations = add_estimates = add_forecasts = add_transitions = add_facts = add_stays = complete = close = (
+        _forget
+    )
 
     def counters(self) -> dict[str, int | float]:
         """There is nothing to count."""
@@ -26,4 +28,4 @@ class NoHistory:
         """Say that there is no history."""
         raise HistoryUnavailable("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
-    observations = observations_page = estimates = forecasts = alarms = alarm = latest = facts = _refuse
+    observations = observations_page = estimates = forecasts = alarms = alarm = latest = facts = stays = _refuse

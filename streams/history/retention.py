@@ -10,8 +10,12 @@ __all__ = ["retain"]
 _AGED = (
     "DELETE FROM history_transition WHERE id IN (SELECT id FROM history_transition WHERE time < ? LIMIT ?)",
     (
-        "DELETE FROM history_fact WHERE (patient, time, kind) IN"
-        " (SELECT patient, time, kind FROM history_fact WHERE time < ? LIMIT ?)"
+        "DELETE FROM history_charted WHERE (patient, id) IN"
+        " (SELECT patient, id FROM history_charted WHERE time < ? LIMIT ?)"
+    ),
+    (
+        "DELETE FROM history_stay WHERE (patient, admitted) IN"
+        " (SELECT patient, admitted FROM history_stay WHERE discharged > 0 AND discharged < ? LIMIT ?)"
     ),
 )
 _PIECES = {

@@ -39,10 +39,14 @@ CREATE TABLE IF NOT EXISTS history_transition (
 CREATE INDEX IF NOT EXISTS history_transition_patient ON history_transition (patient, time, place, id);
 CREATE INDEX IF NOT EXISTS history_transition_time ON history_transition (time, place, id);
 CREATE INDEX IF NOT EXISTS history_transition_alarm ON history_transition (alarm, time, place, id);
-CREATE TABLE IF NOT EXISTS history_fact (
-    patient TEXT, time INTEGER, kind TEXT, body BLOB NOT NULL, PRIMARY KEY (patient, time, kind)
+CREATE TABLE IF NOT EXISTS history_charted (
+    patient TEXT, id TEXT, time INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (patient, id)
 ) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS history_fact_time ON history_fact (time);
+CREATE INDEX IF NOT EXISTS history_charted_time ON history_charted (time);
+CREATE TABLE IF NOT EXISTS history_stay (
+    patient TEXT, admitted INTEGER, discharged INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (patient, admitted)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS history_stay_discharged ON history_stay (discharged);
 """
 
 
@@ -54,6 +58,12 @@ def create(connection: sqlite3.Connection) -> None:
     for statement in TABLES.split(";\n"):
         if statement.strip():
             connection.execute(statement)
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'history_fact'").fetchone():
+        # An earlier version knew a fact by its kind and time.
+        connection.execute(
+            "INSERT OR IGNORE INTO history_charted SELECT patient, kind || '@' || time, time, body FROM history_fact"
+        )
+        connection.execute("DROP TABLE history_fact")
     if mine:
         connection.execute("COMMIT")
 

@@ -7,7 +7,7 @@ from typing import overload
 
 from streams.history import events, schema
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
+from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Waiting
 from streams.history.columns import (
     ESTIMATES,
     FORECASTS,
@@ -25,7 +25,7 @@ from streams.history.compaction import Compactor
 from streams.history.reading import Readers, rows, rows_page
 from streams.history.retention import retain
 from streams.history.thinning import bucketed, first_made, thinned
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Stay, Transition
 
 __all__ = ["SqliteHistory"]
 
@@ -136,9 +136,14 @@ class SqliteHistory:
         self._buffer.add(partition, offset, Waiting(transitions=placed))
 
     def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
-        """Keep charted facts; a fact is identified by (patient, kind, time)."""
+        """Keep charted facts; of those with one id of a patient the first."""
         noted = [Noted(offset, fact, events.encode(fact)) for fact in facts]
         self._buffer.add(partition, offset, Waiting(facts=noted))
+
+    def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
+        """Keep stays as they now are; a stay is identified by (patient, admitted)."""
+        lodged = [Lodged(offset, stay, events.encode(stay)) for stay in stays]
+        self._buffer.add(partition, offset, Waiting(stays=lodged))
 
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
@@ -227,6 +232,10 @@ class SqliteHistory:
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
         return await self._readers.ask(events.facts, patient, start_us, end_us)
+
+    async def stays(self, patient: str) -> list[Stay]:
+        """The stays of a patient's id, oldest first."""
+        return await self._readers.ask(events.stays, patient)
 
     def close(self) -> None:
         """End the readers; what is buffered and not flushed is found again in the log."""

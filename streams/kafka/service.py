@@ -25,7 +25,7 @@ from streams.kafka.spool import Spool
 from streams.kafka.topics import Topics, mismatches
 from streams.kafka.wire import Call, encode_call
 from streams.log import DeadLetter, decode_dead_letter, encode_dead_letter, encode_record
-from streams.registry import Registry, partition_of, projected
+from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from twins.limits import limits_given
 from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits
@@ -137,7 +137,8 @@ class KafkaService:
             return count - 1, places[-1]
         partition = partition_of(record.patient, self.settings.kafka_partitions)
         place = await self._gatherer.record(partition, raw, record.patient.encode())
-        self._project(record)
+        if isinstance(record, Admit | Move | Discharge):
+            self.registry.foresee(record, (partition, place))
         return partition, place
 
     async def refuse(self, entries: Sequence[DeadLetter]) -> None:
@@ -204,11 +205,6 @@ class KafkaService:
         counts = self.counts | {"repeated": self._following.repeated, "gaps": self._following.gaps}
         return figures | {f"hub_{name}": count for name, count in counts.items()}
 
-    def _project(self, record: Fact | Command) -> None:
-        """Let the registry know at once what the log now holds; the outcome will say the same."""
-        if isinstance(record, Admit | Move | Discharge):
-            self.registry.put(projected(record, self.registry.get(record.patient)))
-
     # -- what the workers say -----------------------------------------------------------------------------------
 
     async def _call(self) -> None:
@@ -265,8 +261,7 @@ class KafkaService:
     def _deliver(self, outcome: Outcome) -> None:
         self.counts["outcomes"] += 1
         self.counts["alarms"] += 0 if outcome.complete else len(outcome.transitions)
-        for profile in outcome.profiles:
-            self.registry.put(profile)
+        self.registry.take(outcome)
         for limits in outcome.ward_limits:
             self._ward_limits[limits.ward, limits.signal] = limits
         for callback in self._listeners:

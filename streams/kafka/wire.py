@@ -103,7 +103,7 @@ def _foreign(raw: bytes, received: int, known: Container[str]) -> tuple[list[Rec
         return [], poison
     readings = columns(good)
     admitted: list[Record] = [
-        Admit(patient=patient, ward=STRANGERS, by=FOREIGN, received=received)
+        Admit(patient=patient, ward=STRANGERS, stranger=True, by=FOREIGN, received=received)
         for patient in readings.patients
         if patient not in known
     ]

@@ -1,17 +1,17 @@
-"""Alarm transitions and charted facts read back from the bucket they are in."""
+"""Alarm transitions, charted facts and stays read back from the bucket they are in."""
 
 from operator import itemgetter
 
 from streams.clock import Clock
 from streams.history.base import Page
-from streams.history.events import Key, Question, in_order, key_of, newest, page_of, wanted
+from streams.history.events import Key, Question, charted, in_order, key_of, newest, page_of, wanted
 from streams.history.influx.flux import answer, clipped, selection, text, us
-from streams.history.influx.layout import fact_of, transition_of
+from streams.history.influx.layout import fact_of, stay_of, transition_of
 from streams.history.influx.link import Link
 from streams.history.line_protocol import LAST_US, unescaped
-from twins.records import Fact, Transition
+from twins.records import Fact, Stay, Transition
 
-__all__ = ["alarm", "facts", "transitions"]
+__all__ = ["alarm", "facts", "stays", "transitions"]
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
@@ -81,5 +81,12 @@ async def facts(link: Link, bucket: str, patient: str, start_us: int, end_us: in
         return []
     flux = selection(bucket, window, "fact", ["record"], patient=[patient])
     found = answer(await link.query(f"{flux} {_KEEP}"))
-    told = [fact_of(record) for column in found.values() for record in column.value]
-    return sorted(told, key=lambda fact: (fact.time, fact.kind))
+    return charted([fact_of(record) for column in found.values() for record in column.value])
+
+
+async def stays(link: Link, bucket: str, patient: str) -> list[Stay]:
+    """The stays of a patient's id, oldest first."""
+    flux = selection(bucket, (-LAST_US, LAST_US + 1), "stay", ["record"], patient=[patient])
+    found = answer(await link.query(f"{flux} {_KEEP}"))
+    told = [stay_of(record) for column in found.values() for record in column.value]
+    return sorted(told, key=lambda stay: stay.admitted)

@@ -8,7 +8,7 @@ from typing import overload
 
 from streams.history import events
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Noted, Placed, Waiting
+from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Column, Kind, Lot, lot_of, quantile_columns
 from streams.history.influx import happenings, series
 from streams.history.influx.layout import json_of
@@ -17,7 +17,7 @@ from streams.history.influx.preparation import alarms_bucket
 from streams.history.influx.writer import BATCH_LINES, MOST_ROWS, Writer
 from streams.settings import Settings
 from streams.spill import Spill
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Transition
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Stay, Transition
 
 __all__ = ["InfluxHistory"]
 
@@ -86,8 +86,12 @@ class InfluxHistory:
         self._buffer.add(partition, offset, Waiting(transitions=placed))
 
     def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
-        """Keep charted facts; a fact is identified by (patient, kind, time)."""
+        """Keep charted facts; of those with one id of a patient the first."""
         self._buffer.add(partition, offset, Waiting(facts=[Noted(offset, fact, json_of(fact)) for fact in facts]))
+
+    def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
+        """Keep stays as they now are; a stay is identified by (patient, admitted)."""
+        self._buffer.add(partition, offset, Waiting(stays=[Lodged(offset, stay, json_of(stay)) for stay in stays]))
 
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
@@ -170,6 +174,10 @@ class InfluxHistory:
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
         return await self._link.ask(happenings.facts(self._link, self._events, patient, start_us, end_us))
+
+    async def stays(self, patient: str) -> list[Stay]:
+        """The stays of a patient's id, oldest first."""
+        return await self._link.ask(happenings.stays(self._link, self._events, patient))
 
     def close(self) -> None:
         """Store what is complete, in InfluxDB or on disk, and end the thread."""

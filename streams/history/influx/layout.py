@@ -1,4 +1,4 @@
-"""How transitions and facts stand in InfluxDB: a record as JSON under tags that are few.
+"""How transitions, facts and stays stand in InfluxDB: a record as JSON under tags that are few.
 
 They live in a bucket of their own, kept longer than readings. A point is known by its tags and its time, and many
 transitions may share a microsecond. A tag with the id would make each of them a series for ever, so the tags are what a
@@ -12,12 +12,12 @@ import zlib
 
 import msgspec
 
-from streams.history.buffer import Noted, Placed, place
-from streams.history.events import plain
+from streams.history.buffer import Lodged, Noted, Placed, place
+from streams.history.events import fact_id, plain
 from streams.history.line_protocol import LAST_US, quoted, tag
-from twins.records import Fact, Transition
+from twins.records import Fact, Stay, Transition
 
-__all__ = ["fact_line", "fact_of", "json_of", "transition_line", "transition_of"]
+__all__ = ["fact_line", "fact_of", "json_of", "stay_line", "stay_of", "transition_line", "transition_of"]
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
 
@@ -29,9 +29,10 @@ class _Place(msgspec.Struct):
 _transition = msgspec.json.Decoder(Transition).decode
 _place = msgspec.json.Decoder(_Place).decode
 fact_of = msgspec.json.Decoder(Fact).decode
+stay_of = msgspec.json.Decoder(Stay).decode
 
 
-def json_of(item: Transition | Fact) -> bytes:
+def json_of(item: Transition | Fact | Stay) -> bytes:
     """The stored form; numbers of numpy become plain ones."""
     return _encode(item)
 
@@ -60,8 +61,17 @@ def fact_line(noted: Noted) -> bytes:
     if not -LAST_US <= fact.time <= LAST_US:
         return b""
     return b"fact,patient=%b,kind=%b record=%b %d\n" % (
-        tag(fact.patient), tag(fact.kind), quoted(noted.body), fact.time * 1000,
+        tag(fact.patient), tag(fact.kind), quoted(noted.body),
+        fact.time * 1000 + zlib.crc32(fact_id(fact).encode()) % 1000,
     )  # fmt: skip
+
+
+def stay_line(lodged: Lodged) -> bytes:
+    """A stay as a line with nanoseconds, by its admission; nothing when InfluxDB has no such time."""
+    stay = lodged.stay
+    if not -LAST_US <= stay.admitted <= LAST_US:
+        return b""
+    return b"stay,patient=%b record=%b %d\n" % (tag(stay.patient), quoted(lodged.body), stay.admitted * 1000)
 
 
 def _nanosecond(item: Transition) -> int:

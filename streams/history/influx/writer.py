@@ -18,7 +18,7 @@ import structlog
 
 from streams.history.buffer import Buffer, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
-from streams.history.influx.layout import fact_line, transition_line
+from streams.history.influx.layout import fact_line, stay_line, transition_line
 from streams.history.influx.link import Away, Link, Refused, Taken
 from streams.history.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
 from streams.spill import Entry, Spill
@@ -119,7 +119,7 @@ class Writer:
         """Make everything complete safe."""
         for number, upto, waiting in self._buffer.outgoing(self._upto):
             self._upto[number] = upto
-            left = waiting.rows + len(waiting.transitions) + len(waiting.facts)
+            left = waiting.rows + len(waiting.transitions) + len(waiting.facts) + len(waiting.stays)
             try:
                 for entry in self._entries(waiting):
                     await self._put(entry)
@@ -150,6 +150,7 @@ class Writer:
             yield Entry(READINGS, count, b"".join(bodies))
         events = [transition_line(placed) for placed in waiting.transitions]
         events += [fact_line(noted) for noted in waiting.facts]
+        events += [stay_line(lodged) for lodged in waiting.stays]
         kept = [line for line in events if line]
         self.dropped += len(events) - len(kept)
         for first in range(0, len(kept), BATCH_LINES):

@@ -113,17 +113,20 @@ async def test_a_foreign_cursor_is_refused(file: File, cursor: str) -> None:
         await file.history.alarms(None, *EVER, cursor=cursor)
 
 
-async def test_facts_are_kept_by_patient_kind_and_time(file: File) -> None:
+async def test_facts_of_one_moment_are_all_kept_and_a_repeat_is_not(file: File) -> None:
     told = [
-        Fact(patient="a", kind="meal", time=5, value=30.0), Fact(patient="a", kind="meal", time=5, value=40.0),
-        Fact(patient="a", kind="note", time=5, value="slept"), Fact(patient="b", kind="meal", time=1),
-        Fact(patient="a", kind="oxygen", time=3, value=2.0),
+        Fact(patient="a", kind="insulin", time=5, value=4.0, received=5),
+        Fact(patient="a", kind="insulin", time=5, value=6.0, received=6),
+        Fact(patient="a", kind="note", time=5, value="slept", received=7), Fact(patient="b", kind="meal", time=1),
+        Fact(patient="a", kind="oxygen", time=3, value=2.0, id="x", received=8),
+        Fact(patient="a", kind="oxygen", time=9, value=2.0, id="x", received=9),
+        Fact(patient="a", kind="insulin", time=5, value=4.0, received=10),
     ]  # fmt: skip
     for fact in told:
         file.history.add_facts(0, file.offset, [fact])
         file.history.complete(0, file.offset)
         file.offset += 1
-    wanted = [told[4], told[1], told[2]]
+    wanted = [told[4], *told[:3]]
     assert await file.history.facts("a", *EVER) == wanted
     file.flush()
     assert await file.history.facts("a", *EVER) == wanted

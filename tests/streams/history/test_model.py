@@ -44,7 +44,7 @@ class Model:
         self.estimates: dict[tuple[str, int, int], tuple[float, float, float]] = {}
         self.forecasts: dict[tuple[str, int, int], list] = {}
         self.transitions: dict[str, Transition] = {}
-        self.facts: dict[tuple[str, int, str], Fact] = {}
+        self.facts: dict[tuple[str, str], Fact] = {}
 
     def append(self, partition: int, rows: list, events: int, complete: bool) -> int:
         offset = len(self.log[partition])
@@ -60,9 +60,20 @@ class Model:
             )
             for number in range(events)
         ]  # fmt: skip
-        charted = [Fact(patient=own[0], kind="meal", time=number % 2, value=offset) for number in range(events)]
+        charted = [
+            Fact(
+                patient=own[0],
+                kind="meal",
+                id=f"{offset // 2}/{number}",
+                time=number % 2,
+                value=offset,
+                received=offset,
+            )
+            for number in range(events)
+        ]
         self.transitions.update({item.id: item for item in happened})
-        self.facts.update({(item.patient, item.time, item.kind): item for item in charted})
+        for item in charted:
+            self.facts.setdefault((item.patient, item.id), item)
         self.log[partition].append((own, rows, happened, charted, complete))
         return offset
 
@@ -106,7 +117,10 @@ async def check(file: File, model: Model) -> None:
             assert dict(zip(forecasts.time.tolist(), forecasts.quantiles.tolist(), strict=True)) == {
                 time: row for (who, what, time), row in model.forecasts.items() if (who, what) == (patient, signal)
             }
-        charted = [model.facts[key] for key in sorted(model.facts) if key[0] == patient]
+        charted = sorted(
+            (item for (who, _), item in model.facts.items() if who == patient),
+            key=lambda item: (item.time, item.received, item.id),
+        )
         assert await history.facts(patient, *ever) == charted
     found, cursor = [], None
     while True:

@@ -9,7 +9,7 @@ from streams.clock import Clock
 from streams.history.base import Series
 from streams.history.influx import InfluxHistory
 from tests.streams.history.conftest import File
-from twins.records import Fact, Status, Transition
+from twins.records import Fact, Status, Stay, Transition
 
 PATIENTS = ["a", "bed 7", 'x,y=z"\\', "ä\n%", ""]
 SIGNALS = [0, 2, 60_000]
@@ -58,10 +58,22 @@ def fill(history, seed: int, corrected: bool) -> int:
             ],
         )  # fmt: skip
         facts = [
-            Fact(patient=PATIENTS[number], kind=kind, time=BEGIN + offset // 2, value=value, note=f"{offset}")
+            Fact(
+                patient=PATIENTS[number],
+                kind=kind,
+                id=["", f"{offset}"][number % 2],
+                time=BEGIN + offset // 2,
+                value=value,
+                note=f"{offset}",
+                received=BEGIN + offset,
+            )
             for number, (kind, value) in enumerate([("meal", 30.0), ("note", 'slept, "well"'), ("x=y z", None)])
         ]
         history.add_facts(partition, offset, facts)
+        stay = Stay(
+            patient="a", admitted=BEGIN + offset // 2, begin=BEGIN, discharged=offset % 2 * BEGIN, ward='y, "z"\\'
+        )
+        history.add_stays(partition, offset, [stay])
         history.complete(partition, offset)
         if offset == 6:  # replayed, and different: it must be ignored
             history.add_facts(0, 6, [Fact(patient="a", kind="meal", time=BEGIN, value=99.0)])
@@ -186,6 +198,7 @@ async def test_alarms_by_name_their_latest_and_facts(both) -> None:
     for patient in PATIENTS:
         for window in (EVER, (BEGIN + 1, BEGIN + 3)):
             assert await history.facts(patient, *window) == await file.history.facts(patient, *window)
+        assert await history.stays(patient) == await file.history.stays(patient)
     for cursor in ("", "1", "a:b:c"):
         with pytest.raises(ValueError, match=r"invalid literal|unpack"):
             await history.alarms(None, *EVER, cursor=cursor)
