@@ -25,7 +25,7 @@ _PACES_HZ = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 class Hub:
     """Delivers what happens; ``ping`` seconds of nothing else bring a heartbeat."""
 
-    def __init__(self, view: View, clock: Clock, ping: float = 10.0, queue_bytes: int = 1 << 20) -> None:
+    def __init__(self, view: View, clock: Clock, ping: float = 2.0, queue_bytes: int = 1 << 20) -> None:
         self.view = view
         self.clock = clock
         self.ping = ping

@@ -1,16 +1,19 @@
 /* What stands around every view: clock and its speed, demo mark, connection, banners, sound, language, sign-out. */
 
 import * as clock from "./clock.js";
+import { faults } from "./health.js";
 import { attribute, h, mark, write } from "./dom.js";
 import { number, time } from "./format.js";
 import { remove } from "./http.js";
 import { LANGUAGES, choose, known, language, t } from "./i18n.js";
 
 const place = (id) => document.getElementById(id);
-const LINKS = { live: "link.live", lost: "link.lost", connecting: "link.connecting" };
+const REFUSALS = { forbidden: "banner.forbidden", ended: "banner.ended" };
+const LINKS = { live: "link.live", lost: "link.lost", connecting: "link.connecting", fault: "link.fault" };
 
 export class Frame {
   #refusal = "";
+  #said = "[]";
 
   constructor(session, connection, sound) {
     this.connection = connection;
@@ -30,6 +33,8 @@ export class Frame {
       if (!menu.contains(target)) menu.open = false;
     });
     connection.addEventListener("change", () => this.#show());
+    connection.addEventListener("health", () => this.#feel());
+    sound.addEventListener("change", () => this.#feel());
     setInterval(() => this.#tick(), 500);
     this.#show();
     this.#tick();
@@ -77,13 +82,32 @@ export class Frame {
     const { state, lostAt } = this.connection;
     const lost = state === "lost";
     mark(document.body, "lost", lost);
-    document.body.dataset.link = state;
-    write(place("link"), t(LINKS[state]));
+    this.#feel();
     const banner = place("banner");
     mark(banner, "serious", lost);
     if (lost) this.#lost(banner, lostAt);
-    else if (this.#refusal) write(banner, this.#refusal === "forbidden" ? t("banner.forbidden") : t("banner.unknown"));
+    else if (this.#refusal) write(banner, t(REFUSALS[this.#refusal] ?? "banner.unknown"));
     else write(banner, state === "connecting" ? t("banner.never") : "");
+  }
+
+  /** What the service cannot do just now: red where readings are not recorded or not judged, and then it is not "Live". */
+  #feel() {
+    const { state, health } = this.connection;
+    const found = state === "live" ? faults(health, clock.speed) : [];
+    const serious = found.some((fault) => fault.serious);
+    const link = state === "live" && serious ? "fault" : state;
+    document.body.dataset.link = link;
+    write(place("link"), t(LINKS[link]));
+    const said = JSON.stringify([found.map(({ code, text }) => [code, text]), this.sound.quiet]);
+    if (said === this.#said) return;
+    this.#said = said;
+    const quiet = serious && h("button", {
+      type: "button", hidden: this.sound.quiet || !this.sound.on, onclick: () => this.sound.hush(),
+    }, t("health.hush"));
+    place("faults").hidden = !found.length;
+    place("faults").replaceChildren(
+      ...found.map(({ serious: grave, text }) => h("p", { class: grave ? "banner serious" : "banner warning" }, text)),
+      ...(quiet ? [quiet] : []));
   }
 
   /** The countdown is kept out of the live region's announcements: only the loss itself is read out. */

@@ -129,6 +129,11 @@ export class Traces {
     }
   }
 
+  /** A patient has left: nothing of him is kept. */
+  drop(patient) {
+    for (const key of this.#traces.keys()) if (key.startsWith(`${patient}|`)) this.#traces.delete(key);
+  }
+
   #anew(patient, name, trace) {
     const shown = trace.filled;
     trace.clear();

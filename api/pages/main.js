@@ -90,7 +90,10 @@ class Dashboard {
     localStorage.setItem(KEPT, ward);
     this.frame.refused("");
     this.store.clear();
-    this.connection.subscribe(`ward/${ward}`, (message) => this.store.take(message));
+    this.connection.subscribe(`ward/${ward}`, (message) => {
+      if (message.type === "snapshot") this.frame.refused("");
+      this.store.take(message);
+    });
     this.#recent();
   }
 
@@ -99,21 +102,28 @@ class Dashboard {
    * restarted) also every step of those that changed meanwhile.
    */
   async #recent(gap = false) {
-    const scope = this.#ward === "*" ? "" : `&ward=${part(this.#ward)}`;
+    const ward = this.#ward;
+    const scope = ward === "*" ? "" : `&ward=${part(ward)}`;
     const last = this.store.transitions.at(-1)?.time ?? 0;
     try {
       const alarms = items(await get(`v1/alarms?state=all${scope}`));
       const changed = gap ? alarms.filter((alarm) => millis(alarm.time) > last) : [];
       const courses = await Promise.all(changed.map((alarm) => get(`v1/alarms/${part(alarm.id)}`)));
-      this.store.backfill([...alarms, ...courses.flatMap((course) => course.transitions)]);
+      // Another ward may have been chosen meanwhile: these are not its events.
+      if (ward === this.#ward) this.store.backfill([...alarms, ...courses.flatMap((course) => course.transitions)]);
     } catch (refusal) {
       if (refusal.status === 401) toSignIn();
     }
   }
 
-  #refused({ reason, channel = "" }) {
-    if (channel.startsWith("patient/")) this.#page?.refuse();
-    else this.frame.refused(reason);
+  /** What the service no longer tells is not left standing as if it still did. */
+  #refused({ reason, channel, ended }) {
+    if (channel.startsWith("patient/")) {
+      this.#page?.refuse(ended);
+      return;
+    }
+    this.store.clear();
+    this.frame.refused(ended ? "ended" : reason);
   }
 
   #connected() {

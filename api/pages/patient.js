@@ -2,7 +2,7 @@
 
 import * as clock from "./clock.js";
 import { Card, keep, line } from "./card.js";
-import { h, write } from "./dom.js";
+import { h, mark, write } from "./dom.js";
 import { Facts } from "./facts.js";
 import { age, measure, moment, signalName } from "./format.js";
 import { get, items, part } from "./http.js";
@@ -37,7 +37,7 @@ export class PatientPage {
     this.timer = setInterval(() => this.#tick(), 1000);
     connection.subscribe(this.channel, (message) => {
       this.store.take(message);
-      if (message.type === "alarm") ward.transition({ ...message.alarm }, true);
+      if (message.type === "alarm" && ward.entries.has(id)) ward.transition({ ...message.alarm }, true);
     }, 2);
     this.#earlier();
   }
@@ -72,8 +72,18 @@ export class PatientPage {
           this.news2.root, this.facts.root)));
   }
 
-  refuse() {
-    write(this.heading, t("patient.unknown"));
+  /** The service tells no more of this patient: nothing of him stays on the screen. */
+  refuse(ended = false) {
+    this.store.clear();
+    this.heading.textContent = ended ? t("patient.ended") : t("patient.unknown");
+    document.title = t("app.title");
+    write(this.where, "");
+    for (const view of this.#views.values()) view.destroy();
+    this.#views.clear();
+    this.#names = "";
+    this.charts.replaceChildren();
+    this.other.replaceChildren();
+    mark(this.root, "gone", true);
   }
 
   get entry() {
@@ -86,6 +96,7 @@ export class PatientPage {
       if (this.store.loaded) write(this.heading, t("patient.unknown"));
       return;
     }
+    mark(this.root, "gone", false);
     write(this.heading, whoLine(this.id, entry));
     document.title = `${this.heading.textContent} – ${t("app.title")}`;
     const admitted = entry.admitted ? t("patient.admitted", { time: moment(entry.admitted, clock.now()) }) : "";

@@ -2,8 +2,9 @@
  * The one connection to the service: ticket, first message, subscriptions, heartbeat, and coming back by itself.
  *
  * Silence must look like silence: after 2.5 missed ping periods the connection counts as lost, whatever the
- * socket itself claims. On reconnection every subscription says what it saw last (epoch and offset), so the
- * service replays the alarm transitions missed meanwhile and sends a whole snapshot.
+ * socket itself claims. It counts as live again once what was followed has been told afresh, not when a socket opens.
+ * On reconnection every subscription says what it saw last (epoch and offset), so the service replays the alarm
+ * transitions missed meanwhile and sends a whole snapshot.
  */
 
 import * as clock from "./clock.js";
@@ -12,7 +13,7 @@ import { post } from "./http.js";
 const PATIENCE = 2.5;
 const FIRST_WAIT_MS = 500;
 const LONGEST_WAIT_MS = 15000;
-const UNKNOWN_AGAIN_MS = 3000;
+const AGAIN_MS = { unknown_patient: 3000, ended: 1000 };
 const OPENING_MS = 8000;
 
 export class Connection extends EventTarget {
@@ -20,37 +21,46 @@ export class Connection extends EventTarget {
   #next = 1;
   #channels = new Map();
   #subs = new Map();
-  #heard = 0;
+  #untold = new Set();
+  #welcomed = false;
+  #heard = { steady: 0, wall: 0, service: 0 };
   #attempts = 0;
+  #turn = 0;
   #timer = 0;
   #opening = 0;
 
   state = "connecting";
   ping = 10;
+  /* What the service says of its own state, or null before it has. */
+  health = null;
+  /* The service's time when it was last heard, while it is not. */
   lostAt = null;
   retryAt = 0;
 
   constructor() {
     super();
     setInterval(() => this.#watch(), 250);
-    addEventListener("online", () => this.#hurry());
+    addEventListener("online", () => this.#wake());
+    addEventListener("offline", () => this.#lose(true));
     addEventListener("pagehide", () => this.#socket?.close());
-    addEventListener("pageshow", (event) => event.persisted && this.#hurry());
-    document.addEventListener("visibilitychange", () => !document.hidden && this.#hurry());
+    addEventListener("pageshow", (event) => event.persisted && this.#lose(true));
+    document.addEventListener("visibilitychange", () => !document.hidden && this.#wake());
+    document.addEventListener("resume", () => this.#wake());
   }
 
   /** Follow a channel ("ward/A", "patient/17") until `unsubscribe`; `receive` gets every message of it. */
   subscribe(channel, receive, maxHz = 1) {
     this.#channels.set(channel, { receive, maxHz, since: null, sub: null });
-    if (this.state === "live") this.#request(channel);
+    if (this.#welcomed) this.#request(channel);
   }
 
   unsubscribe(channel) {
     const wanted = this.#channels.get(channel);
     this.#channels.delete(channel);
+    this.#told(channel);
     if (!wanted || wanted.sub === null) return;
     this.#subs.delete(wanted.sub);
-    if (this.state === "live") this.#send({ type: "unsubscribe", sub: wanted.sub });
+    if (this.#welcomed) this.#send({ type: "unsubscribe", sub: wanted.sub });
   }
 
   async open() {
@@ -59,10 +69,13 @@ export class Connection extends EventTarget {
     this.retryAt = 0;
     this.#opening = performance.now();
     this.#change(this.lostAt === null ? "connecting" : "lost");
+    const turn = ++this.#turn;
     let ticket;
     try {
       ({ ticket } = await post("v1/tickets"));
+      if (turn !== this.#turn) return;
     } catch (refusal) {
+      if (turn !== this.#turn) return;
       if (refusal.status === 401) this.dispatchEvent(new Event("signed-out"));
       else this.#again();
       return;
@@ -91,57 +104,98 @@ export class Connection extends EventTarget {
   }
 
   #receive(message) {
-    this.#heard = performance.now();
     if ("server_time" in message) clock.set(message.server_time, message.speed);
+    this.#heard = { steady: performance.now(), wall: Date.now(), service: clock.now() };
+    if ("health" in message) this.#feels(message.health);
     if (message.type === "result" && "ping" in message) this.#welcome(message);
     else if (message.type === "error") this.#refused(message);
     else if ("sub" in message) this.#deliver(message);
   }
 
+  #feels(health) {
+    this.health = health;
+    this.dispatchEvent(new Event("health"));
+  }
+
   #welcome(message) {
     this.ping = message.ping;
     this.#attempts = 0;
-    this.lostAt = null;
     this.#subs.clear();
-    this.#change("live");
+    this.#welcomed = true;
+    this.#untold = new Set(this.#channels.keys());
     for (const channel of this.#channels.keys()) this.#request(channel);
+    this.#settle();
+  }
+
+  /** A channel has been told afresh, refused, or given up: nothing old of it is on the screen any more. */
+  #told(channel) {
+    if (this.#untold.delete(channel)) this.#settle();
+  }
+
+  #settle() {
+    if (!this.#welcomed || this.#untold.size || this.state === "live") return;
+    this.lostAt = null;
+    this.#change("live");
   }
 
   #deliver(message) {
-    const wanted = this.#channels.get(this.#subs.get(message.sub));
+    const channel = this.#subs.get(message.sub);
+    const wanted = this.#channels.get(channel);
     if (!wanted) return;
     if (message.type === "snapshot") wanted.since = { epoch: message.epoch, offset: message.offset };
     wanted.receive(message);
     if (wanted.since && message.offset > wanted.since.offset) wanted.since.offset = message.offset;
+    if (message.type === "snapshot") this.#told(channel);
   }
 
+  /** A request was refused (`id`), or the service has ended a subscription (`sub`): what it told is no longer kept up to date. */
   #refused(message) {
-    const channel = this.#subs.get(message.id);
-    this.#subs.delete(message.id);
-    const detail = { reason: message.reason ?? "", channel };
-    this.dispatchEvent(new CustomEvent("refused", { detail }));
-    // Somebody just admitted may not have come through yet.
-    if (message.reason === "unknown_patient") setTimeout(() => this.#askAgain(channel), UNKNOWN_AGAIN_MS);
+    const number = message.sub ?? message.id;
+    const channel = this.#subs.get(number);
+    if (channel === undefined) return;
+    const ended = "sub" in message;
+    this.#subs.delete(number);
+    const wanted = this.#channels.get(channel);
+    if (wanted?.sub === number) Object.assign(wanted, { since: null, sub: null });
+    this.dispatchEvent(new CustomEvent("refused", { detail: { reason: message.reason ?? "", channel, ended } }));
+    this.#told(channel);
+    // Somebody just admitted may not have come through yet; what was ended is asked for once more, and then answered.
+    const wait = ended ? AGAIN_MS.ended : AGAIN_MS[message.reason];
+    if (wait) setTimeout(() => this.#askAgain(channel), wait);
   }
 
   #askAgain(channel) {
     const wanted = this.#channels.get(channel);
-    if (wanted && this.state === "live" && !this.#subs.has(wanted.sub)) this.#request(channel);
+    if (wanted && this.#welcomed && wanted.sub === null) this.#request(channel);
+  }
+
+  /** How long nothing was heard, in ms: by whichever clock ran on, as the steady one may stand still while the machine sleeps. */
+  get #silence() {
+    return Math.max(performance.now() - this.#heard.steady, Date.now() - this.#heard.wall);
   }
 
   #watch() {
-    const silent = performance.now() - this.#heard;
-    if (this.state === "live" && silent > PATIENCE * this.ping * 1000) this.#lose();
-    const stuck = this.#socket && this.state !== "live" && !this.retryAt;
+    if (this.#welcomed && this.#silence > PATIENCE * this.ping * 1000) this.#lose(true);
+    // A service that takes a request and never answers it is as good as none.
+    const stuck = this.#opening && !this.#welcomed && !this.retryAt;
     if (stuck && performance.now() - this.#opening > OPENING_MS) this.#lose();
   }
 
-  #lose() {
+  /** The connection is gone; `now` tries again without a pause. */
+  #lose(now = false) {
     const socket = this.#socket;
     this.#socket = null;
+    this.#turn += 1;
     socket?.close();
-    if (this.state === "live") this.lostAt = clock.now();
-    this.#again();
+    if (this.#welcomed) this.lostAt = this.#heard.service;
+    this.#welcomed = false;
+    for (const wanted of this.#channels.values()) wanted.sub = null;
+    if (!now) {
+      this.#again();
+      return;
+    }
+    this.lostAt ??= clock.now();
+    this.open();
   }
 
   #again() {
@@ -154,8 +208,9 @@ export class Connection extends EventTarget {
     this.#change("lost");
   }
 
-  /** The network or the screen is back: no need to sit out the pause. */
-  #hurry() {
+  /** The network, the screen or the machine is back: look at once whether the service still is, and do not sit out a pause. */
+  #wake() {
+    this.#watch();
     if (this.state === "lost" && this.retryAt) this.open();
   }
 

@@ -3,6 +3,8 @@
  * at least four harmonics within 300–4000 Hz. Browsers hold audio back until a gesture, so the state is always shown.
  */
 
+import * as clock from "./clock.js";
+import { faults } from "./health.js";
 import { calling } from "./store.js";
 
 const PATTERNS = {
@@ -19,6 +21,9 @@ export class Sound extends EventTarget {
   #context = null;
   #wave = null;
   #played = new Map();
+  #fault = "";
+  /* Somebody has heard of the present fault. */
+  quiet = false;
   #wanted = localStorage.getItem(KEPT) !== "off";
 
   constructor(store, connection) {
@@ -63,10 +68,31 @@ export class Sound extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** The most urgent unanswered alarm sounds; a lost connection sounds as medium, since no alarm can arrive. */
+  /** Be quiet about the service's present fault; another one sounds again. */
+  hush() {
+    this.quiet = true;
+    this.#changed();
+  }
+
+  /** Note what is wrong with the service; what is new is not quiet. */
+  #listen() {
+    const { state, health } = this.connection;
+    const code = state === "lost" ? "lost" : faults(health, clock.speed).filter(({ serious }) => serious).map((one) => one.code).join();
+    if (code !== this.#fault) {
+      this.#fault = code;
+      this.quiet = false;
+      this.#changed();
+    }
+  }
+
+  /**
+   * The most urgent unanswered alarm sounds; a lost connection sounds as medium, since no alarm can arrive, and so does a
+   * service that records or judges nothing.
+   */
   #play() {
+    this.#listen();
     if (!this.on) return;
-    const lost = this.connection.state === "lost";
+    const lost = Boolean(this.#fault) && !this.quiet;
     const worst = this.store.active().find(calling)?.priority ?? null;
     const priority = lost && worst !== "high" ? "medium" : worst;
     if (!priority) {

@@ -9,6 +9,7 @@
 import { millis } from "./http.js";
 
 const RECENT = 500;
+const REMEMBERED = 4 * RECENT;
 const RANK = { high: 0, medium: 1, low: 2 };
 
 export const episode = (alarm) => alarm.alarm ?? alarm.id;
@@ -37,9 +38,11 @@ export class Store extends EventTarget {
   loaded = false;
   #seen = new Set();
 
-  /** Start afresh for another channel. */
+  /** Start afresh for another channel: nothing of the former one stays, its events neither. */
   clear() {
     this.entries.clear();
+    this.transitions = [];
+    this.#seen.clear();
     this.loaded = false;
     this.#tell("entries", null);
     this.#tell("alarms");
@@ -82,6 +85,7 @@ export class Store extends EventTarget {
     if (this.#seen.has(change(alarm))) return;
     this.#seen.add(change(alarm));
     this.transitions.push(alarm);
+    this.#bound();
     if (!live) return;
     this.#apply(alarm);
     this.#tell("alarms");
@@ -90,10 +94,21 @@ export class Store extends EventTarget {
 
   /** Transitions read from the history, to stand before the live ones. */
   backfill(alarms) {
-    for (const alarm of alarms) this.transition(alarm, false);
+    // Oldest first, whatever order they came in: the newest are those kept.
+    for (const alarm of alarms) for (const field of ["onset", "time", "ended"]) if (alarm[field]) alarm[field] = millis(alarm[field]);
+    for (const alarm of [...alarms].sort((a, b) => a.time - b.time)) this.transition(alarm, false);
     this.transitions.sort((a, b) => a.time - b.time || (episode(a) === episode(b) ? (a.number ?? 0) - (b.number ?? 0) : 0));
-    this.transitions.splice(0, Math.max(0, this.transitions.length - RECENT));
+    this.#bound();
     this.#tell("alarms");
+  }
+
+  /** The newest are kept; what was seen is remembered some way further back, so that nothing comes twice. */
+  #bound() {
+    if (this.transitions.length > RECENT) this.transitions.splice(0, this.transitions.length - RECENT);
+    for (const old of this.#seen) {
+      if (this.#seen.size <= REMEMBERED) break;
+      this.#seen.delete(old);
+    }
   }
 
   /** A transition also changes the entry's list of active alarms, so that no screen waits for the next delta. */

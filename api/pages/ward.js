@@ -90,6 +90,8 @@ export class Ward {
     root.remove();
     this.#tiles.delete(id);
     this.#place.delete(id);
+    this.#limits.delete(id);
+    this.traces.drop(id);
   }
 
   #look(changes) {

@@ -23,6 +23,7 @@ class Service:
     """A running ``vitaltwin demo`` and requests to it as the person at this machine."""
 
     address: str
+    pid: int
     patients: int = field(default=0)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
@@ -88,7 +89,7 @@ def demo(folder: Path, *options: str) -> Iterator[Service]:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=here) as process,
     ):
         try:
-            yield Service(_address(process))
+            yield Service(_address(process), process.pid)
         finally:
             process.send_signal(signal.SIGINT)
             try:
@@ -104,6 +105,7 @@ class Cable:
         self._ping = ping
         self._cut = False
         self._quiet = False
+        self._health: dict[str, Any] | None = None
         self._open: list[WebSocketRoute] = []
         page.route_web_socket("**/ws", self._opened)
 
@@ -121,10 +123,25 @@ class Cable:
         far.on_message(back)
 
     def _hurried(self, message: str) -> str:
-        """The welcome, with a shorter heartbeat than the service's own."""
-        if self._ping is None or '"ping":' not in message:
+        """The welcome with another heartbeat than the service's own; heartbeats with another state of health."""
+        if '"type":"result"' not in message and '"type":"ping"' not in message:
             return message
-        return json.dumps({**json.loads(message), "ping": self._ping})
+        told = json.loads(message)
+        if self._ping is not None and "ping" in told:
+            told["ping"] = self._ping
+        if self._health is not None and (told["type"] == "ping" or "ping" in told):
+            told["health"] = self._health
+        return json.dumps(told)
+
+    def feel(self, **health: Any) -> None:
+        """From now on the service says this of itself; at once, as a service does whose health changes."""
+        self._health = {"writes": "", "lag_s": 0.1, "clock_apart_s": 0.0, "estimate_age_s": 0.4, "twins": "ok"} | health
+        self.tell({"type": "ping", "offset": 0, "health": self._health})
+
+    def tell(self, message: dict[str, Any]) -> None:
+        """Send the page a message as if from the service."""
+        for near in self._open[-1:]:
+            near.send(json.dumps(message))
 
     def cut(self) -> None:
         """Close the socket, and every next one, until mended."""
