@@ -33,7 +33,11 @@ JSON texts. The first message is `auth` with a single-use ticket from `POST /v1/
 answered by a `snapshot` on `sub` = its `id`; `delta` and `alarm` follow. Alarm transitions are numbered (`offset`) within an
 `epoch`; a client that comes back says `since`, and gets every transition it missed, then a snapshot with `recovered` true.
 When nothing else was sent for `ping` seconds a `ping` comes: 2.5 periods of silence mean the connection is lost.
-Close codes: 4400 malformed, 4401 not (or no longer) signed in, 4403 forbidden, 4408 slow, 1012 the service stops.
+A text that is no JSON, is nested too deeply or is not UTF-8, and a message that is no text, end the connection with 4400,
+and so does a first message that is none of ours. After sign-in, JSON that is no request is answered by `error`, and the
+connection goes on.
+Close codes: 4400 malformed, 4401 not (or no longer) signed in, 4403 forbidden, 4408 slow, 1009 a message of more than 64 KiB,
+1012 the service stops.
 """
 
 

@@ -9,13 +9,14 @@ from api.accounts.errors import AccountsError, AuditUnavailable, Unauthenticated
 from api.feed import Channel
 from api.hub import Hub
 from api.outbox import Closed, Outbox
-from api.protocol import Auth, Inbound, Reason, Refusal, Result, Subscribe, Unsubscribe, encode
+from api.protocol import LARGEST_NUMBER, Auth, Inbound, Reason, Refusal, Result, Subscribe, Unsubscribe, encode
 from streams.identity import composed
 
 __all__ = ["Conversation"]
 
 _MOST_SUBSCRIPTIONS = 64
 _MOST_BYTES = 1 << 16
+_UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
 _decoder: msgspec.json.Decoder[Inbound] = msgspec.json.Decoder(Inbound)
 
 
@@ -45,7 +46,7 @@ class Conversation:
         """
         try:
             first = _decoder.decode(_bounded(text))
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise Closed(4400, "malformed") from error
         if not isinstance(first, Auth):
             raise Closed(4401, "authenticate first")
@@ -73,7 +74,7 @@ class Conversation:
             number, reason = _salvage(text)
             self.answer(Refusal(id=number, reason=reason, detail=str(error)))
             return
-        except msgspec.DecodeError as error:
+        except _UNREADABLE as error:
             raise Closed(4400, "malformed") from error
         try:
             self._carry_out(request)
@@ -142,10 +143,20 @@ def _bounded(text: str) -> str:
 
 
 def _salvage(text: str) -> tuple[int | msgspec.UnsetType, Reason]:
-    """The id of a request that is JSON but not one of ours, and what is wrong with it."""
-    found = msgspec.json.decode(text)
+    """The id of a request that is JSON but not one of ours, and what is wrong with it.
+
+    Raises ``Closed`` 4400 where it is none: the strict reader stops at the first thing that is not as it must be.
+    """
+    try:
+        found = msgspec.json.decode(text)
+    except msgspec.ValidationError:  # JSON, with a number that nothing here can hold
+        return msgspec.UNSET, "malformed"
+    except _UNREADABLE as error:
+        raise Closed(4400, "malformed") from error
     if not isinstance(found, dict):
         return msgspec.UNSET, "malformed"
     number = found.get("id")
     reason: Reason = "malformed" if found.get("type") in ("auth", "subscribe", "unsubscribe") else "unknown_type"
-    return number if isinstance(number, int) and not isinstance(number, bool) else msgspec.UNSET, reason
+    if not isinstance(number, int) or isinstance(number, bool) or abs(number) > LARGEST_NUMBER:
+        number = msgspec.UNSET
+    return number, reason

@@ -9,6 +9,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.connections import Connections
 from api.wiring import Wiring
 
 __all__ = ["MEDIA_TYPE", "Figures", "Timing", "exposition", "metrics_of"]
@@ -51,6 +52,11 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "websocket_slow": (True, "Sockets closed because they could not follow"),
     "websocket_alarms": (True, "Alarm transitions delivered"),
     "websocket_offset": (False, "Number of the newest event"),
+    "connections_open": (False, "Connections open now"),
+    "connections_evicted": (True, "Connections closed for others' sake, having waited longest"),
+    "connections_refused": (True, "Connections refused because none could be closed"),
+    "connections_overdue": (True, "Connections closed because a request did not come in time"),
+    "connections_stalled": (True, "Connections dropped because they took nothing of what they were sent"),
     "accounts_audit_written": (True, "Entries written to the audit trail"),
 }
 """Name → whether it only ever grows, and what it says; figures not named here are shown as they are called."""
@@ -61,8 +67,9 @@ _READINGS = "readings_"
 class _Counted(Collector):
     """The counters of service, accounts and hub, read when somebody asks."""
 
-    def __init__(self, wired: Wiring) -> None:
+    def __init__(self, wired: Wiring, figures: "Figures") -> None:
         self._wired = wired
+        self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
         """Every figure under its name."""
@@ -71,6 +78,8 @@ class _Counted(Collector):
         yield GaugeMetricFamily("vitaltwin_ready", "1 once state is restored and the log writable", ready)
         yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", wired.refused)
         yield from metrics_of(wired.service.counters())
+        if self._figures.connections is not None:
+            yield from metrics_of(self._figures.connections.counters(), "connections_")
         for part, found in (("websocket_", wired.hub.counters()), ("accounts_", wired.accounts.counters())):
             yield from metrics_of(found, part)
 
@@ -108,7 +117,9 @@ class Figures:
 
     def __init__(self, wired: Wiring) -> None:
         self.registry = CollectorRegistry()
-        self.registry.register(_Counted(wired))
+        self.connections: Connections | None = None
+        """Those of the server, once there is one."""
+        self.registry.register(_Counted(wired, self))
         self.requests = Histogram(
             "vitaltwin_http_request_seconds",
             "Time to answer a request, by route",

@@ -81,6 +81,16 @@ _TABLE = (
     ),
     ProblemType("alarm-over", 409, "The alarm is over", "There is nothing left to acknowledge."),
     ProblemType("discharged", 409, "The patient is discharged", "Admit the patient again first."),
+    ProblemType(
+        "request-timeout", 408, "The request did not come in time", "Send the whole request again, without pauses."
+    ),
+    ProblemType("address-too-long", 414, "The address is too long", "Ask for less at once."),
+    ProblemType(
+        "headers-too-large", 431, "The headers are too large", "Send fewer or shorter headers; a page may clear cookies."
+    ),
+    ProblemType(
+        "too-many-connections", 503, "Too many connections are open", "Use one connection for many requests; try again."
+    ),
     ProblemType("body-too-large", 413, "The body is too large", "Send smaller batches; the detail names the limit."),
     ProblemType(
         "unsupported-media-type", 415, "This kind of body is not read here",

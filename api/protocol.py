@@ -5,7 +5,7 @@ subscriber is encoded once with ``sub`` 0; ``Wire`` puts each subscriber's own n
 """
 
 from math import isfinite
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
@@ -14,8 +14,8 @@ from msgspec import UNSET, UnsetType
 from twins.records import Score, Transition
 
 __all__ = [
-    "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Inbound", "News2", "Ping", "Reason", "Refusal", "Result",
-    "SignalState", "Since", "Snapshot", "Subscribe", "Unsubscribe", "Wire", "alarm_of", "encode", "news2_of",
+    "LARGEST_NUMBER", "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Inbound", "News2", "Ping", "Reason",
+    "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "Unsubscribe", "Wire", "alarm_of", "encode", "news2_of",
 ]  # fmt: skip
 
 STATES: tuple[str, ...] = ("ok", "searching", "fault", "silent")
@@ -26,6 +26,12 @@ Reason = Literal[
     "malformed", "unknown_type", "unknown_channel", "unknown_patient", "unknown_sub", "forbidden", "too_many",
     "already", "unavailable",
 ]  # fmt: skip
+
+
+LARGEST_NUMBER = (1 << 53) - 1
+"""The largest whole number that every client can hold."""
+Number = Annotated[int, msgspec.Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
+"""A client's own number for a request."""
 
 
 class SignalState(msgspec.Struct, gc=False):
@@ -165,22 +171,22 @@ class Refusal(msgspec.Struct, tag="error", kw_only=True):
 class Since(msgspec.Struct):
     """What a client saw last of a channel."""
 
-    epoch: str
-    offset: int
+    epoch: Annotated[str, msgspec.Meta(max_length=64)]
+    offset: Number
 
 
 class Auth(msgspec.Struct, tag="auth"):
     """The first message: a single-use ticket from ``POST /v1/tickets``."""
 
     ticket: str
-    id: int = 0
+    id: Number = 0
 
 
 class Subscribe(msgspec.Struct, tag="subscribe"):
     """Follow ``ward/<name>``, ``ward/*`` (every ward one may read) or ``patient/<id>``; ``id`` becomes its ``sub``."""
 
-    id: int
-    channel: str
+    id: Number
+    channel: Annotated[str, msgspec.Meta(max_length=512)]
     max_hz: float = 1.0
     since: Since | None = None
 
@@ -188,8 +194,8 @@ class Subscribe(msgspec.Struct, tag="subscribe"):
 class Unsubscribe(msgspec.Struct, tag="unsubscribe"):
     """Stop following."""
 
-    id: int
-    sub: int
+    id: Number
+    sub: Number
 
 
 Inbound = Auth | Subscribe | Unsubscribe

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, WebSocket
+import structlog
+from fastapi import APIRouter, Header, Query, Request, WebSocket, WebSocketDisconnect
+from starlette.requests import HTTPConnection
 from starlette.responses import Response, StreamingResponse
 
 from api.accounts import Accounts, Action, Actor, require
@@ -23,8 +25,12 @@ from api.wiring import Caller
 __all__ = ["router"]
 
 _AUTH_S = 5.0
-_CLOSE_S = 10.0
-"""A slow client gets so long to take the closing frame; then the connection is dropped without."""
+_CLOSE_S = 3.0
+"""A slow client gets so long to take the closing frame, or the end of its stream; then the connection is dropped."""
+
+_FAREWELLS = frozenset({"1000", "1001"})
+"""Codes a client closes with that means to."""
+_log = structlog.get_logger("vitaltwin.api")
 
 
 class Sockets:
@@ -42,16 +48,23 @@ class Sockets:
             await websocket.close(4403)
             return
         await websocket.accept()
+        try:
+            await self._greet(websocket)
+        except (WebSocketDisconnect, RuntimeError, OSError):  # it has gone while it was spoken to
+            _log.info("socket_lost", client=websocket.client.host if websocket.client else "")
+
+    async def _greet(self, websocket: WebSocket) -> None:
         conversation = Conversation(self._hub, self._accounts)
         try:
             async with asyncio.timeout(_AUTH_S):
                 text = await _receive(websocket)
             request, actor = await conversation.greet(text)
         except TimeoutError:
-            await websocket.close(4401, "no ticket in time")
+            await _close(websocket, Closed(4401, "no ticket in time"))
         except Closed as closed:
             await _close(websocket, closed)
         else:
+            _connection(websocket, "settle")
             await self._talk(websocket, conversation, actor, request)
 
     async def _talk(self, websocket: WebSocket, conversation: Conversation, actor: Actor, request: int) -> None:
@@ -74,14 +87,17 @@ class Sockets:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        await _close(websocket, outbox.closed or ends[0])
+        closed = outbox.closed or ends[0]
+        if not closed.code and closed.reason not in _FAREWELLS:
+            _log.info("socket_lost", client=websocket.client.host if websocket.client else "")
+        await _close(websocket, closed)
 
 
 async def _receive(websocket: WebSocket) -> str:
     """The next text; raises ``Closed``: without code when the client has gone, 4400 when it sends bytes."""
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
-        raise Closed(0, "gone")
+        raise Closed(0, str(message.get("code", "")))
     text = message.get("text")
     if not isinstance(text, str):
         raise Closed(4400, "text only")
@@ -104,15 +120,35 @@ async def _write(websocket: WebSocket, outbox: Outbox) -> Closed:
             await websocket.send({"type": "websocket.send", "text": await outbox.take()})
     except Closed as closed:
         return closed
-    except (RuntimeError, OSError):
+    except (WebSocketDisconnect, RuntimeError, OSError):
         return Closed(0, "gone")
 
 
 async def _close(websocket: WebSocket, closed: Closed) -> None:
-    if closed.code:
-        with contextlib.suppress(TimeoutError, RuntimeError, OSError):
-            async with asyncio.timeout(_CLOSE_S):
-                await websocket.close(closed.code, closed.reason)
+    """Say why, if it listens; a client that does not take even that is dropped."""
+    if not closed.code:
+        return
+    try:
+        async with asyncio.timeout(_CLOSE_S):
+            await websocket.close(closed.code, closed.reason)
+    except TimeoutError:
+        _connection(websocket, "abort")
+    except (WebSocketDisconnect, RuntimeError, OSError):
+        pass
+
+
+def _connection(spoken: HTTPConnection, wish: Literal["settle", "abort"]) -> None:
+    """Tell the server's connection something, where it is one of ours (``api.server``)."""
+    connection = spoken.scope.get("state", {}).get("connection")
+    if connection is not None:
+        getattr(connection, wish)()
+
+
+async def _drop_when_ended(request: Request, outbox: Outbox) -> None:
+    """A stream that is to end and whose client takes nothing would wait for him; it is dropped instead."""
+    await outbox.ended()
+    await asyncio.sleep(_CLOSE_S)
+    _connection(request, "abort")
 
 
 def _last_seen(last_event_id: str) -> Since | None:
@@ -126,15 +162,17 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
     watch = Watch(accounts)
     routes.add_api_websocket_route("/ws", Sockets(hub, accounts, watch).serve)
 
-    async def stream(actor: Actor, channel: Channel, since: Since | None) -> AsyncIterator[str]:
+    async def stream(request: Request, actor: Actor, channel: Channel, since: Since | None) -> AsyncIterator[str]:
         yield "retry: 2000\n\n"
         outbox = hub.follow(channel, since)
         watch.add(outbox, actor)
+        dropping = asyncio.create_task(_drop_when_ended(request, outbox))
         try:
             with contextlib.suppress(Closed):
                 while True:
                     yield await outbox.take()
         finally:
+            dropping.cancel()
             watch.remove(outbox)
             hub.release(outbox)
 
@@ -151,6 +189,7 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
         },
     )
     async def read_events(
+        request: Request,
         actor: Caller,
         ward: Annotated[str, Query(max_length=128, description="Only this ward; without: all you may see.")] = "",
         last_event_id: Annotated[
@@ -167,9 +206,9 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
         wards = frozenset({ward}) if ward else None if actor.everywhere else actor.wards
         accounts.audit(actor, Action.PATIENT_READ, detail=f"events {ward or '*'}")
         return StreamingResponse(
-            stream(actor, Channel(wards), _last_seen(last_event_id)),
+            stream(request, actor, Channel(wards), _last_seen(last_event_id)),
             media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"},
         )
 
     @routes.get("/asyncapi.json", include_in_schema=False)

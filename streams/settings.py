@@ -56,6 +56,14 @@ class Settings(BaseSettings):
     future_tolerance_s: float = Field(60.0, ge=0, description="How far ahead of the service's clock a reading may be.")
     oldest_accepted_s: float = Field(7 * 86_400.0, gt=0, description="How old a reading may be on arrival.")
 
+    max_connections: int = Field(8192, gt=0, description="Most connections open at once, as far as the system allows.")
+    max_waiting_connections: int = Field(
+        512, gt=0, description="Most connections of one address that are idle or have not said what they want."
+    )
+    max_headers: int = Field(100, gt=0, description="Most headers of a request; beyond, the answer is 431.")
+    max_head_bytes: int = Field(32 << 10, gt=0, description="Largest head of a request; beyond, the answer is 431.")
+    head_seconds: float = Field(10.0, gt=0, description="How long a head, and a pause within a body, may take.")
+    stall_seconds: float = Field(30.0, gt=0, description="A client that takes nothing for so long is let go.")
     max_body_bytes: int = Field(8 << 20, gt=0, description="Largest request body as sent.")
     max_inflated_bytes: int = Field(32 << 20, gt=0, description="Largest request body after decompression.")
     max_entries: int = Field(50_000, gt=0, description="Most observations of one JSON body; a frame holds more.")

@@ -132,11 +132,10 @@ async def _serve(
     started: Callable[[Running], Awaitable[Sequence[Awaitable[None]]]],
     make: Callable[["Settings"], "Service"],
 ) -> None:
-    import uvicorn
-
     from api.accounts import Accounts
     from api.app import create_app
     from api.hub import Hub
+    from api.server import configuration
     from api.view import View
 
     service = make(settings)
@@ -146,20 +145,8 @@ async def _serve(
     url = address(settings.host, listening.getsockname()[1])
     running = Running(service, accounts, view, hub, settings, url)
     app = create_app(service, accounts, view, hub, settings)
-    config = uvicorn.Config(
-        app,
-        lifespan="off",  # entered below, so that what goes wrong there reaches the terminal as one plain line
-        http="httptools",
-        ws="websockets-sansio",
-        ws_max_size=65_536,
-        ws_per_message_deflate=False,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # the application believes those it is told to, and nobody on loopback by itself
-        log_level="warning",
-        timeout_keep_alive=75,  # a device that sends once a minute keeps its connection
-        timeout_graceful_shutdown=5,
-    )
+    # The lifespan is entered below, so that what goes wrong there reaches the terminal as one plain line.
+    config = configuration(app, settings)
     async with app.router.lifespan_context(app):
         up = asyncio.Event()
         server = _stoppable(config, hub, up)

@@ -20,6 +20,7 @@ from api.answers import iso
 from api.app import create_app
 from api.cli.serve import accounts_url
 from api.hub import Hub
+from api.server import configuration
 from api.view import View
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
@@ -45,6 +46,7 @@ class Running:
     service: EmbeddedService
     accounts: Accounts
     view: View
+    hub: Hub
     loop: asyncio.AbstractEventLoop
     clients: list[httpx.Client] = field(default_factory=list)
 
@@ -95,11 +97,9 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
         accounts_url(chosen), clock=service.clock, passwords=cheap, audit_days=chosen.audit_retention_days
     )
     view = View()
-    app = create_app(service, accounts, view, Hub(view, service.clock), chosen)
-    config = uvicorn.Config(
-        app, host="127.0.0.1", port=0, http="httptools", ws="websockets-sansio", log_config=None, access_log=False,
-        proxy_headers=False,
-    )  # fmt: skip
+    hub = Hub(view, service.clock)
+    app = create_app(service, accounts, view, hub, chosen)
+    config = configuration(app, chosen, host="127.0.0.1", port=0, log_config=None, lifespan="on")
     server = uvicorn.Server(config)
     loops: list[asyncio.AbstractEventLoop] = []
 
@@ -118,7 +118,7 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
         while service.health()["twins"] == "warming":
             time.sleep(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]
-        running = Running(f"http://127.0.0.1:{port}", service, accounts, view, loops[0])
+        running = Running(f"http://127.0.0.1:{port}", service, accounts, view, hub, loops[0])
         try:
             yield running
         finally:

@@ -3,6 +3,7 @@
 import itertools
 import json
 import socket
+import struct
 import time
 from contextlib import closing, contextmanager
 from urllib.parse import urlsplit
@@ -13,6 +14,8 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import connect
 from websockets.uri import parse_uri
+
+from tests.api.conftest import eventually
 
 _numbers = itertools.count(1)
 
@@ -134,20 +137,84 @@ def test_a_ticket_opens_one_socket(running, admin):
         assert ended(line) == 4401
 
 
+NO_JSON = [
+    "not json",
+    "",
+    '{"type":"subscribe","id":9,',
+    '{"type":"dance",',
+    '{"id":9,"type":"subscribe","channel":5,',
+    '{"type":"subscribe","id":9,"channel":"ward/\\ud800"}',
+    "[" * 60_000,
+    '{"a":' * 10_000,
+    '{"type":"dance","steps":' + "[" * 20_000 + "]" * 20_000 + "}",
+    '{"type":"auth","ticket":"x","more":' + "[" * 20_000 + "]" * 20_000 + "}",
+    b"\x00bytes",
+    b'{"type":"subscribe","id":9,"channel":"ward/*"}',
+]
+
+
 @pytest.mark.parametrize(
     ("first", "code"),
     [
         ('{"type":"subscribe","id":1,"channel":"ward/*"}', 4401),
         ('{"type":"auth","ticket":"guessed"}', 4401),
-        ("not json", 4400),
+        ('{"type":"auth","ticket":7}', 4400),
+        ('{"type":"auth","ticket":"x","id":1e400}', 4400),
+        ('{"type":"auth","ticket":"x","id":' + "9" * 5000 + "}", 4400),
+        ('{"type":"dance"}', 4400),
+        ("[]", 4400),
+        ("null", 4400),
         ("x" * 70_000, 1009),
-        (b"\x00bytes", 4400),
+        *((text, 4400) for text in NO_JSON),
     ],
 )
-def test_a_first_message_that_is_no_good_ends_it(running, first, code):
+def test_a_first_message_that_is_no_good_ends_it(running, caplog, first, code):
     with connect(running.url.replace("http", "ws") + "/ws") as line:
         line.send(first)
-        assert ended(line) in {code, 4400}
+        assert ended(line) == code
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("text", NO_JSON)
+def test_what_is_no_json_ends_a_socket_of_somebody_signed_in(running, admin, caplog, text):
+    with opened(running, admin) as line:
+        hear(line, "result")
+        line.send(text)
+        assert ended(line) == 4400
+    assert not caplog.records
+
+
+def raw_text(line, content):
+    """A text frame whose content is for the caller to answer for (RFC 6455, 5.2), with a mask of zeros."""
+    line.socket.sendall(bytes([0x81, 0x80 | len(content)]) + b"\0\0\0\0" + content)
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+@pytest.mark.parametrize(
+    "content", [b"\xff\xfe", b'{"type":"auth","ticket":"\xff"}', b'{"type":"subscribe\xed\xa0\x80"}']
+)
+def test_a_text_that_is_not_utf8(running, admin, caplog, content, signed_in):
+    with connect(running.url.replace("http", "ws") + "/ws") as line:
+        if signed_in:
+            say(line, type="auth", ticket=admin.post("/v1/tickets").json()["ticket"], id=1)
+            hear(line, "result")
+        raw_text(line, content)
+        assert ended(line) == 4400
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_a_client_that_vanishes_leaves_no_traceback(running, admin, caplog, capfd, signed_in):
+    for _ in range(5):
+        with connect(running.url.replace("http", "ws") + "/ws") as line:
+            if signed_in:
+                say(line, type="auth", ticket=admin.post("/v1/tickets").json()["ticket"], id=1)
+                say(line, type="subscribe", id=2, channel="ward/*", max_hz=10)
+            line.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # a reset, no farewell
+            line.socket.close()
+    eventually(lambda: admin.get("/metrics").text.count("vitaltwin_websocket_connections 0.0"))
+    assert not caplog.records
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_another_sites_page_gets_no_socket(running):
@@ -169,6 +236,13 @@ def test_another_sites_page_gets_no_socket(running):
         ({"type": "unsubscribe", "id": 9, "sub": 77}, "unknown_sub"),
         ({"type": "auth", "id": 9, "ticket": "x"}, "already"),
         ({"type": "dance", "id": 9}, "unknown_type"),
+        ({"type": "subscribe", "id": 2**53, "channel": "ward/*"}, "malformed"),
+        ({"type": "subscribe", "id": 10**400, "channel": "ward/*"}, "malformed"),
+        ({"type": "subscribe", "id": 9.5, "channel": "ward/*"}, "malformed"),
+        ({"type": "subscribe", "id": 9, "channel": "x" * 600}, "malformed"),
+        ({"type": "subscribe", "id": 9, "channel": "ward/*", "since": {"epoch": 1, "offset": []}}, "malformed"),
+        ({"type": ["subscribe"], "id": 9}, "unknown_type"),
+        ({}, "unknown_type"),
         (["no", "object"], "malformed"),
     ],
 )

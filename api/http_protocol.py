@@ -1,0 +1,197 @@
+"""The HTTP protocol of the server: uvicorn's own on httptools, with bounds on heads, on patience and on deafness."""
+
+import asyncio
+from contextlib import suppress
+from typing import Any
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from api.connections import BODY_RATE, BODY_S, Connections, Phase
+from api.problems import PROBLEMS, Problem, answer
+
+__all__ = ["Http"]
+
+_LONGEST_ADDRESS = 8 << 10
+_NOTHING, _HEAD, _BODY = range(3)
+_OVERHEAD = 8
+"""Bytes of chunked framing for one of a body: beyond, chunks and trailers are sent for their own sake."""
+
+
+class _TooMuch(Exception):
+    """What is being read is past a bound."""
+
+
+class Http(HttpToolsProtocol):
+    """One connection. What is wrong is answered with a problem, and the connection closed."""
+
+    def __init__(self, *arguments: Any, connections: Connections, **more: Any) -> None:  # noqa: ANN401 - uvicorn's
+        super().__init__(*arguments, **more)
+        self.phase = Phase.HEAD
+        self.began = self._heard = self.loop.time()
+        self.stalled = self.closing = 0.0
+        self._register = connections
+        self.place = ""
+        self._wrong = ""
+        self._part = _NOTHING
+        self._head = self._headers = self._received = self._body = 0
+        self.app_state = {**self.app_state, "connection": self}
+
+    # -- the transport's side ------------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client has come."""
+        super().connection_made(transport)
+        self._register.enter(self)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client has gone."""
+        self._register.leave(self)
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes have come."""
+        if self.transport.is_closing():
+            return
+        self._unset_keepalive_if_required()
+        self._heard = self.loop.time()
+        self._received += len(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            if self._should_upgrade():
+                self.handle_websocket_upgrade()
+            return
+        except httptools.HttpParserError:
+            self.turn_away(self._wrong or "bad-request")
+            return
+        # A name or value that never ends is seen by its size only, and so are trailers and the framing of chunks.
+        allowed = self._register.head_bytes + _OVERHEAD * self._body
+        if self._part != _NOTHING and self._received - self._body > allowed:
+            self.turn_away("headers-too-large")
+
+    def handle_websocket_upgrade(self) -> None:
+        """Hand the connection over."""
+        self._register.leave(self)
+        super().handle_websocket_upgrade()
+
+    def pause_writing(self) -> None:
+        """It takes nothing at present."""
+        self.stalled = self.loop.time()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        """It takes what it is sent."""
+        self.stalled = 0.0
+        super().resume_writing()
+
+    # -- the parser's side ---------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+        super().on_message_begin()
+        self._part = _HEAD
+        if self.phase == Phase.IDLE:
+            self.phase = Phase.HEAD
+            self.began = self._heard
+            self._register.wait(self)
+        self._head = self._headers = self._body = 0
+        self._received = 0
+
+    def on_url(self, url: bytes) -> None:
+        """A piece of the address."""
+        super().on_url(url)
+        if len(self.url) > _LONGEST_ADDRESS:
+            self._wrong = "address-too-long"
+            raise _TooMuch
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or one of those after a body in chunks."""
+        self._headers += 1
+        self._head += len(name) + len(value) + 4
+        if self._headers > self._register.headers or self._head > self._register.head_bytes:
+            self._wrong = "headers-too-large"
+            raise _TooMuch
+        super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        """The head is whole."""
+        super().on_headers_complete()
+        self._part = _BODY
+        if self.phase == Phase.HEAD:
+            self.phase = Phase.BODY
+            self.began = self._heard
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        self._body += len(body)
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is whole."""
+        super().on_message_complete()
+        self._part = _NOTHING
+        self._register.go_on(self)
+        if self.phase == Phase.BODY and self._cycle is not None and self._cycle.response_complete:
+            self._rest()  # it was answered before it was whole
+        else:
+            self.phase = Phase.SERVED
+
+    def on_response_complete(self) -> None:
+        """A request was answered."""
+        super().on_response_complete()
+        if self.phase == Phase.SERVED and not self.pipeline:
+            self._rest()
+
+    # -- the register's side -------------------------------------------------------------------------------------
+
+    def overdue(self, now: float) -> bool:
+        """Whether the client has kept us waiting for too long."""
+        if self.phase == Phase.HEAD:
+            return now - self.began > self._register.head_s
+        if self.phase == Phase.IDLE:
+            return now - self.began > self.timeout_keep_alive + self._register.head_s
+        if self.phase != Phase.BODY:
+            return False
+        if self.flow.read_paused:  # it is us who do not read
+            self.began = self._heard = now
+            return False
+        return now - self._heard > self._register.head_s or now - self.began > BODY_S + self._body / BODY_RATE
+
+    def turn_away(self, slug: str) -> None:
+        """Answer with a problem, if nothing was answered yet, and close."""
+        if self.transport.is_closing():
+            return
+        cycle = self._cycle
+        silent = self.phase == Phase.IDLE
+        if cycle is not None and not cycle.response_complete:
+            silent = cycle.response_started
+            cycle.disconnected = True
+            cycle.message_event.set()
+        if not silent:
+            self.transport.write(_raw(slug))
+        self.transport.close()
+
+    def abort(self) -> None:
+        """Drop the connection at once, with what was still to be sent."""
+        with suppress(OSError, RuntimeError):
+            self.transport.abort()
+
+    @property
+    def _cycle(self) -> RequestResponseCycle | None:
+        """The newest request; uvicorn says that there always is one."""
+        return self.cycle
+
+    def _rest(self) -> None:
+        self.phase = Phase.IDLE
+        self.began = self.loop.time()
+        self._register.wait(self)
+
+
+def _raw(slug: str) -> bytes:
+    """A problem as bytes on the wire, for who has not got as far as the application."""
+    response = answer(Problem(slug))
+    status = PROBLEMS[slug].status
+    lines = [b"HTTP/1.1 %d \r\nconnection: close\r\n" % status]
+    lines += [b"%s: %s\r\n" % header for header in response.raw_headers]
+    return b"".join([*lines, b"\r\n", bytes(response.body)])
