@@ -22,6 +22,8 @@ __all__ = ["Saved", "Worker"]
 _MEAN_BITS, _SPREAD_BITS = 16, 10
 """To what the history keeps estimates: a heart rate to a thousandth, its spread to a two-thousandth part of itself."""
 
+_checkpoint = msgspec.msgpack.Decoder(Block | Foundation)
+
 Blob = tuple[int, int, int, bytes]
 """A checkpoint to be kept: partition, block number (−1 for what is no patient's), offset, bytes."""
 
@@ -53,6 +55,8 @@ class Worker:
         self.offsets: dict[int, int] = {}
         self.counts: dict[str, int] = {status.name.lower(): 0 for status in Status}
         self.failures = 0
+        self.damaged = 0
+        """Checkpoints that could not be read."""
         self._first_dirty: dict[tuple[int, int], int] = {}
         self._listeners: list[Callable[[Outcome], None]] = []
 
@@ -63,26 +67,50 @@ class Worker:
     def assign(self, partition: int, blobs: Iterable[bytes], committed: int = -1) -> int:
         """Begin a partition from its checkpoints, which cover its log up to ``committed``; returns the next offset.
 
-        Blocks may have been written later than that: each skips what it has already seen.
+        Blocks may have been written later than that: each skips what it has already seen. Where one cannot be read, the log
+        is to be read again from its beginning, as far as it still reaches; ``damaged`` counts them.
         """
-        bank = Bank(partition, self.models)
-        found: list[Block | Foundation] = [msgspec.msgpack.decode(raw, type=Block | Foundation) for raw in blobs]
-        blocks = [kept for kept in found if isinstance(kept, Block)]
-        bank.expect(
-            max(((kept.number + 1) * BLOCK for kept in blocks), default=0), sum(len(kept.rows) for kept in blocks)
-        )
-        for kept in found:
-            if isinstance(kept, Foundation):
-                bank.restore_foundation(kept, committed)
-        for block in blocks:
-            bank.restore(block)
-        bank.covered = [max(offset, committed) for offset in bank.covered]
-        bank.catching_up = committed >= 0
-        bank.begin_catch_up(committed + 1)
+        bank, damaged = self._restored(partition, blobs, committed)
+        self.damaged += damaged
+        begin = 0 if damaged else committed + 1
+        bank.catching_up = begin > 0 or damaged > 0
+        bank.begin_catch_up(begin)
         self.banks[partition] = bank
         self._foretold[partition] = Foretold(bank)
-        self.offsets[partition] = committed
-        return committed + 1
+        self.offsets[partition] = begin - 1
+        return begin
+
+    def _restored(self, partition: int, blobs: Iterable[bytes], committed: int) -> tuple[Bank, int]:
+        """A bank of those checkpoints that can be read, and how many cannot: their patients come again from the log."""
+        found: list[Block | Foundation] = []
+        damaged = 0
+        for raw in blobs:
+            try:
+                found.append(_checkpoint.decode(raw))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                damaged += 1
+        while True:
+            bank = Bank(partition, self.models)
+            blocks = [kept for kept in found if isinstance(kept, Block)]
+            bank.expect(
+                max(((kept.number + 1) * BLOCK for kept in blocks), default=0), sum(len(kept.rows) for kept in blocks)
+            )
+            try:
+                for kept in found:
+                    if isinstance(kept, Foundation):
+                        bank.restore_foundation(kept, committed)
+                for kept in blocks:
+                    bank.restore(kept)
+            except (ValueError, LookupError, TypeError):
+                found.remove(kept)
+                damaged += 1
+                continue
+            numbers = {block.number for block in blocks}
+            bank.covered = [
+                max(offset, committed) if not damaged or number in numbers else -1
+                for number, offset in enumerate(bank.covered)
+            ]
+            return bank, damaged
 
     def take(self, partition: int, offset: int, record: Record, *, more: bool = False) -> Outcome:
         """Move the partition's twins by one record; nothing a record holds can raise out of here.

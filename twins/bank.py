@@ -438,16 +438,23 @@ class Bank:
             self._restore_rows(block, first)
         else:
             self._begin_anew(block, first)
+        self._vacate(range(first, first + count))
 
     def _restore_happenings(self, block: Block, first: int) -> None:
+        """Alarms and what is known of senders' clocks, of those places where somebody is."""
+        somebody = [profile is not None for profile in self.profiles[first:]]
         for owner, condition, code, alarm in block.alarms:
-            self.alarms[first + owner, condition, code] = alarm
+            if somebody[owner]:
+                self.alarms[first + owner, condition, code] = alarm
         for owner, code, claims in block.claims:
-            self.claims[first + owner, code] = dict(claims)
+            if somebody[owner]:
+                self.claims[first + owner, code] = dict(claims)
         for owner, code, clock in block.clocks:
-            self.clocks[first + owner, code] = clock
+            if somebody[owner]:
+                self.clocks[first + owner, code] = clock
         for owner, code, taken in block.taken:
-            self.taken[first + owner, code] = dict(taken)
+            if somebody[owner]:
+                self.taken[first + owner, code] = dict(taken)
 
     def _restore_rows(self, block: Block, first: int) -> None:
         rows = self._rows_of(block, first)
@@ -470,6 +477,12 @@ class Bank:
         if "known_parts" not in arrays:
             self.known_parts[first : first + count] = self.parts[first : first + count]
 
+    def _vacate(self, numbers: Iterable[int]) -> None:
+        """Leave nothing where nobody is: an earlier version let in a patient without a name, who is none after a restart."""
+        for number in numbers:
+            if self.profiles[number] is None and (self.active[number] or (self.slot[number] >= 0).any()):
+                self.forget(number)
+
     def _rows_of(self, block: Block, first: int) -> slice:
         """New rows for a block's channels, side by side; their limits come with the block."""
         rows = slice(self.rows, self.rows + len(block.rows))
@@ -485,6 +498,8 @@ class Bank:
         """Channels of a checkpoint whose rows mean something else: filters start afresh, active alarms stay to be ended."""
         for owner, condition, code, alarm in block.alarms:
             which = next((at for at, known in enumerate(CHANNEL_CONDITIONS) if known.name == condition), -1)
+            if self.profiles[first + owner] is None:
+                continue
             if code >= 0 and 0 <= which < layout.CONDITIONS and alarm.presence != "latched":
                 row = self.open_channel(first + owner, code)
                 self.phase[row, which] = layout.ON

@@ -25,19 +25,26 @@ def initialise(*, as_json: Annotated[bool, typer.Option("--json", help="What was
     """Make what the distributed service needs: Kafka topics, InfluxDB buckets and tasks, the tables of accounts.
 
     It may be run any number of times. What is there already stays, and where it is not as it must be (another
-    partition count, say) that is refused and nothing is changed. Addresses are read from VITALTWIN_... variables.
+    partition count, say) that is refused and nothing is changed. Where records are kept for another time or in another
+    number of copies than the settings say, that is told and the exit code is 1. Addresses are read from VITALTWIN_...
+    variables.
     """
     _installed()
     with failures():
-        made = asyncio.run(_initialise(settings_of()))
+        made, differing = asyncio.run(_initialise(settings_of()))
         if as_json:
-            print_json({"made": made})
+            print_json({"made": made, "differs": differing})
         else:
             for name, new in made.items():
                 typer.echo(f"{'made   ' if new else 'present'}  {name}")
+        for one in differing:
+            say(f"differs  {one}")
+        if differing:
+            say("nothing of that was changed: the service runs with it, but does not keep what the settings say")
+            raise typer.Exit(1)
 
 
-async def _initialise(settings: "Settings") -> dict[str, bool]:
+async def _initialise(settings: "Settings") -> tuple[dict[str, bool], list[str]]:
     from api.accounts import Accounts
     from streams.clock import Clock
     from streams.kafka import topics
@@ -51,7 +58,7 @@ async def _initialise(settings: "Settings") -> dict[str, bool]:
         accounts = Accounts(url=accounts_url(settings), clock=Clock())
         made["tables of accounts"] = await accounts.open()
         await accounts.close()
-    return made
+    return made, await topics.differences(settings)
 
 
 def worker(

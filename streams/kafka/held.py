@@ -41,6 +41,8 @@ class Held:
         """Up to here a manifest says that the log is not needed any more …"""
         self.time = 0
         """… and this was the log's time there."""
+        self.arrived = 0
+        """When the record taken last arrived, by the broker's clock (µs)."""
         self.blocks: dict[int, int] = {}
         self.target = 0
         """The log's end when the partition was restored: behind it the worker is catching up."""

@@ -11,8 +11,9 @@ import structlog
 
 from streams.errors import KafkaUnusable
 from streams.kafka.connect import producer
+from streams.kafka.log_time import BrokerTime
 from streams.kafka.topics import Topics
-from streams.kafka.wire import OFFSET, encode_outcome, encode_transition
+from streams.kafka.wire import OFFSET, Call, encode_call, encode_outcome, encode_transition
 from streams.log import DeadLetter, encode_dead_letter
 from streams.settings import Settings
 from twins.records import Outcome
@@ -29,8 +30,9 @@ Headers = list[tuple[str, bytes]]
 class Outgoing:
     """One producer; ``failed`` is called with the reason as soon as something cannot be made durable."""
 
-    def __init__(self, settings: Settings, topics: Topics) -> None:
+    def __init__(self, settings: Settings, topics: Topics, broker_time: BrokerTime | None = None) -> None:
         self._settings = settings
+        self._broker_time = broker_time or BrokerTime(lambda: 0)
         self._topics = topics
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._beside: set[asyncio.Task[Any]] = set()
@@ -43,6 +45,12 @@ class Outgoing:
         self.failed = asyncio.get_running_loop().create_future()
         self._producer = producer(self._settings)
         await self._producer.start()
+
+    async def ask_time(self) -> None:
+        """Have the broker tell its time before the first tick needs it; raises ``KafkaError``."""
+        call = encode_call(Call("", []))  # to nobody
+        told = await self.producer.send_and_wait(self._topics.roll_calls, call, partition=0)
+        self._broker_time.told(told.timestamp * 1000)
 
     async def stop(self) -> None:
         """Write what was handed over, if Kafka takes it within some seconds, and close."""
@@ -116,8 +124,12 @@ class Outgoing:
 
     def _answered(self, topic: str, answer: "asyncio.Future[Any]") -> None:
         self.unanswered -= 1
-        if not answer.cancelled() and (error := answer.exception()):
+        if answer.cancelled():
+            return
+        if error := answer.exception():
             self._fail(topic, error)
+        else:
+            self._broker_time.told(answer.result().timestamp * 1000)
 
     def _fail(self, topic: str, error: BaseException) -> None:
         if not self.failed.done() and not isinstance(error, asyncio.CancelledError):

@@ -1,6 +1,7 @@
 """The topics: what each is for and how it is kept, made once and compared ever after."""
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import aiokafka.errors
@@ -13,9 +14,13 @@ from streams.kafka.administrator import Administrator
 from streams.kafka.connect import MOST_BYTES
 from streams.settings import Settings
 
-__all__ = ["Topics", "brokers", "make", "mismatches"]
+__all__ = ["Topics", "brokers", "differences", "make", "mismatches", "shown"]
 
 _HOUR_MS = 3_600_000
+_ATTEMPTS, _ATTEMPT_S = 200, 0.1
+_STAMP = "message.timestamp.type"
+_CHANGED = 1
+"""Source of a topic's own setting that somebody has given, in Kafka's protocol."""
 
 
 class Topics(msgspec.Struct, frozen=True):
@@ -42,7 +47,8 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 def _wanted(settings: Settings) -> dict[str, _Wanted]:
     topics, count = Topics.of(settings), settings.kafka_partitions
-    often = {"max.message.bytes": str(MOST_BYTES)}
+    # The broker's own time on every record: nobody else's clock can hold up a partition, or keep what should go.
+    often = {"max.message.bytes": str(MOST_BYTES), _STAMP: "LogAppendTime"}
     compacted = often | {
         # The newest block may be one whose manifest never came: the one before it is kept for a while.
         "cleanup.policy": "compact", "min.compaction.lag.ms": str(_HOUR_MS // 6), "min.cleanable.dirty.ratio": "0.3",
@@ -63,8 +69,21 @@ def _wanted(settings: Settings) -> dict[str, _Wanted]:
     }  # fmt: skip
 
 
+class _There(msgspec.Struct, frozen=True):
+    """A topic as it is: copies of its partitions, and its settings as (value, given to it by somebody)."""
+
+    partitions: int
+    copies: int
+    configuration: dict[str, tuple[str, bool]]
+
+    def value(self, key: str) -> str:
+        return self.configuration.get(key, ("", False))[0]
+
+
 async def make(settings: Settings) -> dict[str, bool]:
     """Make what topics are missing; by name, whether each was made now.
+
+    Topics of an earlier version are brought to what this one needs where that loses nothing.
 
     Raises:
         KafkaUnusable: no broker answers, it refuses, or a topic is there but is not as it must be.
@@ -73,9 +92,10 @@ async def make(settings: Settings) -> dict[str, bool]:
     try:
         async with Administrator(settings) as client:
             there = await _there(client, wanted)
-            wrong = await _mismatches(client, wanted, there)
+            wrong = _wrong(wanted, there)
             if wrong:
                 raise KafkaUnusable("; ".join(wrong))
+            await _stamp(client, wanted, there)
             missing = [
                 NewTopic(name, one.partitions, settings.kafka_replication, topic_configs=_configuration(settings, one))
                 for name, one in wanted.items()
@@ -84,19 +104,60 @@ async def make(settings: Settings) -> dict[str, bool]:
             if missing:
                 answer = await client.create_topics(missing, timeout_ms=20_000)
                 _raise_refusals(answer.topic_errors)
+                await shown(client, wanted)
             return {name: name not in there for name in wanted}
     except aiokafka.errors.KafkaError as error:
         raise KafkaUnusable(f"Kafka at {settings.kafka_servers}: {error}") from error
 
 
+async def shown(client: AIOKafkaAdminClient, names: Iterable[str]) -> None:
+    """Return once the brokers tell of topics just made: that the controller has them is not enough."""
+    for _ in range(_ATTEMPTS):
+        if set(names) <= set(await client.list_topics()):
+            return
+        await asyncio.sleep(_ATTEMPT_S)
+
+
 async def mismatches(settings: Settings) -> list[str]:
     """What is missing or not as it must be, a sentence each; raises ``KafkaUnusable`` when no broker answers."""
+    wanted, there = await _looked(settings)
+    missing = [f"topic {name} is missing: vitaltwin init makes it" for name in wanted if name not in there]
+    old = [
+        f"topic {name} does not tell the broker's time, as one of an earlier version: vitaltwin init changes that"
+        for name, one in there.items()
+        if one.value(_STAMP) != wanted[name].configuration[_STAMP]
+    ]
+    return missing + _wrong(wanted, there) + old
+
+
+async def differences(settings: Settings) -> list[str]:
+    """Where topics work, but keep records for another time or in other numbers than is asked for, a sentence each.
+
+    Nothing changes that by itself: a shorter time deletes, and copies take room. Raises ``KafkaUnusable``.
+    """
+    wanted, there = await _looked(settings)
+    found = []
+    for name, one in there.items():
+        asked, kept = wanted[name].configuration.get("retention.ms"), one.value("retention.ms")
+        if asked is not None and kept != asked:
+            held = f"{int(kept) / _HOUR_MS:g} hours" if kept.isdigit() else "for ever"
+            change = (
+                f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config retention.ms={asked}"
+            )
+            found.append(f"topic {name} keeps records {held}, not {int(asked) / _HOUR_MS:g} hours as asked: `{change}`")
+        if one.copies != settings.kafka_replication:
+            asked_copies = f"not {settings.kafka_replication} as VITALTWIN_KAFKA_REPLICATION asks"
+            found.append(
+                f"topic {name} has {one.copies} copies, {asked_copies}: kafka-reassign-partitions changes that"
+            )
+    return found
+
+
+async def _looked(settings: Settings) -> tuple[dict[str, _Wanted], dict[str, _There]]:
     wanted = _wanted(settings)
     try:
         async with Administrator(settings) as client:
-            there = await _there(client, wanted)
-            missing = [f"topic {name} is missing: vitaltwin init makes it" for name in wanted if name not in there]
-            return missing + await _mismatches(client, wanted, there)
+            return wanted, await _there(client, wanted)
     except aiokafka.errors.KafkaError as error:
         raise KafkaUnusable(f"Kafka at {settings.kafka_servers}: {error}") from error
 
@@ -126,29 +187,49 @@ def _raise_refusals(errors: list[tuple[Any, ...]]) -> None:
         raise KafkaUnusable("Kafka would not make " + "; ".join(refused))
 
 
-async def _there(client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted]) -> dict[str, int]:
-    listed = set(await client.list_topics()) & set(wanted)
-    described = await client.describe_topics(sorted(listed)) if listed else []
-    return {one["topic"]: len(one["partitions"]) for one in described}
-
-
-async def _mismatches(
-    client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted], there: Mapping[str, int]
-) -> list[str]:
-    wrong = [
-        f"topic {name} has {there[name]} partitions, not {wanted[name].partitions}: the number is fixed when a topic is made "
-        "(set VITALTWIN_KAFKA_PARTITIONS to it, or another VITALTWIN_KAFKA_PREFIX)"
-        for name in there
-        if there[name] != wanted[name].partitions
-    ]
-    if not there:
-        return wrong
-    answers = await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in there])
-    for answer in answers:
+async def _there(client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted]) -> dict[str, _There]:
+    listed = sorted(set(await client.list_topics()) & set(wanted))
+    if not listed:
+        return {}
+    configurations: dict[str, dict[str, tuple[str, bool]]] = {}
+    for answer in await client.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in listed]):
         for _, _, _, name, entries in answer.resources:
-            held = {entry[0]: entry[1] for entry in entries}
-            for key in ("cleanup.policy", "max.message.bytes"):
-                asked = wanted[name].configuration[key]
-                if held.get(key) != asked:
-                    wrong.append(f"topic {name} has {key}={held.get(key)}, not {asked}: change it with kafka-configs")
+            configurations[name] = {entry[0]: (entry[1] or "", int(entry[3]) == _CHANGED) for entry in entries}
+    return {
+        one["topic"]: _There(
+            len(one["partitions"]),
+            min((len(part["replicas"]) for part in one["partitions"]), default=0),
+            configurations.get(one["topic"], {}),
+        )
+        for one in await client.describe_topics(listed)
+    }
+
+
+async def _stamp(client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted], there: Mapping[str, _There]) -> None:
+    """Have topics of an earlier version tell the broker's time; what else was set for them stays."""
+    resources = []
+    for name, one in there.items():
+        asked = wanted[name].configuration[_STAMP]
+        if one.value(_STAMP) != asked:
+            # Kafka takes what is not named here as not set any more.
+            given = {key: value for key, (value, own) in one.configuration.items() if own}
+            resources.append(ConfigResource(ConfigResourceType.TOPIC, name, given | {_STAMP: asked}))
+    for answer in await client.alter_configs(resources) if resources else ():
+        refused = [f"{name}: {text or code}" for code, text, _, name in answer.resources if code]
+        if refused:
+            raise KafkaUnusable("Kafka would not change " + "; ".join(refused))
+
+
+def _wrong(wanted: Mapping[str, _Wanted], there: Mapping[str, _There]) -> list[str]:
+    wrong = [
+        f"topic {name} has {one.partitions} partitions, not {wanted[name].partitions}: the number is fixed when a topic is "
+        "made (set VITALTWIN_KAFKA_PARTITIONS to it, or another VITALTWIN_KAFKA_PREFIX)"
+        for name, one in there.items()
+        if one.partitions != wanted[name].partitions
+    ]
+    for name, one in there.items():
+        for key in ("cleanup.policy", "max.message.bytes"):
+            asked = wanted[name].configuration[key]
+            if one.value(key) != asked:
+                wrong.append(f"topic {name} has {key}={one.value(key)}, not {asked}: change it with kafka-configs")
     return wrong

@@ -22,11 +22,12 @@ from streams.history.base import History
 from streams.kafka import checkpoints, log_reader
 from streams.kafka.application import application
 from streams.kafka.held import Held, Place
+from streams.kafka.intake import Intake, arrival
+from streams.kafka.log_time import BrokerTime, log_time
 from streams.kafka.outgoing import Outgoing
 from streams.kafka.roll_call import answer_calls
 from streams.kafka.sweeps import Sweeps
 from streams.kafka.topics import Topics
-from streams.kafka.wire import inputs_of
 from streams.log import DeadLetter, encode_record
 from streams.settings import Settings
 from streams.worker import Worker
@@ -53,11 +54,13 @@ class KafkaWorker:
         self.history = history
         self.worker = Worker(history, models, self._failed)
         self.held: dict[int, Held] = {}
+        self.broker_time = BrokerTime(self.clock.now)
+        self._intake = Intake(settings)
         self.counts = dict.fromkeys(("records", "gaps", "holes", "skipped", "poison", "restores"), 0)
         self.draining = False
         self.stranded: Collection[object] = ()
         """What of Faust did not end: its consumer's thread waits for Kafka, and nothing can be told to it."""
-        self._outgoing = Outgoing(settings, self.topics)
+        self._outgoing = Outgoing(settings, self.topics, self.broker_time)
         self._restoring: set[asyncio.Task[None]] = set()
         self._broken: asyncio.Future[None]
         self.sweeps = Sweeps(self.worker, self.held, history, self._outgoing, self.topics)
@@ -80,6 +83,7 @@ class KafkaWorker:
         beside: list[asyncio.Future[Any]] = []
         try:
             await self._outgoing.start()
+            await self._outgoing.ask_time()
             await self.app.start()
             sweeps = self.sweeps.run(self.settings.checkpoint_seconds)
             beside = [asyncio.ensure_future(work) for work in (stop.wait(), self._tick(), sweeps, calls)]
@@ -152,10 +156,16 @@ class KafkaWorker:
                 if held is None or held.ready.is_set():
                     continue
                 found = kept.pop(partition)
+                damaged = self.worker.damaged
                 held.due = self.worker.assign(partition, found.blobs, found.manifest.covered)
                 held.covered, held.blocks = found.manifest.covered, found.manifest.blocks
                 bank = self.worker.banks[partition]
-                bank.time = held.time = found.manifest.time
+                whole = self.worker.damaged == damaged
+                if not whole:
+                    _logger.error(
+                        "checkpoints cannot be read: their patients come again from the log", partition=partition
+                    )
+                bank.time = held.time = found.manifest.time if whole else 0
                 bank.time_kept = 0  # the foundation's; it may be ahead of what is still to be read
                 held.target = ends[partition]
                 self._catch_up(held)
@@ -195,8 +205,10 @@ class KafkaWorker:
                 return
             self.counts["holes"] += 1
             _logger.warning("the log has a hole", partition=held.partition, begin=held.due, end=message.offset)
-        outcome = self._moved(held, message.offset, message.value, round(message.timestamp * 1e6))
+        arrived = arrival(message, 1e6, self.clock.now())
+        outcome = self._moved(held, message.offset, message.value, arrived)
         held.took(message.offset, self.worker.banks[held.partition].time, event)
+        held.arrived = arrived
         self._catch_up(held)
         self.counts["records"] += 1
         if outcome is not None:
@@ -225,10 +237,10 @@ class KafkaWorker:
             consumer.resume_flow()
             self._sought = loop.time()
 
-    def _moved(self, held: Held, offset: int, raw: bytes | None, received: int) -> Outcome | None:
+    def _moved(self, held: Held, offset: int, raw: bytes | None, arrived: int) -> Outcome | None:
         """Move the twins by an input; what it brought about, if anybody is to hear of it."""
         partition = held.partition
-        records, poison = inputs_of(raw, received, self.worker.banks[partition].index)
+        records, poison = self._intake.records(raw, arrived, self.worker.banks[partition])
         for one in poison:
             self.counts["poison"] += 1
             self._bury(partition, offset, one.reason, str(one), raw or b"")
@@ -265,7 +277,8 @@ class KafkaWorker:
                 restored_s = asyncio.get_running_loop().time() - held.restored
                 if held.ticks.due(caught_up=held.due >= held.target, restored_s=restored_s):
                     last = self.worker.banks[held.partition].time
-                    tick = held.ticks.next(self.clock.now(), last, at_end=held.due >= self._end(held))
+                    now = log_time(self.broker_time.now(), last, held.arrived)
+                    tick = held.ticks.next(now, last, at_end=held.due >= self._end(held))
                     held.ticks.sent(await self._outgoing.send(self.topics.inputs, encode_record(tick), held.partition))
             await asyncio.sleep(self.settings.tick_seconds)
 
@@ -309,6 +322,8 @@ class KafkaWorker:
         return figures | {f"worker_{name}": count for name, count in self.counts.items()} | {
             "patients": sum(len(bank.index) for bank in self.worker.banks.values()),
             "worker_failures": self.worker.failures,
+            "worker_received_ahead": self._intake.ahead,
+            "worker_checkpoints_damaged": self.worker.damaged,
             "worker_checkpoints": self.sweeps.blocks,
             "worker_checkpoint_bytes": self.sweeps.bytes,
             "worker_partitions": len(self.held),

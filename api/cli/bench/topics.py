@@ -14,12 +14,14 @@ import msgspec
 
 from api.cli.bench.recovery import moved_twice, readings_of, state_of
 from api.cli.output import Failure
+from streams.clock import Clock
 from streams.history.nothing import NoHistory
 from streams.kafka import checkpoints
 from streams.kafka.connect import options
+from streams.kafka.intake import Intake, arrival
 from streams.kafka.log_reader import reader
 from streams.kafka.topics import Topics
-from streams.kafka.wire import ADDRESS, inputs_of
+from streams.kafka.wire import ADDRESS
 from streams.settings import Settings
 from streams.worker import Worker
 from twins.records import Columns, Frame, Outcome
@@ -150,7 +152,8 @@ async def _compare(settings: Settings, taken: list[Columns], heard: Mapping[int,
     topics = Topics.of(settings)
     partitions = list(range(settings.kafka_partitions))
     kept = await checkpoints.read(settings, partitions)
-    passed, restored = Worker(NoHistory()), Worker(NoHistory())
+    passed, restored, intake = Worker(NoHistory()), Worker(NoHistory()), Intake(settings)
+    clock = Clock()
     logged: set[tuple[str, int, int]] = set()
     moved: Counter[tuple[str, int]] = Counter()
     transitions: set[tuple[str, str, int]] = set()
@@ -175,7 +178,8 @@ async def _compare(settings: Settings, taken: list[Columns], heard: Mapping[int,
                     if record.offset != expected:
                         raise Failure(f"partition {partition} of the log has no record {expected}")
                     expected += 1
-                    for one in inputs_of(record.value, record.timestamp * 1000, passed.banks[partition].index)[0]:
+                    arrived = arrival(record, 1e3, clock.now())
+                    for one in intake.records(record.value, arrived, passed.banks[partition])[0]:
                         passed.take(partition, record.offset, one)
                         if record.offset >= begin[partition]:
                             restored.take(partition, record.offset, one)

@@ -42,6 +42,8 @@ def _kafka(settings: "Settings") -> Iterator[Finding]:
         if brokers >= _ALL_SAFE > settings.kafka_replication:
             advice = "VITALTWIN_KAFKA_REPLICATION=3 keeps all of it when a broker ends"
             yield Finding("topics", "note", f"{settings.kafka_replication} copy only, with {brokers} brokers: {advice}")
+        for one in asyncio.run(topics.differences(settings)):
+            yield Finding("topics", "note", one)
         yield from _workers(settings, asyncio.run(group.look(settings)))
     except KafkaUnusable as error:
         yield Finding("Kafka", "wrong", str(error))

@@ -53,3 +53,13 @@ def test_the_tables_of_accounts_are_made_once_and_it_says_when(init: Initialise,
     gone = init(accounts_database=server.url)
     assert gone.returncode == 1
     assert gone.stderr.startswith("error: the accounts database did not answer")
+
+
+def test_other_hours_than_asked_are_told(init: Initialise) -> None:
+    assert init().returncode == 0
+    other = init(kafka_log_retention_hours="24")
+    assert other.returncode == 1
+    assert "differs  topic" in other.stderr
+    assert "72 hours, not 24 hours" in other.stderr
+    assert len(json.loads(other.stdout)["differs"]) == 1
+    assert init().returncode == 0
