@@ -95,14 +95,9 @@ class Worker:
             bank.expect(
                 max(((kept.number + 1) * BLOCK for kept in blocks), default=0), sum(len(kept.rows) for kept in blocks)
             )
-            try:
-                for kept in found:
-                    if isinstance(kept, Foundation):
-                        bank.restore_foundation(kept, committed)
-                for kept in blocks:
-                    bank.restore(kept)
-            except (ValueError, LookupError, TypeError):
-                found.remove(kept)
+            wrong = next((kept for kept in found if not _into(bank, kept, committed)), None)
+            if wrong is not None:
+                found.remove(wrong)
                 damaged += 1
                 continue
             numbers = {block.number for block in blocks}
@@ -235,3 +230,15 @@ class Worker:
         for (partition, _), offset in self._first_dirty.items():
             covered[partition] = min(covered[partition], offset - 1)
         return covered
+
+
+def _into(bank: Bank, kept: Block | Foundation, committed: int) -> bool:
+    """Restore a checkpoint; ``False`` where its parts do not fit each other."""
+    try:
+        if isinstance(kept, Foundation):
+            bank.restore_foundation(kept, committed)
+        else:
+            bank.restore(kept)
+    except (ValueError, LookupError, TypeError):
+        return False
+    return True

@@ -6,18 +6,27 @@ hold yet is delivered behind it. So nothing is lost between two parts of a state
 
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import NamedTuple
 
 import structlog
 
-from streams.kafka.wire import ADDRESS, ANSWER, PART, decode_outcome
+from streams.kafka.wire import ADDRESS, ANSWER, BEAT, EVERYBODY, PART, decode_outcome
 from twins.records import Outcome
 
-__all__ = ["Following"]
+__all__ = ["Following", "Through"]
 
 _logger = structlog.get_logger(__name__)
 
 _MOST_WAITING_BYTES = 64 << 20
 """Of one partition. Beyond it the oldest goes, and only a state that holds it counts."""
+
+
+class Through(NamedTuple):
+    """The newest input that is through the twins: when it arrived (broker's time, µs), where it is, the log's time there."""
+
+    arrived: int = 0
+    offset: int = -1
+    time: int = 0
 
 
 class _Partition:
@@ -35,6 +44,7 @@ class _Partition:
         self.waiting_bytes = 0
         self.least = -1
         """A state has to hold what was brought about up to here."""
+        self.through = Through()
 
     def hold(self, outcome: Outcome, size: int) -> None:
         """Keep an outcome until the state is whole."""
@@ -76,6 +86,10 @@ class Following:
         """Partitions whose state is not whole yet."""
         return [number for number, one in self._partitions.items() if one.awaited]
 
+    def through(self, partition: int) -> "Through":
+        """What the partition's worker told last of how far its twins are."""
+        return self._partitions[partition].through
+
     def offset(self, partition: int) -> int:
         """The place in the log up to which a partition's outcomes were delivered; -1 before its state."""
         return self._partitions[partition].offset
@@ -90,13 +104,15 @@ class Following:
     def heard(self, raw: bytes, headers: dict[str, bytes]) -> None:
         """One record of ``estimates``; raises ``msgspec.MsgspecError``, ``ValueError``."""
         address = headers.get(ADDRESS)
-        if address is not None and address.decode() != self.door:
+        if address not in {None, EVERYBODY, self.door.encode()}:
             return
         outcome = decode_outcome(raw)
         one = self._partitions.get(outcome.partition)
         if one is None:
             raise ValueError(f"an outcome of a partition {outcome.partition} that is none")
-        if address is not None:
+        if BEAT in headers:
+            one.through = Through(int(headers[BEAT]), outcome.offset, outcome.time)
+        elif address is not None:
             self._stated(one, outcome, headers)
         elif one.awaited:
             one.hold(outcome, len(raw))
@@ -120,7 +136,9 @@ class Following:
 
     def _stated(self, one: _Partition, outcome: Outcome, headers: dict[str, bytes]) -> None:
         """A part of the whole state; all of them together are delivered as one, and then what has waited."""
-        if not one.awaited or outcome.offset < one.least:
+        # One for everybody replaces what was: the worker set the log's time back.
+        wanted = one.awaited or (headers[ADDRESS] == EVERYBODY and outcome.offset > one.offset)
+        if not wanted or outcome.offset < one.least:
             return
         furthest = max((parts[0].offset for parts in one.parts.values()), default=-1)
         if outcome.offset < furthest:

@@ -21,6 +21,8 @@ from streams.kafka.connect import MOST_BYTES, options, producer
 from streams.kafka.following import Following
 from streams.kafka.gatherer import Gatherer
 from streams.kafka.log_reader import reader
+from streams.kafka.log_time import BrokerTime
+from streams.kafka.reach import Reach
 from streams.kafka.spool import Spool
 from streams.kafka.topics import Topics, mismatches
 from streams.kafka.wire import Call, encode_call
@@ -37,6 +39,8 @@ _logger = structlog.get_logger(__name__)
 _CALL_AGAIN_S = 2.0
 _MEND_S = 1.0
 _STOPS_WITHIN_S = 10.0
+_STOPPED_S = 8.5
+"""Estimates older than this are nobody's: a worker that is killed is replaced sooner."""
 
 
 class KafkaService:
@@ -59,6 +63,9 @@ class KafkaService:
         self._door = secrets.token_hex(8)
         self._following = Following(self._door, range(settings.kafka_partitions), self._deliver, self._calling.set)
         self._heard = self._following.heard
+        self._broker_time = BrokerTime(self.clock.now)
+        self._since = self.clock.now()
+        self._reach = Reach(self.topics.inputs, range(settings.kafka_partitions))
         self._ward_limits: dict[tuple[str, str], SetLimits] = {}
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
@@ -95,7 +102,8 @@ class KafkaService:
         except aiokafka.errors.KafkaError as error:
             await self.stop()
             raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
-        beside = (self._listen(), self._call(), self._mend())
+        self._since = self._broker_time.now()
+        beside = (self._listen(), self._call(), self._mend(), self._reach.run(self._consumer))
         self._tasks = [asyncio.create_task(work) for work in beside]
         if self._spool is not None:
             self._tasks.append(asyncio.create_task(self._spool.run(self._gatherer.send_spooled)))
@@ -181,15 +189,42 @@ class KafkaService:
 
     def health(self) -> dict[str, object]:
         """What readiness rests on."""
-        trouble = self._gatherer.trouble
+        trouble = self._gatherer.trouble or self._reach.trouble
+        age_s = max(self._ages_s().values())
+        awaited = self._following.awaited
+        twins = "stopped" if age_s > _STOPPED_S else "warming" if awaited else "ok"
+        lag = self._lag()
         return {
             # A door that spools goes on taking readings: whoever balances the load is to leave them to it.
-            "ready": self.ready and (not trouble or self._gatherer.spooling),
-            "restored": not self._following.awaited,
+            "ready": self.ready and twins == "ok" and (not trouble or self._gatherer.spooling),
+            "restored": not awaited,
             "log": trouble or "ok",
-            "awaited_partitions": self._following.awaited,
+            "twins": twins,
+            "estimate_age_s": round(age_s, 3),
+            # What is counted here are records, each of one reading at least.
+            "lag_readings": lag,
+            "lag_s": round(max(0.0, age_s - self.settings.tick_seconds), 3) if lag else 0.0,
+            "clock_apart_s": round(self._apart_us() / 1e6, 3),
+            "awaited_partitions": awaited,
             "spooled_bytes": self._spool.waiting_bytes if self._spool is not None else 0,
         }
+
+    def _ages_s(self) -> dict[int, float]:
+        """How long ago the input arrived that was through the twins last, by partition; since the start if none is known."""
+        now = self._broker_time.now()
+        partitions = range(self.settings.kafka_partitions)
+        return {one: max(0, now - (self._following.through(one).arrived or self._since)) / 1e6 for one in partitions}
+
+    def _lag(self) -> int:
+        """Records in the log that are not known to be through the twins."""
+        ends = self._reach.ends.items()
+        return sum(max(0, end - 1 - self._following.through(one).offset) for one, end in ends)
+
+    def _apart_us(self) -> int:
+        """How far the log's time is ahead of this machine's clock, where it is furthest from it; behind, where negative."""
+        now, own = self._broker_time.now(), self.clock.now()
+        heard = [self._following.through(one) for one in range(self.settings.kafka_partitions)]
+        return max((one.time + now - one.arrived - own for one in heard if one.arrived), key=abs, default=0)
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics."""
@@ -202,6 +237,9 @@ class KafkaService:
         }
         if self._spool is not None:
             figures |= {"spool_waiting_bytes": self._spool.waiting_bytes, "spool_readings_total": self._spool.spooled}
+        figures |= {f"estimate_age_seconds.{one}": age for one, age in self._ages_s().items()}
+        figures["kafka_reached"] = float(not (self._gatherer.trouble or self._reach.trouble))
+        figures["clock_apart_seconds"] = self._apart_us() / 1e6
         counts = self.counts | {"repeated": self._following.repeated, "gaps": self._following.gaps}
         return figures | {f"hub_{name}": count for name, count in counts.items()}
 
@@ -252,6 +290,7 @@ class KafkaService:
             for place, records in batches.items():
                 for record in records:
                     try:
+                        self._broker_time.told(record.timestamp * 1000)
                         self._following.at(place.partition, record.offset)
                         self._heard(record.value, dict(record.headers))
                     except (msgspec.MsgspecError, ValueError, TypeError) as error:

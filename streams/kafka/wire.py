@@ -8,6 +8,8 @@ from twins.records import Outcome, Transition
 __all__ = [
     "ADDRESS",
     "ANSWER",
+    "BEAT",
+    "EVERYBODY",
     "OFFSET",
     "PART",
     "Call",
@@ -23,7 +25,10 @@ __all__ = [
 OFFSET = "offset"
 """Header of an alarm transition: the place in the log of the record that brought it about."""
 ADDRESS = "for"
-"""Header of a whole state: the door that asked for it …"""
+"""Header of a whole state: the door that asked for it, or ``EVERYBODY`` …"""
+EVERYBODY = b"*"
+BEAT = "beat"
+"""Header of an outcome of nothing, for everybody: when the input that was through the twins last had arrived (µs)."""
 PART = "part"
 """… which of how many parts this is, as ``0/3`` …"""
 ANSWER = "answer"
