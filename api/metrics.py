@@ -25,6 +25,12 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "worker_lag_records": (False, "Records in the log that this worker has not taken yet"),
     "worker_records": (True, "Records taken"),
     "worker_gaps": (True, "Gaps in the records' offsets that were read again"),
+    "worker_set_back": (True, "Times the log's time, ahead of the broker's, was set back"),
+    "worker_received_ahead": (True, "Records that said they were received later than they arrived"),
+    "worker_checkpoints_damaged": (True, "Checkpoints that could not be read"),
+    "estimate_age_seconds": (False, "Age of the newest input that is through the twins, by partition"),
+    "clock_apart_seconds": (False, "How far the log's time is ahead of this machine's clock"),
+    "kafka_reached": (False, "1 where Kafka answers"),
     "worker_holes": (True, "Holes in the log itself"),
     "worker_skipped": (True, "Records that came again and were passed over"),
     "worker_poison": (True, "Records nobody could read, kept as dead letters"),
@@ -85,15 +91,28 @@ class _Counted(Collector):
 
 
 def metrics_of(counters: Mapping[str, float], part: str = "") -> Iterable[Metric]:
-    """Counters as metrics; those that begin with ``readings_`` as one with a label."""
+    """Counters as metrics; those that begin with ``readings_`` as one with a label.
+
+    One that ends with a dot and a number is that of a partition.
+    """
     readings = {name[len(_READINGS) :]: value for name, value in counters.items() if name.startswith(_READINGS)}
     if readings:
         yield _labelled(
             "vitaltwin_readings", "Readings the twins have seen, by what became of them", "status", readings
         )
+    parted: dict[str, GaugeMetricFamily] = {}
     for name, value in counters.items():
-        if not name.startswith(_READINGS):
+        if name.startswith(_READINGS):
+            continue
+        figure, _, partition = name.partition(".")
+        if partition:
+            if figure not in parted:
+                said = _KNOWN[figure][1]
+                parted[figure] = GaugeMetricFamily(f"vitaltwin_{figure}", said, labels=["partition"])
+            parted[figure].add_metric([partition], value)
+        else:
             yield _metric(part + _clean(name), value)
+    yield from parted.values()
 
 
 def _labelled(name: str, said: str, label: str, values: Mapping[str, float]) -> Metric:

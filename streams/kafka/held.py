@@ -43,6 +43,9 @@ class Held:
         """… and this was the log's time there."""
         self.arrived = 0
         """When the record taken last arrived, by the broker's clock (µs)."""
+        self.beat_due = False
+        self.beaten = 0.0
+        """When the doors were last told how far this is, in the event loop's seconds."""
         self.blocks: dict[int, int] = {}
         self.target = 0
         """The log's end when the partition was restored: behind it the worker is catching up."""

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from streams.clock import WAITS_US
 from streams.entries import ERROR, quoted
 from streams.frame import REASONS, Verdict, as_record, check, select
 from streams.identity import flaw
@@ -88,6 +89,10 @@ class Intake:
         if not 0 < record.received <= arrived + AHEAD_US:
             self.ahead += record.received > 0
             record.received = arrived
+        if isinstance(record, Tick) and record.back:
+            # Told twice, by two workers or by one that had not heard itself, it is done once.
+            apart = last - record.received
+            record.back = apart if apart > WAITS_US and record.received > arrived - AHEAD_US else 0
         # Only a tick says something of time by being late: that it was held up.
         if not isinstance(record, Tick) and last <= arrived + AHEAD_US:
             record.received = max(record.received, last)

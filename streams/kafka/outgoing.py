@@ -1,6 +1,7 @@
 """What a worker writes to Kafka besides its checkpoints: handed over in order, and whether all of it is durable."""
 
 import asyncio
+import time
 from collections.abc import Coroutine
 from functools import partial
 from typing import Any
@@ -13,7 +14,7 @@ from streams.errors import KafkaUnusable
 from streams.kafka.connect import producer
 from streams.kafka.log_time import BrokerTime
 from streams.kafka.topics import Topics
-from streams.kafka.wire import OFFSET, Call, encode_call, encode_outcome, encode_transition
+from streams.kafka.wire import ADDRESS, BEAT, EVERYBODY, OFFSET, Call, encode_call, encode_outcome, encode_transition
 from streams.log import DeadLetter, encode_dead_letter
 from streams.settings import Settings
 from twins.records import Outcome
@@ -39,6 +40,7 @@ class Outgoing:
         self.unanswered = 0
         """Records that Kafka has not answered for yet."""
         self.failed: asyncio.Future[None]
+        self._since = 0.0
 
     async def start(self) -> None:
         """Connect; raises ``KafkaError``."""
@@ -65,6 +67,11 @@ class Outgoing:
         self.failed.cancel()
 
     @property
+    def stuck_s(self) -> float:
+        """Seconds for which Kafka has answered for nothing, though something waits; 0 where nothing does."""
+        return time.monotonic() - self._since if self.unanswered else 0.0
+
+    @property
     def producer(self) -> aiokafka.AIOKafkaProducer:
         """The producer itself, for those who wait for each of their records."""
         if self._producer is None:
@@ -86,6 +93,13 @@ class Outgoing:
                 [(OFFSET, b"%d" % outcome.offset)],
             )  # fmt: skip
 
+    async def beat(self, partition: int, offset: int, time_us: int, arrived: int) -> None:
+        """Tell the doors how far the twins are: the input at ``offset``, which had ``arrived`` then (broker's time, µs)."""
+        said = encode_outcome(Outcome(partition=partition, offset=offset, time=time_us))
+        await self.send(
+            self._topics.estimates, said, partition, headers=[(ADDRESS, EVERYBODY), (BEAT, b"%d" % arrived)]
+        )
+
     def bury(self, letter: DeadLetter) -> None:
         """A dead letter, beside everything else; its key is the place in the log it tells of."""
         self._aside(self.send(self._topics.dead_letters, encode_dead_letter(letter), 0, letter.where.encode()))
@@ -97,6 +111,8 @@ class Outgoing:
 
         Its future is done once it is durable, or will never be; ``flush`` waits for all.
         """
+        if not self.unanswered:
+            self._since = time.monotonic()
         self.unanswered += 1
         try:
             future = await self._accepted(topic, value, key=key, partition=partition, headers=headers)
@@ -124,6 +140,7 @@ class Outgoing:
 
     def _answered(self, topic: str, answer: "asyncio.Future[Any]") -> None:
         self.unanswered -= 1
+        self._since = time.monotonic()
         if answer.cancelled():
             return
         if error := answer.exception():

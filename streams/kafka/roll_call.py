@@ -13,7 +13,7 @@ from streams.settings import Settings
 from twins.bank import Bank
 from twins.statement import complete
 
-__all__ = ["answer_calls"]
+__all__ = ["answer_calls", "state_to"]
 
 _STATED = 500
 """So many patients' state in one record."""
@@ -36,7 +36,7 @@ async def answer_calls(
             for partition in call.partitions if call else ():
                 held = found(partition)
                 if call is not None and held is not None:
-                    await _state(outgoing, *held, call.door)
+                    await state_to(outgoing, call.door.encode(), *held)
     finally:
         await consumer.stop()
 
@@ -48,11 +48,12 @@ def _read(raw: bytes | None) -> Call | None:
         return None  # whoever wrote it waits for nothing from us
 
 
-async def _state(outgoing: Outgoing, bank: Bank, offset: int, door: str) -> None:
+async def state_to(outgoing: Outgoing, door: bytes, bank: Bank, offset: int) -> None:
+    """State the whole of a partition, which has seen the log up to ``offset``, to one door or to all of them."""
     starts = range(0, max(bank.patients, 1), _STATED)
     # All of it is worked out before anything waits: it is the state at one offset.
     parts = [complete(bank, offset, first, first + _STATED) for first in starts]
     answer = secrets.token_bytes(8)
     for number, part in enumerate(parts):
-        headers = [(ADDRESS, door.encode()), (ANSWER, answer), (PART, b"%d/%d" % (number, len(parts)))]
+        headers = [(ADDRESS, door), (ANSWER, answer), (PART, b"%d/%d" % (number, len(parts)))]
         await outgoing.outcome(part, headers)

@@ -22,18 +22,19 @@ from streams.history.base import History
 from streams.kafka import checkpoints, log_reader
 from streams.kafka.application import application
 from streams.kafka.held import Held, Place
-from streams.kafka.intake import Intake, arrival
+from streams.kafka.intake import AHEAD_US, Intake, arrival
 from streams.kafka.log_time import BrokerTime, log_time
 from streams.kafka.outgoing import Outgoing
-from streams.kafka.roll_call import answer_calls
+from streams.kafka.roll_call import answer_calls, state_to
 from streams.kafka.sweeps import Sweeps
 from streams.kafka.topics import Topics
+from streams.kafka.wire import EVERYBODY
 from streams.log import DeadLetter, encode_record
 from streams.settings import Settings
 from streams.worker import Worker
 from twins.bank import Bank
 from twins.models.registry import ChannelModel
-from twins.records import Outcome
+from twins.records import Outcome, Tick
 
 __all__ = ["KafkaWorker"]
 
@@ -42,6 +43,8 @@ _logger = structlog.get_logger(__name__)
 _SEEK_AGAIN_S = 1.0
 _STOPS_WITHIN_S = 10.0
 _THROUGH_S = 0.05
+_BEAT_S = 0.5
+_STUCK_S = 5.0
 
 
 class KafkaWorker:
@@ -56,7 +59,7 @@ class KafkaWorker:
         self.held: dict[int, Held] = {}
         self.broker_time = BrokerTime(self.clock.now)
         self._intake = Intake(settings)
-        self.counts = dict.fromkeys(("records", "gaps", "holes", "skipped", "poison", "restores"), 0)
+        self.counts = dict.fromkeys(("records", "gaps", "holes", "skipped", "poison", "restores", "set_back"), 0)
         self.draining = False
         self.stranded: Collection[object] = ()
         """What of Faust did not end: its consumer's thread waits for Kafka, and nothing can be told to it."""
@@ -207,12 +210,24 @@ class KafkaWorker:
             _logger.warning("the log has a hole", partition=held.partition, begin=held.due, end=message.offset)
         arrived = arrival(message, 1e6, self.clock.now())
         outcome = self._moved(held, message.offset, message.value, arrived)
-        held.took(message.offset, self.worker.banks[held.partition].time, event)
+        bank = self.worker.banks[held.partition]
+        held.took(message.offset, bank.time, event)
         held.arrived = arrived
         self._catch_up(held)
         self.counts["records"] += 1
-        if outcome is not None:
+        await self._tell(held, outcome, message.offset)
+
+    async def _tell(self, held: Held, outcome: Outcome | None, offset: int) -> None:
+        """Say what a record brought about, and about once a second that somebody is at work."""
+        bank = self.worker.banks[held.partition]
+        if outcome is not None and outcome.complete:
+            await state_to(self._outgoing, EVERYBODY, bank, offset)  # no record holds a whole partition
+        elif outcome is not None:
             await self._outgoing.outcome(outcome)
+        now = asyncio.get_running_loop().time()
+        if held.beat_due and now - held.beaten > _BEAT_S:
+            held.beat_due, held.beaten = False, now
+            await self._outgoing.beat(held.partition, offset, bank.time, held.arrived)
 
     async def _seek_back(self, held: Held, offset: int) -> None:
         """Records are missing before ``offset``: have them read again from the one due."""
@@ -257,6 +272,7 @@ class KafkaWorker:
             first.profiles += other.profiles
             first.transitions += other.transitions
         held.ticks.seen(records[0], before, self.worker.banks[partition].time)
+        held.beat_due |= isinstance(last, Tick)
         return None if first.empty else first
 
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
@@ -276,11 +292,23 @@ class KafkaWorker:
                     continue
                 restored_s = asyncio.get_running_loop().time() - held.restored
                 if held.ticks.due(caught_up=held.due >= held.target, restored_s=restored_s):
-                    last = self.worker.banks[held.partition].time
-                    now = log_time(self.broker_time.now(), last, held.arrived)
-                    tick = held.ticks.next(now, last, at_end=held.due >= self._end(held))
+                    tick = self._next_tick(held)
                     held.ticks.sent(await self._outgoing.send(self.topics.inputs, encode_record(tick), held.partition))
             await asyncio.sleep(self.settings.tick_seconds)
+
+    def _next_tick(self, held: Held) -> Tick:
+        last, now = self.worker.banks[held.partition].time, self.broker_time.now()
+        at_end = held.due >= self._end(held)
+        if at_end and last - now > AHEAD_US:
+            # As a record of an earlier version may have left it, or a broker whose clock was wrong.
+            self.counts["set_back"] += 1
+            _logger.error(
+                "the log's time is ahead of the broker's and is set back",
+                partition=held.partition,
+                ahead_s=(last - now) / 1e6,
+            )
+            return Tick(now, back=last - now)
+        return held.ticks.next(log_time(now, last, held.arrived), last, at_end=at_end)
 
     def _stated(self, partition: int) -> tuple[Bank, int] | None:
         """The bank of a partition and the offset it has seen, if it is restored here."""
@@ -308,11 +336,29 @@ class KafkaWorker:
         """What readiness rests on."""
         restored = sum(held.ready.is_set() for held in self.held.values())
         lag = sum(self.lag().values()) if self.held else 0
-        ready = bool(self.held) and restored == len(self.held) and lag <= self.settings.ready_lag and not self.draining
+        # A tick goes out every second: what is not answered for so long says that Kafka is away, also of an idle worker.
+        stuck_s = self._outgoing.stuck_s
+        log = f"Kafka takes nothing for {stuck_s:.0f} s" if stuck_s > _STUCK_S else "ok"
+        through = bool(self.held) and restored == len(self.held) and lag <= self.settings.ready_lag
         return {
-            "ready": ready, "assigned": sorted(self.held), "restored": restored, "lag_records": lag, "draining": self.draining,
-            "host": socket.gethostname(),
+            "ready": through and log == "ok" and not self.draining,
+            "assigned": sorted(self.held), "restored": restored, "log": log,
+            "lag_records": lag, "estimate_age_s": round(max(self._ages_s().values(), default=0.0), 3),
+            "clock_apart_s": round(self._apart_us() / 1e6, 3),
+            "draining": self.draining, "host": socket.gethostname(),
         }  # fmt: skip
+
+    def _ages_s(self) -> dict[int, float]:
+        """How long ago the record arrived that was taken last, by partition."""
+        now = self.broker_time.now()
+        return {one: max(0, now - held.arrived) / 1e6 for one, held in self.held.items() if held.arrived}
+
+    def _apart_us(self) -> int:
+        """How far the log's time is ahead of this machine's clock, where it is furthest from it; behind, where negative."""
+        now, own = self.broker_time.now(), self.clock.now()
+        banks = self.worker.banks
+        apart = [banks[one].time + now - held.arrived - own for one, held in self.held.items() if held.arrived]
+        return max(apart, key=abs, default=now - own if self.broker_time.known else 0)
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics."""
@@ -330,4 +376,6 @@ class KafkaWorker:
             "worker_partitions_restored": sum(held.ready.is_set() for held in self.held.values()),
             "worker_lag_records": sum(lag.values()),
             "worker_unanswered": self._outgoing.unanswered,
-        }  # fmt: skip
+            "kafka_reached": float(self._outgoing.stuck_s <= _STUCK_S),
+            "clock_apart_seconds": self._apart_us() / 1e6,
+        } | {f"estimate_age_seconds.{partition}": age for partition, age in self._ages_s().items()}  # fmt: skip

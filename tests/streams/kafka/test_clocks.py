@@ -90,9 +90,7 @@ def alarm(patient: str, condition: str, presence: str = "on") -> Callable[[bytes
 
 
 @pytest.mark.parametrize("apart_s", [-600, 600])
-async def test_silent_whatever_a_clock_says(
-    settings: Settings, worker: House, apart_s: int
-) -> None:
+async def test_silent_whatever_a_clock_says(settings: Settings, worker: House, apart_s: int) -> None:
     """A worker more than 5 s behind the doors ignored its own ticks; one ahead called every sensor silent at once."""
     worker.program[1:] = ["-c", SHIFTED.format(apart_s=apart_s), "worker"]
     async with Producer(settings) as door:

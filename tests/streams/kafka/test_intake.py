@@ -130,6 +130,26 @@ def test_readings_in_a_frame_that_no_twin_takes_are_told(bank: Bank) -> None:
     assert found == as_record(good, NOW)
 
 
+def test_a_partition_that_was_frozen_goes_on(bank: Bank) -> None:
+    """As an earlier version left it: the worker's tick sets it back, once, however often it is told."""
+    step(bank, as_record(readings(at=NOW + YEAR, value=80.0), NOW + YEAR), 3)
+    assert bank.time == NOW + YEAR
+    for offset in (4, 5):
+        (tick,), _ = taken(bank, encode_record(Tick(NOW, back=YEAR)), NOW)
+        step(bank, tick, offset)
+        assert bank.time == NOW
+    for second in range(1, 20):
+        moment = NOW + second * SECOND
+        (found,), _ = taken(bank, encode_record(as_record(readings(at=moment, value=190.0), moment)), moment)
+        outcome = step(bank, found, 5 + second)
+        if any(one.condition == "limit.critical_high" for one in outcome.transitions):
+            break
+    else:
+        pytest.fail("the partition stands still")
+    (tick,), _ = taken(bank, encode_record(Tick(NOW - YEAR, back=YEAR)), NOW + 20 * SECOND)
+    assert tick.back == 0
+
+
 @pytest.mark.parametrize("apart_s", [-86_400, -600, -6, 0, 6, 600, 86_400])
 def test_ticks_tell_the_brokers_time_whatever_the_workers_clock_says(apart_s: int) -> None:
     at = [1000.0]

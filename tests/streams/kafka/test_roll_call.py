@@ -54,7 +54,7 @@ Record = tuple[bytes, dict[str, bytes]]
 async def written(bank: Bank, door: str, monkeypatch: pytest.MonkeyPatch, offset: int = 140) -> list[Record]:
     monkeypatch.setattr(roll_call, "_STATED", 10)
     out = Written()
-    await roll_call._state(out, bank, offset, door)
+    await roll_call.state_to(out, door.encode(), bank, offset)
     assert len(out.records) == 3
     return out.records
 
@@ -182,6 +182,49 @@ async def test_wherever_the_parts_stand_a_door_shows_what_one_does_that_was_ther
         service._heard(raw, headers)
     assert service.ready
     assert shown(view) == shown(there_from_the_start(whole, after))
+
+
+async def test_a_state_for_everybody_replaces_what_was(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a worker set the log's time back: nobody has asked, and all doors take it."""
+    view, news = View(), []
+    service = door(view, news)
+    for raw, headers in await written(bank, service._door, monkeypatch):
+        service._heard(raw, headers)
+    gone_on(bank)
+    for raw, headers in await written(bank, "*", monkeypatch, 153):
+        service._heard(raw, headers)
+    wanted = View()
+    wanted.apply(complete(bank, 153))
+    assert shown(view) == shown(wanted)
+    for raw, headers in await written(bank, "*", monkeypatch, 153):
+        service._heard(raw, headers)
+    assert service.counters()["hub_outcomes"] == 6
+
+
+async def test_how_old_the_estimates_are(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
+    view, news = View(), []
+    service = door(view, news)
+    now = service.clock.now()
+    service._since = now
+    assert service.health()["twins"] == "warming"
+    for raw, headers in await written(bank, service._door, monkeypatch):
+        service._heard(raw, headers)
+
+    def beat(ago_s: float, at_log: int) -> None:
+        raw = encode_outcome(Outcome(partition=0, offset=141, time=at_log))
+        service._heard(raw, {"for": b"*", "beat": b"%d" % (service.clock.now() - int(ago_s * SECOND))})
+
+    beat(0.5, now + 60 * SECOND)
+    health = service.health()
+    assert (health["ready"], health["twins"]) == (True, "ok")
+    assert health["estimate_age_s"] == pytest.approx(0.5, abs=0.4)
+    assert health["clock_apart_s"] == pytest.approx(60.0, abs=2.0)
+    assert service.counters()["estimate_age_seconds.0"] == pytest.approx(0.5, abs=0.4)
+    beat(30.0, now)
+    health = service.health()
+    assert (health["ready"], health["twins"]) == (False, "stopped")
+    assert health["estimate_age_s"] == pytest.approx(30.0, abs=2.0)
+    assert news == []
 
 
 async def test_a_topic_that_jumps_makes_a_door_ask_again(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
