@@ -89,6 +89,7 @@ class Worker:
                 found.append(_checkpoint.decode(raw))
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 damaged += 1
+        found.sort(key=lambda kept: isinstance(kept, Block))  # blocks ask for the limits of wards
         while True:
             bank = Bank(partition, self.models)
             blocks = [kept for kept in found if isinstance(kept, Block)]
