@@ -152,7 +152,8 @@ class _Sorting:
         readings = self._kept(found.readings, found.places, arrived, admits=True)
         errors = self._kept(found.errors, found.error_places, arrived, admits=False)
         records: list[Record] = [
-            Admit(patient=patient, ward=STRANGERS, stranger=True, by=FOREIGN, received=arrived) for patient in self._strangers
+            Admit(patient=patient, ward=STRANGERS, stranger=True, by=FOREIGN, received=arrived)
+            for patient in self._strangers
         ]
         if len(readings):
             records.append(as_record(select(found.readings, readings), arrived, (FOREIGN,)))
