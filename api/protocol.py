@@ -15,7 +15,8 @@ from twins.records import Score, Transition
 
 __all__ = [
     "LARGEST_NUMBER", "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Inbound", "News2", "Ping", "Reason",
-    "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "Unsubscribe", "Wire", "alarm_of", "encode", "news2_of",
+    "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "TurnedOff", "Unsubscribe", "Wire", "alarm_of",
+    "encode", "news2_of",
 ]  # fmt: skip
 
 STATES: tuple[str, ...] = ("ok", "searching", "fault", "silent")
@@ -96,6 +97,14 @@ class Alarm(msgspec.Struct):
     explanation: dict[str, Any]
 
 
+class TurnedOff(msgspec.Struct):
+    """A signal's limit alarms are off: by whom, why, and until when (ms)."""
+
+    until: int
+    by: str
+    reason: str
+
+
 class Entry(msgspec.Struct, kw_only=True):
     """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal."""
 
@@ -106,6 +115,7 @@ class Entry(msgspec.Struct, kw_only=True):
     oxygen: float | UnsetType | None = UNSET
     consciousness: str | UnsetType | None = UNSET
     spo2_scale: int | UnsetType = UNSET
+    alarms_off: dict[str, TurnedOff] | UnsetType = UNSET
     news2: News2 | UnsetType | None = UNSET
     signals: dict[str, SignalState] | UnsetType = UNSET
     alarms: list[Alarm] | UnsetType = UNSET

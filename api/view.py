@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from api.cells import Cells
-from api.protocol import STATES, Entry, alarm_of, news2_of
+from api.protocol import STATES, Entry, TurnedOff, alarm_of, news2_of
 from twins.records import Estimates, Outcome, Profile, Score, Transition
 from twins.signals import SIGNALS
 
@@ -316,3 +316,6 @@ def _describe(entry: Entry, profile: Profile) -> None:
     entry.oxygen = profile.oxygen
     entry.consciousness = profile.consciousness
     entry.spo2_scale = profile.spo2_scale
+    entry.alarms_off = {
+        name: TurnedOff(off.until // 1000, off.by, off.reason) for name, off in profile.alarms_off.items()
+    }

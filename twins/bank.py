@@ -160,6 +160,7 @@ class Bank:
         self.model_state: dict[str, npt.NDArray[Any]] = {model.name: np.zeros(64, model.dtype) for model in self.models}
         self.index: dict[str, int] = {}
         self.profiles: list[Profile | None] = []
+        self._alarms_off: set[int] = set()
         self.patient_limits: list[dict[str, dict[str, float]]] = []
         self.charted: list[list[str]] = []
         """By patient the ids of the newest facts, so that one sent again is known."""
@@ -269,6 +270,19 @@ class Bank:
             raise KeyError(number)
         return profile
 
+    @property
+    def with_alarms_off(self) -> list[int]:
+        """Numbers of the live patients some of whose limit alarms are off."""
+        return [number for number in self._alarms_off if self.live[number]]
+
+    def note_alarms_off(self, number: int) -> None:
+        """Look after a patient's profile changed whether some alarms are off."""
+        profile = self.profiles[number]
+        if profile is not None and profile.alarms_off:
+            self._alarms_off.add(number)
+        else:
+            self._alarms_off.discard(number)
+
     # -- channels -----------------------------------------------------------------------------------------------
 
     def open_channel(self, number: int, signal: int) -> int:
@@ -345,12 +359,11 @@ class Bank:
         """Write the limits in force into a channel's row."""
         code = int(self.signal_of_row[row])
         signal = SIGNALS[code]
-        force, _ = self.limits_in_force(int(self.patient_of_row[row]), code)
+        number = int(self.patient_of_row[row])
+        force, _ = self.limits_in_force(number, code)
+        off = signal.name in self.profile(number).alarms_off
         self.limit[row] = (
-            force["critical_low"],
-            force["low"],
-            force["high"],
-            force["critical_high"],
+            *((np.nan,) * 4 if off else (force["critical_low"], force["low"], force["high"], force["critical_high"])),
             signal.hysteresis,
             force["delay_s"] * 1e6,
             min(force["delay_s"], signal.critical_delay_s) * 1e6,
@@ -431,6 +444,7 @@ class Bank:
                 self.patient_limits[first + at] = block.limits[at]
                 self.charted[first + at] = block.charted[at] if block.charted else []
                 self.live[first + at] = 1
+                self.note_alarms_off(first + at)
         if count:
             self._restore_patients(block.arrays, first, count)
         self._restore_happenings(block, first)

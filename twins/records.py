@@ -17,6 +17,7 @@ __all__ = [
     "QUANTILES",
     "Acknowledge",
     "Admit",
+    "AlarmOff",
     "Columns",
     "Command",
     "Discharge",
@@ -29,6 +30,7 @@ __all__ = [
     "Record",
     "Retract",
     "Score",
+    "SetAlarmOff",
     "SetLimits",
     "SetProfile",
     "Status",
@@ -222,6 +224,18 @@ class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
     received: int = 0
 
 
+class SetAlarmOff(msgspec.Struct, tag="set_alarm_off", kw_only=True):
+    """The limit alarms of one signal are off until ``until`` (µs), or on again where that is not ahead."""
+
+    patient: str
+    stay: int = 0
+    signal: str
+    until: int = 0
+    reason: str = ""
+    by: str = ""
+    received: int = 0
+
+
 class Retract(msgspec.Struct, tag="retract", kw_only=True):
     """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place."""
 
@@ -233,8 +247,8 @@ class Retract(msgspec.Struct, tag="retract", kw_only=True):
     received: int = 0
 
 
-Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | Retract
-Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | Retract
+Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | Retract
+Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | Retract
 
 
 class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
@@ -298,6 +312,15 @@ class Score(msgspec.Struct, kw_only=True):
     ages_s: dict[str, float]
 
 
+class AlarmOff(msgspec.Struct, frozen=True):
+    """Whose act it is that a signal's limit alarms are off, why, since when and until when (µs)."""
+
+    until: int
+    since: int
+    by: str
+    reason: str
+
+
 class Profile(msgspec.Struct, kw_only=True):
     """Who is monitored and where, with the charted facts and limits in force: all of the newest stay of this id.
 
@@ -321,6 +344,7 @@ class Profile(msgspec.Struct, kw_only=True):
     consciousness: str | None = None
     consciousness_time: int = 0
     limits: dict[str, dict[str, float]] = {}
+    alarms_off: dict[str, AlarmOff] = {}
 
 
 class Stay(msgspec.Struct, tag="stay", kw_only=True):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from twins import arrival, emission, news2, retraction
 from twins.alarms import explain, lifecycle
+from twins.alarms import off as alarms_off
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
 from twins.bank import BLOCK, Bank
 from twins.kernels import agreement, layout, limits, walk
@@ -32,6 +33,7 @@ from twins.records import (
     Outcome,
     Record,
     Retract,
+    SetAlarmOff,
     SetLimits,
     SetProfile,
     Status,
@@ -320,6 +322,9 @@ class _Step:
             return  # held up on its way to the log, as readings may be: one that tells the time comes soon
         if tick.unheard > 0:
             self.excuse(tick.unheard)
+        for number in alarms_off.over(bank, self.now):
+            self.relimit([number])
+            self.changed(number)
         live = bank.live * bank.active
         at = 0
         while at < bank.rows:
@@ -402,6 +407,9 @@ class _Step:
             return
         if isinstance(command, Acknowledge):
             self.acknowledge(number, command)
+            return
+        if isinstance(command, SetAlarmOff):
+            self.set_alarm_off(number, command)
             return
         profile = bank.profile(number)
         if isinstance(command, Move):
@@ -511,6 +519,26 @@ class _Step:
         self.relimit(numbers)
         for number in numbers:
             self.changed(number)
+
+    def set_alarm_off(self, number: int, command: SetAlarmOff) -> None:
+        """Turn a signal's limit alarms off or on; what stands of them ends, and nothing of it latches."""
+        bank = self.bank
+        if not alarms_off.turn(bank, number, command, self.now):
+            return
+        profile, code = bank.profile(number), BY_NAME[command.signal].code
+        off = profile.alarms_off.get(command.signal)
+        if off is not None:
+            row = int(bank.slot[number, code])
+            if row >= 0:
+                bank.phase[row, : layout.FAULT] = layout.IDLE
+            for key in [key for key in bank.alarms if key[0] == number and key[2] == code]:
+                alarm = bank.alarms[key]
+                if alarm.kind == "physiological":
+                    alarm.latches, alarm.by, alarm.note = False, off.by, off.reason
+                    del bank.alarms[key]
+                    self.tell(number, lifecycle.end(alarm, profile.ward, self.now))
+        self.relimit([number])
+        self.changed(number)
 
     def relimit(self, numbers: Iterable[int]) -> None:
         """Write the limits in force into the channels of ``numbers``."""

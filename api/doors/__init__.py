@@ -3,6 +3,7 @@
 from api.doors import (
     accounts,
     alarms,
+    alarms_off,
     audit,
     dead_letters,
     devices,
@@ -26,6 +27,7 @@ ROUTERS = (
     histories.router,
     smoothed.router,
     alarms.router,
+    alarms_off.router,
     limits.router,
     signals.router,
     session.router,

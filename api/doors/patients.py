@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, Actor, require
 from api.answers import Time, iso, problems, respond
+from api.doors.alarms_off import TurnedOff, turned_off
 from api.fields import Body, Composed, Label, PatientId, Ward
 from api.problems import Problem
 from api.stays import StayMeant, meant, stays_of
@@ -23,7 +24,10 @@ _DECIDED_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Who is monitored and where; ``consciousness`` (A C V P U) and ``oxygen`` (L/min, 0 is air) as charted."""
+    """Who is monitored and where; ``consciousness`` (A C V P U) and ``oxygen`` (L/min, 0 is air) as charted.
+
+    ``alarms_off`` names the signals whose limit alarms somebody has turned off.
+    """
 
     id: str
     label: str
@@ -36,6 +40,7 @@ class Patient:
     oxygen_time: Time | None
     consciousness: str | None
     consciousness_time: Time | None
+    alarms_off: dict[str, TurnedOff]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +118,7 @@ def patient(profile: Profile) -> Patient:
         oxygen_time=iso(profile.oxygen_time) if profile.oxygen_time else None,
         consciousness=profile.consciousness,
         consciousness_time=iso(profile.consciousness_time) if profile.consciousness_time else None,
+        alarms_off=turned_off(profile.alarms_off),
     )
 
 

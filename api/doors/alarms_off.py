@@ -1,0 +1,100 @@
+"""Limit alarms of one signal turned off for a while: an act with a name, a reason and an end, which every view shows."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+from fastapi import APIRouter, Response
+from pydantic import Field
+
+from api.accounts import Action, Actor
+from api.answers import Time, iso, problems, respond
+from api.fields import Body, Note
+from api.problems import Fault, Problem
+from api.wiring import Caller, Wired, Wiring, patient_of, settled
+from twins.alarms.off import LONGEST_US
+from twins.records import AlarmOff, Profile, SetAlarmOff
+from twins.signals import BY_NAME
+
+__all__ = ["TurnedOff", "router", "turned_off"]
+
+router = APIRouter(prefix="/v1/patients/{id}/alarms-off", tags=["alarms"])
+
+_MOST_MINUTES = LONGEST_US // 60_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class TurnedOff:
+    """Whose act it is that a signal's limit alarms are off, why, and from when until when."""
+
+    since: Time
+    until: Time
+    by: str
+    reason: str
+
+
+class Off(Body):
+    """For how long, and why; everybody who sees the patient sees it."""
+
+    minutes: Annotated[int, Field(ge=1, le=_MOST_MINUTES)]
+    reason: Annotated[Note, Field(min_length=3)]
+
+
+_READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
+_WRITE = _READ | problems(
+    "malformed-body", "foreign-origin", "body-too-large", "unsupported-media-type", "overloaded", "log-unavailable",
+    "storage-full", "discharged",
+)  # fmt: skip
+Given = dict[str, AlarmOff]
+
+
+def turned_off(off: Given) -> dict[str, TurnedOff]:
+    """What is off, by signal."""
+    return {name: TurnedOff(iso(one.since), iso(one.until), one.by, one.reason) for name, one in off.items()}
+
+
+@router.get("", response_model=dict[str, TurnedOff], responses=_READ)
+async def read_alarms_off(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+    """Which signals' limit alarms are off."""
+    return respond(turned_off(patient_of(wired, actor, id).alarms_off))
+
+
+@router.put("/{signal}", response_model=dict[str, TurnedOff], responses=_WRITE)
+async def turn_off(wired: Wired, actor: Caller, id: str, signal: str, body: Off) -> Response:  # noqa: A002 - as above
+    """Turn the limit and predicted alarms of a signal off. They come on again by themselves, or with the end of the stay.
+
+    What its sensor says of itself, faulty or silent, is told on; so is NEWS2.
+    """
+    profile = _meant(wired, actor, id, signal)
+    now = wired.service.clock.now()
+    until = now + body.minutes * 60_000_000
+    return await _set(wired, actor, profile, SetAlarmOff(patient=id, signal=signal, until=until, reason=body.reason))
+
+
+@router.delete("/{signal}", response_model=dict[str, TurnedOff], responses=_WRITE)
+async def turn_on(wired: Wired, actor: Caller, id: str, signal: str) -> Response:  # noqa: A002 - as above
+    """Turn the alarms of a signal on again."""
+    return await _set(wired, actor, _meant(wired, actor, id, signal), SetAlarmOff(patient=id, signal=signal))
+
+
+def _meant(wired: Wiring, actor: Actor, patient: str, signal: str) -> Profile:
+    profile = patient_of(wired, actor, patient, Action.LIMITS_WRITE)
+    if not profile.active:
+        raise Problem("discharged")
+    known = BY_NAME.get(signal)
+    if known is None or not known.filtered:
+        raise Problem("invalid", faults=[Fault("no_limits", "this signal has no limits", field="signal")])
+    return profile
+
+
+async def _set(wired: Wiring, actor: Actor, profile: Profile, command: SetAlarmOff) -> Response:
+    command.by, command.stay = actor.name, profile.admitted
+    await wired.service.append(command)
+    said = f"alarms off: {command.signal}, {command.reason}" if command.until else f"alarms on: {command.signal}"
+    wired.accounts.audit(actor, Action.LIMITS_WRITE, profile.patient, detail=said[:200])
+
+    def shown() -> Given:
+        held = wired.service.registry.get(profile.patient)
+        return held.alarms_off if held else {}
+
+    await settled(lambda: (command.signal in shown()) == bool(command.until), 10.0)
+    return respond(turned_off(shown()))

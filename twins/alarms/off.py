@@ -1,0 +1,45 @@
+"""Limit alarms of one signal that somebody has turned off for a while: until when, by whom and why, for everybody to see.
+
+A limit so far out that it never alarms is refused; this is the act in its place. It ends by itself, with the stay, or when
+somebody turns the alarms on again. What a sensor says of itself (faulty, silent) is told on.
+"""
+
+from twins.bank import Bank
+from twins.records import AlarmOff, SetAlarmOff
+from twins.signals import BY_NAME
+
+__all__ = ["LONGEST_US", "over", "turn"]
+
+LONGEST_US = 12 * 3_600_000_000
+"""A shift: whoever comes after decides again."""
+
+
+def turn(bank: Bank, number: int, command: SetAlarmOff, now: int) -> bool:
+    """Turn the limit alarms of one signal off until ``command.until`` (µs), at most ``LONGEST_US`` from ``now``, or on."""
+    signal = BY_NAME.get(command.signal)
+    if signal is None or not signal.filtered:
+        return False
+    profile = bank.profile(number)
+    others = {name: off for name, off in profile.alarms_off.items() if name != command.signal}
+    until = min(command.until, now + LONGEST_US)
+    if until > now:
+        others[command.signal] = AlarmOff(until=until, since=now, by=command.by, reason=command.reason)
+    profile.alarms_off = others
+    bank.note_alarms_off(number)
+    return True
+
+
+def over(bank: Bank, now: int) -> list[int]:
+    """Turn on what is due by ``now`` (µs) and give back the numbers of its patients.
+
+    So is what lies further ahead than it may: it was turned off by a clock that was wrong.
+    """
+    numbers = []
+    for number in sorted(bank.with_alarms_off):
+        profile = bank.profile(number)
+        kept = {name: off for name, off in profile.alarms_off.items() if now < off.until <= now + LONGEST_US}
+        if len(kept) < len(profile.alarms_off):
+            profile.alarms_off = kept
+            numbers.append(number)
+        bank.note_alarms_off(number)
+    return numbers
