@@ -19,6 +19,7 @@ from api.hub import Hub
 from api.metrics import Figures, Timing
 from api.openapi import describe
 from api.proxied import Proxied
+from api.pulse import Pulse
 from api.service import Service
 from api.sockets import router as sockets
 from api.static import pages
@@ -62,7 +63,9 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics is ours; paths name patients
     )
-    wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)))
+    pulse = Pulse(service, settings.max_lag_readings)
+    hub.health = pulse.now
+    wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse)
     figures = Figures(wired)
     app.state.wiring = wired
     app.state.figures = figures

@@ -32,7 +32,8 @@ _ABOUT = """\
 JSON texts. The first message is `auth` with a single-use ticket from `POST /v1/tickets`, within 5 s. Each `subscribe` is
 answered by a `snapshot` on `sub` = its `id`; `delta` and `alarm` follow. Alarm transitions are numbered (`offset`) within an
 `epoch`; a client that comes back says `since`, and gets every transition it missed, then a snapshot with `recovered` true.
-When nothing else was sent for `ping` seconds a `ping` comes: 2.5 periods of silence mean the connection is lost.
+A `ping` comes every `ping` seconds and tells how the service fares, at once when that changes: 2.5 periods
+of silence mean the connection is lost.
 A text that is no JSON, is nested too deeply or is not UTF-8, and a message that is no text, end the connection with 4400,
 and so does a first message that is none of ours. After sign-in, JSON that is no request is answered by `error`, and the
 connection goes on.

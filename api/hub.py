@@ -10,7 +10,8 @@ from collections.abc import Callable
 
 from api.feed import Channel, Feed, Subscription
 from api.outbox import Outbox
-from api.protocol import Ping, Since, alarm_of, encode
+from api.protocol import Health, Ping, Since, alarm_of, encode
+from api.pulse import grave
 from api.ring import Ring
 from api.view import Changes, View
 from streams.clock import Clock
@@ -23,7 +24,7 @@ _PACES_HZ = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 
 
 class Hub:
-    """Delivers what happens; ``ping`` seconds of nothing else bring a heartbeat."""
+    """Delivers what happens, and every ``ping`` seconds a heartbeat."""
 
     def __init__(self, view: View, clock: Clock, ping: float = 2.0, queue_bytes: int = 1 << 20) -> None:
         self.view = view
@@ -36,6 +37,9 @@ class Hub:
         self._clients: dict[Outbox, dict[int, tuple[Feed, Subscription]]] = {}
         self._followers: dict[Outbox, Channel] = {}
         self._heartbeat: asyncio.TimerHandle | None = None
+        self.health: Callable[[], Health] = Health
+        """How the service fares; set by who knows."""
+        self._grave = grave(Health())
         self._stopped = False
         self._frames = self._slow = self._alarms = 0
 
@@ -201,18 +205,21 @@ class Hub:
     # -- heartbeat -----------------------------------------------------------------------------------------------
 
     def _beat(self) -> None:
-        """Send a ping to those who have had nothing for a while."""
+        """Send a ping to those whose period is over, and to everybody when the health has changed."""
         loop = asyncio.get_running_loop()
         self._heartbeat = loop.call_later(self.ping / 8, self._beat) if self._clients else None
-        quiet = loop.time() - self.ping
+        due = loop.time() - self.ping
         now, top = self.clock.now() // 1000, self.ring.top
+        health = self.health()
+        changed, self._grave = grave(health) != self._grave, grave(health)
         texts = {
-            "socket": encode(Ping(server_time=now, offset=top)).decode(),
+            "socket": encode(Ping(server_time=now, offset=top, health=health)).decode(),
             "sse": f": ping {now} {self.ring.epoch}:{top}\n\n",
         }
         for outbox in self._clients:
-            if outbox.used <= quiet:
+            if changed or outbox.pinged <= due:
                 text = texts[outbox.form]
+                outbox.pinged = loop.time()
                 outbox.put(text, len(text))
 
     # -- the end -------------------------------------------------------------------------------------------------

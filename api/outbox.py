@@ -29,8 +29,8 @@ class Outbox:
         self.closed: Closed | None = None
         self.slow = False
         self.waiting_bytes = 0
-        self.used = asyncio.get_running_loop().time()
-        """When something was last put in, on the loop's clock."""
+        self.pinged = asyncio.get_running_loop().time()
+        """When the last heartbeat was put in, on the loop's clock."""
         self._limit = limit
         self._waiting: deque[tuple[str, int]] = deque()
         self._wake = asyncio.Event()
@@ -44,7 +44,6 @@ class Outbox:
             self._limit = max(self._limit, 2 * size)
         self._waiting.append((text, size))
         self.waiting_bytes += size
-        self.used = asyncio.get_running_loop().time()
         self._wake.set()
         if self.waiting_bytes > self._limit:
             self.slow = True

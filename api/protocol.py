@@ -14,9 +14,9 @@ from msgspec import UNSET, UnsetType
 from twins.records import Score, Transition
 
 __all__ = [
-    "LARGEST_NUMBER", "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Inbound", "News2", "Ping", "Reason",
-    "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "TurnedOff", "Unsubscribe", "Wire", "alarm_of",
-    "encode", "news2_of",
+    "LARGEST_NUMBER", "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Health", "Inbound", "News2", "Ping",
+    "Reason", "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "TurnedOff", "Unsubscribe", "Wire",
+    "alarm_of", "encode", "news2_of",
 ]  # fmt: skip
 
 STATES: tuple[str, ...] = ("ok", "searching", "fault", "silent")
@@ -153,20 +153,38 @@ class AlarmMessage(msgspec.Struct, tag="alarm", kw_only=True):
     alarm: Alarm
 
 
+class Health(msgspec.Struct, kw_only=True):
+    """How the service fares.
+
+    ``writes`` is empty while readings and acknowledgements are recorded, else why not: ``disk_full``, ``log_unavailable``,
+    ``overloaded``. ``twins`` is ``ok``, ``warming``, ``stopped`` or a sentence. In seconds: ``lag_s`` the age of the oldest
+    input the twins have not seen, ``estimate_age_s`` how far their newest outcome is behind now, ``clock_apart_s`` how far the
+    service's time is ahead of the wall's.
+    """
+
+    writes: str = ""
+    twins: str = "ok"
+    lag_s: float = 0.0
+    estimate_age_s: float = 0.0
+    clock_apart_s: float = 0.0
+
+
 class Ping(msgspec.Struct, tag="ping", kw_only=True):
-    """Sent when nothing else was for a while: the service is there."""
+    """The heartbeat: sent once a period, whatever else is sent, and at once when the health changes."""
 
     server_time: int
     offset: int
+    health: Health
 
 
 class Result(msgspec.Struct, tag="result", kw_only=True):
-    """A request was carried out; the answer to ``auth`` also tells the heartbeat's period (s) and the time."""
+    """A request was carried out; the answer to ``auth`` also tells the heartbeat's period (s), the time and the health."""
 
     id: int
     ping: float | UnsetType = UNSET
     server_time: int | UnsetType = UNSET
     speed: float | UnsetType = UNSET
+    health: Health | UnsetType = UNSET
 
 
 class Refusal(msgspec.Struct, tag="error", kw_only=True):
@@ -223,8 +241,8 @@ _encoder = msgspec.json.Encoder(enc_hook=_plain)
 def encode(message: object) -> bytes:
     """As JSON; what is not finite becomes null.
 
-    >>> encode(Ping(server_time=5, offset=2))
-    b'{"type":"ping","server_time":5,"offset":2}'
+    >>> encode(Since("a", 2))
+    b'{"epoch":"a","offset":2}'
     """
     return _encoder.encode(message)
 

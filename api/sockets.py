@@ -72,7 +72,9 @@ class Sockets:
         outbox = conversation.begin(actor)
         self._watch.add(outbox, actor)
         clock = hub.clock
-        welcome = Result(id=request, ping=hub.ping, server_time=clock.now() // 1000, speed=clock.speed)
+        welcome = Result(
+            id=request, ping=hub.ping, server_time=clock.now() // 1000, speed=clock.speed, health=hub.health()
+        )
         conversation.answer(welcome)
         tasks = [
             asyncio.create_task(work)

@@ -15,6 +15,7 @@ from api.cursors import Cursors
 from api.guard import host_name, is_loopback, same_origin
 from api.hub import Hub
 from api.problems import Problem
+from api.pulse import Pulse
 from api.service import Service
 from api.view import View
 from streams.settings import Settings
@@ -38,6 +39,7 @@ class Wiring:
     hub: Hub
     settings: Settings
     cursors: Cursors
+    pulse: Pulse
     refused: Counter[str] = field(default_factory=Counter)
 
 

@@ -39,8 +39,8 @@ class LogUnavailable(StreamsError):
 class Overloaded(StreamsError):
     """More is waiting than the service may hold; nothing of the request was kept."""
 
-    def __init__(self, retry_after_s: float = 1.0) -> None:
-        super().__init__(f"too much is waiting; try again in {retry_after_s:g} s")
+    def __init__(self, retry_after_s: float = 1.0, why: str = "too much is waiting") -> None:
+        super().__init__(f"{why}; try again in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
 
 

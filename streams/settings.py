@@ -70,6 +70,9 @@ class Settings(BaseSettings):
     max_bodies_bytes: int = Field(
         192 << 20, gt=0, description="Most bytes of request bodies in memory at once; beyond, the answer is 503."
     )
+    max_lag_readings: int = Field(
+        1_000_000, gt=0, description="Readings the twins may be behind; beyond, observations are answered with 503."
+    )
     max_waiting_bytes: int = Field(256 << 20, gt=0, description="Most observation bytes waiting for the disk.")
     metrics_need_sign_in: bool = Field(False, description="Whether /metrics and /health/ready ask for a key.")
 

@@ -59,7 +59,7 @@ async def ready(request: Request, wired: Wired) -> Response:
     """200 once state is restored and the log can be written, 503 otherwise."""
     await _admitted(request, wired)
     parts = wired.service.health()
-    good = wired.service.ready and bool(parts.get("ready", True))
+    good = wired.service.ready and bool(parts.get("ready", True)) and wired.pulse.now().writes != "overloaded"
     return respond(Ready(good, parts), 200 if good else 503)
 
 

@@ -22,7 +22,7 @@ from api.entries import ERROR, Terms, read_json, read_json_now, read_lines, read
 from api.lot import SHOWN, Lot
 from api.problems import Fault, Problem
 from api.wiring import Wiring, caller
-from streams.errors import FrameError
+from streams.errors import FrameError, Overloaded
 from streams.frame import REASONS, check, decode_frame
 from streams.log import DeadLetter
 from twins.records import Columns, Retract
@@ -91,6 +91,8 @@ class Observations:
         require(actor, Action.OBSERVATION_WRITE)
         if not self._service.ready:
             raise Problem("not-ready", headers={"Retry-After": "1"})
+        if self._wired.pulse.now().writes == "overloaded":
+            raise Overloaded(2.0, "the twins are too many readings behind")
         with self._room.share() as share:
             response = await self._take(await self._lot(headers, receive, actor, share), actor)
         await response(scope, receive, send)
