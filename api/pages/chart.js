@@ -3,13 +3,14 @@
 
 import uPlot from "./vendor/uPlot-1.6.32.esm.js";
 import * as clock from "./clock.js";
-import { measure, number, shortTime, time, value } from "./format.js";
+import { decimals, limitValue, measure, number, shortTime, time, value } from "./format.js";
 import { t } from "./i18n.js";
 import { HORIZONS_MIN } from "./sparkline.js";
 
 const TEXT = "#9aa7b4";
 const GRID = "#222b34";
 const COURSE_LINE = "rgb(86 194 150 / 85%)";
+const SEEN_LINE = "#dfe7ef";
 const HEIGHT = 190;
 /* What lies so many pixels beside the cursor is under it. */
 const REACH = 3;
@@ -20,6 +21,12 @@ const BANDS = {
 const LIMIT_COLOURS = { critical_low: "#ff8d84", low: "#e0b84c", high: "#e0b84c", critical_high: "#ff8d84" };
 /* Places of the series in uPlot's columns; later ones are drawn over earlier ones, readings over what is believed. */
 const [TOLD_LOW, TOLD_HIGH, TOLD, UNDER, OVER, COURSE, LOW, HIGH, SEEN, Q05, Q25, Q50, Q75, Q95] = Array.from({ length: 14 }, (_, i) => i + 1);
+
+/** The labels of an axis, each with as many decimals as its ticks need: 97.5 is not 98. */
+function labels(splits) {
+  const places = Math.max(0, ...splits.map((split) => decimals(split)));
+  return splits.map((split) => number(split, places));
+}
 
 /** Columns for uPlot (seconds), with a null where readings pause for longer than `gap` ms, so the line breaks. */
 function broken(times, gap, ...columns) {
@@ -105,7 +112,7 @@ export class Chart {
     const hidden = { stroke: null, width: 0, points: { show: false } };
     const line = (stroke, extra = {}) => ({ stroke, width: 1.5, points: { show: false }, ...extra });
     const edge = line("rgb(108 182 255 / 45%)", { width: 1, dash: [1, 3] });
-    const sparse = { points: { show: (u) => u.data[SEEN].filter(Number.isFinite).length < 80, size: 5, fill: "#dfe7ef", stroke: "#dfe7ef" } };
+    const sparse = { points: { show: (u) => u.data[SEEN].filter(Number.isFinite).length < 80, size: 5, fill: SEEN_LINE, stroke: SEEN_LINE } };
     const axis = { stroke: TEXT, grid: { stroke: GRID, width: 1 }, ticks: { show: false }, font: "12px system-ui, sans-serif" };
     this.#plot = new uPlot({
       width, height: HEIGHT, legend: { show: false }, padding: [10, 8, 0, 0],
@@ -113,16 +120,16 @@ export class Chart {
       scales: { x: { time: false, range: () => this.#across() }, y: { range: (u) => this.#upright(u) } },
       axes: [
         { ...axis, space: 70, size: 28, incrs: [300, 600, 900, 1800, 3600, 7200, 14400, 21600], values: (u, splits) => splits.map((s) => shortTime(s * 1000)) },
-        { ...axis, size: 46, space: 30, values: (u, splits) => splits.map((v) => number(v, splits[1] - splits[0] < 1 ? 1 : 0)) },
+        { ...axis, size: 46, space: 30, values: (u, splits) => labels(splits) },
       ],
-      series: [{}, edge, edge, line("#6cb6ff", { width: 1, dash: [5, 4] }), hidden, hidden, line(COURSE_LINE), hidden, hidden, line("#dfe7ef", sparse),
+      series: [{}, edge, edge, line("#6cb6ff", { width: 1, dash: [5, 4] }), hidden, hidden, line(COURSE_LINE), hidden, hidden, line(SEEN_LINE, sparse),
         hidden, hidden, line("#6cb6ff", { dash: [5, 4] }), hidden, hidden],
       bands: [
         { series: [TOLD_HIGH, TOLD_LOW], fill: BANDS.told },
         { series: [OVER, UNDER], fill: BANDS.estimate }, { series: [HIGH, LOW], fill: BANDS.observed },
         { series: [Q95, Q05], fill: BANDS.wide }, { series: [Q75, Q25], fill: BANDS.middle },
       ],
-      hooks: { drawAxes: [(u) => this.#rules(u)], setCursor: [(u) => this.#tell(u)] },
+      hooks: { drawSeries: [(u, series) => series === SEEN && this.#extremes(u)], drawAxes: [(u) => this.#rules(u)], setCursor: [(u) => this.#tell(u)] },
     }, columns, this.root);
     this.root.append(this.readout);
   }
@@ -152,6 +159,30 @@ export class Chart {
     return [low - pad, high + pad];
   }
 
+  /**
+   * Where many readings fall into one place their lowest and highest are drawn as they were: a line through averages
+   * would show an SpO2 of 70 among many of 97 at 96.
+   */
+  #extremes(u) {
+    const { ctx, bbox } = u;
+    const [times, low, high] = [0, LOW, HIGH].map((column) => u.data[column]);
+    ctx.save();
+    ctx.beginPath();
+    ctx.rect(bbox.left, bbox.top, bbox.width, bbox.height);
+    ctx.clip();
+    ctx.strokeStyle = SEEN_LINE;
+    ctx.lineWidth = 1.5 * (devicePixelRatio || 1);
+    ctx.beginPath();
+    for (let i = 0; i < times.length; i += 1) {
+      if (!Number.isFinite(low[i]) || !(high[i] > low[i])) continue;
+      const x = u.valToPos(times[i], "x", true);
+      ctx.moveTo(x, u.valToPos(low[i], "y", true));
+      ctx.lineTo(x, u.valToPos(high[i], "y", true));
+    }
+    ctx.stroke();
+    ctx.restore();
+  }
+
   /** The limit lines with their names, and the line of now. */
   #rules(u) {
     const { ctx, bbox } = u;
@@ -171,7 +202,7 @@ export class Chart {
       ctx.moveTo(bbox.left, y);
       ctx.lineTo(bbox.left + bbox.width, y);
       ctx.stroke();
-      ctx.fillText(`${t(`limit.${bound}`)} ${value(this.name, at)}`, bbox.left + 4 * ratio, y - 1);
+      ctx.fillText(`${t(`limit.${bound}`)} ${limitValue(this.name, at)}`, bbox.left + 4 * ratio, y - 1);
     }
     const x = Math.round(u.valToPos(clock.now() / 1000, "x", true)) + 0.5;
     ctx.setLineDash([]);

@@ -1,7 +1,7 @@
 /* The full explanation of an alarm, sentence by sentence, from its structured form. */
 
 import * as clock from "./clock.js";
-import { age, alarmValue, list, measure, moment, number, percent, signalName, time, unit } from "./format.js";
+import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "./format.js";
 import { has, known, t } from "./i18n.js";
 import { HORIZONS_MIN } from "./sparkline.js";
 import { inputName, newsParts } from "./words.js";
@@ -73,7 +73,7 @@ function forecast({ signal, limit: bound }, made) {
   const { probability, horizon_min: minutes, expected_min: expected, quantiles } = made;
   const said = [];
   if (Number.isFinite(probability)) {
-    const texts = { percent: percent(probability), minutes: number(minutes), bound: measure(signal, bound) };
+    const texts = { percent: percent(probability), minutes: number(minutes), bound: limitMeasure(signal, bound) };
     said.push(t("explain.forecast", texts));
   }
   if (Number.isFinite(expected)) said.push(t("explain.expected", { minutes: number(Math.max(1, Math.round(expected))) }));
@@ -97,12 +97,12 @@ function news(explanation) {
 function limit({ signal }, given, ahead) {
   if (!given || !Number.isFinite(given.bound) || !signal) return [];
   const low = given.side === "low";
-  const texts = { bound: measure(signal, given.bound), signal: signalName(signal), delay: age(given.delay_s) };
+  const texts = { bound: limitMeasure(signal, given.bound), signal: signalName(signal), delay: age(given.delay_s) };
   const said = [ahead ? t("explain.limit_ahead", texts) : given.delay_s > 0
     ? low ? t("explain.limit_low", texts) : t("explain.limit_high", texts)
     : low ? t("explain.limit_low_now", texts) : t("explain.limit_high_now", texts)];
   if (given.hysteresis > 0 && !ahead) {
-    const back = { value: measure(signal, given.bound + (low ? given.hysteresis : -given.hysteresis)) };
+    const back = { value: limitMeasure(signal, given.bound + (low ? given.hysteresis : -given.hysteresis)) };
     said.push(low ? t("explain.back_low", back) : t("explain.back_high", back));
   }
   if (has(`explain.origin.${given.origin}`)) said.push(t(`explain.origin.${given.origin}`));

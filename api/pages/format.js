@@ -44,6 +44,15 @@ export function digits(name) {
   return Math.min(1, Math.ceil(-Math.log10(step) - 1e-9));
 }
 
+/** How many decimals a number has, up to `most`; what floating point adds to it does not count. */
+export function decimals(amount, most = 4) {
+  for (let places = 0; places < most; places += 1) {
+    const scaled = amount * 10 ** places;
+    if (Math.abs(scaled - Math.round(scaled)) < 1e-6 * Math.max(1, Math.abs(scaled))) return places;
+  }
+  return most;
+}
+
 export const unit = (name) => known(`unit.${signal(name).unit}`, signal(name).unit);
 export const signalName = (name) => (name ? known(`signal.${name}`, name.replaceAll("_", " ")) : t("alarm.all_signals"));
 export const shortName = (name) => known(`short.${name}`, signalName(name));
@@ -52,6 +61,17 @@ export const shortName = (name) => known(`short.${name}`, signalName(name));
 export function value(name, amount) {
   if (Number.isFinite(amount) && !(signal(name).step > 0)) return asGiven().format(amount);
   return number(amount, digits(name));
+}
+
+/** A limit, with the decimals it was set with: one of 45.5 does not read 46. */
+export function limitValue(name, amount) {
+  return Number.isFinite(amount) ? number(amount, Math.max(digits(name), decimals(amount, 2))) : number(amount);
+}
+
+/** A limit, or a value held against one, with its unit. */
+export function limitMeasure(name, amount) {
+  const symbol = unit(name);
+  return symbol ? `${limitValue(name, amount)}\u00a0${symbol}` : limitValue(name, amount);
 }
 
 /** A value with its unit: "92 %", "120 mmHg", "38.2 °C". */

@@ -1,11 +1,15 @@
 /* The readings behind a sparkline: the service's history once, then what arrives; thinned, never losing an extreme. */
 
 import { get, millis, part } from "./http.js";
+import { isImplausible } from "./reading.js";
 import { signal, span } from "./signals.js";
 import * as clock from "./clock.js";
 
 const POINTS = 180;
 const AT_ONCE = 4;
+/* Where no history can be had (none is kept, or its store is away) the page asks again ever more rarely. */
+const FIRST_PAUSE_MS = 10000;
+const LONGEST_PAUSE_MS = 600000;
 
 /** The trace of one signal: buckets of equal length, each with its last, lowest and highest reading. */
 export class Trace {
@@ -108,9 +112,16 @@ export class Traces {
   #traces = new Map();
   #waiting = [];
   #running = 0;
+  #pauses = 0;
+  #until = 0;
 
   constructor(arrived) {
     this.arrived = arrived;
+  }
+
+  /** Whether the history could not be read when last asked. */
+  get missing() {
+    return this.#pauses > 0;
   }
 
   of(patient, name) {
@@ -125,7 +136,7 @@ export class Traces {
       if (!["vital", "glucose"].includes(signal(name).kind)) continue;
       const trace = this.of(patient, name);
       if (trace.wentBack(t)) this.#anew(patient, name, trace);
-      if (Number.isFinite(v)) trace.add(t, v);
+      if (Number.isFinite(v) && !isImplausible(name, { v })) trace.add(t, v);
     }
   }
 
@@ -142,7 +153,7 @@ export class Traces {
 
   fill(patient, name) {
     const trace = this.of(patient, name);
-    if (trace.filled) return;
+    if (trace.filled || performance.now() < this.#until) return;
     trace.filled = true;
     this.#waiting.push({ patient, name, trace });
     this.#work();
@@ -151,6 +162,21 @@ export class Traces {
   /** Time on screen was missed: ask again for what is shown. */
   reopen() {
     for (const trace of this.#traces.values()) trace.filled = false;
+    this.#until = 0;
+  }
+
+  /** One answer tells of them all: what waits would be refused as well. */
+  #failed(trace, status) {
+    trace.filled = false;
+    // Of this patient or signal only: asking for the others is not in vain, asking for it again is.
+    if (status >= 400 && status < 500 && status !== 429) {
+      trace.filled = true;
+      return;
+    }
+    for (const waiting of this.#waiting.splice(0)) waiting.trace.filled = false;
+    if (performance.now() < this.#until) return;
+    this.#until = performance.now() + Math.min(LONGEST_PAUSE_MS, FIRST_PAUSE_MS * 2 ** this.#pauses);
+    this.#pauses += 1;
   }
 
   async #work() {
@@ -161,9 +187,13 @@ export class Traces {
       read(patient, name, end - trace.back, end + 1000, POINTS)
         .then((answer) => {
           trace.prepend(columns(answer));
+          this.#pauses = 0;
           this.arrived(patient);
         })
-        .catch(() => { trace.filled = false; })
+        .catch((refusal) => {
+          this.#failed(trace, refusal.status);
+          this.arrived(patient);
+        })
         .finally(() => {
           this.#running -= 1;
           this.#work();

@@ -1,9 +1,9 @@
 /* The alarm limits in force for a patient, and for clinicians the way to change one, or to give it back to the ward. */
 
 import { attribute, h, write } from "./dom.js";
-import { digits, number, signalName, unit, value } from "./format.js";
+import { decimals, limitValue, number, signalName, unit, value } from "./format.js";
 import { get, part, patch } from "./http.js";
-import { t } from "./i18n.js";
+import { locale, t } from "./i18n.js";
 import { read } from "./numeral.js";
 import { signal } from "./signals.js";
 
@@ -69,7 +69,7 @@ export class Limits extends EventTarget {
 
   #format(name, field, amount) {
     if (!finite(amount)) return t("limits.none");
-    return field === "delay_s" ? number(amount, Number.isInteger(amount) ? 0 : 1) : value(name, amount);
+    return field === "delay_s" ? number(amount, decimals(amount, 1)) : limitValue(name, amount);
   }
 
   #table(cell) {
@@ -119,7 +119,7 @@ export class Limits extends EventTarget {
     const follows = this.#format(name, field, this.table[name]?.follows?.[field] ?? null);
     const input = h("input", {
       type: "text", inputMode: "decimal", autocomplete: "off", name: `${name}.${field}`, maxLength: 12,
-      value: this.#plain(name, field, own), placeholder: follows, "aria-label": label,
+      value: this.#plain(own), placeholder: follows, "aria-label": label,
     });
     const error = h("p", { class: "error", id: `wrong-${name}-${field}` });
     const back = own !== null && h("button", {
@@ -134,10 +134,9 @@ export class Limits extends EventTarget {
     return h("span", { class: "limit-field" }, input, ...(back ? [back] : []), error);
   }
 
-  #plain(name, field, amount) {
+  #plain(amount) {
     if (amount === null) return "";
-    const places = field === "delay_s" ? 1 : digits(name) + 1;
-    return new Intl.NumberFormat(undefined, { useGrouping: false, maximumFractionDigits: places }).format(amount);
+    return new Intl.NumberFormat(locale(), { useGrouping: false, maximumFractionDigits: 4 }).format(amount);
   }
 
   /** Only the bounds that were changed; null gives one back to the ward. Throws `Wrong`. */
@@ -147,7 +146,7 @@ export class Limits extends EventTarget {
       for (const field of FIELDS) {
         const input = this.form.elements[`${name}.${field}`];
         const own = this.#own(name, field);
-        if (input.value === this.#plain(name, field, own)) continue;
+        if (input.value === this.#plain(own)) continue;
         const typed = this.#read(name, field, input);
         if (typed !== own) (changes[name] ??= {})[field] = typed;
       }
@@ -168,7 +167,7 @@ export class Limits extends EventTarget {
     }
     const [low, high] = signal(name).plausible ?? [];
     if (finite(low) && finite(high) && (amount < low || amount > high)) {
-      throw new Wrong(input, t("limits.implausible", { value: number(amount, 1), unit: unit(name), low: value(name, low), high: value(name, high) }));
+      throw new Wrong(input, t("limits.implausible", { value: number(amount, decimals(amount, 2)), unit: unit(name), low: value(name, low), high: value(name, high) }));
     }
     return amount;
   }

@@ -20,6 +20,15 @@ function toSignIn() {
   location.replace(`sign-in.html${location.hash.startsWith("#/") ? location.hash : ""}`);
 }
 
+/** What an address names; one that is wrongly written names what is written there, which nobody is called. */
+function plain(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
+}
+
 /** The wards this person may choose from; "*" first where all are open. */
 async function wardNames(session) {
   let names = session.wards.filter((ward) => ward !== "*");
@@ -62,7 +71,7 @@ class Dashboard {
   /** #/ward/A, #/ward/*, #/patient/ID; anything else is the ward last seen. */
   route() {
     const [, view, rest = ""] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
-    const name = decodeURIComponent(rest);
+    const name = plain(rest);
     this.#page?.close();
     this.#page = null;
     const kept = localStorage.getItem(KEPT);

@@ -108,7 +108,7 @@ export class SignalView {
   take(reading) {
     if (this.#seen.wentBack(reading.t)) this.show(this.range.back);
     if (reading.t - this.#seen.time.at(-1) > this.#gap) this.#reconsider();
-    if (Number.isFinite(reading.v)) this.#seen.add(reading.t, reading.v);
+    if (Number.isFinite(reading.v) && !isImplausible(this.name, reading)) this.#seen.add(reading.t, reading.v);
     if (Number.isFinite(reading.m)) this.#twin.add(reading.t, reading.m, reading.m - 2 * reading.sd, reading.m + 2 * reading.sd);
   }
 

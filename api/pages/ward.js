@@ -32,8 +32,9 @@ export class Ward {
       h("option", { value: "bed" }, t("ward.order_bed")), h("option", { value: "urgency" }, t("ward.order_urgency")));
     this.choice.value = this.#order;
     this.heading = h("h1");
+    this.without = h("span", { class: "without", role: "status" });
     this.root = h("section", { class: "ward" },
-      h("div", { class: "ward-head" }, this.heading, this.count,
+      h("div", { class: "ward-head" }, this.heading, this.count, this.without,
         h("label", { for: "order" }, t("ward.order")), this.choice),
       this.empty, this.grid);
     this.seen = new IntersectionObserver((changes) => this.#look(changes), { rootMargin: "150px" });
@@ -130,6 +131,7 @@ export class Ward {
       this.#fill(tile);
     }
     const limits = (patient, name) => this.#limits.get(patient)?.table?.[name] ?? signal(name).limits ?? {};
+    write(this.without, this.traces.missing ? t("ward.no_history") : "");
     for (const tile of due) tile.draw(this.store.entries.get(tile.patient), this.traces, limits, now);
   }
 

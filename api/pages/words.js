@@ -1,6 +1,6 @@
 /* What an alarm, a score and a signal's state are called, in one line each: the words shared by all views. */
 
-import { age, list, measure, number, percent, shortTime, signalName, value } from "./format.js";
+import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, value } from "./format.js";
 import { has, known, t } from "./i18n.js";
 import { isOld, present } from "./reading.js";
 import { standing } from "./store.js";
@@ -73,8 +73,8 @@ function whyLimit(alarm, limit, reading, now) {
   const side = CONDITIONS[condition];
   const fresh = reading && !isOld(signal, reading, now) ? present(signal, reading) : NaN;
   const texts = {
-    value: measure(signal, began(alarm)), now: measure(signal, fresh), limit: measure(signal, limit),
-    time: shortTime(alarm.onset), far: measure(signal, farthest(alarm)),
+    value: limitMeasure(signal, began(alarm)), now: limitMeasure(signal, fresh), limit: limitMeasure(signal, limit),
+    time: shortTime(alarm.onset), far: limitMeasure(signal, farthest(alarm)),
   };
   if (!standing(alarm)) {
     const known = Number.isFinite(fresh) && alarm.presence !== "off";
@@ -109,7 +109,7 @@ function whyDisagreement({ sources = [] }, entry) {
 /** A chance is one of a moment: a minute later its time is said with it. */
 function whyPredicted({ condition, signal, onset, explanation = {} }, limit, now) {
   const { probability, horizon_min: minutes } = explanation.forecast ?? {};
-  const bound = measure(signal, limit);
+  const bound = limitMeasure(signal, limit);
   if (!Number.isFinite(probability)) return t("why.predicted_plain", { limit: bound });
   const texts = { percent: percent(probability), limit: bound, minutes: number(minutes) };
   const said = condition === "predicted.low" ? t("why.predicted_low", texts) : t("why.predicted_high", texts);
