@@ -1,6 +1,7 @@
 """What the eye gets: luminance and contrast of the pages' own colours, worked out as WCAG 2 says, for every kind of eye."""
 
 import re
+from typing import Literal
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -92,3 +93,65 @@ def test_the_number_of_an_alarm_is_never_dimmer_than_calm_ones(service: Service,
                 assert contrast(alarming, eye) >= contrast(usual, eye), (view, priority, eye)
             weight = int(number.evaluate("(element) => getComputedStyle(element).fontWeight"))
             assert weight >= int(calm.evaluate("(element) => getComputedStyle(element).fontWeight"))
+
+
+PRESSED = "button, summary, select, #wards a, .choice span, a.back"
+ALL = """
+(which) => [...document.querySelectorAll(which)].map((element, i) => {
+  const { width, height } = element.getBoundingClientRect();
+  return width > 1 && height > 1 && !element.disabled && element.checkVisibility() ? i : -1;
+}).filter((i) => i >= 0)
+"""
+
+
+def unreadable(page: Page) -> list[str]:
+    """The buttons on screen whose letters are under 4.5:1 in any state."""
+    session = page.context.new_cdp_session(page)
+    session.send("DOM.enable")
+    session.send("CSS.enable")
+    root = session.send("DOM.getDocument", {"depth": 0})["root"]["nodeId"]
+    nodes = session.send("DOM.querySelectorAll", {"nodeId": root, "selector": PRESSED})["nodeIds"]
+    places = page.locator(PRESSED)
+    found = []
+    for i in page.evaluate(ALL, PRESSED):
+        for states in (
+            [],
+            ["hover"],
+            ["focus", "focus-visible"],
+            ["hover", "active"],
+            ["hover", "focus", "focus-visible", "active"],
+        ):
+            session.send("CSS.forcePseudoState", {"nodeId": nodes[i], "forcedPseudoClasses": states})
+            ratio = contrast(shown(places.nth(i)))
+            if ratio < 4.5:
+                found.append(f"{places.nth(i).inner_text()!r} {states}: {ratio:.1f}")
+        session.send("CSS.forcePseudoState", {"nodeId": nodes[i], "forcedPseudoClasses": []})
+    session.detach()
+    return found
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_buttons_are_readable_in_every_state(
+    service: Service, page: Page, scheme: Literal["dark", "light"], width: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
+    page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
+    patient = service.admit("pressed")
+    service.observe(patient, "heart_rate", 75, 10)
+    page.goto(f"{service.address}/#/ward/*")
+    expect(page.locator("body[data-link=live] .tile .row").first).to_be_visible(timeout=120_000)
+    button = page.locator("#alarms-button")
+    for priority in ("high", "medium", "low"):
+        for more in ("", " answered"):
+            button.evaluate("(element, names) => { element.className = names; }", f"alarms-button {priority}{more}")
+            assert unreadable(page) == [], (priority, more)
+    page.goto(f"{service.address}/#/patient/{patient}")
+    expect(page.locator(".limits button").first).to_be_visible(timeout=30_000)
+    page.locator(".limits button").first.click()
+    expect(page.locator(".limits form")).to_be_visible()
+    page.locator("#who").click()
+    assert unreadable(page) == []
+    page.goto(f"{service.address}/sign-in.html")
+    expect(page.locator("h2").first).not_to_be_empty()
+    assert unreadable(page) == []
