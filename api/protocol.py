@@ -73,6 +73,7 @@ class Alarm(msgspec.Struct):
 
     ``number`` counts those. ``standing`` tells whether the condition is true now, ``ended`` when it last ceased to be.
     ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode.
+    ``past`` marks an episode that was over when its readings came: it is never active.
     """
 
     id: str
@@ -86,6 +87,7 @@ class Alarm(msgspec.Struct):
     onset: int
     time: int
     number: int
+    past: bool
     standing: bool
     ended: int | None
     value: float | None
@@ -291,6 +293,7 @@ def alarm_of(transition: Transition) -> Alarm:
         onset=transition.onset // 1000,
         time=transition.time // 1000,
         number=transition.number,
+        past=transition.past,
         standing=transition.standing,
         ended=transition.ended // 1000 if transition.ended else None,
         value=_number(transition.value),

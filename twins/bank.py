@@ -86,6 +86,31 @@ class Clock(msgspec.Struct, kw_only=True):
     told: bool = False
 
 
+class Told(msgspec.Struct, kw_only=True):
+    """An episode of the past as it was told: the condition's number, its limit, times in µs, values, count of changes.
+
+    One that went on into readings of now is ``live``: it is not told, as its alarm is.
+    """
+
+    which: int
+    limit: float
+    onset: int
+    end: int
+    extreme: float
+    first: float
+    changes: int
+    withdrawn: bool = False
+    live: bool = False
+
+
+class Past(msgspec.Struct, kw_only=True):
+    """Late readings of a channel beyond a limit, by time; the episodes told of them, by id; when it changed (0: told)."""
+
+    readings: dict[int, float] = {}
+    told: dict[str, Told] = {}
+    changed: int = 0
+
+
 class Block(msgspec.Struct, tag="block"):
     """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
 
@@ -103,6 +128,7 @@ class Block(msgspec.Struct, tag="block"):
     clocks: list[tuple[int, int, Clock]] = []
     taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
     charted: list[list[str]] = []
+    past: list[tuple[int, int, Past]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -174,6 +200,10 @@ class Bank:
         """By patient and signal, senders whose clocks are not right."""
         self.taken: dict[tuple[int, int], dict[int, bool]] = {}
         """By patient and signal, the times of readings that were wrong, and whether the filter could do without them."""
+        self.past: dict[tuple[int, int], Past] = {}
+        """By patient and signal, episodes of the past; see ``past``."""
+        self.unsettled: set[tuple[int, int]] = set()
+        """Those of them that are to be told."""
         self.filed: Columns | Fact | Retract | None = None
         """What the last record said, under the times at which it is filed."""
         self.time = 0
@@ -307,9 +337,10 @@ class Bank:
         """Forget a patient's channels, limits and all that the arrays hold: the next stay starts afresh."""
         self.patient_limits[number] = {}
         self.charted[number] = []
-        for held in (self.claims, self.clocks, self.taken):
+        for held in (self.claims, self.clocks, self.taken, self.past):
             for key in [key for key in held if key[0] == number]:
                 del held[key]
+        self.unsettled = {key for key in self.unsettled if key[0] != number}
         for signal in range(len(SIGNALS)):
             row = int(self.slot[number, signal])
             if row >= 0:
@@ -426,6 +457,10 @@ class Bank:
                 (n - first, code, list(taken.items())) for (n, code), taken in self.taken.items() if first <= n < last
             ),
             charted=self.charted[first:last],
+            past=sorted(
+                ((n - first, code, past) for (n, code), past in self.past.items() if first <= n < last),
+                key=lambda item: item[:2],
+            ),
         )  # fmt: skip
 
     def restore(self, block: Block) -> None:
@@ -460,15 +495,11 @@ class Bank:
         for owner, condition, code, alarm in block.alarms:
             if somebody[owner]:
                 self.alarms[first + owner, condition, code] = alarm
-        for owner, code, claims in block.claims:
-            if somebody[owner]:
-                self.claims[first + owner, code] = dict(claims)
-        for owner, code, clock in block.clocks:
-            if somebody[owner]:
-                self.clocks[first + owner, code] = clock
-        for owner, code, taken in block.taken:
-            if somebody[owner]:
-                self.taken[first + owner, code] = dict(taken)
+        self.claims |= {(first + at, code): dict(claims) for at, code, claims in block.claims if somebody[at]}
+        self.clocks |= {(first + at, code): clock for at, code, clock in block.clocks if somebody[at]}
+        self.taken |= {(first + at, code): dict(taken) for at, code, taken in block.taken if somebody[at]}
+        self.past |= {(first + at, code): past for at, code, past in block.past if somebody[at]}
+        self.unsettled |= {(first + at, code) for at, code, past in block.past if somebody[at] and past.changed}
 
     def _restore_rows(self, block: Block, first: int) -> None:
         rows = self._rows_of(block, first)

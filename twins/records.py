@@ -367,7 +367,8 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
 
     ``number`` counts the changes of the episode from 1 and orders them; their times never go back. ``standing`` says
     whether the condition itself is true, ``ended`` when it last ceased to be (0: never). ``value`` is the newest when the
-    change was made, ``onset_value`` the one the episode began with, ``extreme`` the worst of it so far.
+    change was made, ``onset_value`` the one the episode began with, ``extreme`` the worst of it so far. ``past`` marks an
+    episode that was over when its readings came: nobody was or is alarmed by it.
     """
 
     id: str
@@ -383,6 +384,7 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     time: int
     emitted: int = 0
     number: int = 0
+    past: bool = False
     standing: bool = True
     ended: int = 0
     value: float | None = None

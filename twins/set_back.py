@@ -44,6 +44,9 @@ def _clocks_back(bank: Bank, now: int, by: int) -> None:
     for key, clock in bank.clocks.items():
         if bank.live[key[0]]:
             _earlier(clock, ("first", "seen"), now, by)
+    for key, past in bank.past.items():
+        if bank.live[key[0]]:
+            past.changed = min(past.changed, now)
     # Which readings were filed under other times than they claim is not worth keeping.
     bank.claims = {key: claims for key, claims in bank.claims.items() if not bank.live[key[0]]}
 

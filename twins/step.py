@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twins import arrival, emission, news2, retraction
+from twins import arrival, emission, news2, past, retraction
 from twins.alarms import explain, lifecycle
 from twins.alarms import off as alarms_off
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
@@ -209,8 +209,8 @@ class _Step:
         at = 0
         while at < len(rows):
             at = walk.predictions(
-                at, rows, bank.signal_of_row, bank.state, bank.stretch, bank.watch, bank.ring, bank.limit, bank.phase,
-                bank.since, layout.PARAMETERS, bank.scratch, self.events, self.counts,
+                at, rows, self.now, bank.signal_of_row, bank.state, bank.judged, bank.stretch, bank.watch, bank.ring,
+                bank.limit, bank.phase, bank.since, layout.PARAMETERS, bank.scratch, self.events, self.counts,
             )  # fmt: skip
             self.raised()
         self.compare(numbers)
@@ -231,8 +231,8 @@ class _Step:
         at = 0
         while at < len(numbers):
             at = agreement.compare(
-                at, numbers, bank.slot, bank.state, bank.watch, bank.ring, bank.phase, layout.PARAMETERS, bank.agreement,
-                self.events, self.counts,
+                at, numbers, self.now, bank.slot, bank.state, bank.watch, bank.ring, bank.phase, layout.PARAMETERS,
+                bank.agreement, self.events, self.counts,
             )  # fmt: skip
             self.raised()
 
@@ -286,9 +286,17 @@ class _Step:
             self.wrong[int(bank.patient_of_row[row]), int(bank.signal_of_row[row])] = "corrected"
         for number, code in list(self.wrong):
             self.mend(int(bank.slot[number, code]), "corrected")
+        past.gather(bank, columns, numbers, status, frame.received)
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
         self.emit(emission.due(bank, moved, self.urgent, self.now))
+
+    def record(self, episodes: Iterable[tuple[int, Transition]]) -> None:
+        """Add what was over before anybody could hear of it."""
+        for number, transition in episodes:
+            if self.bank.live[number]:
+                transition.emitted = self.now
+                self.outcome.transitions.append(transition)
 
     def clocks(self, turned: Iterable[arrival.Turned]) -> None:
         """Carry what has been noticed of senders' clocks into the alarms."""
@@ -334,6 +342,8 @@ class _Step:
             )  # fmt: skip
             self.raised()
         self.clocks(arrival.settled(bank, self.now))
+        if bank.unsettled:
+            self.record(past.settled(bank, self.now))
         numbers = emission.due_by_time(bank, live, self.urgent, self.now)
         bank.dirty.update((numbers // BLOCK).tolist())
         self.emit(numbers)
@@ -388,6 +398,8 @@ class _Step:
             early = command.time < self.bank.begin[number]
             verdict = Status.BEFORE_STAY if early else retraction.retract(self.bank, number, command)
         self.outcome.status = bytes([verdict])
+        if number >= 0 and command.signal in BY_NAME:
+            past.forget(self.bank, number, BY_NAME[command.signal].code, command.time)
         if verdict == Status.RETRACTED:
             self.mend(int(self.bank.slot[number, BY_NAME[command.signal].code]), "taken_back")
             self.bank.touch(number)
@@ -486,6 +498,7 @@ class _Step:
             alarm = bank.alarms.pop(key)
             alarm.latches = False
             self.tell(number, lifecycle.end(alarm, bank.profile(number).ward, self.now))
+        self.record(past.settled(bank, self.now, number))
         profile = bank.profile(number)
         profile.active, profile.discharged = False, max(self.now, profile.admitted)
         end_stay(bank, number)

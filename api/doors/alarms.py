@@ -25,7 +25,8 @@ class Alarm:
     """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions.
 
     ``number`` counts those. ``standing`` tells whether the condition itself is true, ``ended`` when it last ceased to be.
-    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode.
+    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode. ``past``
+    marks an episode that was over when its readings came: it never sounds.
     """
 
     id: str
@@ -40,6 +41,7 @@ class Alarm:
     onset: Time
     time: Time
     number: int
+    past: bool
     standing: bool
     ended: Time | None
     value: float | None
@@ -86,6 +88,7 @@ def alarm(transition: Transition) -> Alarm:
             "priority",
             "presence",
             "number",
+            "past",
             "standing",
             "value",
             "onset_value",
@@ -227,7 +230,9 @@ async def _newest(wired: Wiring, transitions: Sequence[Transition]) -> list[Tran
         held = seen.get(transition.alarm)
         if held is None or transition.number > held.number:
             seen[transition.alarm] = transition
-    return [one for one in seen.values() if await _is_newest(wired, one)]
+    # An episode of the past that turned out to be none, or part of another, is not listed.
+    listed = [one for one in seen.values() if not (one.past and "withdrawn" in one.explanation)]
+    return [one for one in listed if await _is_newest(wired, one)]
 
 
 async def _is_newest(wired: Wiring, transition: Transition) -> bool:

@@ -51,7 +51,7 @@ class Bed:
         )  # fmt: skip
 
     def presences(self, condition):
-        return [one.presence for one in self.told if one.condition == condition]
+        return [one.presence for one in self.told if one.condition == condition and not one.past]
 
     def row(self, signal):
         return int(self.bank.slot[0, BY_NAME[signal].code])

@@ -36,6 +36,7 @@ from twins.kernels.layout import (
     P00,
     P01,
     P11,
+    RECENT_MOST_US,
     SILENT,
     VALUE,
     T,
@@ -190,8 +191,8 @@ def _judge(first: F8, second: F8, of_first: F8, of_second: F8, figures: F8, apar
 
 @kernel()
 def compare(
-    begin: int, numbers: I8, slot: I4, state: F8, watch: F8, ring: F8, phase: U1, parameters: F8, agreement: F8, events: F8,
-    counts: I8,
+    begin: int, numbers: I8, now: int, slot: I4, state: F8, watch: F8, ring: F8, phase: U1, parameters: F8, agreement: F8,
+    events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Judge both sources of patients ``numbers`` from place ``begin``; pauses and counts as ``walk.frame`` does.
 
@@ -214,6 +215,8 @@ def compare(
             if phase[first, SILENT] == ON or phase[second, SILENT] == ON:
                 apart = 0.0
             own = agreement[number, pair]
+            if own[G_PHASE] != ON and now - max(state[first, T], state[second, T]) > RECENT_MOST_US:
+                continue  # what came late is of the past
             turned, allowed = _judge(
                 state[first], state[second], parameters[a], parameters[b], _FIGURES[pair], apart, own
             )

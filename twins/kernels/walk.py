@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from twins.kernels import calibration, channel, crossing, late, limits
 from twins.kernels.jit import kernel
-from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAST, RECEIVED, VALUE
+from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, VALUE
 from twins.kernels.prefetch import prefetch
 
 F4 = npt.NDArray[np.float32]
@@ -153,8 +153,8 @@ def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
 
 @kernel()
 def predictions(
-    begin: int, rows: I8, signal_of_row: U2, state: F8, stretch: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8,
-    parameters: F8, scratch: F4, events: F8, counts: I8,
+    begin: int, rows: I8, now: int, signal_of_row: U2, state: F8, judged: F8, stretch: F4, watch: F8, ring: F8, limit: F8,
+    phase: U1, since: I8, parameters: F8, scratch: F4, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Predicted crossings of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
     n = 0
@@ -166,6 +166,9 @@ def predictions(
         prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
+        # From the past nothing is foretold.
+        if now - state[row, LAST] - judged[row, LAG] > limits.recent_us(limit[row]):
+            continue
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(
                 row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
