@@ -10,7 +10,7 @@ import asyncio
 import hmac
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sqlalchemy import bindparam, or_, select, update
@@ -23,6 +23,9 @@ from api.accounts.people import checked_names, checked_wards
 from api.accounts.rights import SCOPES, Actor
 from api.accounts.tokens import TOKEN_LENGTH, digest, new_id, new_token
 from streams.clock import Clock
+from streams.entries import NO_UNITS, quoted
+from twins.signals import BY_NAME
+from twins.units import accepted, examples
 
 LOOK_AGAIN_S = 1.0
 """A key nobody knows has all of them read anew, but not more often than this: guessing must not cost a query each."""
@@ -42,6 +45,7 @@ class Device:
     patients: tuple[str, ...]
     second_source: bool
     may_admit: bool
+    units: dict[str, str]
     created: int
     created_by: str
     revoked: int | None
@@ -115,12 +119,13 @@ class Devices:
 
     async def create(
         self, name: str, scopes: Sequence[str], wards: Sequence[str], patients: Sequence[str], created_by: str,
-        *, second_source: bool = False, may_admit: bool = False,
+        *, second_source: bool = False, may_admit: bool = False, units: Mapping[str, str] = NO_UNITS,
     ) -> DeviceKey:  # fmt: skip
         """Make a key; given neither wards nor patients it reaches nobody, `*` is all wards. Raises `Invalid`.
 
         Readings of a `second_source` are recorded as the second of their signal where there is one. A key that
-        `may_admit` admits whom nobody has admitted by their first reading.
+        `may_admit` admits whom nobody has admitted by their first reading. `units` are those, by signal, of readings
+        that name none.
         """
         (name,) = checked_names("name", [name[:65].strip()])
         if len(name) > 64:
@@ -139,6 +144,7 @@ class Devices:
             patients=reach[1],
             second_source=second_source,
             may_admit=may_admit,
+            units=_checked_units(units),
             created=self._clock.now(),
             created_by=created_by,
         )
@@ -234,9 +240,20 @@ def _known(row: DeviceRow) -> tuple[bytes, Actor]:
         patients=frozenset(row.patients),
         second_source=row.second_source,
         may_admit=row.may_admit,
+        units=dict(row.units),
         key=row.id,
     )
     return bytes.fromhex(row.secret), actor
+
+
+def _checked_units(units: Mapping[str, str]) -> dict[str, str]:
+    for name, unit in units.items():
+        signal = BY_NAME.get(name)
+        if signal is None:
+            raise Invalid("units", f"no signal {quoted(name)}; GET /v1/signals lists them")
+        if unit not in accepted(signal):
+            raise Invalid("units", f"{name} does not come in {quoted(unit)}; known: {', '.join(examples(signal))}")
+    return dict(units)
 
 
 def _view(row: DeviceRow) -> Device:
@@ -248,6 +265,7 @@ def _view(row: DeviceRow) -> Device:
         tuple(row.patients),
         row.second_source,
         row.may_admit,
+        dict(row.units),
         row.created,
         row.created_by,
         row.revoked,

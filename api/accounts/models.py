@@ -107,6 +107,7 @@ class DeviceRow(Table):
     patients: Mapped[list[str]]
     second_source: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
     may_admit: Mapped[bool] = mapped_column(Boolean, default=False, server_default=false())
+    units: Mapped[dict[str, str]] = mapped_column(JSON, default=dict, server_default="{}")
     created: Mapped[int] = mapped_column(BigInteger)
     created_by: Mapped[str] = mapped_column(String(64))
     revoked: Mapped[int | None] = mapped_column(BigInteger)

@@ -79,7 +79,8 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 
     `key` names the session (its hash) or the device; what is revoked is revoked by it. `expires` is in real seconds
     since 1970, infinity for what does not expire. A `second_source` measures what another device of the patient does; a
-    device that `may_admit` admits by a reading whom nobody has admitted. A session `by_link` was begun by a one-time
+    device that `may_admit` admits by a reading whom nobody has admitted; `units`, by signal, are those in which it sends
+    what names none. A session `by_link` was begun by a one-time
     link: its owner may set a password without knowing one.
     """
 
@@ -91,6 +92,7 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     patients: frozenset[str] = frozenset()
     second_source: bool = False
     may_admit: bool = False
+    units: dict[str, str] = {}
     key: str = ""
     expires: float = math.inf
     by_link: bool = False

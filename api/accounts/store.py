@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import itertools
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from typing import TypeVar
 
 import structlog
@@ -26,6 +26,7 @@ from api.accounts.sessions import Sessions, SignedIn
 from api.accounts.throttle import Throttle, network
 from api.accounts.tickets import Ticket, Tickets
 from streams.clock import Clock
+from streams.entries import NO_UNITS
 
 REFRESH_S = 10
 STAMP_EVERY = 6
@@ -272,16 +273,18 @@ class Accounts:
         patients: Sequence[str] = (),
         second_source: bool = False,
         may_admit: bool = False,
+        units: Mapping[str, str] = NO_UNITS,
     ) -> DeviceKey:
         """Make a device key, shown this once; it reaches the wards (`*`: all) and patients named. Raises `Invalid`."""
         what = f"create {name}{' as a second source' if second_source else ''} for {', '.join(scopes)}"
         what += f", wards {', '.join(wards) or 'none'}{', may admit' if may_admit else ''}"
+        what += "".join(f", {signal} in {unit}" for signal, unit in units.items())
         return await self._managed(
             by,
             Action.DEVICES_MANAGE,
             what,
             lambda: self._devices.create(
-                name, scopes, wards, patients, by.name, second_source=second_source, may_admit=may_admit
+                name, scopes, wards, patients, by.name, second_source=second_source, may_admit=may_admit, units=units
             ),
         )
 

@@ -30,6 +30,7 @@ class Device:
     patients: list[str]
     second_source: bool
     may_admit: bool
+    units: dict[str, str]
     created: Time
     created_by: str
     revoked: Time | None
@@ -75,6 +76,14 @@ class Wanted(Body):
             "default ward. Otherwise such a reading is refused."
         ),
     ] = False
+    units: Annotated[
+        dict[str, str],
+        Field(
+            default_factory=dict,
+            max_length=64,
+            description='Units, by signal, of readings that name none, as {"glucose": "mmol/L"}.',
+        ),
+    ]
 
 
 _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "invalid", "store-unavailable")
@@ -102,6 +111,7 @@ async def create_device(wired: Wired, actor: Caller, body: Wanted) -> Response:
         patients=body.patients,
         second_source=body.second_source,
         may_admit=body.may_admit,
+        units=body.units,
     )
     return respond(NewDevice(made.key, _told(made.device)), 201)
 
@@ -121,6 +131,7 @@ def _told(device: accounts.Device) -> Device:
         patients=list(device.patients),
         second_source=device.second_source,
         may_admit=device.may_admit,
+        units=device.units,
         created=iso(device.created),
         created_by=device.created_by,
         revoked=None if device.revoked is None else iso(device.revoked),

@@ -151,7 +151,7 @@ class Observations:
         try:
             body = await read_body(headers, receive, settings.max_body_bytes, share)
             reader = _reader(headers)
-            terms = Terms(settings.max_entries)
+            terms = Terms(settings.max_entries, actor.units)
             encoding = headers.get(b"content-encoding", b"identity").strip().lower()
             if encoding == b"identity" and len(body) <= _INLINE:
                 lot = reader.now(body, terms)
