@@ -64,6 +64,7 @@ class Conversation:
         """From here on the client is this actor; everything for it goes into the outbox returned."""
         self._actor = actor
         self._outbox = self._hub.outbox()
+        self._outbox.reader = actor.key
         return self._outbox
 
     def hear(self, text: str) -> None:

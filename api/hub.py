@@ -154,6 +154,14 @@ class Hub:
         """Whether a connection already uses this number."""
         return sub in self._clients.get(outbox, ())
 
+    def has_on_screen(self, reader: str, ward: str) -> bool:
+        """Whether this session follows a whole ward, or all: what its pages draw of the patients there is one look at it."""
+        return any(
+            outbox.reader == reader and not feed.channel.patient and feed.channel.holds(ward, "")
+            for outbox, subscriptions in self._clients.items()
+            for feed, _ in subscriptions.values()
+        )
+
     def follow(self, channel: Channel, since: Since | None) -> Outbox:
         """An outbox of alarm transitions as server-sent events: those missed, or what is active, then what comes."""
         outbox = Outbox(self.queue_bytes, "sse")

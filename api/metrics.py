@@ -63,6 +63,7 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "connections_refused": (True, "Connections refused because none could be closed"),
     "connections_overdue": (True, "Connections closed because a request did not come in time"),
     "connections_stalled": (True, "Connections dropped because they took nothing of what they were sent"),
+    "accounts_reached": (False, "1 where the accounts' database answers"),
     "accounts_audit_written": (True, "Entries written to the audit trail"),
 }
 """Name → whether it only ever grows, and what it says; figures not named here are shown as they are called."""

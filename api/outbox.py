@@ -27,6 +27,8 @@ class Outbox:
     def __init__(self, limit: int, form: Literal["socket", "sse"] = "socket") -> None:
         self.form = form
         self.closed: Closed | None = None
+        self.reader = ""
+        """The session or device it belongs to, once that is known."""
         self.slow = False
         self.waiting_bytes = 0
         self.pinged = asyncio.get_running_loop().time()

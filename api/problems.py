@@ -16,7 +16,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
 from api.accounts.errors import AccountsError, Invalid, StoreUnavailable, TooManyAttempts
-from streams.errors import HistoryUnavailable, LogUnavailable, Overloaded
+from streams.errors import HistoryNotKept, HistoryUnavailable, LogUnavailable, Overloaded
 
 __all__ = ["MEDIA_TYPE", "PROBLEMS", "Fault", "Problem", "ProblemType", "answer", "install", "unexpected"]
 
@@ -107,6 +107,10 @@ _TABLE = (
     ),
     ProblemType("too-many-attempts", 429, "Too many attempts", "Wait as long as Retry-After says."),
     ProblemType("internal", 500, "Something went wrong here", "It is logged. Nothing you sent was acknowledged."),
+    ProblemType(
+        "history-not-kept", 501, "No history is kept here",
+        "This service keeps what is true now and no past; asking again changes nothing. An operator names a store for it.",
+    ),
     ProblemType("not-ready", 503, "The service is not ready", "Try again in a moment."),
     ProblemType("overloaded", 503, "Too much is waiting", "Nothing was kept. Wait as Retry-After says, resend."),
     ProblemType("log-unavailable", 503, "Nothing can be stored now", "Nothing was kept. See /health/ready, resend."),
@@ -247,6 +251,10 @@ def _from_log(_: Request, error: Exception) -> Problem:
     return Problem("storage-full" if full else "log-unavailable", str(error), headers={"Retry-After": "5"})
 
 
+def _from_no_history(_: Request, error: Exception) -> Problem:
+    return Problem("history-not-kept", str(error))
+
+
 def _from_history(_: Request, error: Exception) -> Problem:
     return Problem("history-unavailable", str(error), headers={"Retry-After": "5"})
 
@@ -263,6 +271,7 @@ _TURNS: tuple[tuple[type[Exception], Turn], ...] = (
     (AccountsError, _from_accounts),
     (Overloaded, _from_overload),
     (LogUnavailable, _from_log),
+    (HistoryNotKept, _from_no_history),
     (HistoryUnavailable, _from_history),
 )
 

@@ -9,12 +9,13 @@ StreamsError
 ├── ModelUnusable       a site's model that cannot be loaded
 ├── KafkaUnusable       no broker answers, it refuses, or its topics are not as they must be
 ├── HistoryUnavailable  the history's store does not answer
+│   └── HistoryNotKept  there is none: nobody named a store
 └── RecordingError      a recorded file that cannot be read: line and reason
 """
 
 __all__ = [
-    "ClockApart", "FrameError", "HistoryUnavailable", "KafkaUnusable", "LogInUse", "LogUnavailable", "ModelUnusable",
-    "Overloaded", "RecordingError", "StreamsError",
+    "ClockApart", "FrameError", "HistoryNotKept", "HistoryUnavailable", "KafkaUnusable", "LogInUse", "LogUnavailable",
+    "ModelUnusable", "Overloaded", "RecordingError", "StreamsError",
 ]  # fmt: skip
 
 
@@ -66,3 +67,7 @@ class KafkaUnusable(StreamsError):
 
 class HistoryUnavailable(StreamsError):
     """The store of the history does not answer; what is true now is not affected."""
+
+
+class HistoryNotKept(HistoryUnavailable):
+    """No history is kept here, and asking again changes nothing."""

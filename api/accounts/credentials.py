@@ -82,6 +82,7 @@ class Credentials:
             if session.scalar(taken.returning(LinkRow.token)) is None:  # of two at the same moment one finds it used
                 return None
             account = session.get_one(LinkRow, key).account
+            _void(session, account)  # of doors that started together each has printed one
             return None if account.disabled else self._sessions.begin(session, account, by_link=True)
 
         # Looked at first: a guess must not make those wait who write.
@@ -93,15 +94,15 @@ class Credentials:
         self._throttle.succeeded(signed.actor.name, address)
         return self._from(cookie, signed)
 
-    async def first_start_link(self) -> str | None:
-        """Return a link's token for the first administrator, valid one hour.
+    async def first_start_link(self, *, beside_others: bool = False) -> str | None:
+        """Return a link's token for the first administrator, valid one hour and until one of them is used.
 
-        None once one with a password has signed in.
+        None once one with a password has signed in. Earlier ones become void, but not those of other doors (`beside_others`).
         """
 
         def work(session: Session) -> str | None:
             row = first_administrator(session, self._clock.now())
-            return None if row is None else self._link(session, row, FIRST_LINK_S)
+            return None if row is None else self._link(session, row, FIRST_LINK_S, beside_others=beside_others)
 
         return await self._database.write(work)
 
@@ -155,12 +156,17 @@ class Credentials:
     def _day(self) -> int:
         return int(self._real() // 86_400)
 
-    def _link(self, session: Session, account: AccountRow, lifetime_s: float) -> str:
-        session.execute(delete(LinkRow).where(LinkRow.account_id == account.id, LinkRow.used.is_(None)))
+    def _link(self, session: Session, account: AccountRow, lifetime_s: float, *, beside_others: bool = False) -> str:
+        if not beside_others:
+            _void(session, account)
         token = new_token()
         expires = int((self._real() + lifetime_s) * US)
         session.add(LinkRow(token=digest(token).hex(), account=account, created=self._clock.now(), expires=expires))
         return token
+
+
+def _void(session: Session, account: AccountRow) -> None:
+    session.execute(delete(LinkRow).where(LinkRow.account_id == account.id, LinkRow.used.is_(None)))
 
 
 def _usable(session: Session, name: str) -> AccountRow | None:

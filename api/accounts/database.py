@@ -51,6 +51,11 @@ class Database:
             self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._threads = anyio.CapacityLimiter(THREADS)
 
+    @property
+    def is_server(self) -> bool:
+        """Whether it is another program's, which may be away."""
+        return self._engine.dialect.name == "postgresql"
+
     async def open(self) -> bool:
         """Bring the tables up to date, creating what is missing; whether there was anything to do."""
         if self._file is not None:

@@ -19,6 +19,7 @@ from api.accounts.devices import Device, DeviceKey, Devices
 from api.accounts.errors import AccountsError, StoreUnavailable, TooManyAttempts, Unauthenticated
 from api.accounts.passwords import Passwords
 from api.accounts.people import Account, People, normal
+from api.accounts.reach import Reach
 from api.accounts.retention import Retention
 from api.accounts.rights import DEMO, SYSTEM, Action, Actor, anonymous, require
 from api.accounts.seal import BROWSERS, sealing_key
@@ -79,7 +80,8 @@ class Accounts:
         self._retention = Retention(self._database, clock, audit_days)
         self._listeners: list[Callable[[str], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._upkeep: asyncio.Task[None] | None = None
+        self._upkeep: list[asyncio.Task[None]] = []
+        self.reach = Reach(self._database)
         self.sealing_key = b""
 
     async def open(self) -> bool:
@@ -93,15 +95,14 @@ class Accounts:
         self._browsers.key = await sealing_key(self._database, BROWSERS)
         await self._devices.refresh()
         self._audit.open()
-        self._upkeep = asyncio.create_task(self._keep_up(), name="accounts upkeep")
+        self._upkeep = [asyncio.create_task(work) for work in (self._keep_up(), self.reach.run())]
         return changed
 
     async def close(self) -> None:
         """Write what is still in memory, and let go of the database."""
-        if self._upkeep is not None:
-            self._upkeep.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._upkeep
+        for work in self._upkeep:
+            work.cancel()
+        await asyncio.gather(*self._upkeep, return_exceptions=True)
         await self._audit.close()
         with contextlib.suppress(StoreUnavailable):
             await self._devices.stamp()
@@ -164,12 +165,12 @@ class Accounts:
 
     # --- people
 
-    async def first_start_link(self) -> str | None:
-        """Return a one-time token that signs the first administrator in.
+    async def first_start_link(self, *, beside_others: bool = False) -> str | None:
+        """Return a one-time token that signs the first administrator in; other doors' hold too where it is `beside_others`.
 
         None once an administrator with a password has signed in.
         """
-        return await self._credentials.first_start_link()
+        return await self._credentials.first_start_link(beside_others=beside_others)
 
     async def redeem_link(self, token: str, address: str = "", browser: str | None = None) -> SignedIn:
         """Begin a session by a one-time link; raises `LinkRefused` or `TooManyAttempts`."""
@@ -339,6 +340,7 @@ class Accounts:
             "sessions_remembered": len(self._sessions),
             "audit_pending": self._audit.pending,
             "audit_written": self._audit.written,
+            "reached": int(not self.reach.trouble),
         }
 
     # --- inside

@@ -26,8 +26,8 @@ def initialise(*, as_json: Annotated[bool, typer.Option("--json", help="What was
 
     It may be run any number of times. What is there already stays, and where it is not as it must be (another
     partition count, say) that is refused and nothing is changed. Where records are kept for another time or in another
-    number of copies than the settings say, that is told and the exit code is 1. Addresses are read from VITALTWIN_...
-    variables.
+    number of copies than the settings say, it tells so with the command that changes it. Addresses are read from
+    VITALTWIN_... variables.
     """
     _installed()
     with failures():
@@ -41,7 +41,6 @@ def initialise(*, as_json: Annotated[bool, typer.Option("--json", help="What was
             say(f"differs  {one}")
         if differing:
             say("nothing of that was changed: the service runs with it, but does not keep what the settings say")
-            raise typer.Exit(1)
 
 
 async def _initialise(settings: "Settings") -> tuple[dict[str, bool], list[str]]:
@@ -149,10 +148,10 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     say(NOTICE)
     if not settings.influx_url:
         say("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
-    link = await running.accounts.first_start_link()
+    link = await running.accounts.first_start_link(beside_others=True)
     if link is not None:
         say(f"first start: sign in once at {running.url}/sign-in?token={link}")
-        say("             (a link another door has printed before is void)")
+        say("             (of the links that doors have printed one is enough: then the others are void)")
     await leave_key(running)
     return []
 

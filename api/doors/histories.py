@@ -20,6 +20,7 @@ __all__ = ["Window", "router", "signal_named", "window_of"]
 router = APIRouter(prefix="/v1/patients/{id}", tags=["history"])
 
 _HOUR_US = 3_600_000_000
+_DRAWN_POINTS, _DRAWN_US = 200, 12 * _HOUR_US
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,15 @@ class Facts:
 @router.get(
     "/history",
     response_model=Observations | Buckets | Estimates | PastForecasts | Facts,
-    responses=problems("bad-cursor", "unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable"),
+    responses=problems(
+        "bad-cursor",
+        "unauthenticated",
+        "forbidden",
+        "not-found",
+        "invalid",
+        "store-unavailable",
+        "history-not-kept",
+    ),
 )
 async def read_history(
     *,
@@ -127,7 +136,10 @@ async def read_history(
     """The part of the window [start, end) that lies in the stay: one signal, or the charted facts."""
     shown = await viewed(wired, actor, id, stay)
     begin, until = shown.within(*window_of(wired, start, end))
-    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail=f"history of {kind} {signal}{of_stay(shown)}".strip())
+    drawn = kind == "observations" and stay is None and _is_drawn(points, until - begin)
+    if not (drawn and actor.key and wired.hub.has_on_screen(actor.key, _ward(wired, id))):
+        detail = f"history of {kind} {signal}{of_stay(shown)}".strip()
+        wired.accounts.audit(actor, Action.PATIENT_READ, id, detail=detail)
     if kind == "facts":
         return await _facts(wired, id, begin, until)
     found = signal_named(signal)
@@ -145,6 +157,17 @@ async def read_history(
     series = page.series
     told = Observations(*window, iso_all(series.time), or_none(series.value), series.status.tolist(), following)
     return respond(told, headers=wired.cursors.link(request.url, following))
+
+
+def _is_drawn(points: int | None, span: int) -> bool:
+    """Whether this is what a ward's page draws of a signal: whoever follows the ward has left an entry for all of it."""
+    return points is not None and points <= _DRAWN_POINTS and span <= _DRAWN_US
+
+
+def _ward(wired: Wiring, patient: str) -> str:
+    """The ward a patient is in now; empty for nobody."""
+    profile = wired.service.registry.get(patient)
+    return profile.ward if profile is not None and profile.active else ""
 
 
 def window_of(wired: Wiring, start: int | None, end: int | None) -> tuple[int, int]:

@@ -31,7 +31,7 @@ class Smoothed(Window):
 @router.get(
     "/history/smoothed",
     response_model=Smoothed,
-    responses=problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable"),
+    responses=problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable", "history-not-kept"),
 )
 async def read_smoothed(
     *,

@@ -12,6 +12,7 @@ from api.doors.patients import Patient, patient
 from api.problems import Problem
 from api.view import Estimate
 from api.wiring import Caller, Wired, patient_of
+from streams.history.nothing import NoHistory
 from twins.records import HORIZONS_MIN, QUANTILES, Score
 from twins.signals import BY_NAME
 
@@ -63,12 +64,13 @@ class News2:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All there is to know of a patient now."""
+    """All there is to know of a patient now; ``history`` says whether a past is kept that may be asked for."""
 
     patient: Patient
     signals: dict[str, SignalState]
     news2: News2 | None
     alarms: list[Alarm]
+    history: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,7 @@ async def read_state(wired: Wired, actor: Caller, id: str) -> Response:  # noqa:
             signals={estimate.signal: _signal(estimate) for estimate in wired.view.state(id) or ()},
             news2=_news2(score) if score else None,
             alarms=[alarm(one) for one in wired.view.active_alarms(patient=id)],
+            history=not isinstance(wired.service.history, NoHistory),
         )
     )
 

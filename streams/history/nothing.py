@@ -2,13 +2,13 @@
 
 from typing import Any, NoReturn
 
-from streams.errors import HistoryUnavailable
+from streams.errors import HistoryNotKept
 
 __all__ = ["NoHistory"]
 
 
 class NoHistory:
-    """Forgets what it is given and raises ``HistoryUnavailable`` when asked."""
+    """Forgets what it is given and raises ``HistoryNotKept`` when asked."""
 
     def _forget(self, *_: Any) -> None:  # noqa: ANN401 - whatever there is to forget
         """Keep nothing."""
@@ -26,6 +26,6 @@ class NoHistory:
 
     async def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - whatever is asked
         """Say that there is no history."""
-        raise HistoryUnavailable("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
+        raise HistoryNotKept("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
     observations = observations_page = estimates = forecasts = alarms = alarm = latest = facts = stays = _refuse

@@ -113,6 +113,9 @@ class KafkaWorker:
     # -- assignment ---------------------------------------------------------------------------------------------
 
     async def _revoked(self, _: faust.App, revoked: set[TP], **__: Any) -> None:  # noqa: ANN401 - Faust's signal
+        asked = sorted(place.partition for place in revoked if place.topic == self.topics.inputs)
+        if asked:
+            _logger.info("partitions are shared out anew", held=asked)
         for place in revoked:
             held = self.held.get(place.partition)
             if held is not None and not held.ready.is_set():
@@ -121,9 +124,11 @@ class KafkaWorker:
     async def _assigned(self, _: faust.App, assigned: set[TP], **__: Any) -> None:  # noqa: ANN401 - Faust's signal
         """Begin with what is new. What this worker held before it still holds: state follows from the log alone."""
         mine = {place.partition for place in assigned if place.topic == self.topics.inputs}
-        for partition in [partition for partition in self.held if partition not in mine]:
+        given_up = sorted(self.held.keys() - mine)
+        for partition in given_up:
             self._forget(partition)
         new = sorted(mine - self.held.keys())
+        _logger.info("partitions assigned", assigned=sorted(mine), new=new, given_up=given_up)
         for partition in new:
             self.held[partition] = Held(partition, self.settings.tick_seconds)
         if new:
@@ -144,6 +149,8 @@ class KafkaWorker:
 
     async def _restore(self, partitions: list[int]) -> None:
         """Restore new partitions, again and again until it succeeds or they are gone."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         while wanted := [
             number for number in partitions if number in self.held and not self.held[number].ready.is_set()
         ]:
@@ -173,9 +180,11 @@ class KafkaWorker:
                 held.target = ends[partition]
                 self._catch_up(held)
                 self.counts["restores"] += 1
-                held.restored = asyncio.get_running_loop().time()
+                held.restored = loop.time()
                 held.ready.set()
                 await asyncio.sleep(0)
+            restored = [number for number in wanted if number in self.held and self.held[number].ready.is_set()]
+            _logger.info("partitions restored", partitions=restored, seconds=round(loop.time() - began, 3))
 
     def _catch_up(self, held: Held) -> None:
         bank = self.worker.banks[held.partition]

@@ -90,3 +90,15 @@ async def test_a_new_password_voids_the_links(accounts, system):
     await accounts.set_password(system, "ada", PASSWORD)
     with pytest.raises(errors.LinkRefused):
         await accounts.redeem_link(token)
+
+
+async def test_of_doors_that_start_together_each_links_holds_until_one_is_used(accounts, url, clock, watch, cheap):
+    other = Accounts(url, clock, real=watch, passwords=cheap)
+    await other.open()
+    mine, its = [await one.first_start_link(beside_others=True) for one in (accounts, other)]
+    again = await accounts.first_start_link(beside_others=True)
+    await accounts.redeem_link(its)
+    for token in (mine, its, again):
+        with pytest.raises(errors.LinkRefused):
+            await other.redeem_link(token)
+    await other.close()
