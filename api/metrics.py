@@ -21,6 +21,10 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 1
 _KNOWN: dict[str, tuple[bool, str]] = {
     "patients": (False, "Patients admitted"),
     "worker_lag_readings": (False, "Readings durable in the log that the twins have not seen yet"),
+    "worker_lag_seconds": (False, "Age of the oldest input that is not through the twins yet"),
+    "estimate_age_seconds": (False, "How far the newest outcome of the slowest partition is behind now"),
+    "clock_apart_seconds": (False, "How far the log's time is ahead of the wall clock"),
+    "clock_set_back": (True, "Times the log's time went back with the wall clock"),
     "worker_failures": (True, "Records the twins could not take"),
     "worker_lag_records": (False, "Records in the log that this worker has not taken yet"),
     "worker_records": (True, "Records taken"),
@@ -81,7 +85,7 @@ class _Counted(Collector):
     def collect(self) -> Iterable[Metric]:
         """Every figure under its name."""
         wired = self._wired
-        ready = float(wired.service.ready)
+        ready = float(bool(wired.service.health().get("ready")))
         yield GaugeMetricFamily("vitaltwin_ready", "1 once state is restored and the log writable", ready)
         yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", wired.refused)
         yield from metrics_of(wired.service.counters())

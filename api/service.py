@@ -48,6 +48,9 @@ class Service(Protocol):
     async def start(self) -> None:
         """Restore and begin to serve."""
 
+    async def failed(self) -> str:
+        """Return only if the service can do no more though it answers, and then why."""
+
     async def stop(self) -> None:
         """Finish what is begun and close."""
 

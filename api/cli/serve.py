@@ -31,6 +31,7 @@ __all__ = ["LOOPBACK", "NOTICE", "Running", "address", "leave_key", "quicken", "
 LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
 
 _TURN_S = 0.0005
+_SAID_S = 5.0
 
 NOTICE = "Decision support in development, not a certified medical device."
 
@@ -154,7 +155,7 @@ async def _serve(
         await asyncio.wait([serving, asyncio.ensure_future(up.wait())], return_when=asyncio.FIRST_COMPLETED)
         gc.freeze()
         gc.enable()
-        beside = [asyncio.ensure_future(work) for work in await started(running)]
+        beside = [asyncio.ensure_future(work) for work in (_watch(service), *await started(running))]
         for task in beside:
             task.add_done_callback(lambda _: setattr(server, "should_exit", True))
         await serving
@@ -164,6 +165,14 @@ async def _serve(
     for outcome in ended:
         if isinstance(outcome, Exception):
             raise outcome
+
+
+async def _watch(service: "Service") -> None:
+    """End with the reason, and 1, once the service can do no more; doors and pages have some seconds to say it."""
+    reason = await service.failed()
+    say(f"error: the service can go on no longer: {reason}")
+    await asyncio.sleep(_SAID_S)
+    raise Failure(f"ended because {reason}; start it again: the twins go on from the log")
 
 
 def _stoppable(config: "uvicorn.Config", hub: "Hub", up: asyncio.Event) -> "uvicorn.Server":
@@ -227,7 +236,17 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     if link is not None:
         say(f"first start: sign in once at {running.url}/sign-in?token={link}")
     await leave_key(running)
-    return []
+    return [_told(running)]
+
+
+async def _told(running: Running) -> None:
+    """Say when the twins have begun to see, where that takes a while; then wait as long as the service runs."""
+    if running.service.health().get("twins") == "warming":
+        say("readings are taken; the twins see them once their kernels are compiled (the first start takes a minute)")
+        while running.service.health().get("twins") == "warming":  # noqa: ASYNC110 - told by another thread
+            await asyncio.sleep(0.1)
+        say("the twins are up to date")
+    await asyncio.Event().wait()
 
 
 async def leave_key(running: Running) -> None:

@@ -254,8 +254,6 @@ class EmbeddedService:
         trouble = (self._commit.trouble or self._wal.trouble) if self._commit else "not started"
         twins, lag_s = self._twins.state, self._twins.lag_s
         current = twins == "ok" and lag_s <= self.settings.ready_lag_seconds
-        now = self.clock.now()
-        newest = min((bank.time for bank in self.worker.banks.values()), default=now)
         return {
             "ready": self.ready and not trouble and not self.broken and current,
             "restored": self.ready,
@@ -263,10 +261,15 @@ class EmbeddedService:
             "twins": twins,
             "lag_readings": self._twins.lag_readings,
             "lag_s": round(lag_s, 3),
-            "estimate_age_s": round(max(0, now - newest) / 1e6, 3) if newest else 0.0,
+            "estimate_age_s": round(self._estimate_age_us() / 1e6, 3),
             "clock_apart_s": round(self._apart_us() / 1e6, 3),
             "retention": self._retention(),
         }
+
+    def _estimate_age_us(self) -> int:
+        """How far the newest outcome of the slowest partition is behind now; 0 before there was any."""
+        oldest = min((bank.time for bank in self.worker.banks.values()), default=0)
+        return max(0, self.clock.now() - oldest) if oldest else 0
 
     def _apart_us(self) -> int:
         """How far the log's time is ahead of the wall's; behind it, where negative."""
@@ -299,6 +302,7 @@ class EmbeddedService:
             "patients": len(self.registry),
             "worker_lag_readings": self._twins.lag_readings,
             "worker_lag_seconds": self._twins.lag_s,
+            "estimate_age_seconds": self._estimate_age_us() / 1e6,
             "clock_apart_seconds": self._apart_us() / 1e6,
             "worker_failures": self.worker.failures,
         }

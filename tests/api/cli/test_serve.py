@@ -5,10 +5,12 @@ import signal
 import socket
 import stat
 import subprocess
+import sys
 import threading
 import time
 import urllib.error
 import urllib.request
+from pathlib import Path
 
 import pytest
 
@@ -162,6 +164,31 @@ def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(house):
     time.sleep(1)
     assert patients() == first
     assert house.end(signal.SIGINT) == 0
+
+
+@pytest.mark.fault
+def test_a_worker_that_died_ends_the_program_once_the_doors_have_said_so(home, tmp_path):
+    root = Path(__file__).parents[3]
+    struck = House(
+        [sys.executable, str(root / "tests/api/cli/struck.py")],
+        home | {"STRIKE": str(tmp_path / "strike"), "PYTHONPATH": str(root)}, tmp_path,
+    ).start()  # fmt: skip
+    (tmp_path / "strike").touch()
+    refused = {}
+    deadline = time.monotonic() + 60
+    while struck.process.poll() is None and time.monotonic() < deadline:
+        try:
+            urllib.request.urlopen(f"{struck.url}/health/ready", timeout=5).close()
+        except urllib.error.HTTPError as answer:
+            refused = {"status": answer.code} | json.load(answer)["parts"]
+        except OSError:
+            pass
+        time.sleep(0.1)
+    assert struck.process.wait(60) == 1
+    assert refused["status"] == 503
+    assert "MemoryError" in refused["twins"]
+    assert struck.saying("error: ended because MemoryError()")
+    assert "Traceback" not in "".join(struck.said).partition("error: ended")[2]
 
 
 @pytest.mark.parametrize(

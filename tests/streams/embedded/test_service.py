@@ -1,11 +1,13 @@
 """The embedded service and its file: restored after a crash, alone on its file, on full and read-only disks."""
 
 import asyncio
+import ctypes
 import os
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -314,3 +316,40 @@ def test_a_site_model_that_is_none_stops_the_start(monkeypatch, value, why):
     entry(monkeypatch, value)
     with pytest.raises(ModelUnusable, match=why):
         site_models()
+
+
+def struck(name, error=SystemExit):
+    """End a thread of this process by an exception from nowhere, as a fault of the interpreter would."""
+    (thread,) = [one for one in threading.enumerate() if one.name == name]
+    assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error)) == 1
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("name", ["worker", "group-commit"])
+async def test_a_thread_that_ends_is_told_and_nothing_is_taken_any_more(tmp_path, name):
+    settings = Settings(database=tmp_path / "v.db", checkpoint_seconds=1)
+    service = EmbeddedService(settings)
+    await service.start()
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    await service.observe(readings(service, patients=("p1",)), "monitor")
+    await settled(service)
+    await until(lambda: service.health()["ready"])
+    struck(name)
+    reason = await asyncio.wait_for(service.failed(), 60)
+    assert "SystemExit" in reason
+    health = service.health()
+    assert not health["ready"]
+    assert "SystemExit" in (health["twins"] if name == "worker" else health["log"])
+    for doing in (
+        service.observe(readings(service, patients=("p1",)), "monitor"),
+        service.append(Admit(patient="p2", ward="A", by="test")),
+    ):
+        with pytest.raises(LogUnavailable, match="SystemExit"):
+            await asyncio.wait_for(doing, 60)
+    await asyncio.wait_for(service.stop(), 60)
+    again = EmbeddedService(settings)
+    await again.start()
+    assert again.registry.known("p1")
+    assert not again.registry.known("p2")
+    assert sum(int(bank.rows) for bank in again.worker.banks.values()) == 1
+    await again.stop()
