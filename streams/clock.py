@@ -75,6 +75,6 @@ def span(time_us: int) -> str:
         if seconds >= unit:
             whole, rest = divmod(seconds, unit)
             if name == "d" and whole >= 10:
-                return f"{whole} days"
+                return f"{round(seconds / unit)} days"
             return f"{whole} {name} {rest // of} {part}" if rest // of else f"{whole} {name}"
     return f"{seconds} s"

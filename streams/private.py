@@ -24,7 +24,10 @@ def keep_private(path: Path, *beside: str) -> None:
     that cannot be made is left to whoever opens it, who has the words for it.
     """
     try:
-        os.close(os.open(path, os.O_RDONLY | os.O_CREAT, _OWNER))
+        # Only a new one is opened: closing a database that is in use would drop this process's locks on it.
+        os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, _OWNER))
+    except FileExistsError:
+        pass
     except OSError:
         return
     for each in (path, *(path.with_name(path.name + ending) for ending in beside)):

@@ -12,12 +12,13 @@ from streams.history.base import History
 from streams.history.packing import coarse
 from twins.bank import BLOCK, Bank, Block, Foundation
 from twins.models.registry import ChannelModel
+from twins.rebuild import begin_patients, begin_wards, keep_alarms
 from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Status
 from twins.signals import BY_NAME
 from twins.statement import complete
 from twins.step import step
 
-__all__ = ["Saved", "Worker"]
+__all__ = ["Blob", "Saved", "Worker", "readable", "version_of"]
 
 _MEAN_BITS, _SPREAD_BITS = 16, 10
 """To what the history keeps estimates: a heart rate to a thousandth, its spread to a two-thousandth part of itself."""
@@ -35,6 +36,23 @@ class Saved(msgspec.Struct):
     committed: dict[int, int]
     left: int = 0
     """Blocks of the share that were not reached within the budget."""
+
+
+def version_of(blob: bytes) -> int:
+    """Of which version a block's checkpoint is; 0 where it cannot be read."""
+    try:
+        return msgspec.msgpack.decode(blob, type=Block | Foundation).version
+    except msgspec.MsgspecError:
+        return 0
+
+
+def readable(blob: bytes) -> bool:
+    """Whether a checkpoint can be read, of whatever version it is."""
+    try:
+        msgspec.msgpack.decode(blob, type=Block | Foundation)
+    except msgspec.MsgspecError:
+        return False
+    return True
 
 
 class Worker:
@@ -107,6 +125,34 @@ class Worker:
                 for number, offset in enumerate(bank.covered)
             ]
             return bank, damaged
+
+    def rebuild(self, partition: int, blobs: Iterable[bytes], records: Iterable[tuple[int, Record]]) -> int:
+        """Begin a partition from all that is left of its log, taking from checkpoints only what no log of some days tells.
+
+        For checkpoints whose channels this version cannot read. Returns the next offset.
+        """
+        bank = self.banks[partition] = Bank(partition, self.models)
+        found: list[Block | Foundation] = [msgspec.msgpack.decode(raw, type=Block | Foundation) for raw in blobs]
+        for kept in found:
+            if isinstance(kept, Block):
+                begin_patients(bank, kept)
+            else:
+                begin_wards(bank, kept.ward_changes)
+                bank.time_kept, bank.time_kept_at = kept.time, kept.offset
+        self._foretold[partition] = Foretold(bank)
+        self.offsets[partition] = -1
+        counted = dict(self.counts)
+        for offset, record in records:
+            self.take(partition, offset, record)
+        self.counts = counted
+        for kept in found:
+            if isinstance(kept, Block):
+                keep_alarms(bank, kept)
+                self.offsets[partition] = max(self.offsets[partition], kept.offset)
+        bank.finish_catch_up()
+        for number in (-1, *range(len(bank.covered))):
+            self._first_dirty[partition, number] = self.offsets[partition]
+        return self.offsets[partition] + 1
 
     def take(self, partition: int, offset: int, record: Record, *, more: bool = False) -> Outcome:
         """Move the partition's twins by one record; nothing a record holds can raise out of here.

@@ -20,11 +20,11 @@ from twins.models.registry import ChannelModel
 from twins.records import Columns, Fact, Profile, Retract, SetLimits
 from twins.signals import SIGNALS
 
-__all__ = ["BLOCK", "Bank"]
+__all__ = ["BLOCK", "VERSION", "Bank", "Block", "Foundation"]
 
 BLOCK = 64
 """Patients per checkpoint block."""
-_VERSION = 2
+VERSION = 2
 """Of the columns of a channel's row in a checkpoint."""
 
 _ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
@@ -433,7 +433,7 @@ class Bank:
         arrays = {name: getattr(self, name)[order].tobytes() for name in _KEPT_ROWS}
         arrays |= {name: getattr(self, name)[first:last].tobytes() for name in _KEPT_PATIENTS}
         return Block(
-            version=_VERSION,
+            version=VERSION,
             partition=self.partition,
             number=number,
             offset=offset,
@@ -465,25 +465,10 @@ class Bank:
 
     def restore(self, block: Block) -> None:
         """Take over a checkpoint; blocks may come in any order, each once and before any record."""
-        first = block.number * BLOCK
-        count = len(block.profiles)
-        self._extend(first + count)
-        self.covered[block.number] = block.offset
-        for at, profile in enumerate(block.profiles):
-            if profile.patient:
-                self.index[profile.patient] = first + at
-                # An earlier version did not say whether somebody else had the id before: what is older is not shown.
-                profile.begin = profile.admitted if profile.begin < 0 else profile.begin
-                self.begin[first + at] = profile.begin
-                self.profiles[first + at] = profile
-                self.patient_limits[first + at] = block.limits[at]
-                self.charted[first + at] = block.charted[at] if block.charted else []
-                self.live[first + at] = 1
-                self.note_alarms_off(first + at)
-        if count:
-            self._restore_patients(block.arrays, first, count)
+        first, count = block.number * BLOCK, len(block.profiles)
+        self.restore_patients(block, block.arrays)
         self._restore_happenings(block, first)
-        if block.version == _VERSION:
+        if block.version == VERSION:
             self._restore_rows(block, first)
         else:
             self._begin_anew(block, first)
@@ -512,14 +497,31 @@ class Bank:
             if name in block.models and len(block.models[name]) == len(block.rows) * held.dtype.itemsize:
                 held[rows] = np.frombuffer(block.models[name], held.dtype)
 
-    def _restore_patients(self, arrays: dict[str, bytes], first: int, count: int) -> None:
+    def restore_patients(self, block: Block, arrays: dict[str, bytes]) -> None:
+        """Take over who is in a checkpoint, with those of its ``arrays`` that have a row a patient."""
+        first, count = block.number * BLOCK, len(block.profiles)
+        self._extend(first + count)
+        self.covered[block.number] = block.offset
+        for at, profile in enumerate(block.profiles):
+            if profile.patient:
+                self.index[profile.patient] = first + at
+                # An earlier version did not say whether somebody else had the id before: what is older is not shown.
+                profile.begin = profile.admitted if profile.begin < 0 else profile.begin
+                self.begin[first + at] = profile.begin
+                self.profiles[first + at] = profile
+                self.patient_limits[first + at] = block.limits[at]
+                self.charted[first + at] = block.charted[at] if block.charted else []
+                self.live[first + at] = 1
+                self.note_alarms_off(first + at)
+        if not count:
+            return
         for name in _KEPT_PATIENTS:
             if name in arrays:
                 # Pairs of sources are only appended: what an older checkpoint does not know of is as at the beginning.
                 kept = np.frombuffer(arrays[name], _PATIENTS[name][0]).reshape(count, -1)
                 array = getattr(self, name)
                 array.reshape(len(array), -1)[first : first + count, : kept.shape[1]] = kept
-        if "known_parts" not in arrays:
+        if "known_parts" not in arrays and "parts" in arrays:
             self.known_parts[first : first + count] = self.parts[first : first + count]
 
     def _vacate(self, numbers: Iterable[int]) -> None:

@@ -5,7 +5,20 @@ from typing import Annotated
 
 import typer
 
-from api.cli import bench_command, demo, distributed, doctor, environment, evaluate, fit, replay, serve, simulate, warm
+from api.cli import (
+    bench_command,
+    demo,
+    distributed,
+    doctor,
+    environment,
+    evaluate,
+    fit,
+    repair,
+    replay,
+    serve,
+    simulate,
+    warm,
+)
 from api.cli.output import print_json
 
 __all__ = ["app", "main"]
@@ -28,6 +41,7 @@ app.command()(evaluate.evaluate)
 app.command()(fit.fit)
 app.command()(simulate.simulate)
 app.command()(doctor.doctor)
+app.command()(repair.repair)
 app.command()(warm.warm)
 app.command()(bench_command.bench)
 

@@ -15,6 +15,7 @@ import msgspec
 import structlog
 
 from streams.clock import Clock, set_back_us
+from streams.embedded.checkpoints import Checkpoints
 from streams.embedded.retention import Retention
 from streams.embedded.schema import OFFSET_BITS
 from streams.embedded.wal import WalCheckpoints
@@ -124,6 +125,7 @@ class GroupCommit:
         self.records = 0
         self.dead_letters = 0
         self.failures = 0
+        self._checkpoints = Checkpoints()
         self._unwritten = ""
         self._untidied = ""
         self.waiting_bytes = 0
@@ -293,7 +295,7 @@ class GroupCommit:
                 # History first, in the same transaction: a checkpoint must never be ahead of it.
                 self._history.flush(connection)
                 for each in saved:
-                    connection.executemany("INSERT OR REPLACE INTO checkpoints VALUES (?, ?, ?, ?)", each.blobs)
+                    self._checkpoints.write(connection, each.blobs)
                     committed.update(each.committed)
                 connection.executemany("INSERT OR REPLACE INTO committed VALUES (?, ?)", sorted(committed.items()))
             connection.execute("COMMIT")

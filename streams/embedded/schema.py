@@ -1,22 +1,35 @@
-"""Tables of the embedded file: log, checkpoints, dead letters. A record's id is its partition and offset in one number."""
+"""Tables of the embedded file: log, checkpoints, dead letters. A record's id is its partition and offset in one number.
+
+The file says which format it has, and of which columns its checkpoints are. ``FORMAT`` rises with every change of the
+tables, or of the records in them, that an older program would not understand; ``_prepare`` makes older files so.
+
+1  log, checkpoints, committed, dead_letters
+2  a checkpoint has a checksum, and one of an earlier hour beside it
+"""
 
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from streams.errors import LogUnavailable
+from streams.errors import LogUnavailable, StreamsError
 from streams.private import keep_private
+from twins.bank import VERSION
 
-__all__ = ["OFFSET_BITS", "examine", "open_beside", "open_file", "open_for_reading"]
+__all__ = ["FORMAT", "OFFSET_BITS", "check_format", "examine", "open_beside", "open_file", "open_for_reading", "sound"]
 
 OFFSET_BITS = 48
-FORMAT = 1
+FORMAT = 2
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS log_facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS log (id INTEGER PRIMARY KEY, received INTEGER NOT NULL, record BLOB NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS checkpoints (
   partition INTEGER NOT NULL, number INTEGER NOT NULL, offset INTEGER NOT NULL, block BLOB NOT NULL,
-  PRIMARY KEY (partition, number)) STRICT;
+  checksum INTEGER, PRIMARY KEY (partition, number)) STRICT;
+CREATE TABLE IF NOT EXISTS checkpoints_before (
+  partition INTEGER NOT NULL, number INTEGER NOT NULL, offset INTEGER NOT NULL, block BLOB NOT NULL,
+  checksum INTEGER, PRIMARY KEY (partition, number)) STRICT;
 CREATE TABLE IF NOT EXISTS committed (partition INTEGER PRIMARY KEY, offset INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS dead_letters (
   id INTEGER PRIMARY KEY, received INTEGER NOT NULL, source TEXT NOT NULL, reason TEXT NOT NULL, place TEXT NOT NULL,
@@ -46,16 +59,61 @@ def open_file(path: Path, partitions: int) -> sqlite3.Connection:
 
 
 def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> None:
+    check_format(connection, path)  # before anything is written
     connection.execute("PRAGMA page_size=16384")
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file; an older one keeps what it has
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
     connection.execute("PRAGMA wal_autocheckpoint=0")  # WalCheckpoints does it, and closing the last connection
     connection.executescript(_TABLES)
-    for name, wanted in (("format", FORMAT), ("partitions", partitions)):
-        connection.execute("INSERT OR IGNORE INTO log_facts VALUES (?, ?)", (name, wanted))
-        (held,) = connection.execute("SELECT value FROM log_facts WHERE name = ?", (name,)).fetchone()
-        if held != wanted:
-            raise LogUnavailable(f"{path} was made with {name} {held}, not {wanted}; it is fixed when a file is made")
+    connection.execute("BEGIN IMMEDIATE")
+    facts = {"format": FORMAT, "columns": VERSION, "partitions": partitions}
+    if not connection.execute("SELECT 1 FROM log_facts WHERE name = 'format'").fetchone():
+        connection.executemany("INSERT INTO log_facts VALUES (?, ?)", facts.items())
+    (held,) = connection.execute("SELECT value FROM log_facts WHERE name = 'partitions'").fetchone()
+    if held != partitions:
+        raise LogUnavailable(
+            f"{path} was made with partitions {held}, not {partitions}; it is fixed when a file is made"
+        )
+    if "checksum" not in {row[1] for row in connection.execute("PRAGMA table_info(checkpoints)")}:
+        connection.execute("ALTER TABLE checkpoints ADD COLUMN checksum INTEGER")
+    connection.execute("UPDATE log_facts SET value = ? WHERE name = 'format'", (FORMAT,))
+    connection.execute("COMMIT")
+
+
+@contextmanager
+def sound(path: Path, advice: str = "") -> Iterator[None]:
+    """Whatever goes wrong in reading the file goes out as ``LogUnavailable`` with a sentence: damage may show anywhere."""
+    try:
+        yield
+    except (StreamsError, OSError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, sqlite3.OperationalError):
+            raise LogUnavailable(f"cannot read {path}: {error}") from error
+        advice = advice or f"with no service on it, `vitaltwin repair {path}` saves what can be read"
+        raise LogUnavailable(f"cannot read {path}: {str(error) or type(error).__name__}; {advice}") from error
+
+
+def check_format(connection: sqlite3.Connection, path: Path) -> dict[str, int]:
+    """What the file says of itself, nothing if it is new.
+
+    Raises:
+        LogUnavailable: a newer version of this program made it, or it is no file of this program.
+    """
+    tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+    if "log_facts" not in tables:
+        if "log" in tables:
+            raise LogUnavailable(f"{path} is a database of another program")
+        return {}
+    facts = dict(connection.execute("SELECT name, value FROM log_facts").fetchall())
+    for name, known in (("format", FORMAT), ("columns", VERSION)):
+        if facts.get(name, 0) > known:
+            raise LogUnavailable(
+                f"{path} was written by a newer version of vitaltwin ({name} {facts[name]}; this one knows {known}):"
+                " use that version, or restore a backup made before it"
+            )
+    return facts
 
 
 def open_beside(path: Path) -> sqlite3.Connection:
@@ -90,7 +148,7 @@ def examine(path: Path) -> str:
     connection = open_for_reading(path)
     try:
         return str(connection.execute("PRAGMA quick_check(1)").fetchone()[0])
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:
         raise LogUnavailable(f"{path}: {error}") from error
     finally:
         connection.close()

@@ -1,27 +1,24 @@
 """The embedded service: log, worker and history in one process and one file."""
 
 import asyncio
-import fcntl
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
-from io import TextIOWrapper
 from typing import TypeVar
 
 import structlog
 
 from streams.clock import Clock, span
 from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
-from streams.embedded.restore import restore
+from streams.embedded.lock import FileLock
+from streams.embedded.restore import renew, restore
 from streams.embedded.retention import Retention
-from streams.embedded.schema import open_file, open_for_reading
+from streams.embedded.schema import open_file, open_for_reading, sound
 from streams.embedded.wal import WalCheckpoints
 from streams.embedded.worker_thread import WorkerThread
-from streams.errors import ClockApart, LogInUse, LogUnavailable, Overloaded
+from streams.errors import ClockApart, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
 from streams.log import DeadLetter
 from streams.models import site_models
-from streams.private import keep_private
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from streams.worker import Saved, Worker
@@ -54,8 +51,11 @@ class EmbeddedService:
         self.broken = ""
         """Why the service can do no more, though it still answers."""
         self._broke = asyncio.Event()
+        self.notes: list[str] = []
+        """What of the file could not be used as it was when the service started."""
+        self.rebuilt = 0
         self._listeners: list[Callable[[Outcome], None]] = []
-        self._lock: TextIOWrapper | None = None
+        self._lock: FileLock | None = None
         self._connection: sqlite3.Connection | None = None
         self._commit: GroupCommit | None = None
         self._wal = WalCheckpoints(settings.database)
@@ -98,29 +98,20 @@ class EmbeddedService:
 
     def _restore(self) -> None:
         path = self.settings.database
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            keep_private(lock := path.with_name(f"{path.name}.lock"))
-            self._lock = lock.open("a+", encoding="utf-8")
-        except OSError as error:
-            raise LogUnavailable(f"cannot use {path}: {error.strerror}") from error
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            self._lock.seek(0)
-            holder = self._lock.read().strip() or "unknown"
-            raise LogInUse(f"{path} is held by another running service (process {holder}); stop it first") from error
-        self._lock.truncate(0)
-        self._lock.write(str(os.getpid()))
-        self._lock.flush()
+        self._lock = FileLock(path)
         count = self.settings.partitions
-        connection = self._connection = open_file(path, count)
-        try:
+        with sound(path):
+            connection = self._connection = open_file(path, count)
             self.history.create(connection)
             restored = restore(connection, self.worker, count)
+            if restored.renewed:
+                renew(connection, self.worker, self.history, restored)
             (size,) = connection.execute("SELECT total(length(record)) FROM log").fetchone()
-        except sqlite3.Error as error:
-            raise LogUnavailable(f"cannot read {path}: {error}") from error
+        self.notes, self.rebuilt = restored.notes, restored.rebuilt
+        for note in restored.notes:
+            _logger.error("not all of the file could be used as it was", what=note)
+        if restored.rebuilt:
+            _logger.warning("twins were made anew from the log", patients=restored.rebuilt)
         self._agree(restored.last_received)
         retention = Retention(
             connection, self.history, self.clock, last=restored.last_received,
@@ -169,7 +160,7 @@ class EmbeddedService:
         if self._connection is not None:
             self._connection.close()
         if self._lock is not None:
-            self._lock.close()
+            self._lock.release()
 
     def _finish_work(self) -> None:
         """End the worker's thread once the last records are through it, and hand out every checkpoint."""
@@ -264,6 +255,7 @@ class EmbeddedService:
             "estimate_age_s": round(self._estimate_age_us() / 1e6, 3),
             "clock_apart_s": round(self._apart_us() / 1e6, 3),
             "retention": self._retention(),
+            "restore": "; ".join(self.notes) or "ok",
         }
 
     def _estimate_age_us(self) -> int:
@@ -304,6 +296,7 @@ class EmbeddedService:
             "worker_lag_seconds": self._twins.lag_s,
             "estimate_age_seconds": self._estimate_age_us() / 1e6,
             "clock_apart_seconds": self._apart_us() / 1e6,
+            "twins_rebuilt": self.rebuilt,
             "worker_failures": self.worker.failures,
         }
         if commit:

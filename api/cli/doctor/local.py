@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from api.cli.doctor.finding import Finding
 from api.cli.environment import cache_folder, key_file, state_folder
 from api.cli.serve import LOOPBACK, address
+from streams.embedded.lock import held
 from streams.embedded.schema import examine
 from streams.errors import LogUnavailable
 
@@ -81,25 +82,10 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     except LogUnavailable as error:
         yield Finding("database", "wrong", str(error))
         return
-    detail = f"{path}, {size / 1e6:,.1f} MB" + (" (in use by a running service)" if _in_use(path) else "")
+    detail = f"{path}, {size / 1e6:,.1f} MB" + (" (in use by a running service)" if held(path) else "")
     yield Finding(
         "database", "good" if verdict == "ok" else "wrong", detail if verdict == "ok" else f"{path}: {verdict}"
     )
-
-
-def _in_use(path: Path) -> bool:
-    """Whether a running service holds the lock beside the file."""
-    lock = path.with_name(f"{path.name}.lock")
-    try:
-        import fcntl
-
-        with lock.open("rb") as held:
-            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except (OSError, ImportError):
-        return False
-    return False
 
 
 def _disk(settings: "Settings") -> Iterator[Finding]:

@@ -95,7 +95,7 @@ def test_readings_of_now_are_taken_and_judged_once_the_clock_is_right(bed, home,
 
 
 @pytest.mark.fault
-def test_a_file_left_ahead_is_refused_in_a_sentence_and_repair_is_a_way_on(bed, vitaltwin, home):
+def test_a_file_left_ahead_is_refused_in_a_sentence_and_repair_is_a_way_on(bed, vitaltwin, home, tmp_path):
     monitor = bed(20 * 86_400)
     monitor.sends(80)
     assert monitor.house.end() == 0
@@ -104,3 +104,11 @@ def test_a_file_left_ahead_is_refused_in_a_sentence_and_repair_is_a_way_on(bed, 
     assert refused.stderr.startswith("error: the newest record of ")
     assert "vitaltwin repair" in refused.stderr
     assert "Traceback" not in refused.stderr
+    repaired = vitaltwin("repair", home["VITALTWIN_DATABASE"])
+    assert repaired.returncode == 0
+    assert "the log's time was set back by 20 days" in repaired.stderr
+    assert "nothing is wrong" in vitaltwin("repair", home["VITALTWIN_DATABASE"]).stderr
+    (tmp_path / "right").touch()
+    again = bed(0)
+    assert again.sends(80)["taken"] == 1
+    assert abs(again.clock_off_s()) < 2
