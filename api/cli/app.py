@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from api.cli import (
+    backup,
     bench_command,
     demo,
     distributed,
@@ -41,6 +42,8 @@ app.command()(evaluate.evaluate)
 app.command()(fit.fit)
 app.command()(simulate.simulate)
 app.command()(doctor.doctor)
+app.command()(backup.backup)
+app.command()(backup.restore)
 app.command()(repair.repair)
 app.command()(warm.warm)
 app.command()(bench_command.bench)

@@ -1,0 +1,61 @@
+"""``vitaltwin backup`` and ``restore``: the service's one file copied whole while it runs, and such a copy put back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api.cli.output import failures, print_json, say
+from api.cli.serve import settings_of
+
+if TYPE_CHECKING:
+    from streams.embedded.backup import Copied
+
+__all__ = ["backup", "restore"]
+
+_DATABASE = typer.Option(help="The service's one file.", dir_okay=False, show_default="vitaltwin.db")
+_JSON = typer.Option("--json", help="What the copy holds, as JSON.")
+
+
+def backup(
+    file: Annotated[Path, typer.Argument(help="The copy; it must not be there yet.", dir_okay=False)],
+    *,
+    database: Annotated[Path | None, _DATABASE] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Copy the service's file while it runs, all of one moment, and verify the copy. No other way of copying is safe."""
+    with failures():
+        from streams.embedded.backup import backup as copy
+
+        copied = copy(settings_of(database=database).database, file)
+    _tell(file, copied, as_json=as_json)
+
+
+def restore(
+    file: Annotated[Path, typer.Argument(help="A copy that backup made.", exists=True, dir_okay=False)],
+    *,
+    database: Annotated[Path | None, _DATABASE] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Verify a copy and put it where the service looks; what is there stays beside it. Stop the service first."""
+    with failures():
+        from streams.embedded.backup import restore_backup
+
+        place = settings_of(database=database).database
+        copied, aside = restore_backup(file, place)
+    _tell(place, copied, as_json=as_json)
+    if aside is not None:
+        say(f"what was there is now {aside}")
+
+
+def _tell(place: Path, copied: "Copied", *, as_json: bool) -> None:
+    from api.answers import iso
+
+    if as_json:
+        print_json({"file": str(place), "bytes": copied.bytes, "newest": iso(copied.newest), "rows": copied.rows})
+        return
+    records, patients = copied.rows["log"], copied.rows.get("checkpoints", 0)
+    say(
+        f"{place}: {copied.bytes / 1e6:,.1f} MB, verified; {records:,} records of the log, {patients:,} checkpoints,"
+        f" newest of {iso(copied.newest)}"
+    )
