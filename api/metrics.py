@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping
 
+import structlog
 from prometheus_client import CollectorRegistry, Histogram, disable_created_metrics
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -10,6 +11,7 @@ from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.connections import Connections
+from api.logs import request_id
 from api.wiring import Wiring
 
 __all__ = ["MEDIA_TYPE", "Figures", "Timing", "exposition", "metrics_of"]
@@ -54,6 +56,14 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "log_bytes": (False, "Bytes of the records in the log"),
     "log_wal_pages": (False, "Pages of the write-ahead file when last looked at"),
     "log_waiting_bytes": (False, "Bytes of observations waiting for the disk"),
+    "log_failures": (True, "Commits and clearings up of the log that failed"),
+    "twins_rebuilt": (True, "Patients whose twins were made anew from the log at the start"),
+    "spool_readings": (True, "Readings kept on disk while Kafka was away"),
+    "hub_outcomes": (True, "Outcomes heard from workers"),
+    "hub_repeated": (True, "Outcomes that came again and were passed over"),
+    "hub_alarms": (True, "Alarm transitions heard from workers"),
+    "hub_alarms_repeated": (True, "Alarm transitions that came again and were passed over"),
+    "hub_unreadable": (True, "Messages of workers that nobody could read"),
     "dead_letters": (True, "Dead letters kept"),
     "websocket_connections": (False, "Sockets open now"),
     "websocket_subscriptions": (False, "Subscriptions open now"),
@@ -70,7 +80,7 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "accounts_reached": (False, "1 where the accounts' database answers"),
     "accounts_audit_written": (True, "Entries written to the audit trail"),
 }
-"""Name → whether it only ever grows, and what it says; figures not named here are shown as they are called."""
+"""Name → whether it only ever grows, and what it says; of those not named here, what ends in ``_total`` grows."""
 
 _READINGS = "readings_"
 
@@ -128,7 +138,9 @@ def _labelled(name: str, said: str, label: str, values: Mapping[str, float]) -> 
 
 
 def _metric(name: str, value: float) -> Metric:
-    grows, said = _KNOWN.get(name, (False, name.replace("_", " ").capitalize()))
+    plain = name.removesuffix("_total")
+    grows, said = _KNOWN.get(plain, (plain != name, plain.replace("_", " ").capitalize()))
+    name = plain if grows else name
     return (CounterMetricFamily if grows else GaugeMetricFamily)(f"vitaltwin_{name}", said, value)
 
 
@@ -162,7 +174,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Timing:
-    """ASGI middleware that measures requests; it costs a few microseconds."""
+    """ASGI middleware that names requests, in answers and log lines, and measures them; it costs some microseconds."""
 
     def __init__(self, app: ASGIApp, figures: Figures) -> None:
         self._app = app
@@ -171,9 +183,17 @@ class Timing:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http":
+        if scope["type"] not in {"http", "websocket"}:
             await self._app(scope, receive, send)
             return
+        request = request_id(scope["headers"])
+        with structlog.contextvars.bound_contextvars(request=request.decode()):
+            if scope["type"] == "http":
+                await self._timed(scope, receive, send, request)
+            else:
+                await self._app(scope, receive, send)
+
+    async def _timed(self, scope: Scope, receive: Receive, send: Send, request: bytes) -> None:
         status = 500
         started = time.perf_counter()
 
@@ -181,6 +201,7 @@ class Timing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request)]
             await send(message)
 
         try:

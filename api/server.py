@@ -33,6 +33,7 @@ def configuration(app: FastAPI, settings: Settings, **more: Any) -> uvicorn.Conf
         "access_log": False,
         "server_header": False,
         "proxy_headers": False,  # the application believes those it is told to, and nobody on loopback by itself
+        "log_config": None,  # api/logs.py says how lines look
         "log_level": "warning",
         "timeout_keep_alive": 75,  # a device that sends once a minute keeps its connection
         "timeout_graceful_shutdown": 5,

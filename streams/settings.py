@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from streams.places import state_folder
+
 __all__ = ["Settings"]
 
 
@@ -33,6 +35,8 @@ class Settings(BaseSettings):
         description="Path a proxy serves it under, as `/vitaltwin`; with or without it requests are understood.",
     )
     clock_speed: float = Field(1.0, gt=0, description="Service clock against the wall's; above 1 for demonstrations.")
+    log_format: Literal["text", "json"] = Field("text", description="Whether log lines are for people or programs.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="Least level of log lines.")
     demo: bool = Field(False, description="Whether this service is a demonstration ward.")
 
     partitions: int = Field(4, ge=1, le=1024, description="Partitions of the log, fixed when the file is created.")
@@ -116,8 +120,8 @@ class Settings(BaseSettings):
     influx_token: SecretStr = Field(SecretStr(""), description="Token that may write and read the buckets.")
     influx_organisation: str = Field("vitaltwin", description="Organisation the buckets belong to.")
     influx_bucket: str = Field("vitaltwin", description="Bucket of the history; others are named after it.")
-    influx_spill: Path = Field(
-        Path("influx-spill"), description="Folder where a worker keeps what InfluxDB has not taken."
+    influx_spill: Path | None = Field(
+        None, description="Folder where a worker keeps what InfluxDB has not taken; none: one in the state folder."
     )
     influx_spill_bytes: int = Field(4 << 30, gt=0, description="Size of that folder above which the oldest points go.")
 
@@ -127,3 +131,9 @@ class Settings(BaseSettings):
     accounts_database: str = Field(
         "", description="SQLAlchemy URL of accounts and audit, as `postgresql+psycopg://…`; empty: in the one file."
     )
+
+    @property
+    def spill_folder(self) -> Path:
+        """Where points wait for InfluxDB; a folder that an earlier version left in the working directory goes on."""
+        left = Path("influx-spill")
+        return self.influx_spill or (left if left.is_dir() else state_folder() / "influx-spill")

@@ -38,7 +38,7 @@ def keep_alarms(bank: Bank, block: Block) -> None:
     """
     for owner, condition, code, alarm in block.alarms:
         number = block.number * BLOCK + owner
-        if not bank.active[number]:
+        if bank.profiles[number] is None or not bank.active[number]:
             continue
         key = (number, condition, code)
         again = bank.alarms.get(key)

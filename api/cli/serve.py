@@ -98,6 +98,9 @@ def run(
     ``started`` is called once the service answers and gives back what is to run beside it.
     """
     os.umask(0o077)  # whatever the service writes is about patients or opens a door
+    from api.logs import configure
+
+    configure(settings)
     listening = _listen(settings.host, settings.port)
     with listening:
         quicken()(_serve(settings, listening, started, service))

@@ -219,3 +219,28 @@ def test_the_pages(running):
             found = client.get(f"/{address.removeprefix('./').removeprefix('/')}")
             assert found.status_code == 200, (kind, address)
     assert client.get("/__init__.py").status_code == 404
+
+
+def test_every_answer_names_its_request(running, admin):
+    for path in ("/health/live", "/v1/patients", "/nowhere"):
+        first, second = (admin.get(path).headers["x-request-id"] for _ in range(2))
+        assert first != second
+        assert admin.get(path, headers={"X-Request-Id": "gateway-7.1:a"}).headers["x-request-id"] == "gateway-7.1:a"
+        for junk in ("a b", "x" * 65, "{}"):
+            assert admin.get(path, headers={"X-Request-Id": junk}).headers["x-request-id"] != junk
+
+
+def test_what_only_grows_is_a_counter(running):
+    figures = running.client().get("/metrics").text
+    kinds = dict(line.split()[2:4] for line in figures.splitlines() if line.startswith("# TYPE"))
+    for name in (
+        "websocket_slow_total",
+        "log_failures_total",
+        "log_records_total",
+        "twins_rebuilt_total",
+        "clock_set_back_total",
+    ):
+        assert kinds[f"vitaltwin_{name}"] == "counter"
+    assert not [name for name, kind in kinds.items() if kind == "gauge" and name.endswith("_total")]
+    for name in ("estimate_age_seconds", "worker_lag_seconds", "clock_apart_seconds", "ready"):
+        assert kinds[f"vitaltwin_{name}"] == "gauge"

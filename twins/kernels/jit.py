@@ -18,6 +18,7 @@ With ``NUMBA_DISABLE_JIT=1`` the decorator returns the plain Python function, wh
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
@@ -40,7 +41,24 @@ def kernel(*signatures: str, allocates: bool = False, **options: Any) -> Callabl
     chosen |= {"_nrt": allocates} | options
 
     def compile_kernel(function: Callable[P, R]) -> Callable[P, R]:
-        decorate = numba.njit(list(signatures), **chosen) if signatures else numba.njit(**chosen)
-        return cast("Callable[P, R]", decorate(function))
+        try:
+            return _compiled(function, list(signatures), chosen)
+        except RuntimeError:  # numba's word for a cache that has no place it could be written to
+            return _compiled(function, list(signatures), chosen | {"cache": False})
 
     return compile_kernel
+
+
+def _compiled(function: Callable[P, R], signatures: list[str], chosen: dict[str, Any]) -> Callable[P, R]:
+    """The dispatcher; one whose code cannot be kept on disk, because that is full or has gone, works all the same."""
+    made = (numba.njit(signatures, **chosen) if signatures else numba.njit(**chosen))(function)
+    cache = getattr(made, "_cache", None)
+    if cache is not None and chosen["cache"]:
+        keep = cache.save_overload
+
+        def keep_if_possible(signature: object, code: object) -> None:
+            with suppress(OSError):
+                keep(signature, code)
+
+        cache.save_overload = keep_if_possible
+    return cast("Callable[P, R]", made)

@@ -73,7 +73,7 @@ async def _run(settings: Settings, rows: int) -> dict[str, Any]:
     try:
         say(f"{rows:,} readings into InfluxDB")
         figures["influx"] = await _written(settings, frames)
-        away = {"influx_url": _NOWHERE, "influx_spill": settings.influx_spill.with_name("away")}
+        away = {"influx_url": _NOWHERE, "influx_spill": settings.spill_folder.with_name("away")}
         figures["spill"] = await _written(settings.model_copy(update=away), frames)
         peer = frames[: max(1, len(frames) // 10)]
         say(f"{len(peer) * _FRAME:,} with the client's batching writer")

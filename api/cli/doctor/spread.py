@@ -85,10 +85,10 @@ def _influx(settings: "Settings") -> Iterator[Finding]:
         yield Finding("InfluxDB", "wrong", one)
     if not wrong:
         yield Finding("InfluxDB", "good", f"{settings.influx_url}, buckets and task as `vitaltwin init` makes them")
-    spilled = [file.stat().st_size for file in settings.influx_spill.glob("**/*") if file.is_file()]
+    spilled = [file.stat().st_size for file in settings.spill_folder.glob("**/*") if file.is_file()]
     if sum(spilled):
         yield Finding(
-            "InfluxDB, spill", "note", f"{sum(spilled) / 1e6:,.1f} MB wait in {settings.influx_spill.absolute()}"
+            "InfluxDB, spill", "note", f"{sum(spilled) / 1e6:,.1f} MB wait in {settings.spill_folder.absolute()}"
         )
 
 

@@ -38,7 +38,7 @@ class InfluxHistory:
         self._bucket, self._events = settings.influx_bucket, alarms_bucket(settings)
         self._keep_events_us = round(settings.alarm_retention_days * _DAY_US)
         self._buffer = Buffer()
-        self._spill = Spill(settings.influx_spill, settings.influx_spill_bytes) if writes else None
+        self._spill = Spill(settings.spill_folder, settings.influx_spill_bytes) if writes else None
         self._link = Link(settings)
         self._too_many = 0
         self._writer: Writer | None = None

@@ -1,6 +1,8 @@
 """The service as a process: started, signed in to, replayed into, killed, started again."""
 
 import json
+import os
+import shutil
 import signal
 import socket
 import stat
@@ -205,3 +207,63 @@ def test_a_service_that_cannot_open_its_accounts_says_so_in_a_line(vitaltwin, ur
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
     assert "secret" not in ran.stderr
+
+
+def test_log_lines_as_json_from_a_level_on(house, tmp_path):
+    database = tmp_path / "home.db"
+    database.touch(0o644)
+    house.home |= {"VITALTWIN_LOG_FORMAT": "json"}
+    house.start()
+    line = json.loads(house.saying("was readable by others"))
+    assert line["level"] == "warning"
+    assert line["file"] == str(database)
+    assert line["timestamp"].endswith("Z")
+    assert house.end() == 0
+    database.chmod(0o644)
+    house.said.clear()
+    house.home |= {"VITALTWIN_LOG_LEVEL": "error"}
+    house.start()
+    house.saying("keeping everything in")
+    assert house.end() == 0
+    assert not [said for said in house.said if "readable by others" in said]
+
+
+def test_a_copy_is_taken_while_it_runs_and_put_back(house, vitaltwin, tmp_path):
+    house.start()
+    copied = vitaltwin("backup", "copy.db", "--json")
+    assert copied.returncode == 0, copied.stderr
+    assert json.loads(copied.stdout)["rows"]["log"] > 0
+    assert "is there already" in vitaltwin("backup", "copy.db").stderr
+    running = vitaltwin("restore", "copy.db")
+    assert (running.returncode, "stop it first" in running.stderr) == (1, True)
+    assert house.end() == 0
+    back = vitaltwin("restore", "copy.db")
+    assert back.returncode == 0, back.stderr
+    assert "home.db.before-1" in back.stderr
+    house.start()
+
+
+READ_ONLY = """
+mount -t tmpfs tmpfs "$1" && mount -o remount,bind,ro / && shift && exec "$@"
+"""
+
+
+@pytest.mark.fault
+def test_nothing_but_the_files_folder_can_be_written(house, program, tmp_path):
+    if os.geteuid() or not shutil.which("unshare"):
+        pytest.skip("a read-only root needs root and unshare")
+    (tmp_path / "data").mkdir()
+    inside = ["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh", str(tmp_path / "data")]
+    if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no root can be remounted here")
+    house.program = [*inside, *program]
+    house.home |= {
+        "XDG_CACHE_HOME": "/proc/none", "XDG_STATE_HOME": "/proc/none", "HOME": "/proc/none", "NUMBA_CACHE_DIR": "",
+        "VITALTWIN_DATABASE": str(tmp_path / "data" / "v.db"),
+    }  # fmt: skip
+    house.start()
+    assert house.end() == 0
+    house.home |= {"VITALTWIN_DATABASE": "v.db"}
+    with pytest.raises(AssertionError, match=r"error: cannot use v\.db: Read-only file system"):
+        house.start()
+    assert "Traceback" not in "".join(house.said)

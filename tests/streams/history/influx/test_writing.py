@@ -170,7 +170,7 @@ async def test_what_a_killed_worker_left_is_written_by_the_next(settings: Settin
             break
     os.kill(child.pid, signal.SIGKILL)
     await child.communicate()
-    assert list(settings.influx_spill.rglob("*.lines"))
+    assert list(settings.spill_folder.rglob("*.lines"))
     history = InfluxHistory(settings, writes=True)
     await until(lambda: history.counters()["history_spilled_bytes"] == 0)
     assert await values(history, "a") == list(range(500))
