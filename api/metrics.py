@@ -24,8 +24,6 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "patients": (False, "Patients admitted"),
     "worker_lag_readings": (False, "Readings durable in the log that the twins have not seen yet"),
     "worker_lag_seconds": (False, "Age of the oldest input that is not through the twins yet"),
-    "estimate_age_seconds": (False, "How far the newest outcome of the slowest partition is behind now"),
-    "clock_apart_seconds": (False, "How far the log's time is ahead of the wall clock"),
     "clock_set_back": (True, "Times the log's time went back with the wall clock"),
     "worker_failures": (True, "Records the twins could not take"),
     "worker_lag_records": (False, "Records in the log that this worker has not taken yet"),

@@ -154,6 +154,7 @@ def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  the dri
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.execute("PRAGMA temp_store = MEMORY")  # there may be no other folder that can be written
     if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:  # a file nobody has written yet
         cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()

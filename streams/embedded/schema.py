@@ -64,6 +64,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> Non
     connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file; an older one keeps what it has
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
+    connection.execute("PRAGMA temp_store=MEMORY")  # there may be no other folder that can be written
     connection.execute("PRAGMA wal_autocheckpoint=0")  # WalCheckpoints does it, and closing the last connection
     connection.executescript(_TABLES)
     connection.execute("BEGIN IMMEDIATE")
