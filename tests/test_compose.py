@@ -206,6 +206,10 @@ def test_what_is_copied_into_the_image_is_there() -> None:
         name for line in copied for name in line
     }
     assert all((ROOT / name).exists() for line in copied for name in line)
+    # What the program needs comes before its code, or each change of that would install all of it again.
+    lines = CONTAINERFILE.splitlines()
+    needed = next(number for number, line in enumerate(lines) if "-r requirements.txt" in line)
+    assert needed < min(number for number, line in enumerate(lines) if line.startswith(("COPY twins", "COPY README")))
     extras = re.search(r"pip install .* '\.\[(\w+)]'", CONTAINERFILE)
     assert extras
     assert extras[1] in PROJECT["optional-dependencies"]
