@@ -15,7 +15,7 @@ def bench(
     *,
     quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
     runtime: Annotated[str, typer.Option(help="What `latency` measures: embedded or kafka.")] = "embedded",
-    only: Annotated[str, typer.Option(help="The one fault `failover` looks at.")] = "",
+    only: Annotated[str, typer.Option(help="The one fault `failover`, or abuse `abuse`, looks at.")] = "",
     runs: Annotated[
         int, typer.Option(min=0, help="How often `failover` breaks each and `restore` starts; 0: as usual.")
     ] = 0,

@@ -69,7 +69,7 @@ def client(house):
 
 def memory(house, name):
     """One of the kernel's figures of the service, MB."""
-    status = Path(f"/proc/{house._process.pid}/status").read_text()
+    status = Path(f"/proc/{house.pid}/status").read_text()
     return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) / 1024
 
 
@@ -77,7 +77,7 @@ def memory(house, name):
 def test_a_bomb_is_answered_and_costs_little(house, client, name):
     kind, body, status = BOMBS[name]
     headers = {"Content-Type": kind} | ({"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {})
-    Path(f"/proc/{house._process.pid}/clear_refs").write_text("5")  # the peak begins anew
+    Path(f"/proc/{house.pid}/clear_refs").write_text("5")  # the peak begins anew
     before = memory(house, "VmRSS")
     answer = client.post("/v1/observations", content=body, headers=headers)
     assert answer.status_code == status, answer.text[:500]

@@ -81,7 +81,7 @@ class House:
         """Follow the one-time sign-in link of the first start; returns the Cookie header of an administrator."""
         link = _waited(lambda: re.search(r"/sign-in\?token=\S+", self.said()), "the sign-in link")
         with Wire(self.port) as wire:
-            _, headers, _ = wire.exchange("GET", str(link[0]))  # type: ignore[index]
+            _, headers, _ = wire.exchange("POST", str(link[0]))  # type: ignore[index]
         return headers["set-cookie"].partition(";")[0]
 
     def cpu_s(self) -> float:
@@ -92,6 +92,11 @@ class House:
         """Readings durable but not yet in their twins."""
         with Wire(self.port) as wire:
             return int(wire.json("GET", "/health/ready")["parts"]["lag_readings"])
+
+    @property
+    def pid(self) -> int:
+        """The program's process."""
+        return self._running.pid
 
     def kill(self) -> None:
         """End it as a power cut would: SIGKILL."""

@@ -15,13 +15,14 @@ from websockets.asyncio.client import ClientConnection, connect
 from api.cli.bench.cluster import Cluster
 from api.cli.bench.house import House
 from api.cli.bench.load import FRAME_TYPE, Ward, post_all, requests
+from api.cli.bench.probing import CYCLE
 from api.cli.bench.wire import Wire, post
 from api.cli.output import Failure, say
 from streams.frame import encode_frame
 from twins.records import Columns
 from twins.signals import BY_NAME
 
-__all__ = ["run"]
+__all__ = ["background", "run"]
 
 LOADS = (1_000, 10_000)
 """Background readings per second."""
@@ -37,8 +38,8 @@ _NORMAL, _CROSSING = 86.0, 93.0
 def run(*, quick: bool = False, runtime: str = "embedded") -> dict[str, Any]:
     """Milliseconds from before the POST until the message is parsed in the client, p50 and p99, at each load.
 
-    A probe's readings alternate between 86 and 93 /min around a critical limit of 90 without delay: those that cross it are
-    timed until the alarm, all of them until the estimate. Probes are posted one by one beside the load.
+    A probe's readings are three of 86 and one of 93 /min, in turn, around a critical limit of 90 without delay: those that
+    cross it are timed until the alarm, all of them until the estimate. Probes are posted one by one beside the load.
     """
     if runtime not in _RUNTIMES:
         raise Failure(f"there is no runtime {runtime!r}; known: {', '.join(_RUNTIMES)}")
@@ -76,7 +77,7 @@ async def _at(house: House, load: int, seconds: float) -> dict[str, Any]:
             wire.json("PUT", f"/v1/patients/{probe}/limits", limits, cookie)
         ticket = wire.json("POST", "/v1/tickets", {}, cookie)["ticket"]
     say(f"{load} readings a second beside the probes, {seconds:g} s")
-    with _background(house.port, key, load):
+    with background(house.port, key, load):
         async with connect(f"ws://127.0.0.1:{house.port}/ws", max_size=None) as socket:
             await socket.send(json.dumps({"type": "auth", "ticket": ticket, "id": 1}))
             await socket.send(json.dumps({"type": "subscribe", "id": 2, "channel": f"ward/{_WARD}", "max_hz": 100}))
@@ -128,7 +129,7 @@ async def _probe(port: int, key: str, probes: list[str], seconds: float) -> dict
     turns = int(seconds / _EVERY_S) * _PROBES
     for turn in range(turns):
         probe = probes[turn % _PROBES]
-        crosses = (turn // _PROBES) % 2 == 1
+        crosses = (turn // _PROBES) % CYCLE == CYCLE - 1
         await asyncio.sleep(max(0.0, due - loop.time()))
         due += _EVERY_S / _PROBES
         moment = time.time_ns() // 1_000_000  # noqa: TID251 - a device reads its own clock
@@ -150,7 +151,7 @@ async def _probe(port: int, key: str, probes: list[str], seconds: float) -> dict
 
 
 @contextmanager
-def _background(port: int, key: str, load: int) -> Iterator[None]:
+def background(port: int, key: str, load: int) -> Iterator[None]:
     """Ten posts a second that together carry ``load`` readings a second of 1,000 patients."""
     stop = threading.Event()
     ward = Ward(max(200, load // 10))

@@ -26,6 +26,7 @@ def _late(module: str) -> Bench:
 BENCHES: dict[str, Bench] = {
     name: _late(name)
     for name in (
+        "abuse",
         "failover",
         "forecast",
         "history",
@@ -44,7 +45,12 @@ BENCHES: dict[str, Bench] = {
 """Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
-OPTIONS: dict[str, tuple[str, ...]] = {"failover": ("only", "runs"), "latency": ("runtime",), "restore": ("runs",)}
+OPTIONS: dict[str, tuple[str, ...]] = {
+    "abuse": ("only",),
+    "failover": ("only", "runs"),
+    "latency": ("runtime",),
+    "restore": ("runs",),
+}
 """What else may be said to some of them."""
 
 

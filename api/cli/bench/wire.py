@@ -70,7 +70,9 @@ class Wire:
         while (end := held.find(b"\r\n\r\n")) < 0:
             held += self._more()
         first, *lines = held[:end].decode("latin-1").split("\r\n")
-        headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+        headers: dict[str, str] = {}
+        for name, _, value in (line.partition(":") for line in lines):
+            headers.setdefault(name.lower(), value.strip())
         wanted = end + 4 + int(headers.get("content-length", "0"))
         while len(held) < wanted:
             held += self._more()

@@ -1,6 +1,8 @@
 """Every benchmark in its short form, as a person runs it: real processes, real files, real sockets, real kills."""
 
 import json
+import socket
+import subprocess
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -10,8 +12,34 @@ import pytest
 from api.cli.bench import ingest as bench_ingest
 from api.cli.bench import kafka as bench_kafka
 from api.cli.bench import naive_filter
+from api.cli.bench.abusers import ABUSES, Target, command
 from api.cli.bench.load import JSON_TYPE, Ward
 from api.cli.output import Failure
+
+
+@pytest.mark.slow
+def test_abuse(vitaltwin):
+    """Each abuse is really done, beside probes of which every alarm comes; how soon is for a quiet machine to say."""
+    told = figures(vitaltwin, "abuse")
+    assert told["quiet"]["alarm_p99_ms"] > 0
+    for name in ABUSES:
+        one = told[name]
+        assert one["alarms"] > 30
+        assert 0 < one["alarm_p50_ms"] <= one["alarm_p99_ms"] < 30_000  # what does not come counts as 30 s
+        assert one["ratio"] == pytest.approx(one["alarm_p99_ms"] / one["quiet_p99_ms"])
+        assert 50 < one["rss_mb"] < 1024
+
+
+@pytest.mark.parametrize("name", ABUSES)
+def test_an_abuser_reaches_the_service_and_ends_by_itself(name):
+    """It knocks, and stops after the time it was given, whatever it finds."""
+    with socket.create_server(("127.0.0.1", 0)) as door:
+        door.settimeout(60)
+        target = Target(door.getsockname()[1], "key", "cookie=1", 1.0)
+        with subprocess.Popen(command(name, target)) as abuser:
+            door.accept()[0].close()
+            door.close()
+            assert abuser.wait(120) == 0
 
 
 def figures(vitaltwin, name, *more):
