@@ -1,5 +1,6 @@
 /* The patient's page: every signal's course and forecast, the alarms with their reasons, the score, facts and limits. */
 
+import { AlarmsOff } from "./alarms-off.js";
 import * as clock from "./clock.js";
 import { Card, keep, line } from "./card.js";
 import { h, mark, write } from "./dom.js";
@@ -47,6 +48,7 @@ export class PatientPage {
     this.where = h("p", { class: "where" });
     this.facts = new Facts(this.id, this.may);
     this.limits = new Limits(this.id, this.may);
+    this.off = new AlarmsOff(this.id, this.may);
     this.news2 = new News2Table();
     this.charts = h("div", { class: "charts" });
     this.other = h("dl", { class: "recorded" });
@@ -69,7 +71,7 @@ export class PatientPage {
           h("section", { class: "box", "aria-labelledby": "patient-alarms" },
             h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
             h("details", {}, h("summary", {}, t("patient.past")), this.past)),
-          this.news2.root, this.facts.root)));
+          this.off.root, this.news2.root, this.facts.root)));
   }
 
   /** The service tells no more of this patient: nothing of him stays on the screen. */
@@ -106,6 +108,7 @@ export class PatientPage {
     this.#draw();
     this.news2.update(entry);
     this.facts.update(entry);
+    this.off.update(entry);
   }
 
   /** A view for every signal the twin follows; made once, as the signals appear. */
@@ -128,7 +131,7 @@ export class PatientPage {
   #draw() {
     const { entry } = this;
     if (!entry) return;
-    for (const [name, view] of this.#views) view.update(entry.signals[name], entry.alarms, this.limits.of(name));
+    for (const [name, view] of this.#views) view.update(entry, this.limits.of(name));
     const others = Object.entries(entry.signals).filter(([name]) => recorded(name));
     this.other.replaceChildren(...others.flatMap(([name, { t: at, v }]) => [h("dt", {}, signalName(name)),
       h("dd", {}, `${measure(name, v)} – ${t("tile.old", { age: age((clock.now() - at) / 1000) })}`)]));

@@ -1,5 +1,6 @@
 /* One signal of the patient's page: name, value, what the twin expects, and its chart over the chosen time. */
 
+import { offText } from "./alarms-off.js";
 import { Chart } from "./chart.js";
 import * as clock from "./clock.js";
 import { attribute, h, mark, write } from "./dom.js";
@@ -35,6 +36,7 @@ export class SignalView {
     this.chart = new Chart(name);
     this.number = h("span", { class: "value" });
     this.ended = h("p", { class: "ended-note" });
+    this.off = h("p", { class: "off-note" });
     this.expected = h("p", { class: "expected" });
     this.forecast = h("p", { class: "forecast" });
     this.state = h("p", { class: "state" });
@@ -43,7 +45,7 @@ export class SignalView {
     this.root = h("section", { class: "signal", dataset: { signal: name } },
       h("div", { class: "signal-head" }, h("h2", {}, signalName(name)),
         h("div", { class: "reading" }, h("p", {}, this.number, h("span", { class: "unit" }, unit(name))), this.ended),
-        h("div", { class: "twin" }, this.expected, this.forecast, this.state)),
+        h("div", { class: "twin" }, this.off, this.expected, this.forecast, this.state)),
       this.problem, this.lacking, this.chart.root);
   }
 
@@ -112,7 +114,10 @@ export class SignalView {
     if (Number.isFinite(reading.m)) this.#twin.add(reading.t, reading.m, reading.m - 2 * reading.sd, reading.m + 2 * reading.sd);
   }
 
-  update(reading, alarms, limits) {
+  update(entry, limits) {
+    const { alarms } = entry;
+    const reading = entry.signals[this.name];
+    write(this.off, offText(entry, this.name));
     const now = clock.now();
     const old = isOld(this.name, reading, now);
     const doubtful = isImplausible(this.name, reading);

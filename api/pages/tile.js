@@ -1,5 +1,6 @@
 /* One patient on the ward view: who, how urgent, each signal's value and course, and the foremost alarm. */
 
+import { offNames, offText } from "./alarms-off.js";
 import { attribute, badge, h, mark, write } from "./dom.js";
 import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
 import { known, t } from "./i18n.js";
@@ -21,12 +22,13 @@ class Row {
     this.number = h("span", { class: "value" });
     this.unit = h("span", { class: "unit" }, unit(name));
     this.note = h("span", { class: "note" });
+    this.off = h("span", { class: "alarms-off" });
     this.quality = h("span", { class: "quality", role: "img" }, h("i"), h("i"), h("i"));
     this.canvas = follow(h("canvas", { "aria-hidden": "true" }));
     this.root = h("div", { class: "row", dataset: { signal: name } },
       h("span", { class: "what" }, this.label, h("span", { class: "scale" }, this.unit, this.quality)),
       h("span", { class: "reading" }, this.number),
-      h("span", { class: "course" }, this.canvas, this.note));
+      h("span", { class: "course" }, this.canvas, this.off, this.note));
   }
 
   update(entry, now, alarms) {
@@ -40,6 +42,9 @@ class Row {
     const past = here.find((alarm) => !standing(alarm));
     write(this.note, this.#note(entry, old, now) || (past ? ended(past) : ""));
     attribute(this.note, "title", this.note.textContent || null);
+    const off = [this.name, this.pair].map((name) => name && offText(entry, name)).filter(Boolean).join("; ");
+    write(this.off, off ? t("tile.alarms_off") : "");
+    attribute(this.off, "title", off || null);
     mark(this.root, "old", old);
     mark(this.root, "fault", reading.s === "fault" || doubtful);
     mark(this.root, "ended", past);
@@ -156,12 +161,13 @@ export class Tile {
     // One that nobody has answered must not hide behind a graver one that somebody has.
     const next = first && !calling(first) ? alarms.find(calling) : null;
     const states = alarms.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.priority}`);
-    const shown = first ? `${states}${reason}${first.by}` : `none${this.more}`;
+    const off = offNames(entry);
+    const shown = first ? `${states}${reason}${first.by}` : `none${this.more}${off}`;
     if (shown === this.#alarm) return;
     this.#alarm = shown;
     if (!first) {
       const more = this.more > 0 ? ` · ${t("tile.more", { count: this.more })}` : "";
-      this.foot.replaceChildren(h("span", { class: "calm" }, `${t("tile.no_alarm")}${more}`));
+      this.foot.replaceChildren(h("span", { class: "calm" }, `${off ? t("tile.alarms_off_of", { signals: off }) : t("tile.no_alarm")}${more}`));
       return;
     }
     const name = alarmName(first);
