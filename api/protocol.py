@@ -56,9 +56,13 @@ class SignalState(msgspec.Struct, gc=False):
 
 
 class News2(msgspec.Struct):
-    """A NEWS2 score at ``at``; what is missing or stale is named, never counted as 0. ``ages`` in seconds."""
+    """A NEWS2 score at ``at``; what is missing or stale is named, never counted as 0. ``ages`` in seconds.
 
-    score: int
+    ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of those are stale, ``void``
+    when none counts any more: then there is no ``score``.
+    """
+
+    score: int | None
     risk: str
     partial: bool
     parts: dict[str, int]
@@ -66,6 +70,8 @@ class News2(msgspec.Struct):
     stale: list[str]
     ages: dict[str, float | None]
     at: int
+    state: Literal["current", "old", "void"]
+    measured: int | None
 
 
 class Alarm(msgspec.Struct):
@@ -108,7 +114,10 @@ class TurnedOff(msgspec.Struct):
 
 
 class Entry(msgspec.Struct, kw_only=True):
-    """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal."""
+    """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal.
+
+    ``news2_off`` says why there is no score; ``adult_limits`` that a child is judged by limits for adults.
+    """
 
     label: str | UnsetType = UNSET
     ward: str | UnsetType = UNSET
@@ -118,6 +127,9 @@ class Entry(msgspec.Struct, kw_only=True):
     consciousness: str | UnsetType | None = UNSET
     spo2_scale: int | UnsetType = UNSET
     alarms_off: dict[str, TurnedOff] | UnsetType = UNSET
+    age: int | UnsetType | None = UNSET
+    news2_off: Literal["", "child", "patient", "ward"] | UnsetType = UNSET
+    adult_limits: bool | UnsetType = UNSET
     news2: News2 | UnsetType | None = UNSET
     signals: dict[str, SignalState] | UnsetType = UNSET
     alarms: list[Alarm] | UnsetType = UNSET
@@ -309,7 +321,7 @@ def alarm_of(transition: Transition) -> Alarm:
 def news2_of(score: Score) -> News2:
     """A score for the wire."""
     return News2(
-        score=score.total,
+        score=score.total if score.state != "void" else None,
         risk=score.risk,
         partial=score.partial,
         parts=score.parts,
@@ -317,4 +329,6 @@ def news2_of(score: Score) -> News2:
         stale=score.stale,
         ages={name: round(age) if isfinite(age) else None for name, age in score.ages_s.items()},
         at=score.time // 1000,
+        state=score.state,
+        measured=score.measured // 1000 if score.measured else None,
     )

@@ -66,5 +66,8 @@ class Service(Protocol):
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
         """What was set for a ward: by signal, then by bound."""
 
+    def ward_scores(self, ward: str) -> bool:
+        """Whether NEWS2 is used in a ward."""
+
     async def dead_letters(self, before: int | None, limit: int) -> Sequence[tuple[int, DeadLetter]]:
         """The newest dead letters with their numbers, of those numbered below ``before``."""

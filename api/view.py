@@ -136,6 +136,8 @@ class View:
                 changes.moved.append(Moved(row, profile.patient, followed.profile.ward, profile.ward))
             followed.profile, followed.partition = profile, partition
         followed.profile_at = self.revision
+        if profile.news2_off and followed.score is not None:
+            followed.score, followed.score_at = None, self.revision
         changes.rows.add(row)
 
     def _estimated(self, estimates: Estimates, changes: Changes) -> None:
@@ -319,3 +321,6 @@ def _describe(entry: Entry, profile: Profile) -> None:
     entry.alarms_off = {
         name: TurnedOff(off.until // 1000, off.by, off.reason) for name, off in profile.alarms_off.items()
     }
+    entry.age = profile.age
+    entry.news2_off = profile.news2_off  # type: ignore[assignment] # the record's words are these
+    entry.adult_limits = profile.adult_limits

@@ -17,7 +17,7 @@ from twins.kernels import agreement, layout, passage
 from twins.kernels.prefetch import aligned
 from twins.limits import default_limits, limits_given, of_signal
 from twins.models.registry import ChannelModel
-from twins.records import Columns, Fact, Profile, Retract, SetLimits
+from twins.records import Columns, Fact, Profile, Retract, SetLimits, SetWard
 from twins.signals import SIGNALS
 
 __all__ = ["BLOCK", "VERSION", "Bank", "Block", "Foundation"]
@@ -57,6 +57,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "consciousness": ("f8", ()),
     "consciousness_time": ("i8", ()),
     "scale2": ("u1", ()),
+    "unscored": ("u1", ()),
     "parts": ("i1", (7,)),
     "stale": ("u1", (7,)),
     "scored": ("i8", ()),
@@ -139,6 +140,7 @@ class Foundation(msgspec.Struct, tag="foundation"):
     offset: int
     time: int
     ward_changes: list[tuple[int, SetLimits]]
+    wards: list[tuple[int, SetWard]] = []
 
 
 class Bank:
@@ -171,6 +173,7 @@ class Bank:
     consciousness: npt.NDArray[np.float64]
     consciousness_time: npt.NDArray[np.int64]
     scale2: npt.NDArray[np.uint8]
+    unscored: npt.NDArray[np.uint8]
     parts: npt.NDArray[np.int8]
     stale: npt.NDArray[np.uint8]
     scored: npt.NDArray[np.int64]
@@ -193,6 +196,12 @@ class Bank:
         self.ward_limits: dict[tuple[str, str], SetLimits] = {}
         self.ward_changes: list[tuple[int, SetLimits]] = []
         """Where in the log each ward limit was set, as far back as a replay may begin."""
+        self.ward_scores: dict[str, bool] = {}
+        """Wards of which it was said whether they use NEWS2."""
+        self.wards: list[tuple[int, SetWard]] = []
+        """Where in the log that was said, as ``ward_changes``."""
+        self.day = -1
+        """Of the log's time, in days since 1970: ages were looked at on it."""
         self.alarms: dict[tuple[int, str, int], Alarm] = {}
         self.claims: dict[tuple[int, int], dict[int, int]] = {}
         """By patient and signal, the times that readings claimed and those at which they are filed; see ``arrival``."""
@@ -561,7 +570,9 @@ class Bank:
         self.ward_changes = [
             (at, limits) for at, limits in self.ward_changes if at >= newest.get((limits.ward, limits.signal), -1)
         ]
-        return Foundation(1, self.partition, offset, self.time, self.ward_changes)
+        said = {ward.ward: at for at, ward in self.wards if at <= committed}
+        self.wards = [(at, ward) for at, ward in self.wards if at >= said.get(ward.ward, -1)]
+        return Foundation(1, self.partition, offset, self.time, self.ward_changes, self.wards)
 
     def restore_foundation(self, foundation: Foundation, committed: int) -> None:
         """Take over such a checkpoint as of ``committed``: later changes come again with the log."""
@@ -569,6 +580,14 @@ class Bank:
         for at, limits in foundation.ward_changes:
             if at <= committed:
                 self.set_ward_limits(at, limits)
+        for at, ward in foundation.wards:
+            if at <= committed:
+                self.set_ward(at, ward)
+
+    def set_ward(self, offset: int, ward: SetWard) -> None:
+        """Whether a ward uses NEWS2, from the record at ``offset`` on."""
+        self.wards.append((offset, ward))
+        self.ward_scores[ward.ward] = ward.news2
 
     def set_ward_limits(self, offset: int, limits: SetLimits) -> None:
         """A ward's limits of one signal from the record at ``offset`` on."""

@@ -24,7 +24,7 @@ import numpy.typing as npt
 from twins.kernels.jit import kernel
 
 __all__ = [
-    "CONSCIOUSNESS", "FORGOTTEN_AFTER_S", "HIGHEST_PART", "MISSING", "PARAMETERS", "STALE_AFTER_S", "News2", "risk",
+    "CONSCIOUSNESS", "FORGOTTEN_AFTER_S", "HIGHEST_PART", "MISSING", "PARAMETERS", "STALE_AFTER_S", "VITALS", "News2", "risk",
     "score", "score_parts", "summarise",
 ]  # fmt: skip
 
@@ -32,6 +32,9 @@ PARAMETERS: tuple[str, ...] = (
     "respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature",
 )  # fmt: skip
 """The seven parameters in the order of the chart, and of the columns of ``score_parts``."""
+
+VITALS: tuple[str, ...] = ("respiratory_rate", "oxygen_saturation", "systolic_bp", "pulse", "temperature")
+"""Those a sensor measures: by their ages a score grows old."""
 
 CONSCIOUSNESS: dict[str, int] = {"A": 0, "C": 1, "V": 2, "P": 3, "U": 4}
 """Alert, (new) Confusion, responds to Voice, to Pain, Unresponsive: the codes of the consciousness column."""

@@ -6,7 +6,7 @@ Columns are raw little-endian bytes, read with the properties that return numpy 
 """
 
 from enum import IntEnum
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -33,6 +33,7 @@ __all__ = [
     "SetAlarmOff",
     "SetLimits",
     "SetProfile",
+    "SetWard",
     "Status",
     "Stay",
     "Tick",
@@ -154,6 +155,9 @@ class Admit(msgspec.Struct, tag="admit", kw_only=True):
     bed: str = ""
     label: str = ""
     spo2_scale: int = 1
+    birth_date: str = ""
+    age_years: int | None = None
+    news2: bool | None = None
     stranger: bool = False
     by: str = ""
     received: int = 0
@@ -215,11 +219,18 @@ class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
 
 
 class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
-    """What a clinician prescribed for scoring: SpO2 scale 1 or 2 of NEWS2."""
+    """What a clinician says of a patient for scoring; ``None`` leaves a field as it is.
+
+    ``spo2_scale`` is that of NEWS2; ``birth_date`` (ISO 8601) and ``age_years`` replace each other, "" and -1 forget the
+    age; ``news2`` is whether the patient is scored, ``"by_ward"`` leaves it to the ward.
+    """
 
     patient: str
     stay: int = 0
-    spo2_scale: int = 1
+    spo2_scale: int | None = None
+    birth_date: str | None = None
+    age_years: int | None = None
+    news2: bool | Literal["by_ward"] | None = None
     by: str = ""
     received: int = 0
 
@@ -236,6 +247,20 @@ class SetAlarmOff(msgspec.Struct, tag="set_alarm_off", kw_only=True):
     received: int = 0
 
 
+class SetWard(msgspec.Struct, tag="set_ward", kw_only=True):
+    """Whether a ward uses NEWS2 for patients of whom nothing else is said; written to every partition."""
+
+    ward: str
+    news2: bool = True
+    by: str = ""
+    received: int = 0
+
+    @property
+    def patient(self) -> str:
+        """Nobody's: it belongs to no patient."""
+        return ""
+
+
 class Retract(msgspec.Struct, tag="retract", kw_only=True):
     """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place."""
 
@@ -247,8 +272,21 @@ class Retract(msgspec.Struct, tag="retract", kw_only=True):
     received: int = 0
 
 
-Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | Retract
-Record = Frame | Fact | Tick | Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | Retract
+Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | SetWard | Retract
+Record = (
+    Frame
+    | Fact
+    | Tick
+    | Admit
+    | Move
+    | Discharge
+    | Acknowledge
+    | SetLimits
+    | SetProfile
+    | SetAlarmOff
+    | SetWard
+    | Retract
+)
 
 
 class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
@@ -299,7 +337,11 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
 
 
 class Score(msgspec.Struct, kw_only=True):
-    """A patient's NEWS2 as known at ``time``: parts by parameter, and what is missing or stale (never counted as 0)."""
+    """A patient's NEWS2 as known at ``time``: parts by parameter, and what is missing or stale (never counted as 0).
+
+    ``measured`` is the time of the newest vital sign that counts, 0 where none does. The score is ``old`` when all those
+    are stale and ``void`` when none counts any more: then the total says nothing.
+    """
 
     patient: str
     time: int
@@ -310,6 +352,8 @@ class Score(msgspec.Struct, kw_only=True):
     missing: list[str]
     stale: list[str]
     ages_s: dict[str, float]
+    state: Literal["current", "old", "void"] = "current"
+    measured: int = 0
 
 
 class AlarmOff(msgspec.Struct, frozen=True):
@@ -327,6 +371,10 @@ class Profile(msgspec.Struct, kw_only=True):
     ``admitted`` (µs) tells the stay from others of the id. What is dated from ``begin`` on belongs to it; −1 where an
     earlier version wrote the profile. ``admission`` is the place in the log of the record that began it, ``discharged``
     when it ended, 0 while it goes on.
+
+    ``age`` follows from ``birth_date`` or from ``age_years``, which was told at ``age_told``. ``news2`` is what was said of
+    this patient (``None``: nothing), ``news2_off`` why there is no score: see ``twins.eligibility``. ``adult_limits`` says that
+    a child is judged by limits for adults.
     """
 
     patient: str
@@ -343,6 +391,13 @@ class Profile(msgspec.Struct, kw_only=True):
     oxygen_time: int = 0
     consciousness: str | None = None
     consciousness_time: int = 0
+    birth_date: str = ""
+    age_years: int | None = None
+    age_told: int = 0
+    age: int | None = None
+    news2: bool | None = None
+    news2_off: str = ""
+    adult_limits: bool = False
     limits: dict[str, dict[str, float]] = {}
     alarms_off: dict[str, AlarmOff] = {}
 
@@ -420,11 +475,18 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     transitions: list[Transition] = []
     ward_limits: list[SetLimits] = []
     stays: list[Stay] = []
+    wards: list[SetWard] = []
     status: bytes = b""
 
     @property
     def empty(self) -> bool:
         """Whether nobody outside has to hear of it."""
         return not (
-            self.estimates or self.scores or self.profiles or self.transitions or self.ward_limits or self.complete
+            self.estimates
+            or self.scores
+            or self.profiles
+            or self.transitions
+            or self.ward_limits
+            or self.wards
+            or self.complete
         )

@@ -8,7 +8,7 @@ from twins.bank import Bank
 from twins.kernels import layout
 from twins.kernels.statement import columns
 from twins.models import deterioration
-from twins.records import Estimates, Outcome, Profile, Score
+from twins.records import Estimates, Outcome, Profile, Score, SetWard
 
 __all__ = ["complete", "estimates_of", "profile_of"]
 
@@ -84,4 +84,5 @@ def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -
             if first <= key[0] < last
         ],
         ward_limits=list(bank.ward_limits.values()),
+        wards=[SetWard(ward=ward, news2=scores) for ward, scores in sorted(bank.ward_scores.items())],
     )

@@ -28,7 +28,8 @@ def began(command: Admit, former: Profile | None, time: int, admission: int = -1
     admitted = time if former is None else max(time, (former.discharged // _MS + 1) * _MS)
     return Profile(
         patient=command.patient, ward=command.ward, bed=command.bed, label=command.label, spo2_scale=command.spo2_scale,
-        admitted=admitted, begin=0 if former is None else admitted, admission=admission,
+        admitted=admitted, begin=0 if former is None else admitted, admission=admission, birth_date=command.birth_date,
+        age_years=command.age_years, age_told=command.received, news2=command.news2,
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twins import arrival, emission, news2, past, retraction
+from twins import arrival, eligibility, emission, news2, past, retraction
 from twins.alarms import explain, lifecycle
 from twins.alarms import off as alarms_off
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
@@ -36,6 +36,7 @@ from twins.records import (
     SetAlarmOff,
     SetLimits,
     SetProfile,
+    SetWard,
     Status,
     Tick,
     Transition,
@@ -237,7 +238,10 @@ class _Step:
             self.raised()
 
     def score(self, numbers: I8) -> None:
-        """NEWS2 of ``numbers`` and what it alarms."""
+        """NEWS2 of ``numbers`` and what it alarms; those not to be scored are left out."""
+        off = self.bank.unscored[numbers] != 0
+        if off.any():
+            numbers = numbers[~off]
         scores, events = deterioration.evaluate(self.bank, numbers, self.now)
         self.outcome.scores.extend(scores)
         for number, which, turn, score in events:
@@ -344,6 +348,8 @@ class _Step:
         self.clocks(arrival.settled(bank, self.now))
         if bank.unsettled:
             self.record(past.settled(bank, self.now))
+        if self.now // eligibility.DAY_US != bank.day:
+            self.birthdays()
         numbers = emission.due_by_time(bank, live, self.urgent, self.now)
         bank.dirty.update((numbers // BLOCK).tolist())
         self.emit(numbers)
@@ -414,6 +420,9 @@ class _Step:
         if isinstance(command, SetLimits):
             self.set_limits(command)
             return
+        if isinstance(command, SetWard):
+            self.set_ward(command)
+            return
         number = self._meant(command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay)
         if number < 0:
             return
@@ -429,11 +438,11 @@ class _Step:
             profile.bed = profile.bed if command.bed is None else command.bed
             profile.label = profile.label if command.label is None else command.label
         elif isinstance(command, SetProfile):
-            profile.spo2_scale = command.spo2_scale
-            bank.scale2[number] = command.spo2_scale == 2
+            eligibility.take(bank, number, command)
         elif isinstance(command, Discharge):
             self.discharge(number)
         self.relimit([number])
+        self.eligible(number)
         self.changed(number)
         if profile.active:
             self.score(np.array([number]))
@@ -456,6 +465,7 @@ class _Step:
         if not bank.live[number]:
             return
         begin_stay(bank, number, began(command, former, self.now, self.outcome.offset))
+        self.eligible(number)
         self.outcome.stays.append(stay_of(bank.profile(number)))
         self.changed(number)
         self.score(np.array([number]))
@@ -483,6 +493,8 @@ class _Step:
         elif 0 <= which < layout.LIMIT_CONDITIONS:
             code = BY_NAME[alarm.signal].code
             row = int(bank.slot[number, code])
+            if row < 0:
+                return
             reading = float(bank.state[row, layout.VALUE])
             low, high = SIGNALS[code].plausible
             if low <= reading <= high:
@@ -531,6 +543,7 @@ class _Step:
             ]  # fmt: skip
         self.relimit(numbers)
         for number in numbers:
+            self.eligible(number)
             self.changed(number)
 
     def set_alarm_off(self, number: int, command: SetAlarmOff) -> None:
@@ -552,6 +565,38 @@ class _Step:
                     self.tell(number, lifecycle.end(alarm, profile.ward, self.now))
         self.relimit([number])
         self.changed(number)
+
+    def set_ward(self, command: SetWard) -> None:
+        """Whether a ward uses NEWS2: its patients are looked at anew."""
+        bank = self.bank
+        bank.set_ward(self.outcome.offset, command)
+        self.outcome.wards.append(command)
+        for number, profile in enumerate(bank.profiles):
+            if profile is not None and profile.ward == command.ward and bank.live[number] and self.eligible(number):
+                self.changed(number)
+                self.score(np.array([number]))
+
+    def eligible(self, number: int) -> bool:
+        """Look at whether a patient is scored; whether that has changed. What is not scored has no score's alarm."""
+        bank = self.bank
+        changed = eligibility.settle(bank, number, self.now)
+        if changed and bank.unscored[number]:
+            for condition in SCORE_CONDITIONS:
+                alarm = bank.alarms.pop((number, condition.name, -1), None)
+                if alarm is not None:
+                    alarm.latches = False
+                    self.tell(number, lifecycle.end(alarm, bank.profile(number).ward, self.now))
+            deterioration.forget(bank, number)
+        return changed
+
+    def birthdays(self) -> None:
+        """Once a day: who has come of age is scored from now on."""
+        bank = self.bank
+        bank.day = self.now // eligibility.DAY_US
+        for number, profile in enumerate(bank.profiles):
+            aged = profile is not None and (profile.birth_date or profile.age_years is not None)
+            if aged and bank.live[number] and self.eligible(number):
+                self.changed(number)
 
     def relimit(self, numbers: Iterable[int]) -> None:
         """Write the limits in force into the channels of ``numbers``."""

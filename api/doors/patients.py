@@ -1,10 +1,14 @@
 """Patients: who is followed, admitted, moved, discharged."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from datetime import date
+from typing import Annotated, Any, Literal, Self
 from urllib.parse import quote
 
 from fastapi import APIRouter, Query, Request, Response
+from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
+from pydantic_core import PydanticCustomError
 
 from api.accounts import Action, Actor, require
 from api.answers import Time, iso, problems, respond
@@ -13,7 +17,8 @@ from api.fields import Body, Composed, Label, PatientId, Ward
 from api.problems import Problem
 from api.stays import StayMeant, meant, stays_of
 from api.wiring import Caller, Wired, Wiring, patient_of, settled
-from twins.records import Admit, Discharge, Move, Profile, SetProfile
+from twins.eligibility import DAY_US
+from twins.records import Admit, Discharge, Move, Profile, SetProfile, SetWard
 
 __all__ = ["Patient", "patient", "router"]
 
@@ -27,6 +32,8 @@ class Patient:
     """Who is monitored and where; ``consciousness`` (A C V P U) and ``oxygen`` (L/min, 0 is air) as charted.
 
     ``alarms_off`` names the signals whose limit alarms somebody has turned off.
+    ``news2`` is what was said of this patient (null: the ward decides), ``news2_off`` why there is no score all the same.
+    ``adult_limits``: the patient is a child and limits for adults are in force.
     """
 
     id: str
@@ -41,6 +48,11 @@ class Patient:
     consciousness: str | None
     consciousness_time: Time | None
     alarms_off: dict[str, TurnedOff]
+    birth_date: str | None
+    age_years: int | None
+    news2: bool | None
+    news2_off: Literal["", "child", "patient", "ward"]
+    adult_limits: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +88,7 @@ class WardSize:
 
     name: str
     patients: int
+    news2: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,23 +98,63 @@ class Wards:
     items: list[WardSize]
 
 
-class Admission(Body):
-    """Who is to be followed."""
+_OLDEST = 1890
+_PERSONAL = ("birth_date", "age_years")
+"""Whose new values stand in the record alone, not in the audit trail."""
+
+
+def _birth_date(value: str) -> str:
+    try:
+        born = date.fromisoformat(value)
+    except ValueError:
+        raise PydanticCustomError("bad_date", "a date of birth is ISO 8601, like 1950-12-31") from None
+    if born.year < _OLDEST:
+        raise PydanticCustomError("bad_date", "nobody alive was born then")
+    return born.isoformat()
+
+
+BirthDate = Annotated[str, AfterValidator(_birth_date), WithJsonSchema({"type": "string", "format": "date"})]
+Years = Annotated[int, Field(ge=0, le=130, description="Age in whole years, where the date of birth is not known.")]
+
+
+class _Person(Body):
+    birth_date: BirthDate | None = None
+    age_years: Years | None = None
+
+    @model_validator(mode="after")
+    def _one_age(self) -> Self:
+        if self.birth_date is not None and self.age_years is not None:
+            raise PydanticCustomError("two_ages", "birth_date or age_years, not both")
+        return self
+
+
+class Admission(_Person):
+    """Who is to be followed. Without an age a patient is taken for an adult; NEWS2 is for people of 16 and over."""
 
     id: PatientId
     ward: Ward | None = None
     bed: Label = ""
     label: Label = ""
     spo2_scale: Literal[1, 2] = 1
+    news2: bool | None = Field(None, description="Whether this patient is scored; null leaves it to the ward.")
 
 
-class Change(Body):
+class Change(_Person):
     """What is to be different; what is left out or null stays."""
 
     ward: Ward | None = None
     bed: Label | None = None
     label: Label | None = None
     spo2_scale: Literal[1, 2] | None = None
+    news2: bool | Literal["by_ward"] | None = Field(
+        None, description='Whether this patient is scored; "by_ward" leaves it to the ward.'
+    )
+
+
+class WardChange(Body):
+    """What is to be different in a ward."""
+
+    news2: bool = Field(description="Whether NEWS2 is used for those of whom nothing else is said.")
 
 
 def patient(profile: Profile) -> Patient:
@@ -119,6 +172,11 @@ def patient(profile: Profile) -> Patient:
         consciousness=profile.consciousness,
         consciousness_time=iso(profile.consciousness_time) if profile.consciousness_time else None,
         alarms_off=turned_off(profile.alarms_off),
+        birth_date=profile.birth_date or None,
+        age_years=profile.age,
+        news2=profile.news2,
+        news2_off=profile.news2_off,  # type: ignore[arg-type] # the record's words are these
+        adult_limits=profile.adult_limits,
     )
 
 
@@ -134,7 +192,18 @@ async def list_wards(wired: Wired, actor: Caller) -> Response:
     """The wards within the caller's reach, with the number of admitted patients in each."""
     require(actor, Action.PATIENT_READ)
     sizes = sorted(wired.view.wards().items())
-    return respond(Wards([WardSize(name, count) for name, count in sizes if actor.covers(name)]))
+    scores = wired.service.ward_scores
+    return respond(Wards([WardSize(name, count, scores(name)) for name, count in sizes if actor.covers(name)]))
+
+
+@router.patch("/wards/{name}", response_model=WardSize, responses=_WRITE)
+async def change_ward(wired: Wired, actor: Caller, name: Ward, body: WardChange) -> Response:
+    """Say whether a ward uses NEWS2; a ward of children does not."""
+    require(actor, Action.LIMITS_WRITE, name)
+    await wired.service.append(SetWard(ward=name, news2=body.news2, by=actor.name))
+    wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: news2 {body.news2}")
+    await settled(lambda: wired.service.ward_scores(name) is body.news2)
+    return respond(WardSize(name, wired.view.wards().get(name, 0), wired.service.ward_scores(name)))
 
 
 @router.get("/patients", response_model=Patients, responses=_READ | problems("bad-cursor"))
@@ -178,12 +247,11 @@ async def admit(wired: Wired, actor: Caller, body: Admission) -> Response:
     """
     ward = body.ward or wired.settings.default_ward
     require(actor, Action.PATIENT_ADMIT, ward)
+    _born_by_now(wired, body)
     registry = wired.service.registry
     if registry.known(body.id):
         raise _in_use(wired, actor, body.id)
-    wanted = Admit(
-        patient=body.id, ward=ward, bed=body.bed, label=body.label, spo2_scale=body.spo2_scale, by=actor.name
-    )
+    wanted = Admit(patient=body.id, ward=ward, bed=body.bed, label=body.label, by=actor.name, **_said(body))
     partition, offset = await wired.service.append(wanted)
     if not await registry.decided((partition, offset), _DECIDED_S):
         wired.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}", outcome="undecided")
@@ -249,16 +317,21 @@ async def change_patient(
         raise Problem("discharged")
     if body.ward is not None and body.ward != profile.ward:
         require(actor, Action.PATIENT_MOVE, body.ward)
+    _born_by_now(wired, body)
     wanted = body.model_dump(exclude_none=True)
-    place = {name: value for name, value in wanted.items() if name != "spo2_scale"}
+    said = _said(body)
+    place = {name: value for name, value in wanted.items() if name not in said}
     if place:
         await wired.service.append(Move(patient=id, stay=profile.admitted, by=actor.name, **place))
-    if body.spo2_scale is not None:
-        await wired.service.append(
-            SetProfile(patient=id, stay=profile.admitted, spo2_scale=body.spo2_scale, by=actor.name)
-        )
-    wired.accounts.audit(actor, Action.PATIENT_MOVE, id, detail=", ".join(f"{k} {v}" for k, v in wanted.items())[:200])
-    await settled(lambda: _shows(wired, id, **wanted))
+    if said:
+        await wired.service.append(SetProfile(patient=id, stay=profile.admitted, by=actor.name, **said))
+    wired.accounts.audit(
+        actor,
+        Action.PATIENT_MOVE,
+        id,
+        detail=", ".join(k if k in _PERSONAL else f"{k} {v}" for k, v in wanted.items())[:200],
+    )
+    await settled(lambda: _shows(wired, id, **_kept(wanted)))
     return respond(patient(wired.service.registry.get(id) or profile))
 
 
@@ -279,6 +352,26 @@ async def discharge(
         wired.accounts.audit(actor, Action.PATIENT_DISCHARGE, id)
         await settled(lambda: not wired.service.registry.known(id))
     return respond(patient(wired.service.registry.get(id) or profile))
+
+
+def _born_by_now(wired: Wiring, body: Admission | Change) -> None:
+    """Refuse a date of birth that is still to come; raises ``Problem`` invalid."""
+    if body.birth_date is not None and body.birth_date > iso(wired.service.clock.now() + DAY_US)[:10]:
+        raise Problem("invalid", "birth_date: it is still to come")
+
+
+def _said(body: Admission | Change) -> dict[str, Any]:
+    """What of a request is said of the person, for scoring."""
+    return {
+        name: value
+        for name in ("spo2_scale", "birth_date", "age_years", "news2")
+        if (value := getattr(body, name)) is not None
+    }
+
+
+def _kept(wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """How a profile shows it."""
+    return {name: None if value == "by_ward" else value for name, value in wanted.items()}
 
 
 def _shows(wired: Wiring, name: str, **wanted: object) -> bool:

@@ -50,9 +50,13 @@ class SignalState:
 
 @dataclass(frozen=True, slots=True)
 class News2:
-    """A NEWS2 score; a parameter that is missing or too old is never counted as 0 but named."""
+    """A NEWS2 score; a parameter that is missing or too old is never counted as 0 but named.
 
-    score: int
+    ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of those are stale, ``void``
+    when none counts any more: then there is no ``score``.
+    """
+
+    score: int | None
     risk: str
     partial: bool
     parts: dict[str, int]
@@ -60,6 +64,8 @@ class News2:
     stale: list[str]
     ages_s: dict[str, float]
     at: Time
+    state: Literal["current", "old", "void"]
+    measured: Time | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def _signal(estimate: Estimate) -> SignalState:
 
 def _news2(score: Score) -> News2:
     return News2(
-        score=score.total,
+        score=score.total if score.state != "void" else None,
         risk=score.risk,
         partial=score.partial,
         parts=score.parts,
@@ -118,6 +124,8 @@ def _news2(score: Score) -> News2:
         stale=score.stale,
         ages_s=score.ages_s,
         at=iso(score.time),
+        state=score.state,
+        measured=iso(score.measured) if score.measured else None,
     )
 
 

@@ -23,7 +23,7 @@ from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from streams.worker import Saved, Worker
 from twins.limits import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits
+from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits, SetWard
 
 __all__ = ["EmbeddedService"]
 
@@ -194,7 +194,7 @@ class EmbeddedService:
     async def append(self, record: Fact | Command) -> tuple[int, int]:
         """Return the record's (partition, offset) once it is durable; raises as ``observe``."""
         self._must_work()
-        everywhere = isinstance(record, SetLimits) and not record.patient
+        everywhere = isinstance(record, SetLimits | SetWard) and not record.patient
         partition = -1 if everywhere else partition_of(record.patient, self.settings.partitions)
         future: asyncio.Future[tuple[int, int]] = self._future()
         self._commit_thread.submit(Ordered(partition, record, future))
@@ -239,6 +239,10 @@ class EmbeddedService:
         """Return only if the service can do no more, and then why: it should be ended and started again."""
         await self._broke.wait()
         return self.broken
+
+    def ward_scores(self, ward: str) -> bool:
+        """Whether NEWS2 is used in a ward."""
+        return self.worker.banks[0].ward_scores.get(ward, True) if self.worker.banks else True
 
     def health(self) -> dict[str, object]:
         """What readiness rests on."""

@@ -30,7 +30,7 @@ from streams.log import DeadLetter, decode_dead_letter, encode_dead_letter, enco
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from twins.limits import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits
+from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits, SetWard
 
 __all__ = ["KafkaService"]
 
@@ -67,6 +67,7 @@ class KafkaService:
         self._since = self.clock.now()
         self._reach = Reach(self.topics.inputs, range(settings.kafka_partitions))
         self._ward_limits: dict[tuple[str, str], SetLimits] = {}
+        self._ward_scores: dict[str, bool] = {}
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -144,7 +145,7 @@ class KafkaService:
         """Return the record's (partition, offset) once it is durable; raises ``LogUnavailable``."""
         record.received = self.clock.now()
         raw = encode_record(record)
-        if isinstance(record, SetLimits) and not record.patient:
+        if isinstance(record, SetLimits | SetWard) and not record.patient:
             count = self.settings.kafka_partitions
             places = await asyncio.gather(*(self._gatherer.record(partition, raw) for partition in range(count)))
             return count - 1, places[-1]
@@ -191,6 +192,10 @@ class KafkaService:
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
         """What was set for a ward: by signal, then by bound."""
         return {signal: limits_given(given) for (place, signal), given in self._ward_limits.items() if place == ward}
+
+    def ward_scores(self, ward: str) -> bool:
+        """Whether NEWS2 is used in a ward."""
+        return self._ward_scores.get(ward, True)
 
     def health(self) -> dict[str, object]:
         """What readiness rests on."""
@@ -308,6 +313,7 @@ class KafkaService:
         self.registry.take(outcome)
         for limits in outcome.ward_limits:
             self._ward_limits[limits.ward, limits.signal] = limits
+        self._ward_scores |= {ward.ward: ward.news2 for ward in outcome.wards}
         for callback in self._listeners:
             try:
                 callback(outcome)

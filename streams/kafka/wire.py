@@ -55,6 +55,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
         Outcome(
             partition=outcome.partition, offset=outcome.offset, time=outcome.time, complete=outcome.complete,
             estimates=outcome.estimates, scores=outcome.scores, profiles=outcome.profiles, ward_limits=outcome.ward_limits,
+            wards=outcome.wards,
             transitions=outcome.transitions,
         )
     )  # fmt: skip

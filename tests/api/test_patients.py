@@ -2,6 +2,8 @@
 
 import pytest
 
+from api.answers import iso
+from streams.clock import Clock
 from tests.api.conftest import eventually
 from twins.signals import BY_NAME
 
@@ -290,3 +292,29 @@ def test_dead_letters_by_page(running, device, admin):
     second = admin.get(first.links["next"]["url"])
     assert first.json()["items"][0]["id"] > second.json()["items"][0]["id"]
     assert first.json()["items"][0]["reason"] == "unknown_signal"
+
+
+def test_a_child_and_whoever_is_not_to_be_scored(admin, nurse, warm):
+    child = admin.post("/v1/patients", json={"id": "child", "ward": "A", "age_years": 1}).json()
+    assert (child["age_years"], child["news2_off"], child["adult_limits"]) == (1, "child", True)
+    born = admin.post(
+        "/v1/patients", json={"id": "born", "ward": "A", "birth_date": "1950-02-28", "news2": False}
+    ).json()
+    assert (born["birth_date"], born["news2"], born["news2_off"]) == ("1950-02-28", False, "patient")
+    changed = nurse.patch("/v1/patients/born", json={"news2": "by_ward"}).json()
+    assert (changed["news2"], changed["news2_off"], changed["birth_date"]) == (None, "", "1950-02-28")
+    told = nurse.patch("/v1/wards/A", json={"news2": False}).json()
+    assert (told["name"], told["news2"]) == ("A", False)
+    eventually(lambda: nurse.get("/v1/patients/born").json()["news2_off"] == "ward")
+    assert [one["news2"] for one in nurse.get("/v1/wards").json()["items"]] == [False]
+    assert nurse.patch("/v1/wards/A", json={"news2": True}).status_code == 200
+    assert problem(nurse.patch("/v1/wards/B", json={"news2": False})) == "forbidden"
+    for wrong in ({"birth_date": "28.2.1950"}, {"birth_date": "2999-01-01"}, {"birth_date": "1950-02-28", "age_years": 3},
+                  {"age_years": -1}, {"age_years": 1.5}, {"news2": "no"}):  # fmt: skip
+        assert problem(admin.post("/v1/patients", json={"id": "wrong", **wrong})) == "invalid", wrong
+    now = iso(Clock().now())
+    told = [{"patient": name, "signal": "heart_rate", "value": 150, "time": now} for name in ("child", "born")]
+    assert admin.post("/v1/observations", json=told).status_code < 300
+    eventually(lambda: nurse.get("/v1/patients/born/state").json()["news2"] is not None)
+    state = nurse.get("/v1/patients/child/state").json()
+    assert (state["news2"], state["patient"]["news2_off"]) == (None, "child")

@@ -12,7 +12,7 @@ from twins.kernels import deterioration as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
 
-__all__ = ["column_of", "evaluate", "inputs", "name_of", "note_told", "score_of", "turns_off"]
+__all__ = ["column_of", "evaluate", "forget", "inputs", "name_of", "note_told", "score_of", "turns_off"]
 
 F8 = npt.NDArray[np.float64]
 I8 = npt.NDArray[np.int64]
@@ -93,10 +93,18 @@ def note_told(bank: Bank, number: int) -> None:
     bank.score_told[number] = sum(part for part in parts if part > 0), reds
 
 
+def forget(bank: Bank, number: int) -> None:
+    """As if the patient had never been scored."""
+    bank.parts[number] = bank.known_parts[number] = bank.score_told[number] = -1
+    bank.stale[number] = bank.score_phase[number] = 0
+
+
 def score_of(patient: str, parts: npt.NDArray[np.int8], age: F8, now: int) -> Score:
     """The record of one patient's score."""
     ages = {name: seconds for name, seconds in zip(news2.PARAMETERS, age.tolist(), strict=True) if not isnan(seconds)}
     summary = news2.summarise(parts.tolist(), ages)
+    newest = min((ages[name] for name in news2.VITALS if name in summary.parts), default=None)
+    fresh = any(name in summary.parts and name not in summary.stale for name in news2.VITALS)
     return Score(
         patient=patient,
         time=now,
@@ -107,4 +115,6 @@ def score_of(patient: str, parts: npt.NDArray[np.int8], age: F8, now: int) -> Sc
         missing=list(summary.missing),
         stale=list(summary.stale),
         ages_s=ages,
+        state="void" if newest is None else "current" if fresh else "old",
+        measured=now - round(newest * 1e6) if newest is not None else 0,
     )
