@@ -106,9 +106,13 @@ def record(patient, parts, ages, now):
     """A score by the formulas of the record."""
     given = {name: float(age) for name, age in zip(news2.PARAMETERS, ages, strict=True) if not np.isnan(age)}
     summary = news2.summarise(parts.tolist(), given)
+    counted = [name for name in SOURCES if parts[COLUMN[name]] >= 0]
+    aged = all(given[name] >= news2.STALE_AFTER_S[name] for name in counted)
     return {
         "patient": patient, "time": now, "total": summary.total, "risk": summary.risk, "partial": summary.partial,
         "parts": summary.parts, "missing": list(summary.missing), "stale": list(summary.stale), "ages_s": given,
+        "state": "void" if not counted else "old" if aged else "current",
+        "measured": now - round(min(given[name] for name in counted) * 1e6) if counted else 0,
     }  # fmt: skip
 
 
