@@ -411,7 +411,7 @@ class _Step:
             self.bank.touch(number)
             self.emit(np.array([number]))
 
-    def command(self, command: Command) -> None:
+    def command(self, command: Command) -> None:  # noqa: C901 - one branch a kind of command
         """Carry out a command of a person."""
         bank = self.bank
         if isinstance(command, Admit):
