@@ -3,7 +3,7 @@
 Ages are whole years at a moment of the log's time, by the calendar in UTC.
 """
 
-from datetime import UTC, date, datetime, timedelta
+import numpy as np
 
 from twins.bank import Bank
 from twins.records import Profile, SetProfile
@@ -14,26 +14,26 @@ __all__ = ["ADULT", "DAY_US", "adult_limits", "age_of", "settle", "take", "unsco
 ADULT = 16
 """Years from which on the chart holds (Royal College of Physicians 2017)."""
 DAY_US = 86_400_000_000
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BY_AGE = ("heart_rate", "respiratory_rate", "systolic_bp")
 """What is another in a child than in an adult."""
 
 
-def _day(time: int) -> date:
-    return (_EPOCH + timedelta(microseconds=time)).date()
+def _day(time: int) -> str:
+    return str(np.datetime64(time, "us").astype("datetime64[D]"))
 
 
-def _years(begin: date, end: date) -> int:
-    return end.year - begin.year - ((end.month, end.day) < (begin.month, begin.day))
+def _years(begin: str, end: str) -> int:
+    """Whole years between two days, each written YYYY-MM-DD."""
+    return max(0, int(end[:4]) - int(begin[:4]) - (end[5:] < begin[5:]))
 
 
 def age_of(profile: Profile, now: int) -> int | None:
     """Age in whole years at ``now`` (µs): from the date of birth, else the least the age that was told can have become."""
     if profile.birth_date:
-        return max(0, _years(date.fromisoformat(profile.birth_date), _day(now)))
+        return _years(profile.birth_date, _day(now))
     if profile.age_years is None:
         return None
-    return profile.age_years + max(0, _years(_day(profile.age_told), _day(now)))
+    return profile.age_years + _years(_day(profile.age_told), _day(now))
 
 
 def unscored(profile: Profile, *, ward_scores: bool, now: int) -> str:
