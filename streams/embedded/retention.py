@@ -23,6 +23,10 @@ _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
 _CATCH_UP = 24
 _AT_ONCE = 2000
+_INCREMENTAL = 2
+_FREE_PAGES = 256
+"""So many free pages, or an eighth of the file, stay for what comes."""
+_GIVEN_BACK = 128
 _TIME, _AGREED = "retention_time", "retention_agreed_us"
 
 
@@ -94,7 +98,7 @@ class Retention:
         while self._forget(connection, committed):
             if time.monotonic() >= deadline:
                 return True
-        return more
+        return self._give_back(connection) or more
 
     def _note(self, connection: sqlite3.Connection) -> None:
         connection.executemany(
@@ -125,3 +129,14 @@ class Retention:
             self.log_bytes -= int(size)
             gone = True
         return gone
+
+    @staticmethod
+    def _give_back(connection: sqlite3.Connection) -> bool:
+        """Return some of the room of what was deleted to the disk; whether there is more. An older file keeps it."""
+        (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+        (total,) = connection.execute("PRAGMA page_count").fetchone()
+        (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+        if kind != _INCREMENTAL or free <= max(_FREE_PAGES, total // 8):
+            return False
+        connection.execute(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").fetchall()
+        return True

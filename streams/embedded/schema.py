@@ -11,12 +11,23 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from streams.errors import LogUnavailable, StreamsError
 from streams.private import keep_private
 from twins.bank import VERSION
 
-__all__ = ["FORMAT", "OFFSET_BITS", "check_format", "examine", "open_beside", "open_file", "open_for_reading", "sound"]
+__all__ = [
+    "FORMAT",
+    "OFFSET_BITS",
+    "check_format",
+    "examine",
+    "look",
+    "open_beside",
+    "open_file",
+    "open_for_reading",
+    "sound",
+]
 
 OFFSET_BITS = 48
 FORMAT = 2
@@ -138,6 +149,37 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
     except sqlite3.Error as error:
         raise LogUnavailable(f"{path}: {error}") from error
+
+
+class Seen(NamedTuple):
+    """What a file's log is: µs of its oldest and newest record (0: none), bytes of its records, whether it can shrink."""
+
+    oldest: int
+    newest: int
+    bytes: int
+    shrinks: bool
+    format: int
+
+
+def look(path: Path) -> Seen:
+    """Look at a file's log, whoever writes to it.
+
+    Raises:
+        LogUnavailable: it is no file of this version, or it cannot be read.
+    """
+    connection = open_for_reading(path)
+    try:
+        with sound(path):
+            facts = check_format(connection, path)
+            if not facts:
+                raise LogUnavailable(f"{path} holds no log")
+            oldest, newest, size = connection.execute(
+                "SELECT min(received), max(received), total(length(record)) FROM log"
+            ).fetchone()
+            (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
+    finally:
+        connection.close()
+    return Seen(oldest or 0, newest or 0, int(size), kind == 2, facts["format"])
 
 
 def examine(path: Path) -> str:

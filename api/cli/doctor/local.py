@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from api.cli.doctor.finding import Finding
 from api.cli.environment import cache_folder, key_file, state_folder
 from api.cli.serve import LOOPBACK, address
+from streams.clock import Clock, span
 from streams.embedded.lock import held
-from streams.embedded.schema import examine
+from streams.embedded.schema import examine, look
 from streams.errors import LogUnavailable
 
 if TYPE_CHECKING:
@@ -24,6 +25,8 @@ Look = Callable[["Settings"], Iterator[Finding]]
 
 _LEAST_FREE = 1 << 30
 _BUILT_YEAR = 2026
+_APART_US = 300_000_000
+_LONG_US = 86_400_000_000
 _ANY = frozenset({"0.0.0.0", "::", "localhost"})  # noqa: S104 - compared
 _SAFE = frozenset({"VITALTWIN_INFLUX_URL", "VITALTWIN_URL"})
 
@@ -88,6 +91,38 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     )
 
 
+def _log(settings: "Settings") -> Iterator[Finding]:
+    """How far the file's log reaches back, and whether its time is the machine's."""
+    path = settings.database
+    if not path.exists():
+        return
+    try:
+        seen = look(path)
+    except LogUnavailable as error:
+        yield Finding("log", "wrong", str(error))
+        return
+    if not seen.newest:
+        return
+    now = Clock().now()
+    detail = f"{seen.bytes / 1e6:,.1f} MB, of {span(seen.newest - seen.oldest)}"
+    full = seen.bytes > 0.98 * settings.log_retention_bytes
+    if full and seen.newest - seen.oldest < 0.98e6 * settings.log_retention_seconds:
+        wanted = span(round(settings.log_retention_seconds * 1e6))
+        yield Finding("log", "note", f"{detail}: it is at its largest size and does not reach back {wanted}")
+    else:
+        yield Finding("log", "good", detail)
+    if not seen.shrinks:
+        yield Finding("log", "note", f"{path} was made by an earlier version and never shrinks: see docs/operation.md")
+    ahead = seen.newest - now
+    if ahead > _APART_US:
+        advice = f"set the machine's clock, or run `vitaltwin repair {path}`"
+        yield Finding("log's time", "wrong", f"{span(ahead)} ahead of this machine's clock: {advice}")
+    elif -ahead > _LONG_US:
+        yield Finding("log's time", "note", f"it ends {span(-ahead)} ago")
+    else:
+        yield Finding("log's time", "good", f"its newest record is {max(0.0, -ahead / 1e6):.1f} s old")
+
+
 def _disk(settings: "Settings") -> Iterator[Finding]:
     for name, folder in (("disk, database", settings.database.absolute().parent), ("disk, state", state_folder())):
         there = next(place for place in (folder, *folder.parents) if place.exists())
@@ -137,5 +172,5 @@ def asked(name: str, host: str, port: int) -> Finding:
 
 MACHINE: tuple[Look, ...] = (_python, _kernels, _configured, _clock)
 """What every service needs of its machine."""
-EMBEDDED: tuple[Look, ...] = (_database, _disk, _service)
+EMBEDDED: tuple[Look, ...] = (_database, _log, _disk, _service)
 """What the embedded service needs."""

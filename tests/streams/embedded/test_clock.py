@@ -1,7 +1,9 @@
 """The embedded service and a wall clock that is wrong, set, or left behind by the file."""
 
 import asyncio
+import sqlite3
 import time
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from streams.clock import Clock
 from streams.embedded.restore import stored
 from streams.embedded.retention import believed
+from streams.embedded.schema import look
 from streams.embedded.service import EmbeddedService
 from streams.errors import ClockApart
 from streams.settings import Settings
@@ -172,3 +175,32 @@ def test_age_is_told_by_a_time_that_a_wrong_clock_does_not_move():
         time_us, agreed = believed(time_us, agreed, 1500 * DAY + lived * minute, minute)
     assert 1020 * DAY < time_us < 1025 * DAY
     assert believed(time_us, agreed, 1000 * DAY, minute) == (1000 * DAY, 0)
+
+
+async def test_a_log_at_its_largest_size_says_so_and_the_file_gives_room_back(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.embedded.commit._RETAIN_EVERY_S", 0.05)
+    monkeypatch.setattr("streams.embedded.commit._RETAIN_MORE_S", 0.01)
+    monkeypatch.setattr("streams.embedded.retention._FREE_PAGES", 8)
+    path = tmp_path / "v.db"
+    service, _ = await begun(path, Wall(), checkpoint_seconds=1, log_retention_bytes=200_000)
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    largest = 0
+    for number in range(60):
+        columns = readings(service, count=2_000, patients=("p1",))
+        await service.observe(
+            Columns(columns.patients, columns.patient, columns.signal, columns.time + number, columns.value), "monitor"
+        )
+        with sqlite3.connect(path) as file:
+            largest = max(largest, file.execute("PRAGMA page_count").fetchone()[0])
+    await settled(service)
+    await until(lambda: "largest size" in service.health()["retention"])
+    assert "it reaches back" in service.health()["retention"]
+    await until(lambda: service.counters()["log_bytes"] <= 300_000)
+
+    def pages():
+        with closing(sqlite3.connect(path)) as file:
+            return file.execute("PRAGMA page_count").fetchone()[0]
+
+    await until(lambda: pages() < largest // 2)
+    await service.stop()
+    assert look(path).shrinks
