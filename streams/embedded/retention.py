@@ -71,7 +71,7 @@ class Retention:
         self.oldest = 0
         """Log time (µs) of the oldest record still held, when last looked at; 0: none."""
         self.by_size = False
-        """Whether the log was larger than it may be when last looked at, so that records went before their age."""
+        """Whether records have gone before their age because the log was at its largest size."""
         kept = dict(connection.execute("SELECT name, value FROM log_facts").fetchall())
         self.time: int = kept.get(_TIME, last or clock.now())
         self._agreed: int = kept.get(_AGREED, 0)
@@ -108,8 +108,7 @@ class Retention:
     def _forget(self, connection: sqlite3.Connection, committed: dict[int, int]) -> bool:
         """Drop some of the oldest log records by age and size, never what a checkpoint does not cover yet."""
         cutoff = self.time - self._keep_us
-        self.oldest, self.by_size = 0, self.log_bytes > self._keep_bytes
-        gone = False
+        self.oldest, gone = 0, False
         for partition, offset in committed.items():
             base = partition << OFFSET_BITS
             oldest = connection.execute(
@@ -121,6 +120,7 @@ class Retention:
             too_much = self.log_bytes > self._keep_bytes
             if oldest[1] >= cutoff and not too_much:
                 continue
+            self.by_size |= too_much and oldest[1] >= cutoff
             before = 1 << 62 if too_much else cutoff
             chosen = "id >= ? AND id < ? AND id <= ? AND received < ?"
             bounds = (base, oldest[0] + _AT_ONCE, base + offset, before)
@@ -128,6 +128,8 @@ class Retention:
             connection.execute(f"DELETE FROM log WHERE {chosen}", bounds)  # noqa: S608
             self.log_bytes -= int(size)
             gone = True
+        if self.oldest and self.oldest <= cutoff + _HOUR_US:
+            self.by_size = False
         return gone
 
     @staticmethod
@@ -138,5 +140,6 @@ class Retention:
         (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
         if kind != _INCREMENTAL or free <= max(_FREE_PAGES, total // 8):
             return False
-        connection.execute(f"PRAGMA incremental_vacuum({_GIVEN_BACK})").fetchall()
+        for _ in range(min(_GIVEN_BACK, free)):
+            connection.execute("PRAGMA incremental_vacuum(1)")  # one at a time: sqlite3 takes a single step of it
         return True
