@@ -17,7 +17,8 @@ from twins.records import Admit
 
 __all__ = ["Admissions"]
 
-_AT_ONCE = 2_000
+_AT_ONCE = 50
+"""Admissions asked for together: an alarm that comes meanwhile waits for so many and no more."""
 _BREATH = 10_000
 _DECIDED_S = 1.0
 

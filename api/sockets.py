@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from typing import Annotated, Literal
+from weakref import WeakValueDictionary
 
 import structlog
 from fastapi import APIRouter, Header, Query, Request, WebSocket, WebSocketDisconnect
@@ -28,6 +29,8 @@ _AUTH_S = 5.0
 _CLOSE_S = 3.0
 """A slow client gets so long to take the closing frame, or the end of its stream; then the connection is dropped."""
 
+_CHEAP_S, _REST = 0.002, 4.0
+"""A request that takes longer, the snapshot of a large ward, is followed by a rest of so many times that."""
 _FAREWELLS = frozenset({"1000", "1001"})
 """Codes a client closes with that means to."""
 _log = structlog.get_logger("vitaltwin.api")
@@ -40,6 +43,7 @@ class Sockets:
         self._hub = hub
         self._accounts = accounts
         self._watch = watch
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def serve(self, websocket: WebSocket) -> None:
         """One connection from the handshake to the closing frame."""
@@ -76,9 +80,10 @@ class Sockets:
             id=request, ping=hub.ping, server_time=clock.now() // 1000, speed=clock.speed, health=hub.health()
         )
         conversation.answer(welcome)
+        turn = self._turns.setdefault(actor.key, asyncio.Lock())
         tasks = [
             asyncio.create_task(work)
-            for work in (_write(websocket, outbox), _read(websocket, conversation), outbox.ended())
+            for work in (_write(websocket, outbox), _read(websocket, conversation, turn), outbox.ended())
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -106,11 +111,17 @@ async def _receive(websocket: WebSocket) -> str:
     return text
 
 
-async def _read(websocket: WebSocket, conversation: Conversation) -> Closed:
+async def _read(websocket: WebSocket, conversation: Conversation, turn: asyncio.Lock) -> Closed:
+    """Carry out what is asked, for one session one request at a time: whoever asks for much waits for himself."""
+    loop = asyncio.get_running_loop()
     try:
         while True:
-            conversation.hear(await _receive(websocket))
-            await asyncio.sleep(0)
+            text = await _receive(websocket)
+            async with turn:
+                began = loop.time()
+                conversation.hear(text)
+                spent = loop.time() - began
+                await asyncio.sleep(_REST * spent if spent > _CHEAP_S else 0)
     except Closed as closed:
         return closed
 

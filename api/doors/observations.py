@@ -35,7 +35,8 @@ _KEPT, _KEPT_OF_ENTRY = 64 << 10, 4 << 10
 """Bytes a dead letter keeps of a body that could not be read at all, and of one entry of many."""
 _INLINE = 512 << 10
 _MANY = 50_000
-_AT_ONCE = 500
+_AT_ONCE = 50
+"""Readings taken back together: an alarm that comes meanwhile waits for so many and no more."""
 _BEARER = b"Bearer "
 
 
