@@ -93,9 +93,9 @@ export class Frame {
   /** What the service cannot do just now: red where readings are not recorded or not judged, and then it is not "Live". */
   #feel() {
     const { state, health } = this.connection;
-    const found = state === "live" ? faults(health, clock.speed) : [];
+    const found = state === "lost" ? [] : faults(health, clock.speed);
     const serious = found.some((fault) => fault.serious);
-    const link = state === "live" && serious ? "fault" : state;
+    const link = state !== "lost" && serious ? "fault" : state;
     document.body.dataset.link = link;
     write(place("link"), t(LINKS[link]));
     const said = JSON.stringify([found.map(({ code, text }) => [code, text]), this.sound.quiet]);

@@ -14,6 +14,12 @@ export function isImplausible(name, { v }) {
   return Number.isFinite(v) && Number.isFinite(low) && Number.isFinite(high) && (v < low || v > high);
 }
 
+/** The newest reading as {value, time} where it cannot be the patient's; null where it may. What came before it stays the value. */
+export function rejected(name, reading) {
+  if (reading.rejected) return { time: reading.rejected[0], value: reading.rejected[1] };
+  return isImplausible(name, reading) ? { time: reading.t, value: reading.v } : null;
+}
+
 /** The number to show as the patient's present value: the reading, the estimate where there is none; NaN where neither may be. */
 export function present(name, reading) {
   if (isImplausible(name, reading)) return NaN;

@@ -10,7 +10,7 @@ import { columns, foretold, read, smoothed, Trace } from "./history.js";
 import { t } from "./i18n.js";
 import { signal } from "./signals.js";
 import { fan } from "./sparkline.js";
-import { isImplausible, isOld, present } from "./reading.js";
+import { isImplausible, isOld, present, rejected } from "./reading.js";
 import { byUrgency, standing } from "./store.js";
 import { ended } from "./words.js";
 
@@ -120,7 +120,7 @@ export class SignalView {
     write(this.off, offText(entry, this.name));
     const now = clock.now();
     const old = isOld(this.name, reading, now);
-    const doubtful = isImplausible(this.name, reading);
+    const doubtful = rejected(this.name, reading);
     write(this.number, value(this.name, present(this.name, reading)));
     write(this.expected, this.#expected(reading, old));
     write(this.forecast, old ? "" : this.#ahead(reading));
@@ -128,9 +128,11 @@ export class SignalView {
     mark(this.root, "old", old);
     mark(this.root, "fault", reading.s === "fault" || doubtful);
     const here = alarms.filter((alarm) => alarm.signal === this.name).sort(byUrgency);
-    const past = here.find((alarm) => !standing(alarm));
+    const past = here.find((alarm) => !standing(alarm) && alarm.kind !== "technical");
     write(this.ended, past ? ended(past) : "");
-    attribute(this.root, "data-alarm", here.find(standing)?.priority ?? null);
+    const worst = (technical) => here.find((alarm) => standing(alarm) && (alarm.kind === "technical") === technical)?.priority ?? null;
+    attribute(this.root, "data-alarm", worst(false));
+    attribute(this.root, "data-technical", worst(true));
     if (this.#foretold && this.#recalled && now - this.#recalled > RECALL_MS) this.#recall();
     const told = this.#foretold && { ...this.#foretold, minutes: BEFORE_MIN, gap: Math.max(this.#gap, FORETOLD_GAP_MS) };
     this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old, told });
@@ -152,7 +154,8 @@ export class SignalView {
 
   #state(reading, old, now) {
     const since = age((now - reading.t) / 1000);
-    if (isImplausible(this.name, reading)) return t("state.not_believed", { value: measure(this.name, reading.v), age: since });
+    const refused = rejected(this.name, reading);
+    if (refused) return t("state.not_believed", { value: measure(this.name, refused.value), age: age((now - refused.time) / 1000) });
     if (old) return t("state.silent_long", { age: since });
     if (reading.s === "fault") return t("state.fault_long");
     if (reading.s === "searching") return t("state.searching_long");

@@ -5,7 +5,7 @@ import { attribute, badge, h, mark, write } from "./dom.js";
 import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
 import { known, t } from "./i18n.js";
 import { scoreAge, silentInputs } from "./news2.js";
-import { isImplausible, isOld, present } from "./reading.js";
+import { isOld, present, rejected } from "./reading.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
 import { draw, follow } from "./sparkline.js";
 import { byUrgency, calling, episode, standing } from "./store.js";
@@ -37,9 +37,9 @@ class Row {
     const old = isOld(this.name, reading, now);
     const shown = value(this.name, present(this.name, reading));
     write(this.number, second ? `${shown}/${value(this.pair, present(this.pair, second))}` : shown);
-    const doubtful = isImplausible(this.name, reading) || (second && isImplausible(this.pair, second));
+    const doubtful = rejected(this.name, reading) || (second && rejected(this.pair, second));
     const here = alarms.filter((alarm) => rowOf(alarm.signal) === this.name || alarm.signal === this.name);
-    const past = here.find((alarm) => !standing(alarm));
+    const past = here.find((alarm) => !standing(alarm) && alarm.kind !== "technical");
     write(this.note, this.#note(entry, old, now) || (past ? ended(past) : ""));
     attribute(this.note, "title", this.note.textContent || null);
     const off = [this.name, this.pair].map((name) => name && offText(entry, name)).filter(Boolean).join("; ");
@@ -48,7 +48,8 @@ class Row {
     mark(this.root, "old", old);
     mark(this.root, "fault", reading.s === "fault" || doubtful);
     mark(this.root, "ended", past);
-    const worst = here.find(standing);
+    // What a sensor says of itself, silent or faulty, is no reason to make its old value stand out.
+    const worst = here.find((alarm) => standing(alarm) && alarm.kind !== "technical");
     for (const priority of ["high", "medium", "low"]) mark(this.root, `alarm-${priority}`, worst?.priority === priority);
     const quality = old || doubtful ? 0 : reading.q;
     attribute(this.quality, "data-bars", String(Math.max(0, Math.min(3, Math.ceil((quality ?? 0) * 3 - 0.15)))));
@@ -62,7 +63,8 @@ class Row {
     if (old) return since;
     for (const name of [this.name, this.pair]) {
       const one = entry.signals[name];
-      if (one && isImplausible(name, one)) return t("tile.not_believed", { value: value(name, one.v) });
+      const refused = one && rejected(name, one);
+      if (refused) return t("tile.not_believed", { value: value(name, refused.value) });
     }
     if (reading.s === "fault") return t("state.fault");
     return now - reading.t > (signal(this.name).kind === "glucose" ? 400000 : 120000) ? since : "";

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -38,6 +39,21 @@ class Service:
         connection.close()
         assert answer.status < 300, f"{method} {path}: {answer.status} {content[:500]!r}"
         return json.loads(content) if content else None
+
+    def wait(self) -> None:
+        """Until the twins are at work: the first start compiles their kernels."""
+        place = urlsplit(self.address)
+        assert place.hostname
+        until = time.monotonic() + 300
+        while time.monotonic() < until:
+            connection = http.client.HTTPConnection(place.hostname, place.port, timeout=60)
+            connection.request("GET", "/health/ready")
+            ready = connection.getresponse().status == 200
+            connection.close()
+            if ready:
+                return
+            time.sleep(0.2)
+        raise AssertionError("the service did not become ready")
 
     def admit(self, ward: str) -> str:
         """A new patient in a bed of their own."""
@@ -89,7 +105,9 @@ def demo(folder: Path, *options: str) -> Iterator[Service]:
         subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, env=environment, cwd=here) as process,
     ):
         try:
-            yield Service(_address(process), process.pid)
+            started = Service(_address(process), process.pid)
+            started.wait()
+            yield started
         finally:
             process.send_signal(signal.SIGINT)
             try:

@@ -9,7 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 from tests.browser.conftest import Service, demo
 
 DESK = {"width": 1440, "height": 900}
-RED = "rgb(255, 95, 87)"
+RED, GREY = "rgb(255, 95, 87)", "rgb(138, 150, 162)"
 
 
 def tile_of(service: Service, page: Page, ward: str, patient: str) -> Locator:
@@ -134,13 +134,17 @@ def test_an_error_code_is_not_shown_as_the_value(service: Service, page: Page, c
     row = tile.locator('.row[data-signal="glucose"]')
     expect(row.locator(".value")).to_have_text("140", timeout=15_000)
     service.observe(patient, "glucose", 9, 1)
-    expect(row.locator(".value")).not_to_have_text(re.compile("140|9"), timeout=15_000)
-    expect(row.locator(".note")).to_have_text("9 not believed")
+    expect(row.locator(".note")).to_have_text("9 not believed", timeout=15_000)
+    expect(row.locator(".value")).to_have_text("140")
+    assert colour(row.locator(".value")) == GREY
     expect(row.locator(".quality")).to_have_attribute("data-bars", "0")
     page.goto(f"{service.address}/#/patient/{patient}")
     signal = page.locator('.signal[data-signal="glucose"]')
-    expect(signal.locator(".value")).to_have_text("–", timeout=15_000)
-    expect(signal.locator(".state")).to_contain_text("is none a living body gives")
+    expect(signal.locator(".state")).to_contain_text("is none a living body gives", timeout=15_000)
+    assert colour(signal.locator(".value")) == GREY
+    service.observe(patient, "glucose", 138, 1)
+    expect(signal.locator(".value")).to_have_text("138", timeout=15_000)
+    expect(signal.locator(".state")).not_to_contain_text("living body")
 
 
 def test_the_score_of_a_silent_patient_shows_its_age(tmp_path: Path, page: Page) -> None:
@@ -158,3 +162,14 @@ def test_the_score_of_a_silent_patient_shows_its_age(tmp_path: Path, page: Page)
         page.goto(f"{service.address}/#/patient/{patient}")
         expect(page.locator(".news2 .big-score.old")).to_be_visible(timeout=15_000)
         expect(page.locator(".news2")).to_contain_text("No sensor sends any more")
+
+
+def test_a_silent_sensor_does_not_make_its_old_value_stand_out(service: Service, page: Page) -> None:
+    patient = service.admit("quiet")
+    tile = tile_of(service, page, "quiet", patient)
+    service.observe(patient, "heart_rate", 75, 20)
+    row = tile.locator('.row[data-signal="heart_rate"]')
+    expect(tile.locator(".foot strong")).to_have_text("No reading: Heart rate", timeout=90_000)
+    expect(row).to_have_class(re.compile("old"))
+    assert colour(row.locator(".value"), "boxShadow") == "none"
+    assert colour(row.locator(".value")) == GREY
