@@ -20,6 +20,7 @@ from api.metrics import Figures, Timing
 from api.openapi import describe
 from api.proxied import Proxied
 from api.pulse import Pulse
+from api.revisions import Revisions
 from api.service import Service
 from api.sockets import router as sockets
 from api.static import pages
@@ -42,6 +43,7 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.listen(hub.publish)
+        service.listen(Revisions(accounts).heard)
         await service.start()
         try:
             await accounts.open()

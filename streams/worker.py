@@ -220,12 +220,17 @@ class Worker:
                 coarse(rows["quality"], _SPREAD_BITS).astype("f4"),
             )  # fmt: skip
             self._remember_forecasts(partition, offset, outcome.estimates, rows)
-        if outcome.stays:
-            history.add_stays(partition, offset, outcome.stays)
-        if outcome.transitions:
-            history.add_transitions(partition, offset, outcome.transitions)
+        self._remember_events(partition, offset, outcome)
         if not more:
             history.complete(partition, offset)
+
+    def _remember_events(self, partition: int, offset: int, outcome: Outcome) -> None:
+        if outcome.revisions:
+            self.history.add_revisions(partition, offset, outcome.revisions)
+        if outcome.stays:
+            self.history.add_stays(partition, offset, outcome.stays)
+        if outcome.transitions:
+            self.history.add_transitions(partition, offset, outcome.transitions)
 
     def _remember_forecasts(self, partition: int, offset: int, estimates: Estimates, rows: dict[str, Any]) -> None:
         kept = self._foretold[partition].of(estimates, rows)

@@ -51,6 +51,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "live": ("u1", ()),
     "pending": ("u1", ()),
     "begin": ("i8", ()),
+    "writer": ("u4", (len(SIGNALS),)),
     "emitted": ("i8", ()),
     "oxygen": ("f8", ()),
     "oxygen_time": ("i8", ()),
@@ -112,6 +113,13 @@ class Past(msgspec.Struct, kw_only=True):
     changed: int = 0
 
 
+class Others(msgspec.Struct):
+    """The moments (µs) of a channel that belong to sources other than its first; before ``floor`` nobody can tell."""
+
+    times: dict[int, int] = {}
+    floor: int = 0
+
+
 class Block(msgspec.Struct, tag="block"):
     """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
 
@@ -128,6 +136,7 @@ class Block(msgspec.Struct, tag="block"):
     claims: list[tuple[int, int, list[tuple[int, int]]]] = []
     clocks: list[tuple[int, int, Clock]] = []
     taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
+    others: list[tuple[int, int, list[tuple[int, int]], int]] = []
     charted: list[list[str]] = []
     past: list[tuple[int, int, Past]] = []
 
@@ -167,6 +176,7 @@ class Bank:
     live: npt.NDArray[np.uint8]
     pending: npt.NDArray[np.uint8]
     begin: npt.NDArray[np.int64]
+    writer: npt.NDArray[np.uint32]
     emitted: npt.NDArray[np.int64]
     oxygen: npt.NDArray[np.float64]
     oxygen_time: npt.NDArray[np.int64]
@@ -208,6 +218,8 @@ class Bank:
         self.clocks: dict[tuple[int, int], Clock] = {}
         """By patient and signal, senders whose clocks are not right."""
         self.taken: dict[tuple[int, int], dict[int, bool]] = {}
+        self.others: dict[tuple[int, int], Others] = {}
+        """By patient and signal, whose readings are not the first source's; see ``ownership``."""
         """By patient and signal, the times of readings that were wrong, and whether the filter could do without them."""
         self.past: dict[tuple[int, int], Past] = {}
         """By patient and signal, episodes of the past; see ``past``."""
@@ -346,7 +358,7 @@ class Bank:
         """Forget a patient's channels, limits and all that the arrays hold: the next stay starts afresh."""
         self.patient_limits[number] = {}
         self.charted[number] = []
-        for held in (self.claims, self.clocks, self.taken, self.past):
+        for held in (self.claims, self.clocks, self.taken, self.past, self.others):
             for key in [key for key in held if key[0] == number]:
                 del held[key]
         self.unsettled = {key for key in self.unsettled if key[0] != number}
@@ -462,6 +474,10 @@ class Bank:
                 ((n - first, code, clock) for (n, code), clock in self.clocks.items() if first <= n < last),
                 key=lambda item: item[:2],
             ),
+            others=sorted(
+                (n - first, code, list(others.times.items()), others.floor)
+                for (n, code), others in self.others.items() if first <= n < last
+            ),
             taken=sorted(
                 (n - first, code, list(taken.items())) for (n, code), taken in self.taken.items() if first <= n < last
             ),
@@ -494,6 +510,9 @@ class Bank:
         self.taken |= {(first + at, code): dict(taken) for at, code, taken in block.taken if somebody[at]}
         self.past |= {(first + at, code): past for at, code, past in block.past if somebody[at]}
         self.unsettled |= {(first + at, code) for at, code, past in block.past if somebody[at] and past.changed}
+        for owner, code, times, floor in block.others:
+            if somebody[owner]:
+                self.others[first + owner, code] = Others(dict(times), floor)
 
     def _restore_rows(self, block: Block, first: int) -> None:
         rows = self._rows_of(block, first)

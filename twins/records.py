@@ -29,6 +29,7 @@ __all__ = [
     "Profile",
     "Record",
     "Retract",
+    "Revision",
     "Score",
     "SetAlarmOff",
     "SetLimits",
@@ -71,6 +72,7 @@ class Status(IntEnum):
     CORRECTED = 11
     RETRACTED = 12
     BEFORE_STAY = 13
+    FOREIGN = 14
 
 
 class Columns(msgspec.Struct, frozen=True):
@@ -262,12 +264,16 @@ class SetWard(msgspec.Struct, tag="set_ward", kw_only=True):
 
 
 class Retract(msgspec.Struct, tag="retract", kw_only=True):
-    """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place."""
+    """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place.
+
+    ``source`` is the device that asks for it, as in frames, empty for a person: a device takes back what it sent.
+    """
 
     patient: str
     signal: str
     time: int
     by: str = ""
+    source: str = ""
     reason: str = ""
     received: int = 0
 
@@ -417,6 +423,22 @@ class Stay(msgspec.Struct, tag="stay", kw_only=True):
     label: str = ""
 
 
+class Revision(msgspec.Struct, tag="revision", kw_only=True):
+    """What was done to a reading after it had been sent: ``corrected`` to ``value``, ``retracted``, or ``not_taken``.
+
+    The last where another source's reading stands at ``time`` (µs), and ``by``, who did it at ``received``, may not
+    correct that. What stood there before is in the history.
+    """
+
+    patient: str
+    signal: str
+    time: int
+    what: Literal["corrected", "retracted", "not_taken"]
+    value: float | None = None
+    by: str = ""
+    received: int = 0
+
+
 class Transition(msgspec.Struct, tag="transition", kw_only=True):
     """One change of one alarm condition. ``alarm`` names the episode, ``id`` this change; both follow from the log.
 
@@ -461,8 +483,9 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
 class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     """What one record did: estimates, scores, profiles, alarm transitions, limits of wards, and the fate of each reading.
 
-    ``stays`` holds stays that began or ended, for the history. ``status`` holds one ``Status`` per reading of the frame, or
-    that of a retraction. ``complete`` marks the whole state of a partition, sent once when it starts to be served.
+    ``stays`` holds stays that began or ended, ``revisions`` what was done to readings, both for the history. ``status``
+    holds one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state of a
+    partition, sent once when it starts to be served.
     """
 
     partition: int = 0
@@ -476,6 +499,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     ward_limits: list[SetLimits] = []
     stays: list[Stay] = []
     wards: list[SetWard] = []
+    revisions: list[Revision] = []
     status: bytes = b""
 
     @property
@@ -488,5 +512,6 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             or self.transitions
             or self.ward_limits
             or self.wards
+            or self.revisions
             or self.complete
         )

@@ -47,6 +47,10 @@ def _clocks_back(bank: Bank, now: int, by: int) -> None:
     for key, past in bank.past.items():
         if bank.live[key[0]]:
             past.changed = min(past.changed, now)
+    for key, others in bank.others.items():
+        if bank.live[key[0]]:
+            others.times = {time - by if time > now else time: whose for time, whose in others.times.items()}
+            _earlier(others, ("floor",), now, by)
     # Which readings were filed under other times than they claim is not worth keeping.
     bank.claims = {key: claims for key, claims in bank.claims.items() if not bank.live[key[0]]}
 

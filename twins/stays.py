@@ -80,6 +80,7 @@ def of_this_stay(bank: Bank, columns: Columns, numbers: I8) -> tuple[U4, npt.NDA
         return columns.patient, slice(0)
     nobody = len(numbers)
     early = columns.time < np.append(begin, 0)[np.minimum(columns.patient, nobody)]
+    early &= np.isfinite(columns.value)
     patient = np.where(early, np.uint32(nobody), columns.patient)
     patient.flags.writeable = False  # as it comes from the wire: another type to the kernels
     return patient, early

@@ -21,6 +21,7 @@ from twins.kernels import agreement, layout, limits, walk
 from twins.kernels import deterioration as kernel
 from twins.limits import limits_given, set_by
 from twins.models import deterioration
+from twins.ownership import foreign, may_retract, revision, revision_of
 from twins.records import (
     Acknowledge,
     Admit,
@@ -268,6 +269,11 @@ class _Step:
         patient, early = of_this_stay(bank, columns, numbers)
         for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
             bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
+        others = foreign(bank, frame, msgspec.structs.replace(columns, patient=patient), numbers)
+        if len(others):
+            patient = patient.copy()
+            patient[others] = len(numbers)
+            patient.flags.writeable = False
         status = np.zeros(len(columns), np.uint8)
         touched = np.zeros(len(bank.active), np.uint8)
         at = 0
@@ -280,6 +286,7 @@ class _Step:
             )  # fmt: skip
             self.raised()
         status[early] = Status.BEFORE_STAY
+        status[others] = Status.FOREIGN
         self.outcome.status = status.tobytes()
         self.clocks(arrival.noticed(bank, frame, numbers, msgspec.structs.replace(columns, patient=patient)))
         if bank.models:
@@ -288,6 +295,8 @@ class _Step:
             row = int(bank.slot[numbers[columns.patient[place]], columns.signal[place]])
             retraction.note(bank, row, int(columns.time[place]), within=True)
             self.wrong[int(bank.patient_of_row[row]), int(bank.signal_of_row[row])] = "corrected"
+        for place in np.isin(status, (Status.CORRECTED, Status.FOREIGN)).nonzero()[0].tolist():
+            self.outcome.revisions.append(revision(frame, columns, place, int(status[place])))
         for number, code in list(self.wrong):
             self.mend(int(bank.slot[number, code]), "corrected")
         past.gather(bank, columns, numbers, status, frame.received)
@@ -400,9 +409,14 @@ class _Step:
         command = arrival.retraction_in_time(self.bank, command)
         self.bank.filed = command
         verdict = Status.UNKNOWN_PATIENT
+        if number >= 0 and not may_retract(self.bank, number, command):
+            verdict, self.bank.filed = Status.FOREIGN, None
+        elif number >= 0 and command.time < self.bank.begin[number]:
+            verdict = Status.BEFORE_STAY
+        elif number >= 0:
+            verdict = retraction.retract(self.bank, number, command)
         if number >= 0:
-            early = command.time < self.bank.begin[number]
-            verdict = Status.BEFORE_STAY if early else retraction.retract(self.bank, number, command)
+            self.outcome.revisions.append(revision_of(command, verdict))
         self.outcome.status = bytes([verdict])
         if number >= 0 and command.signal in BY_NAME:
             past.forget(self.bank, number, BY_NAME[command.signal].code, command.time)

@@ -67,11 +67,13 @@ ROLES: Mapping[str, frozenset[Action]] = MappingProxyType(
 SCOPES: Mapping[str, frozenset[Action]] = MappingProxyType(
     {
         "observations:write": frozenset({Action.OBSERVATION_WRITE}),
+        "observations:correct": frozenset({Action.OBSERVATION_WRITE}),
         "facts:write": frozenset({Action.FACT_WRITE}),
         "patients:read": frozenset({Action.PATIENT_READ}),
     }
 )
-"""What a device key may do. Administration is no scope: a leaked key must not be able to make more keys."""
+"""What a device key may do; one that may correct does so with others' readings too. Administration is no scope:
+a leaked key must not be able to make more keys."""
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,6 +103,12 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     def everywhere(self) -> bool:
         """Whether no patient is out of reach: spares the look at each row of a frame."""
         return ALL_WARDS in self.wards
+
+    @property
+    def source(self) -> str:
+        """Whose its readings are: the device's, whatever it is called. Who may correct others' is marked by a star."""
+        corrects = "observations:correct" in self.scopes or Action.OBSERVATION_WRITE in ROLES.get(self.role, ())
+        return f"{'*' if corrects else ''}{f'{self.key}/' if self.kind == 'device' else ''}{self.name}"
 
     @property
     def admits(self) -> bool:

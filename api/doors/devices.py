@@ -15,7 +15,7 @@ __all__ = ["router"]
 
 router = APIRouter(prefix="/v1/devices", tags=["administration"])
 
-Scope = Literal["observations:write", "facts:write", "patients:read"]
+Scope = Literal["observations:write", "observations:correct", "facts:write", "patients:read"]
 OBSERVE: Scope = "observations:write"
 
 

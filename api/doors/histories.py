@@ -11,8 +11,9 @@ from api.fields import Moment
 from api.problems import Fault, Problem
 from api.stays import StayNamed, of_stay, viewed
 from api.wiring import Caller, Wired, Wiring
-from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
+from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.events import fact_id
+from twins.records import Status
 from twins.signals import BY_NAME, Signal
 
 __all__ = ["Window", "router", "signal_named", "window_of"]
@@ -80,6 +81,25 @@ class PastForecasts(Window):
 
 
 @dataclass(frozen=True, slots=True)
+class Revision:
+    """What was done to the reading at ``time``: ``before`` stood there first, ``value`` is what came, if any, ``by`` whom."""
+
+    time: Time
+    what: Literal["corrected", "retracted", "not_taken"]
+    before: float | None
+    value: float | None
+    by: str
+    received: Time
+
+
+@dataclass(frozen=True, slots=True)
+class Revisions(Window):
+    """Readings that were corrected, taken back, or not taken as another device's stands there; oldest first."""
+
+    items: list[Revision]
+
+
+@dataclass(frozen=True, slots=True)
 class ChartedFact:
     """A fact as charted; ``id`` tells it from others, also of the same moment."""
 
@@ -104,7 +124,7 @@ class Facts:
 
 @router.get(
     "/history",
-    response_model=Observations | Buckets | Estimates | PastForecasts | Facts,
+    response_model=Observations | Buckets | Estimates | PastForecasts | Facts | Revisions,
     responses=problems(
         "bad-cursor",
         "unauthenticated",
@@ -121,7 +141,7 @@ async def read_history(
     wired: Wired,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
-    kind: Literal["observations", "estimates", "forecasts", "facts"] = "observations",
+    kind: Literal["observations", "estimates", "forecasts", "facts", "revisions"] = "observations",
     signal: Annotated[str, Query(max_length=64, description="Which signal; facts need none.")] = "",
     start: Annotated[Moment | None, Query(description="Not before; an hour before the end if left out.")] = None,
     end: Annotated[Moment | None, Query(description="Before; now if left out.")] = None,
@@ -144,6 +164,8 @@ async def read_history(
         return await _facts(wired, id, begin, until)
     found = signal_named(signal)
     window = (id, found.name, found.unit, iso(begin), iso(until))
+    if kind == "revisions":
+        return await _revisions(wired, found, window, (begin, until))
     if kind == "estimates":
         return await _estimates(wired, found, window, (begin, until, points))
     if kind == "forecasts":
@@ -223,6 +245,22 @@ async def _forecasts(
     found = await wired.service.history.forecasts(window[0], signal.code, begin, until, points=points)
     told: list[list[list[float | None]]] = found.quantiles.tolist()  # NaN becomes null
     return respond(PastForecasts(*window, list(FORETOLD_MIN), list(FORETOLD_QUANTILES), iso_all(found.time), told))
+
+
+async def _revisions(
+    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int]
+) -> Response:
+    done = await wired.service.history.revisions(window[0], signal.name, *span)
+    sent = await wired.service.history.versions(window[0], signal.code, *span) if done else None
+    before: dict[int, float] = {}
+    if sent is not None:
+        for time, value, status in zip(sent.time.tolist(), sent.value.tolist(), sent.status.tolist(), strict=True):
+            if status not in (Status.RETRACTED, *BESIDE):
+                before.setdefault(time, value)
+    items = [
+        Revision(iso(one.time), one.what, before.get(one.time), one.value, one.by, iso(one.received)) for one in done
+    ]
+    return respond(Revisions(*window, items))
 
 
 async def _facts(wired: Wiring, patient: str, begin: int, until: int) -> Response:

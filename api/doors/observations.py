@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -108,7 +109,7 @@ class Observations:
         again = {"Retry-After": str(math.ceil(later))} if later else None
         taken = len(lot)
         if taken:
-            await self._service.observe(lot.columns, actor.name)
+            await self._service.observe(lot.columns, actor.source)
         retracted = await self._retract(lot.errors, actor) if lot.errors else 0
         if lot.refusals:
             await self._keep(lot, actor)
@@ -127,9 +128,16 @@ class Observations:
         _assign(errors, actor)
         self._admissions.sift_known(errors, actor)
         columns = errors.columns
+        # A person who reaches everybody takes back whatever was sent; the log decides for others, by whose it is.
+        source = "" if actor.everywhere and actor.kind != "device" else actor.source
         records = [
             Retract(
-                patient=columns.patients[patient], signal=SIGNALS[code].name, time=time, by=actor.name, reason=ERROR
+                patient=columns.patients[patient],
+                signal=SIGNALS[code].name,
+                time=time,
+                by=actor.name,
+                source=source,
+                reason=ERROR,
             )
             for patient, code, time in zip(
                 columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), strict=True
@@ -137,6 +145,8 @@ class Observations:
         ]
         for start in range(0, len(records), _AT_ONCE):
             await asyncio.gather(*map(self._service.append, records[start : start + _AT_ONCE]))
+        for (patient, signal), count in Counter((record.patient, record.signal) for record in records).items():
+            self._wired.accounts.audit(actor, "observation.retract", patient, detail=f"{count} of {signal}")
         return len(records)
 
     async def _actor(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Actor:

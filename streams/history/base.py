@@ -2,16 +2,18 @@
 
 All times are integer microseconds since 1970 UTC; windows are half open, ``[start_us, end_us)``. A point is identified
 by (patient, signal, time): what is written later under the same identity replaces what was there. A reading written with
-``Status.RETRACTED`` only marks that there is none: no answer shows it.
+``Status.RETRACTED`` only marks that there is none: no answer shows it. One with a status of ``BESIDE`` replaces nothing: it
+is shown where nothing else stands.
 """
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar, overload
 
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Stay, Transition
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Revision, Status, Stay, Transition
 
 __all__ = [
+    "BESIDE",
     "FORETOLD_MIN",
     "FORETOLD_QUANTILES",
     "Buckets",
@@ -23,6 +25,8 @@ __all__ = [
     "SeriesPage",
 ]
 
+BESIDE = (Status.BEFORE_STAY, Status.FOREIGN)
+"""Readings of somebody who may not replace what stands at that moment, or may not be known to."""
 FORETOLD_MIN: tuple[int, ...] = (5, 30, 120)
 """The horizons of forecasts that are kept, of ``HORIZONS_MIN``."""
 FORETOLD_QUANTILES: tuple[float, ...] = (0.05, 0.50, 0.95)
@@ -140,6 +144,9 @@ class History(Protocol):
     def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
         """Keep stays as they now are; a stay is identified by (patient, admitted)."""
 
+    def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
+        """Keep what was done to readings, in the order it was done."""
+
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
 
@@ -203,6 +210,15 @@ class History(Protocol):
 
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
+
+    async def versions(self, patient: str, signal: int, start_us: int, end_us: int) -> Series:
+        """Every reading of a window as it was sent, also what does not stand; by time and then in order of arrival.
+
+        As far as the store keeps them: what was written first, and what stands.
+        """
+
+    async def revisions(self, patient: str, signal: str, start_us: int, end_us: int) -> list[Revision]:
+        """What was done to the readings of a window, by their time and then in the order it was done."""
 
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""

@@ -7,13 +7,13 @@ because readers must not miss them between flush and commit.
 
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from streams.history.columns import Kind, Lot
-from twins.records import Fact, Stay, Transition
+from twins.records import Fact, Revision, Stay, Transition
 
-__all__ = ["Batch", "Buffer", "Lodged", "Noted", "Placed", "Seen", "Waiting", "place"]
+__all__ = ["Batch", "Buffer", "Lodged", "Noted", "Placed", "Revised", "Seen", "Waiting", "place"]
 
 PLACES = 1024
 
@@ -51,6 +51,15 @@ class Lodged(NamedTuple):
     body: bytes
 
 
+class Revised(NamedTuple):
+    """What was done to a reading, and where in the log it came from."""
+
+    offset: int
+    place: int
+    revision: Revision
+    body: bytes
+
+
 @dataclass
 class Waiting:
     """Rows, transitions, facts and stays of one partition, in the order they were added."""
@@ -59,11 +68,16 @@ class Waiting:
     transitions: list[Placed] = field(default_factory=list)
     facts: list[Noted] = field(default_factory=list)
     stays: list[Lodged] = field(default_factory=list)
+    revisions: list[Revised] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
         """Observations, estimates and forecasts held."""
         return sum(len(batch.lot.patient) for batch in self.batches)
+
+    def copy(self) -> "Waiting":
+        """The same in lists of its own."""
+        return Waiting(*(list(getattr(self, part.name)) for part in fields(self)))
 
     def take(self, offset: int) -> "Waiting":
         """Remove and return what belongs to offsets up to this one."""
@@ -72,11 +86,13 @@ class Waiting:
             [placed for placed in self.transitions if placed.offset <= offset],
             [noted for noted in self.facts if noted.offset <= offset],
             [lodged for lodged in self.stays if lodged.offset <= offset],
+            [revised for revised in self.revisions if revised.offset <= offset],
         )
         self.batches = [batch for batch in self.batches if batch.offset > offset]
         self.transitions = [placed for placed in self.transitions if placed.offset > offset]
         self.facts = [noted for noted in self.facts if noted.offset > offset]
         self.stays = [lodged for lodged in self.stays if lodged.offset > offset]
+        self.revisions = [revised for revised in self.revisions if revised.offset > offset]
         return taken
 
     def extend(self, other: "Waiting") -> None:
@@ -85,6 +101,7 @@ class Waiting:
         self.transitions += other.transitions
         self.facts += other.facts
         self.stays += other.stays
+        self.revisions += other.revisions
 
 
 @dataclass
@@ -147,7 +164,7 @@ class Buffer:
         with self._lock:
             return Seen(
                 [
-                    (number, Waiting(list(held.batches), list(held.transitions), list(held.facts), list(held.stays)))
+                    (number, held.copy())
                     for number, partition in self._partitions.items()
                     for held in (partition.sent, partition.waiting)
                 ]
@@ -168,6 +185,7 @@ class Seen(NamedTuple):
             found.transitions += [placed for placed in held.transitions if placed.offset > offset]
             found.facts += [noted for noted in held.facts if noted.offset > offset]
             found.stays += [lodged for lodged in held.stays if lodged.offset > offset]
+            found.revisions += [revised for revised in held.revisions if revised.offset > offset]
         return found
 
 

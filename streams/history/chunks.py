@@ -98,6 +98,6 @@ def _merge_run(connection: sqlite3.Connection, place: Place, chunks: list[int]) 
     bodies = [
         connection.execute("SELECT body FROM history_chunk WHERE chunk = ?", (chunk,)).fetchone()[0] for chunk in chunks
     ]
-    rows = settle(joined(place.kind, [chunk_rows(body) for body in bodies]))
+    rows = settle(place.kind, joined(place.kind, [chunk_rows(body) for body in bodies]))
     connection.executemany("DELETE FROM history_chunk WHERE chunk = ?", [(chunk,) for chunk in chunks])
     return insert_chunk(connection, place, rows) - sum(len(body) for body in bodies)

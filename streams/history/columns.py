@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
+from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.packing import Column, Stored, pack, unpack
-from twins.records import F4, U4
+from twins.records import F4, U4, Status
 
 __all__ = [
     "ESTIMATES", "FORECASTS", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs", "chunk_bytes", "chunk_rows",
-    "joined", "lot_bytes", "lot_of", "lot_rows", "quantile_columns", "quantiles_of", "runs_of", "settle",
+    "joined", "lot_bytes", "lot_of", "lot_rows", "quantile_columns", "quantiles_of", "runs_of", "settle", "standing",
 ]  # fmt: skip
 
 PACK_ROWS = 512
@@ -160,8 +160,11 @@ def joined(kind: Kind, parts: Sequence[Sequence[Column]]) -> tuple[Column, ...]:
     )
 
 
-def settle(columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Rows sorted by (signal, time); of rows with the same identity only the one that came last."""
+def settle(kind: Kind, columns: Sequence[Column]) -> tuple[Column, ...]:
+    """Rows sorted by (signal, time); of rows with the same identity the one that came last, of readings each that differs.
+
+    So the originals of corrections stay; ``standing`` tells which of them counts.
+    """
     signal, time = columns[0], columns[1]
     if len(time) < 2:
         return tuple(columns)
@@ -171,8 +174,27 @@ def settle(columns: Sequence[Column]) -> tuple[Column, ...]:
     order = np.lexsort((time, signal))
     signal, time = signal[order], time[order]
     last = np.append((signal[1:] != signal[:-1]) | (time[1:] != time[:-1]), True)
+    if kind is OBSERVATIONS:
+        value, status = columns[2][order].astype("<f8").view("<i8"), columns[3][order]
+        last[:-1] |= (value[1:] != value[:-1]) | (status[1:] != status[:-1])
     order = order[last]
     return tuple(column[order] for column in columns)
+
+
+def standing(columns: tuple[Column, ...]) -> tuple[Column, ...]:
+    """Of settled readings the one that counts at each moment: the last that may replace others, if it is not a mark."""
+    signal, time, _, status = columns
+    beside = np.isin(status, BESIDE)
+    same = (signal[1:] == signal[:-1]) & (time[1:] == time[:-1])
+    if same.any():
+        turn = np.append(True, ~same)
+        # Within a moment: those beside, then the others, each in order of arrival. The last counts.
+        order = np.lexsort((~beside, np.cumsum(turn)))
+        columns = tuple(column[order] for column in columns)
+        last = np.append(~same, True)
+        columns = tuple(column[last] for column in columns)
+    kept = columns[3] != Status.RETRACTED
+    return columns if kept.all() else tuple(column[kept] for column in columns)
 
 
 def runs_of(signal: Column) -> Runs:

@@ -170,7 +170,7 @@ def _insert(connection: sqlite3.Connection, group: _Group, part: Part) -> int:
     place = Place(group.kind, part.patient, 1, group.upto)
     if part.settled and len(part.columns[0]) <= MOST_ROWS:
         return insert_chunk(connection, place, part.columns, part.runs, part.span)
-    return sum(insert_chunk(connection, place, rows) for rows in parted(settle(part.columns)))
+    return sum(insert_chunk(connection, place, rows) for rows in parted(settle(group.kind, part.columns)))
 
 
 def _drop(connection: sqlite3.Connection, group: _Group) -> int:

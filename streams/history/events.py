@@ -10,7 +10,7 @@ import msgspec
 
 from streams.history.base import Page
 from streams.history.buffer import Waiting, place
-from twins.records import Fact, Stay, Transition
+from twins.records import Fact, Revision, Stay, Transition
 
 __all__ = [
     "Key",
@@ -25,6 +25,7 @@ __all__ = [
     "newest",
     "page_of",
     "plain",
+    "revisions",
     "stays",
     "transitions",
     "wanted",
@@ -33,6 +34,7 @@ __all__ = [
 _transition = msgspec.msgpack.Decoder(Transition).decode
 _fact = msgspec.msgpack.Decoder(Fact).decode
 _stay = msgspec.msgpack.Decoder(Stay).decode
+_revision = msgspec.msgpack.Decoder(Revision).decode
 
 Key = tuple[int, int, str]
 """time, place in the log, id: the order of transitions"""
@@ -50,7 +52,7 @@ class Question(NamedTuple):
     latest: bool
 
 
-def encode(item: Transition | Fact | Stay) -> bytes:
+def encode(item: Transition | Fact | Stay | Revision) -> bytes:
     """The stored form; numbers of numpy become plain ones."""
     return msgspec.msgpack.encode(item, enc_hook=plain)
 
@@ -79,6 +81,20 @@ def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO history_stay (patient, admitted, discharged, body) VALUES (?, ?, ?, ?)",
         [(held.stay.patient, held.stay.admitted, held.stay.discharged, held.body) for held in waiting.stays],
+    )
+    connection.executemany(
+        "INSERT OR REPLACE INTO history_revision (patient, signal, time, place, received, body) VALUES (?, ?, ?, ?, ?, ?)",
+        [
+            (
+                held.revision.patient,
+                held.revision.signal,
+                held.revision.time,
+                place(held.offset, held.place),
+                held.revision.received,
+                held.body,
+            )
+            for held in waiting.revisions
+        ],
     )
 
 
@@ -148,6 +164,25 @@ def fact_id(fact: Fact) -> str:
         return fact.id
     said = msgspec.json.encode([fact.kind, fact.time, fact.value, fact.unit, fact.note, fact.by], enc_hook=plain)
     return blake2b(said, digest_size=10).hexdigest()
+
+
+def revisions(
+    connection: sqlite3.Connection, waiting: Waiting, patient: str, signal: str, window: tuple[int, int]
+) -> list[Revision]:
+    """What was done to the readings of a window, by their time and then in the order it was done."""
+    stored = [
+        _revision(body)
+        for (body,) in connection.execute(
+            "SELECT body FROM history_revision WHERE patient = ? AND signal = ? AND time >= ? AND time < ?"
+            " ORDER BY time, place",
+            (patient, signal, *window),
+        )
+    ]
+    fresh = [held.revision for held in waiting.revisions]
+    stored += [
+        one for one in fresh if (one.patient, one.signal) == (patient, signal) and window[0] <= one.time < window[1]
+    ]
+    return sorted(stored, key=lambda one: one.time)
 
 
 def stays(connection: sqlite3.Connection, waiting: Waiting, patient: str) -> list[Stay]:

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streams.history.base import FORETOLD_MIN, FORETOLD_QUANTILES
+from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.columns import Lot
 from streams.history.thinning import NOT_BELIEVABLE
-from twins.records import F4, F8, I8
+from twins.records import F4, F8, I8, Status
 from twins.signals import SIGNALS
 
 __all__ = [
@@ -44,8 +44,20 @@ _ODD = re.compile(r"[%\\\x00-\x1f\x7f\ud800-\udfff]")
 _SPECIAL = re.compile(r"[ ,=]")
 _ESTIMATE_FIELDS = (b"mean=", b"sd=", b"quality=")
 _FORECAST_FIELDS = tuple(f"{name}=".encode() for name in FORECAST_FIELDS)
-_STATUS = [b",status=%di " % number for number in range(256)]
-_STATUS_REFUSED = [b'",status=%di ' % number for number in range(256)]
+_FORMS = (b"value=", b'refused="', b"again=", b"other=", b"")
+_VALUE, _REFUSED, _AGAIN, _OTHER, _TAKEN_BACK = range(len(_FORMS))
+_FORM_OF = np.zeros(256, np.int64)
+_FORM_OF[Status.CORRECTED] = _AGAIN
+_FORM_OF[list(BESIDE)] = _OTHER
+_FORM_OF[Status.RETRACTED] = _TAKEN_BACK
+_STATUS = (
+    b",status=%di ",
+    b'",status=%di ',
+    b",again_status=%di ",
+    b",other_status=%di ",
+    b"status=%di,again_status=12i ",
+)
+_ENDS = [form % number for form in _STATUS for number in range(256)]
 
 
 class Lines(NamedTuple):
@@ -121,20 +133,26 @@ class Tags:
 
 
 def observation_lines(tags: Tags, lot: Lot) -> Lines:
-    """Readings: ``value`` where it can be the patient's, else the text ``refused``; always ``status``."""
+    """Readings: ``value`` where it can be the patient's, else the text ``refused``; always ``status``.
+
+    What comes for a moment that has a reading has fields of its own, so that the original stays: ``again`` for a correction,
+    ``other`` for what may replace nothing, each with its status; a mark that a reading was taken back has no value.
+    """
     signal, time, value, status = lot.columns
     told, lost = _in_time(time)
     patient, signal, time, value, status = (column[told] for column in (lot.patient, signal, time, value, status))
     if not len(time):
         return Lines(b"", 0, lost)
-    refused = NOT_BELIEVABLE[status] | ~np.isfinite(value)
+    form = np.where(NOT_BELIEVABLE[status] | ~np.isfinite(value), _REFUSED, _FORM_OF[status])
     heads, place = _heads(tags, lot.patients, patient, signal)
-    begin = [begin for head in heads for begin in (head + b"value=", head + b'refused="')]
-    end = [*_STATUS, *_STATUS_REFUSED]
+    begin = [head + field for head in heads for field in _FORMS]
+    numbers = _numbers(value)
+    for row in (form == _TAKEN_BACK).nonzero()[0].tolist():
+        numbers[row] = b""
     return _joined(
         [
-            list(map(begin.__getitem__, (place * 2 + refused).tolist())), _numbers(value),
-            list(map(end.__getitem__, (status + np.where(refused, 256, 0)).tolist())), _numbers(time),
+            list(map(begin.__getitem__, (place * len(_FORMS) + form).tolist())), numbers,
+            list(map(_ENDS.__getitem__, (status + 256 * form).tolist())), _numbers(time),
         ],
         lost,
     )  # fmt: skip

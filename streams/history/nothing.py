@@ -13,9 +13,8 @@ class NoHistory:
     def _forget(self, *_: Any) -> None:  # noqa: ANN401 - whatever there is to forget
         """Keep nothing."""
 
-    add_observations = add_estimates = add_forecasts = add_transitions = add_facts = add_stays = complete = close = (
-        _forget
-    )
+    add_observations = add_estimates = add_forecasts = add_transitions = _forget
+    add_facts = add_stays = add_revisions = complete = close = _forget
 
     def counters(self) -> dict[str, int | float]:
         """There is nothing to count."""
@@ -28,4 +27,5 @@ class NoHistory:
         """Say that there is no history."""
         raise HistoryNotKept("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
-    observations = observations_page = estimates = forecasts = alarms = alarm = latest = facts = stays = _refuse
+    observations = observations_page = versions = estimates = forecasts = _refuse
+    alarms = alarm = latest = facts = stays = revisions = _refuse

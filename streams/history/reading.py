@@ -12,8 +12,7 @@ import numpy as np
 
 from streams.history import schema
 from streams.history.buffer import Buffer, Waiting
-from streams.history.columns import OBSERVATIONS, Column, Kind, Lot, chunk_rows, joined, lot_rows, settle
-from twins.records import Status
+from streams.history.columns import OBSERVATIONS, Column, Kind, Lot, chunk_rows, joined, lot_rows, settle, standing
 
 __all__ = ["HOUR_US", "Readers", "Window", "rows", "rows_page"]
 
@@ -67,6 +66,16 @@ class Readers:
 
 def rows(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: Window) -> tuple[Column, ...]:
     """The columns of a window, by time, without doubles and what was taken back; signal first."""
+    settled = _settled(connection, waiting, kind, window)
+    return standing(settled) if kind is OBSERVATIONS else settled
+
+
+def versions(connection: sqlite3.Connection, waiting: Waiting, window: Window) -> tuple[Column, ...]:
+    """Readings of a window as they were sent, those that do not stand too; signal first."""
+    return _settled(connection, waiting, OBSERVATIONS, window)
+
+
+def _settled(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: Window) -> tuple[Column, ...]:
     patient, signal, start, end = window
     span = (start, end)
     parts = [
@@ -86,11 +95,7 @@ def rows(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: W
     parts += [_picked(batch.lot, patient, signal) for batch in waiting.batches if batch.kind is kind]
     columns = joined(kind, parts)
     inside = (columns[1] >= start) & (columns[1] < end)
-    settled = settle(columns if inside.all() else [column[inside] for column in columns])
-    if kind is not OBSERVATIONS:
-        return settled
-    standing = settled[3] != Status.RETRACTED
-    return settled if standing.all() else tuple(column[standing] for column in settled)
+    return settle(kind, columns if inside.all() else [column[inside] for column in columns])
 
 
 def rows_page(

@@ -14,6 +14,10 @@ _AGED = (
         " (SELECT patient, id FROM history_charted WHERE time < ? LIMIT ?)"
     ),
     (
+        "DELETE FROM history_revision WHERE (patient, signal, time, place) IN"
+        " (SELECT patient, signal, time, place FROM history_revision WHERE received < ? LIMIT ?)"
+    ),
+    (
         "DELETE FROM history_stay WHERE (patient, admitted) IN"
         " (SELECT patient, admitted FROM history_stay WHERE discharged > 0 AND discharged < ? LIMIT ?)"
     ),

@@ -43,6 +43,11 @@ CREATE TABLE IF NOT EXISTS history_charted (
     patient TEXT, id TEXT, time INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (patient, id)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_charted_time ON history_charted (time);
+CREATE TABLE IF NOT EXISTS history_revision (
+    patient TEXT, signal TEXT, time INTEGER, place INTEGER, received INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (patient, signal, time, place)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS history_revision_received ON history_revision (received);
 CREATE TABLE IF NOT EXISTS history_stay (
     patient TEXT, admitted INTEGER, discharged INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (patient, admitted)
 ) WITHOUT ROWID;

@@ -7,7 +7,7 @@ from typing import overload
 
 from streams.history import events, schema
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Waiting
+from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Revised, Waiting
 from streams.history.columns import (
     ESTIMATES,
     FORECASTS,
@@ -22,10 +22,10 @@ from streams.history.columns import (
     quantiles_of,
 )
 from streams.history.compaction import Compactor
-from streams.history.reading import Readers, rows, rows_page
+from streams.history.reading import Readers, rows, rows_page, versions
 from streams.history.retention import retain
 from streams.history.thinning import bucketed, first_made, thinned
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Stay, Transition
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Revision, Stay, Transition
 
 __all__ = ["SqliteHistory"]
 
@@ -145,6 +145,11 @@ class SqliteHistory:
         lodged = [Lodged(offset, stay, events.encode(stay)) for stay in stays]
         self._buffer.add(partition, offset, Waiting(stays=lodged))
 
+    def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
+        """Keep what was done to readings, in the order it was done."""
+        revised = [Revised(offset, at, item, events.encode(item)) for at, item in enumerate(revisions)]
+        self._buffer.add(partition, offset, Waiting(revisions=revised))
+
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
         self._buffer.complete(partition, offset)
@@ -232,6 +237,15 @@ class SqliteHistory:
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
         return await self._readers.ask(events.facts, patient, start_us, end_us)
+
+    async def versions(self, patient: str, signal: int, start_us: int, end_us: int) -> Series:
+        """Every reading of a window as it was sent, also what does not stand; by time and then in order of arrival."""
+        _, *columns = await self._readers.ask(versions, (patient, signal, start_us, end_us))
+        return Series(*columns)
+
+    async def revisions(self, patient: str, signal: str, start_us: int, end_us: int) -> list[Revision]:
+        """What was done to the readings of a window, by their time and then in the order it was done."""
+        return await self._readers.ask(events.revisions, patient, signal, (start_us, end_us))
 
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""

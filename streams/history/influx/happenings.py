@@ -6,12 +6,12 @@ from streams.clock import Clock
 from streams.history.base import Page
 from streams.history.events import Key, Question, charted, in_order, key_of, newest, page_of, wanted
 from streams.history.influx.flux import answer, clipped, selection, text, us
-from streams.history.influx.layout import fact_of, stay_of, transition_of
+from streams.history.influx.layout import fact_of, revision_of, stay_of, transition_of
 from streams.history.influx.link import Link
 from streams.history.line_protocol import LAST_US, unescaped
-from twins.records import Fact, Stay, Transition
+from twins.records import Fact, Revision, Stay, Transition
 
-__all__ = ["alarm", "facts", "stays", "transitions"]
+__all__ = ["alarm", "facts", "revisions", "stays", "transitions"]
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
@@ -82,6 +82,20 @@ async def facts(link: Link, bucket: str, patient: str, start_us: int, end_us: in
     flux = selection(bucket, window, "fact", ["record"], patient=[patient])
     found = answer(await link.query(f"{flux} {_KEEP}"))
     return charted([fact_of(record) for column in found.values() for record in column.value])
+
+
+async def revisions(link: Link, bucket: str, patient: str, signal: str, span: tuple[int, int]) -> list[Revision]:
+    """What was done to the readings of a window, by their time and then in the order it was done."""
+    window = clipped(*span)
+    if window is None:
+        return []
+    found = answer(
+        await link.query(
+            f"{selection(bucket, window, 'revision', ['record'], patient=[patient], signal=[signal])} {_KEEP}"
+        )
+    )
+    told = [revision_of(record) for column in found.values() for record in column.value]
+    return sorted(told, key=lambda one: (one.time, one.received))
 
 
 async def stays(link: Link, bucket: str, patient: str) -> list[Stay]:

@@ -8,7 +8,7 @@ from typing import overload
 
 from streams.history import events
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Waiting
+from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Revised, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Column, Kind, Lot, lot_of, quantile_columns
 from streams.history.influx import happenings, series
 from streams.history.influx.layout import json_of
@@ -17,7 +17,7 @@ from streams.history.influx.preparation import alarms_bucket
 from streams.history.influx.writer import BATCH_LINES, MOST_ROWS, Writer
 from streams.settings import Settings
 from streams.spill import Spill
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Stay, Transition
+from twins.records import F4, F8, I8, U1, U2, U4, Fact, Revision, Stay, Transition
 
 __all__ = ["InfluxHistory"]
 
@@ -92,6 +92,11 @@ class InfluxHistory:
     def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
         """Keep stays as they now are; a stay is identified by (patient, admitted)."""
         self._buffer.add(partition, offset, Waiting(stays=[Lodged(offset, stay, json_of(stay)) for stay in stays]))
+
+    def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
+        """Keep what was done to readings, in the order it was done."""
+        revised = [Revised(offset, at, item, json_of(item)) for at, item in enumerate(revisions)]
+        self._buffer.add(partition, offset, Waiting(revisions=revised))
 
     def complete(self, partition: int, offset: int) -> None:
         """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
@@ -174,6 +179,14 @@ class InfluxHistory:
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
         return await self._link.ask(happenings.facts(self._link, self._events, patient, start_us, end_us))
+
+    async def versions(self, patient: str, signal: int, start_us: int, end_us: int) -> Series:
+        """Every reading of a window as it was sent, also what does not stand: the first and the newest of a moment."""
+        return await self._link.ask(series.versions(self._link, self._bucket, (patient, signal, start_us, end_us)))
+
+    async def revisions(self, patient: str, signal: str, start_us: int, end_us: int) -> list[Revision]:
+        """What was done to the readings of a window, by their time and then in the order it was done."""
+        return await self._link.ask(happenings.revisions(self._link, self._events, patient, signal, (start_us, end_us)))
 
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""

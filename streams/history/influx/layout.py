@@ -12,12 +12,15 @@ import zlib
 
 import msgspec
 
-from streams.history.buffer import Lodged, Noted, Placed, place
+from streams.history.buffer import Lodged, Noted, Placed, Revised, place
 from streams.history.events import fact_id, plain
 from streams.history.line_protocol import LAST_US, quoted, tag
-from twins.records import Fact, Stay, Transition
+from twins.records import Fact, Revision, Stay, Transition
 
-__all__ = ["fact_line", "fact_of", "json_of", "stay_line", "stay_of", "transition_line", "transition_of"]
+__all__ = [
+    "fact_line", "fact_of", "json_of", "revision_line", "revision_of", "stay_line", "stay_of", "transition_line",
+    "transition_of",
+]  # fmt: skip
 
 _encode = msgspec.json.Encoder(enc_hook=plain).encode
 
@@ -30,9 +33,10 @@ _transition = msgspec.json.Decoder(Transition).decode
 _place = msgspec.json.Decoder(_Place).decode
 fact_of = msgspec.json.Decoder(Fact).decode
 stay_of = msgspec.json.Decoder(Stay).decode
+revision_of = msgspec.json.Decoder(Revision).decode
 
 
-def json_of(item: Transition | Fact | Stay) -> bytes:
+def json_of(item: Transition | Fact | Stay | Revision) -> bytes:
     """The stored form; numbers of numpy become plain ones."""
     return _encode(item)
 
@@ -78,3 +82,14 @@ def _nanosecond(item: Transition) -> int:
     number = item.id.rpartition("-")[2]
     change = int(number) if number.isascii() and number.isdecimal() else zlib.crc32(item.id.encode())
     return (zlib.crc32(item.alarm.encode()) + change) % 1000
+
+
+def revision_line(revised: Revised) -> bytes:
+    """What was done to a reading as a line, in the nanosecond its place in the log names; nothing without such a time."""
+    item = revised.revision
+    if not -LAST_US <= item.time <= LAST_US:
+        return b""
+    return b"revision,patient=%b,signal=%b record=%b %d\n" % (
+        tag(item.patient), tag(item.signal), quoted(revised.body),
+        item.time * 1000 + place(revised.offset, revised.place) % 1000,
+    )  # fmt: skip

@@ -11,18 +11,21 @@ from streams.history.base import (
     Series,
     SeriesPage,
 )
+from streams.history.columns import standing
 from streams.history.influx.flux import NOTHING, Answer, Column, answer, clipped, floats, selection, us
 from streams.history.influx.link import Link
 from streams.history.line_protocol import FORECAST_FIELDS, signal_tag
 from streams.history.thinning import NOT_BELIEVABLE, bucketed
 from twins.records import F8, I8
 
-__all__ = ["buckets", "estimates", "forecasts", "observations", "page"]
+__all__ = ["buckets", "estimates", "forecasts", "observations", "page", "versions"]
 
 Window = tuple[str, int, int, int]
 """patient, signal, start, end"""
 
-_OBSERVATION = ("value", "refused", "status")
+_FIRST = ("value", "refused", "status")
+_AGAIN, _OTHER = ("again", "again_status"), ("other", "other_status")
+_OBSERVATION = (*_FIRST, *_AGAIN, *_OTHER)
 _ESTIMATE = ("mean", "sd", "quality")
 _FIELDS = {"observation": _OBSERVATION, "estimate": _ESTIMATE, "forecast": FORECAST_FIELDS}
 _KEEP = '|> keep(columns: ["_time", "_value", "_field"])'
@@ -31,30 +34,39 @@ _NOUGHT = Column([], ["0"])
 
 async def observations(link: Link, bucket: str, window: Window) -> Series:
     """All readings of a window."""
-    return _series(await _ask(link, bucket, window, "observation", _KEEP))
+    return _standing(_versions(await _ask(link, bucket, window, "observation", _KEEP)))
+
+
+async def versions(link: Link, bucket: str, window: Window) -> Series:
+    """All readings of a window as they were sent, originals and corrections."""
+    return _versions(await _ask(link, bucket, window, "observation", _KEEP))
 
 
 async def page(link: Link, bucket: str, window: Window, limit: int) -> SeriesPage:
     """The first ``limit`` readings of a window."""
     # As many of every field: those of the first moments are among them.
     found = await _ask(link, bucket, window, "observation", f"|> limit(n: {limit + 1}) {_KEEP}")
-    series = _series(found)
-    more = len(series.time) > limit
-    cut = Series(series.time[:limit], series.value[:limit], series.status[:limit])
-    return SeriesPage(cut, str(int(cut.time[-1])) if more else None)
+    series = _versions(found)
+    moments = np.unique(series.time)
+    if len(moments) <= limit:
+        return SeriesPage(_standing(series), None)
+    last = moments[limit - 1]
+    cut = series.time <= last
+    kept = Series(series.time[cut], series.value[cut], series.status[cut])
+    return SeriesPage(_standing(kept), str(int(last)))
 
 
 async def buckets(link: Link, bucket: str, window: Window, points: int) -> Buckets:
     """At most ``points`` summaries of believable readings.
 
-    They are worked out in the storage, by field. If a reading was written again and only once believed, both fields
-    hold it: then, and only then, the raw readings are asked for.
+    They are worked out in the storage, by field. If a reading was written again, and only once believed or as a
+    correction, several fields hold it: then, and only then, the raw readings are asked for.
     """
     patient, signal, start, end = window
     width = _width(start, end, points)
     given = clipped(start, end)
     if given is None:
-        return bucketed(_series({}), start, end, points)
+        return bucketed(_versions({}), start, end, points)
     parts = [
         f"{_picked(bucket, given, patient, signal, 'observation', ('value',))}"
         f' {_spans(width, start, name)} |> yield(name: "{name}")'
@@ -66,7 +78,7 @@ async def buckets(link: Link, bucket: str, window: Window, points: int) -> Bucke
     )
     found = answer(await link.query("\n".join(parts)))
     rows = {field: int(found.get(("rows", field), _NOUGHT).value[0]) for field in _OBSERVATION}
-    if rows["value"] + rows["refused"] != rows["status"]:
+    if rows["value"] + rows["refused"] != rows["status"] or rows["again_status"] or rows["other_status"]:
         return bucketed(await observations(link, bucket, window), start, end, points)
     mean, low, high, count = (found.get((name, "value"), NOTHING) for name in ("mean", "min", "max", "count"))
     return Buckets(
@@ -152,9 +164,32 @@ def _begins(time: I8, start: int, width: int) -> I8:
     return (time - start) // width * width + start
 
 
-def _series(found: Answer) -> Series:
-    """Readings of an answer, put together by their times."""
-    value, refused, status = (found.get(("_result", field), NOTHING) for field in _OBSERVATION)
+def _versions(found: Answer) -> Series:
+    """Every version of the readings of an answer: by time, and first the original, then what came beside it or for it."""
+    first = _first(found)
+    parts = [first, _paired(found, _OTHER), _paired(found, _AGAIN)]
+    if not any(len(part.time) for part in parts[1:]):
+        return first
+    time, value, status = (np.concatenate(column) for column in zip(*parts, strict=True))
+    order = np.argsort(time, kind="stable")
+    return Series(time[order], value[order], status[order])
+
+
+def _standing(series: Series) -> Series:
+    """The readings that count, one a moment, as in the other store."""
+    _, time, value, status = standing((np.zeros(len(series.time), np.uint16), *series))
+    return Series(time, value, status)
+
+
+def _paired(found: Answer, fields: tuple[str, str]) -> Series:
+    value, status = (found.get(("_result", field), NOTHING) for field in fields)
+    time = us(status.time)
+    codes = np.array([int(code) for code in status.value], np.uint8)
+    return Series(time, np.nan_to_num(_at(time, us(value.time), floats(value.value))), codes)
+
+
+def _first(found: Answer) -> Series:
+    value, refused, status = (found.get(("_result", field), NOTHING) for field in _FIRST)
     time = us(status.time)
     codes = np.array([int(code) for code in status.value], np.uint8)
     # Mostly every reading is believed: then the times are the same and need not be read twice.

@@ -18,7 +18,7 @@ import structlog
 
 from streams.history.buffer import Buffer, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
-from streams.history.influx.layout import fact_line, stay_line, transition_line
+from streams.history.influx.layout import fact_line, revision_line, stay_line, transition_line
 from streams.history.influx.link import Away, Link, Refused, Taken
 from streams.history.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
 from streams.spill import Entry, Spill
@@ -119,7 +119,8 @@ class Writer:
         """Make everything complete safe."""
         for number, upto, waiting in self._buffer.outgoing(self._upto):
             self._upto[number] = upto
-            left = waiting.rows + len(waiting.transitions) + len(waiting.facts) + len(waiting.stays)
+            left = waiting.rows + len(waiting.transitions) + len(waiting.facts)
+            left += len(waiting.stays) + len(waiting.revisions)
             try:
                 for entry in self._entries(waiting):
                     await self._put(entry)
@@ -151,6 +152,7 @@ class Writer:
         events = [transition_line(placed) for placed in waiting.transitions]
         events += [fact_line(noted) for noted in waiting.facts]
         events += [stay_line(lodged) for lodged in waiting.stays]
+        events += [revision_line(revised) for revised in waiting.revisions]
         kept = [line for line in events if line]
         self.dropped += len(events) - len(kept)
         for first in range(0, len(kept), BATCH_LINES):

@@ -86,7 +86,7 @@ def test_a_chunk_gives_back_all_rows_and_those_of_one_signal(monkeypatch, kind, 
     random = np.random.default_rng(1)
     rows = [np.sort(random.integers(3, 6, 37)).astype("u2"), np.arange(37) * 1000 + 7]
     rows += [random.normal(size=37).astype(dtype) for dtype in kind.dtypes[2:]]
-    settled = columns.settle(rows)
+    settled = columns.settle(ESTIMATES, rows)
     body = columns.chunk_bytes(settled, columns.runs_of(settled[0]))
     for told, wanted in zip(columns.joined(kind, [columns.chunk_rows(body)]), settled, strict=True):
         assert told.tolist() == wanted.tolist()
@@ -125,7 +125,7 @@ def test_a_lot_shares_a_list_of_patients() -> None:
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=20))
 def test_settled_rows_are_sorted_and_the_last_of_an_identity_wins(rows) -> None:
     signal, time = (np.array(column, "i8") for column in zip(*rows, strict=True)) if rows else (np.empty(0, "i8"),) * 2
-    told = columns.settle([signal, time, np.arange(len(rows))])
+    told = columns.settle(ESTIMATES, [signal, time, np.arange(len(rows))])
     wanted = {row: number for number, row in enumerate(rows)}
     assert list(zip(*(column.tolist() for column in told), strict=True)) == [
         (*row, wanted[row]) for row in sorted(wanted)

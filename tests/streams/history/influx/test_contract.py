@@ -27,7 +27,7 @@ def fill(history, seed: int, corrected: bool) -> int:
         who, what = rng.integers(0, 5, rows).astype("u4"), rng.choice(SIGNALS, rows).astype("u2")
         when = BEGIN + rng.integers(0, SPAN, rows)
         value = rng.choice([36.6, 0.1, -0.0, 7e4, 1e300, 120.0, 1e-7], rows)
-        status = rng.integers(0, 12, rows).astype("u1")
+        status = rng.integers(0, Status.CORRECTED, rows).astype("u1")
         invalid = status == Status.INVALID
         value[invalid] = rng.choice([np.nan, np.inf, -np.inf], int(invalid.sum()))
         if corrected and offset % 2:
