@@ -44,10 +44,12 @@ def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:
     ``columns`` are those of the stay, with nobody for others; notes whose the taken ones are.
     """
     none = np.empty(0, np.int64)
+    if not frame.sources:
+        return none
     valid = (columns.patient < len(numbers)) & (columns.signal < len(SIGNALS)) & np.isfinite(columns.value)
     valid[valid] = numbers[columns.patient[valid]] >= 0
     (places,) = valid.nonzero()
-    if not frame.sources or not len(places):
+    if not len(places):
         return none
     number, code = numbers[columns.patient[places]], columns.signal[places].astype(np.int64)
     sources = np.array([_source(name) for name in frame.sources], np.uint32)
