@@ -512,6 +512,6 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             or self.transitions
             or self.ward_limits
             or self.wards
-            or self.revisions
+            or any(one.what != "retracted" for one in self.revisions)
             or self.complete
         )
