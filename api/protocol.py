@@ -116,7 +116,8 @@ class TurnedOff(msgspec.Struct):
 class Entry(msgspec.Struct, kw_only=True):
     """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal.
 
-    ``news2_off`` says why there is no score; ``adult_limits`` that a child is judged by limits for adults.
+    ``measured`` is what devices tell of oxygen and consciousness, by signal (value, since when in ms). ``news2_off`` says
+    why there is no score; ``adult_limits`` that a child is judged by limits for adults.
     """
 
     label: str | UnsetType = UNSET
@@ -125,6 +126,7 @@ class Entry(msgspec.Struct, kw_only=True):
     admitted: int | UnsetType = UNSET
     oxygen: float | UnsetType | None = UNSET
     consciousness: str | UnsetType | None = UNSET
+    measured: dict[str, tuple[float, int]] | UnsetType = UNSET
     spo2_scale: int | UnsetType = UNSET
     alarms_off: dict[str, TurnedOff] | UnsetType = UNSET
     age: int | UnsetType | None = UNSET

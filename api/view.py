@@ -317,6 +317,7 @@ def _describe(entry: Entry, profile: Profile) -> None:
     entry.admitted = profile.admitted // 1000
     entry.oxygen = profile.oxygen
     entry.consciousness = profile.consciousness
+    entry.measured = {name: (fact.value, fact.time // 1000) for name, fact in profile.measured.items()}
     entry.spo2_scale = profile.spo2_scale
     entry.alarms_off = {
         name: TurnedOff(off.until // 1000, off.by, off.reason) for name, off in profile.alarms_off.items()

@@ -137,7 +137,7 @@ class Worker:
             if isinstance(kept, Block):
                 begin_patients(bank, kept)
             else:
-                begin_wards(bank, kept.ward_changes)
+                begin_wards(bank, kept.ward_changes, kept.wards)
                 bank.time_kept, bank.time_kept_at = kept.time, kept.offset
         self._foretold[partition] = Foretold(bank)
         self.offsets[partition] = -1

@@ -57,6 +57,7 @@ _PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "oxygen_time": ("i8", ()),
     "consciousness": ("f8", ()),
     "consciousness_time": ("i8", ()),
+    "device": ("f8", (3, 2)),
     "scale2": ("u1", ()),
     "unscored": ("u1", ()),
     "parts": ("i1", (7,)),
@@ -72,7 +73,7 @@ _KEPT_ROWS = tuple(name for name in _ROWS if name != "patient_of_row")
 _OF_READINGS = tuple(name for name in _ROWS if name not in ("limit", "signal_of_row", "patient_of_row"))
 _KEPT_PATIENTS = tuple(name for name in _PATIENTS if name not in ("slot", "live"))
 _FILL: dict[str, float] = {
-    "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "parts": -1, "limit": np.nan,
+    "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
     "mark": np.nan, "score_told": -1, "known_parts": -1,
 }  # fmt: skip
 
@@ -182,6 +183,7 @@ class Bank:
     oxygen_time: npt.NDArray[np.int64]
     consciousness: npt.NDArray[np.float64]
     consciousness_time: npt.NDArray[np.int64]
+    device: npt.NDArray[np.float64]
     scale2: npt.NDArray[np.uint8]
     unscored: npt.NDArray[np.uint8]
     parts: npt.NDArray[np.int8]

@@ -8,11 +8,12 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.lifecycle import Alarm
 from twins.bank import BLOCK, Bank, Block
 from twins.kernels import layout
-from twins.records import SetLimits
+from twins.news2 import PARAMETERS
+from twins.records import SetLimits, SetWard
 
 __all__ = ["begin_patients", "begin_wards", "keep_alarms"]
 
-_CHARTED = ("active", "oxygen", "oxygen_time", "consciousness", "consciousness_time", "scale2")
+_CHARTED = ("active", "oxygen", "oxygen_time", "consciousness", "consciousness_time", "device", "scale2", "unscored")
 _CHANNEL = {condition.name: at for at, condition in enumerate(CHANNEL_CONDITIONS)}
 _SCORE = {condition.name: at for at, condition in enumerate(SCORE_CONDITIONS)}
 
@@ -24,10 +25,12 @@ def begin_patients(bank: Bank, block: Block) -> None:
     bank.covered[block.number] = -1
 
 
-def begin_wards(bank: Bank, changes: list[tuple[int, SetLimits]]) -> None:
-    """Set the limits of wards as they were left."""
+def begin_wards(bank: Bank, changes: list[tuple[int, SetLimits]], wards: list[tuple[int, SetWard]]) -> None:
+    """Set the limits of wards, and whether they use NEWS2, as they were left."""
     for offset, limits in changes:
         bank.set_ward_limits(offset, limits)
+    for offset, ward in wards:
+        bank.set_ward(offset, ward)
 
 
 def keep_alarms(bank: Bank, block: Block) -> None:
@@ -58,6 +61,11 @@ def _to_be_ended(bank: Bank, number: int, condition: str, code: int, alarm: Alar
     if code < 0 and condition in _SCORE:
         bank.score_phase[number, _SCORE[condition]] = layout.ON
         bank.score_since[number, _SCORE[condition]] = alarm.onset
+        told = alarm.explanation.get("news2", {}).get("parts", {})
+        for column, name in enumerate(PARAMETERS):
+            if bank.known_parts[number, column] < 0 and name in told:
+                # What the score rested on is not known any more: the alarm is held until it is.
+                bank.known_parts[number, column] = told[name]
     elif code >= 0 and _CHANNEL.get(condition, layout.CONDITIONS) < layout.CONDITIONS:
         row = bank.open_channel(number, code)
         bank.phase[row, _CHANNEL[condition]] = layout.ON

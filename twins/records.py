@@ -24,6 +24,7 @@ __all__ = [
     "Estimates",
     "Fact",
     "Frame",
+    "MeasuredFact",
     "Move",
     "Outcome",
     "Profile",
@@ -371,6 +372,13 @@ class AlarmOff(msgspec.Struct, frozen=True):
     reason: str
 
 
+class MeasuredFact(msgspec.Struct, frozen=True):
+    """What a device tells of oxygen or consciousness, since ``time`` (µs)."""
+
+    value: float
+    time: int
+
+
 class Profile(msgspec.Struct, kw_only=True):
     """Who is monitored and where, with the charted facts and limits in force: all of the newest stay of this id.
 
@@ -378,6 +386,7 @@ class Profile(msgspec.Struct, kw_only=True):
     earlier version wrote the profile. ``admission`` is the place in the log of the record that began it, ``discharged``
     when it ended, 0 while it goes on.
 
+    ``oxygen`` and ``consciousness`` are as charted, ``measured`` what devices tell of them by signal.
     ``age`` follows from ``birth_date`` or from ``age_years``, which was told at ``age_told``. ``news2`` is what was said of
     this patient (``None``: nothing), ``news2_off`` why there is no score: see ``twins.eligibility``. ``adult_limits`` says that
     a child is judged by limits for adults.
@@ -397,6 +406,7 @@ class Profile(msgspec.Struct, kw_only=True):
     oxygen_time: int = 0
     consciousness: str | None = None
     consciousness_time: int = 0
+    measured: dict[str, MeasuredFact] = {}
     birth_date: str = ""
     age_years: int | None = None
     age_told: int = 0

@@ -56,6 +56,7 @@ def end_stay(bank: Bank, number: int) -> None:
     profile = bank.profile(number)
     profile.oxygen = profile.consciousness = None
     profile.oxygen_time = profile.consciousness_time = 0
+    profile.measured = {}
     profile.spo2_scale = 1
     profile.alarms_off = {}
 

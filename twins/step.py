@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twins import arrival, eligibility, emission, news2, past, retraction
+from twins import arrival, eligibility, emission, facts, past, retraction
 from twins.alarms import explain, lifecycle
 from twins.alarms import off as alarms_off
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS, Condition, priority_of
@@ -300,6 +300,9 @@ class _Step:
         for number, code in list(self.wrong):
             self.mend(int(bank.slot[number, code]), "corrected")
         past.gather(bank, columns, numbers, status, frame.received)
+        for number in facts.take(bank, columns, patient, numbers):
+            self.changed(number)
+            touched[number] = 1
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
         self.emit(emission.due(bank, moved, self.urgent, self.now))
@@ -386,19 +389,7 @@ class _Step:
         bank.touch(number)
         if fact.time < bank.begin[number]:
             return
-        profile = bank.profile(number)
-        if fact.kind == "oxygen" and isinstance(fact.value, float | int) and fact.time >= bank.oxygen_time[number]:
-            bank.oxygen[number] = profile.oxygen = float(fact.value)
-            bank.oxygen_time[number] = profile.oxygen_time = fact.time
-        elif (
-            fact.kind == "consciousness"
-            and fact.value in news2.CONSCIOUSNESS
-            and fact.time >= bank.consciousness_time[number]
-        ):
-            profile.consciousness = str(fact.value)
-            bank.consciousness[number] = news2.CONSCIOUSNESS[profile.consciousness]
-            bank.consciousness_time[number] = profile.consciousness_time = fact.time
-        else:
+        if not facts.chart(bank, number, fact):
             return
         self.changed(number)
         self.emit(np.array([number]))
@@ -420,6 +411,9 @@ class _Step:
         self.outcome.status = bytes([verdict])
         if number >= 0 and command.signal in BY_NAME:
             past.forget(self.bank, number, BY_NAME[command.signal].code, command.time)
+            if facts.forget(self.bank, number, BY_NAME[command.signal].code, command.time):
+                self.changed(number)
+                self.emit(np.array([number]))
         if verdict == Status.RETRACTED:
             self.mend(int(self.bank.slot[number, BY_NAME[command.signal].code]), "taken_back")
             self.bank.touch(number)

@@ -28,8 +28,18 @@ _DECIDED_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """What a device tells of oxygen or consciousness, since ``time``."""
+
+    value: float
+    time: Time
+
+
+@dataclass(frozen=True, slots=True)
 class Patient:
     """Who is monitored and where; ``consciousness`` (A C V P U) and ``oxygen`` (L/min, 0 is air) as charted.
+
+    ``measured``: what devices tell of them by signal; the newest counts for NEWS2.
 
     ``alarms_off`` names the signals whose limit alarms somebody has turned off.
     ``news2`` is what was said of this patient (null: the ward decides), ``news2_off`` why there is no score all the same.
@@ -47,6 +57,7 @@ class Patient:
     oxygen_time: Time | None
     consciousness: str | None
     consciousness_time: Time | None
+    measured: dict[str, Measured]
     alarms_off: dict[str, TurnedOff]
     birth_date: str | None
     age_years: int | None
@@ -171,6 +182,7 @@ def patient(profile: Profile) -> Patient:
         oxygen_time=iso(profile.oxygen_time) if profile.oxygen_time else None,
         consciousness=profile.consciousness,
         consciousness_time=iso(profile.consciousness_time) if profile.consciousness_time else None,
+        measured={name: Measured(fact.value, iso(fact.time)) for name, fact in profile.measured.items()},
         alarms_off=turned_off(profile.alarms_off),
         birth_date=profile.birth_date or None,
         age_years=profile.age,
