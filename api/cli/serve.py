@@ -231,7 +231,10 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     say(f"vitaltwin {version('vitaltwin')} on {running.url}, keeping everything in {settings.database}")
     say(NOTICE)
     if settings.clock_speed != 1.0:
-        say(f"the service's clock runs {settings.clock_speed:g} times as fast as the wall's")
+        say(
+            f"the service's clock runs {settings.clock_speed:g} times as fast as the wall's: this file's time will be ahead,"
+        )
+        say(f"      and serving it at the wall's pace again takes `vitaltwin repair {settings.database}` first")
     if settings.host not in LOOPBACK:
         say(f"warning: {settings.host} can be reached by other machines, and this is plain HTTP.")
         say("         Put a proxy with TLS before it, or keep to 127.0.0.1.")

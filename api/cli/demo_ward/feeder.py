@@ -55,10 +55,10 @@ class Feeder:
                 await self._service.append(
                     Admit(patient=bed.patient, ward=WARD, bed=str(bed.number), label=bed.label, by="demo", received=now)
                 )
-            resumed = profile is not None and profile.active and now - newest < _PAUSE_US
+            resumed = profile is not None and profile.active and 0 <= now - newest < _PAUSE_US
             origin = profile.admitted if profile is not None and resumed else now
             self._sources.append(bed.source(origin))
-            self._sent.append(max(newest, now - bed.past_us))
+            self._sent.append(max(newest if newest <= now else 0, now - bed.past_us))
 
     async def chart(self) -> None:
         """Chart oxygen and consciousness once an hour."""
@@ -75,8 +75,10 @@ class Feeder:
                     )
 
     async def send(self) -> None:
-        """Send everything that is due, in order of time."""
+        """Send everything that is due, in order of time; where the clock was set back, the ward begins anew from there."""
         now = self._service.clock.now()
+        if now < max(self._sent):
+            await self.open()
         parts = [source.between(sent, now) for source, sent in zip(self._sources, self._sent, strict=True)]
         code, time, value = (np.concatenate(column) for column in zip(*parts, strict=True))
         patient = np.repeat(np.arange(len(parts), dtype=np.uint32), [len(part[1]) for part in parts])

@@ -16,6 +16,8 @@ from pathlib import Path
 
 import pytest
 
+from streams.moments import moment
+
 HEADER = "patient,time,signal,value,unit\n"
 
 
@@ -35,7 +37,7 @@ class House:
         self.said = []
         self.process = None
 
-    def start(self, command="serve", *more):
+    def start(self, command="serve", *more, until="/health/ready"):
         self.process = subprocess.Popen(
             [*self.program, command, "--port", str(self.port), *more], env=self.home, cwd=self.where,
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -44,7 +46,7 @@ class House:
         deadline = time.monotonic() + 300
         while time.monotonic() < deadline and self.process.poll() is None:
             try:
-                urllib.request.urlopen(f"{self.url}/health/ready", timeout=1).close()
+                urllib.request.urlopen(f"{self.url}{until}", timeout=1).close()
             except OSError:
                 time.sleep(0.1)
             else:
@@ -166,6 +168,32 @@ def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(house):
     time.sleep(1)
     assert patients() == first
     assert house.end(signal.SIGINT) == 0
+
+
+def test_the_demo_goes_on_at_its_own_pace_after_it_ran_fast(house):
+    house.start("demo", "--no-open", "--clock-speed", "600")
+    time.sleep(3)
+    assert house.end(signal.SIGINT) == 0
+    house.start("demo", "--no-open")
+
+    def ask(path):
+        with urllib.request.urlopen(house.url + path) as answer:
+            return json.load(answer)
+
+    deadline = time.monotonic() + 60
+    times = []
+    while len(times) < 3 and time.monotonic() < deadline:
+        now = moment(ask("/v1/clock")["now"])
+        signals = ask("/v1/patients/demo-01/state")["signals"]
+        newest = max((moment(one["time"]) for one in signals.values()), default=0)
+        if 0 <= now - newest < 30_000_000 and newest not in times:
+            times.append(newest)
+        time.sleep(0.5)
+    assert times == sorted(times)
+    assert len(times) == 3
+    assert abs(ask("/v1/clock")["apart_s"]) < 2
+    assert house.end(signal.SIGINT) == 0
+    assert "Traceback" not in "".join(house.said)
 
 
 @pytest.mark.fault
