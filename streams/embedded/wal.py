@@ -44,17 +44,19 @@ class WalCheckpoints:
             self._thread.join()
 
     def _run(self) -> None:
-        connection = open_beside(self._path)
+        connection: sqlite3.Connection | None = None
         try:
             while not self._stopping.wait(_EVERY_S):
                 try:
+                    connection = connection or open_beside(self._path)
                     self._move(connection)
                     self.trouble = ""
-                except sqlite3.Error as error:
+                except Exception as error:  # noqa: BLE001 - whatever it is, the next try may go well
                     self.trouble = f"the write-ahead file cannot be emptied: {error}"
                     _logger.warning("the write-ahead file cannot be emptied", reason=str(error), pages=self.pages)
         finally:
-            connection.close()
+            if connection is not None:
+                connection.close()
 
     def _move(self, connection: sqlite3.Connection) -> None:
         # Passive waits for nobody; under load the writer is always a little ahead of it.

@@ -11,12 +11,16 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
+import structlog
+
 from streams.history.chunks import FAN, MOST_ROWS, Place, insert_chunk, merge, parted
 from streams.history.columns import KINDS, Kind, Lot, lot_rows, settle
 from streams.history.schema import add_figure, figure
 from streams.history.sorting import Part, Sorting
 
 __all__ = ["Compactor"]
+
+_logger = structlog.get_logger(__name__)
 
 GROUP_ROWS = 600_000
 """Lots are cut into chunks up to this many rows at a time …"""
@@ -92,7 +96,7 @@ class Compactor:
         if self._work is None:
             if self._due:
                 kind, patient = self._due[-1]
-                change = merge(connection, KINDS[kind], patient)
+                change = _merged(connection, KINDS[kind], patient)
                 if change is None:
                     self._due.pop()
                 self._change += change or 0
@@ -113,7 +117,7 @@ class Compactor:
         lots: list[Lot] = []
         for number in group.lots:
             stored = connection.execute("SELECT patients, body FROM history_lot WHERE lot = ?", (number,)).fetchone()
-            lots += [lot_rows(*stored)] if stored else []
+            lots += _read(number, *stored) if stored else []
             yield
         sorting = Sorting(group.kind, lots)
         for _ in sorting.steps():
@@ -134,6 +138,26 @@ class Compactor:
         if self._fresh[kind, patient] >= FAN:
             del self._fresh[kind, patient]
             self._due.append((kind, patient))
+
+
+def _read(number: int, patients: bytes, body: bytes) -> list[Lot]:
+    """A lot's rows; none where its bytes are damaged: the others are not to wait for it."""
+    try:
+        return [lot_rows(patients, body)]
+    except Exception as error:  # noqa: BLE001 - whatever the bytes hold
+        _logger.error("rows of the history are damaged and left out", lot=number, reason=repr(error))  # noqa: TRY400
+        return []
+
+
+def _merged(connection: sqlite3.Connection, kind: Kind, patient: str) -> int | None:
+    """``merge``; chunks that are damaged stay as they are. They are read before anything is written."""
+    try:
+        return merge(connection, kind, patient)
+    except sqlite3.Error:
+        raise
+    except Exception as error:  # noqa: BLE001 - whatever the bytes hold
+        _logger.error("chunks of the history are damaged and stay as they are", kind=kind.code, reason=repr(error))  # noqa: TRY400
+        return None
 
 
 def _ready(connection: sqlite3.Connection) -> _Group | None:

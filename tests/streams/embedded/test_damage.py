@@ -169,3 +169,20 @@ def test_what_is_no_file_of_ours_is_not_repaired(tmp_path):
     with pytest.raises(LogUnavailable):
         repair(tmp_path / "text.db", Clock())
     assert (tmp_path / "text.db").read_bytes().startswith(b"patient,time")
+
+
+async def test_damaged_rows_of_the_history_hold_nothing_else_up(path, monkeypatch):
+    monkeypatch.setattr("streams.history.compaction.READY_LOTS", 1)
+    assert changed(
+        path,
+        "UPDATE history_lot SET body = substr(body, 1, length(body) / 2) WHERE lot = (SELECT min(lot) FROM history_lot)",
+    )
+    service = EmbeddedService(Settings(database=path, checkpoint_seconds=1))
+    await service.start()
+    await service.observe(readings(service, patients=PATIENTS), "monitor")
+    await settled(service)
+    await until(lambda: service.health()["ready"] and not service.counters()["history_backlog"])
+    assert service.health()["log"] == "ok"
+    await service.stop()
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT count(*) FROM history_chunk").fetchone()[0]
