@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from starlette.responses import RedirectResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 __all__ = ["Proxied"]
@@ -14,7 +14,7 @@ class Proxied:
 
     X-Forwarded-For and X-Forwarded-Proto are believed only from the addresses and networks in ``trusted``; with none
     of them from nobody, not from loopback either. ``prefix`` is taken off a path that begins with it, for proxies
-    that leave it on.
+    that leave it on, and put before the addresses in Link and Location.
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[str], prefix: str) -> None:
@@ -32,4 +32,28 @@ class Proxied:
                 scope = {**scope, "path": path[len(self._prefix) :]}
                 if raw := scope.get("raw_path"):
                     scope["raw_path"] = raw[len(self._prefix) :]
+            await self._app(scope, receive, self._outside(send))
+            return
         await self._app(scope, receive, send)
+
+    def _outside(self, send: Send) -> Send:
+        """As ``send``, with the prefix before the addresses of our own that headers name."""
+        prefix = self._prefix.encode()
+
+        async def carry(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = [(name, _seen(name, value, prefix)) for name, value in message.get("headers", ())]
+            await send(message)
+
+        return carry
+
+
+def _seen(name: bytes, value: bytes, prefix: bytes) -> bytes:
+    """A header as it has to be read from outside.
+
+    >>> _seen(b"location", b"/v1/patients/p1", b"/vt"), _seen(b"link", b'</v1/audit?cursor=x>; rel="next"', b"/vt")
+    (b'/vt/v1/patients/p1', b'</vt/v1/audit?cursor=x>; rel="next"')
+    """
+    if name.lower() == b"location" and value.startswith(b"/") and not value.startswith(b"//"):
+        return prefix + value
+    return value.replace(b"</", b"<" + prefix + b"/") if name.lower() == b"link" else value

@@ -10,7 +10,7 @@ from sqlalchemy.orm import Session
 
 from api.accounts.browsers import Browsers
 from api.accounts.database import Database
-from api.accounts.errors import Forbidden, InvalidCredentials, LinkRefused, Unauthenticated
+from api.accounts.errors import Conflict, Forbidden, InvalidCredentials, LinkRefused, Unauthenticated
 from api.accounts.models import AccountRow, LinkRow, SessionRow
 from api.accounts.passwords import Passwords, check_new
 from api.accounts.people import by_name, first_administrator, normal
@@ -107,8 +107,18 @@ class Credentials:
         return await self._database.write(work)
 
     async def link(self, name: str) -> str:
-        """Return the token of a link for this account, valid one day; earlier ones become void. Raises `NotFound`."""
-        return await self._database.write(lambda session: self._link(session, by_name(session, name), INVITATION_S))
+        """Return the token of a link for this account, valid one day; earlier ones become void.
+
+        Raises `NotFound`, or `Conflict` where the account is disabled: the link would open nothing.
+        """
+
+        def work(session: Session) -> str:
+            row = by_name(session, name)
+            if row.disabled:
+                raise Conflict("the account is disabled; enable it first")
+            return self._link(session, row, INVITATION_S)
+
+        return await self._database.write(work)
 
     async def change_password(self, actor: Actor, current: str, new: str) -> None:
         """Change one's own password and end one's other sessions.

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 
 import structlog
-from sqlalchemy import delete, func, insert, select, update
+from sqlalchemy import delete, func, insert, select
 from sqlalchemy.orm import Session
 
 from api.accounts.database import Database
@@ -84,7 +84,8 @@ def _prune(session: Session, before: int, now: int) -> int:
         "count": 1,
     }
     session.execute(insert(AuditRow), [entry])
-    session.execute(update(HorizonRow).values(before=before))
+    horizon = session.merge(HorizonRow(id=1, before=before))
+    session.flush()
     session.execute(delete(AuditRow).where(AuditRow.id.in_(old)))
-    session.execute(update(HorizonRow).values(before=0))
+    horizon.before = 0
     return len(old)

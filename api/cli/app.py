@@ -6,9 +6,12 @@ from typing import Annotated
 import typer
 
 from api.cli import (
+    account,
+    audit,
     backup,
     bench_command,
     demo,
+    device,
     distributed,
     doctor,
     environment,
@@ -47,6 +50,9 @@ app.command()(backup.restore)
 app.command()(repair.repair)
 app.command()(warm.warm)
 app.command()(bench_command.bench)
+app.add_typer(account.app, name="account")
+app.add_typer(device.app, name="device")
+app.add_typer(audit.app, name="audit")
 
 
 @app.command()

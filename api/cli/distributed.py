@@ -150,7 +150,7 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
         say("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
     link = await running.accounts.first_start_link(beside_others=True)
     if link is not None:
-        say(f"first start: sign in once at {running.url}/sign-in?token={link}")
+        say(f"first start: sign in once at {running.url}{settings.path_prefix}/sign-in?token={link}")
         say("             (of the links that doors have printed one is enough: then the others are void)")
     await leave_key(running)
     return []

@@ -240,7 +240,7 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
         say("         Put a proxy with TLS before it, or keep to 127.0.0.1.")
     link = await running.accounts.first_start_link()
     if link is not None:
-        say(f"first start: sign in once at {running.url}/sign-in?token={link}")
+        say(f"first start: sign in once at {running.url}{settings.path_prefix}/sign-in?token={link}")
     await leave_key(running)
     return [_told(running)]
 

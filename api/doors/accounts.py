@@ -97,7 +97,7 @@ async def change_account(wired: Wired, actor: Caller, name: str, body: Change) -
     return respond(_told(changed))
 
 
-@router.post("/accounts/{name}/link", response_model=SignInLink, responses=_ANY | problems("not-found"))
+@router.post("/accounts/{name}/link", response_model=SignInLink, responses=_ANY | problems("not-found", "conflict"))
 async def make_link(wired: Wired, actor: Caller, name: str) -> Response:
     """A one-time link, for an invitation or a forgotten password."""
     token = await wired.accounts.sign_in_link(actor, name)

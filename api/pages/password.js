@@ -20,6 +20,7 @@ function show(session) {
   place("why").textContent = needed ? "" : t("password.why");
   place("title").textContent = t(needed ? "password.change" : "password.title");
   place("leave").textContent = t(needed ? "password.leave" : "password.later");
+  place("save").disabled = false; // before the script listens the browser would send the form by itself
   document.title = `${place("title").textContent} – ${t("app.title")}`;
 }
 

@@ -30,3 +30,4 @@ document.getElementById("form").addEventListener("submit", async (event) => {
     password.focus();
   }
 });
+document.getElementById("go").disabled = false; // before the script listens the browser would send the form by itself
