@@ -5,6 +5,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing, suppress
 from http.client import HTTPConnection
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,19 +43,19 @@ class Proxy(BaseHTTPRequestHandler):
         if not self.path.startswith(f"{PREFIX}/"):
             self.send_error(404)
             return
-        connection = HTTPConnection("127.0.0.1", self.inside)
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-        connection.request(self.command, self.path[len(PREFIX) :], body, dict(self.headers.items()))
-        answer = connection.getresponse()
-        content = answer.read()
-        self.send_response(answer.status)
-        for name, value in answer.getheaders():
-            if name.lower() not in {"transfer-encoding", "connection", "content-length", "date", "server"}:
-                self.send_header(name, value)
-        self.send_header("Content-Length", str(len(content)))
-        self.end_headers()
-        self.wfile.write(content)
-        connection.close()
+        with closing(HTTPConnection("127.0.0.1", self.inside)) as connection:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            connection.request(self.command, self.path[len(PREFIX) :], body, dict(self.headers.items()))
+            answer = connection.getresponse()
+            content = answer.read()
+        with suppress(ConnectionError):  # a page that is left does not wait for its answers
+            self.send_response(answer.status)
+            for name, value in answer.getheaders():
+                if name.lower() not in {"transfer-encoding", "connection", "content-length", "date", "server"}:
+                    self.send_header(name, value)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
         """Nothing to the terminal."""
