@@ -9,6 +9,7 @@ takes an advisory lock in the same way, and a door that stands still while it ho
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ import anyio
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.orm import Session
+from sqlalchemy.pool import QueuePool
 
 from api.accounts.errors import StoreUnavailable
 from api.accounts.migrate import migrate
@@ -63,8 +65,8 @@ class Database:
         return await self._run(lambda: migrate(self._reading, self._writing))
 
     async def close(self) -> None:
-        """Let go of the connections."""
-        await anyio.to_thread.run_sync(self._engine.dispose)
+        """Let go of the connections, those too whose caller gave up waiting, as soon as their work is done."""
+        await anyio.to_thread.run_sync(self._let_go)
 
     async def read(self, work: Callable[[Session], T]) -> T:
         """Answer of `work` on one consistent view."""
@@ -99,6 +101,13 @@ class Database:
                 raise StoreUnavailable(f"the accounts database did not answer: {error.orig}") from error
 
         return await anyio.to_thread.run_sync(guarded, limiter=self._threads)
+
+    def _let_go(self) -> None:
+        pool = self._engine.pool
+        end = time.monotonic() + STANDSTILL_MS / 1000
+        while isinstance(pool, QueuePool) and pool.checkedout() and time.monotonic() < end:
+            time.sleep(0.01)
+        self._engine.dispose()
 
 
 def _engine(url: str) -> Engine:

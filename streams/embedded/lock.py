@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from streams.errors import LogInUse, LogUnavailable
+from streams.private import keep_private
 
 __all__ = ["FileLock", "held"]
 
@@ -40,6 +41,7 @@ class FileLock:
             if (found.st_dev, found.st_ino) in _mine:
                 raise _in_use(path, str(os.getpid()))
         beside = path.resolve().with_name(f"{path.resolve().name}.lock")  # what earlier versions lock
+        keep_private(beside)
         for place in (beside, path):
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             self._descriptors.append(descriptor)

@@ -1,10 +1,14 @@
+import fcntl
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 
 import pytest
 from structlog.testing import capture_logs
 
+from streams.embedded.lock import FileLock
 from streams.embedded.schema import open_file
 from streams.private import keep_private
 
@@ -57,3 +61,24 @@ def test_narrower_rights_stay_and_what_is_beside_is_not_made(tmp_path):
 def test_a_file_that_cannot_be_made_is_left_to_who_opens_it(tmp_path):
     keep_private(tmp_path / "nowhere" / "vt.db")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_look_lets_go_of_no_lock_of_sqlites(tmp_path):
+    """Another process must still find the file in use after somebody in this one has looked at its rights."""
+    path = tmp_path / "vt.db"
+    path.touch(0o600)
+    holder = path.open("r+b")
+    fcntl.lockf(holder, fcntl.LOCK_EX)
+    keep_private(path, "-wal", "-shm")
+    taken = "import fcntl, sys; fcntl.lockf(open(sys.argv[1], 'r+b'), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    other = subprocess.run([sys.executable, "-c", taken, path], capture_output=True, text=True, check=False)
+    assert "BlockingIOError" in other.stderr
+    holder.close()
+
+
+def test_an_older_lock_is_tightened_too(tmp_path):
+    path = tmp_path / "vt.db"
+    (tmp_path / "vt.db.lock").touch(0o644)
+    lock = FileLock(path)
+    assert mode(tmp_path / "vt.db.lock") == 0o600
+    lock.release()
