@@ -173,3 +173,23 @@ def test_a_silent_sensor_does_not_make_its_old_value_stand_out(service: Service,
     expect(row).to_have_class(re.compile("old"))
     assert colour(row.locator(".value"), "boxShadow") == "none"
     assert colour(row.locator(".value")) == GREY
+
+
+def test_what_worsens_after_it_was_acknowledged_calls_again(service: Service, page: Page) -> None:
+    patient = service.admit("again")
+    tile = tile_of(service, page, "again", patient)
+    service.observe(patient, "oxygen_saturation", 97, 20)
+    critical = alarming(service, patient, "oxygen_saturation", 84, "limit.critical_low")
+    service.ask("POST", f"/v1/alarms/{critical}/acknowledge", {})
+    card = page.locator(f'.card[data-alarm="{critical}"]')
+    expect(card).to_have_attribute("data-presence", "acknowledged", timeout=15_000)
+    expect(tile.locator(".foot > .badge.high.quiet")).to_have_count(1)
+    until = time.monotonic() + 60
+    while card.get_attribute("data-presence") != "on":
+        assert time.monotonic() < until
+        service.observe(patient, "oxygen_saturation", 55, 1)
+        time.sleep(1)
+    expect(card.locator(".acknowledge")).to_be_visible()
+    expect(card.locator(".why")).to_have_text(re.compile(r"84\W% at onset, now 55\W%"))
+    expect(tile.locator(".foot > .badge.high:not(.quiet)")).to_have_count(1)
+    expect(page.locator("#alert")).to_contain_text("Oxygen saturation critically low")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -207,3 +208,21 @@ def test_a_service_that_hangs_is_noticed_with_its_last_word(tmp_path: Path, page
         finally:
             os.kill(service.pid, signal.SIGCONT)
         expect(page.locator(LIVE)).to_have_count(1, timeout=60_000)
+
+
+@pytest.mark.fault
+def test_a_service_whose_disk_takes_nothing_says_so_and_comes_back(tmp_path: Path, page: Page) -> None:
+    """The system refuses every write beyond the first page of a file, as a full or broken disk does."""
+    with demo(tmp_path) as service:
+        open_ward(service, page)
+        expect(page.locator("#faults")).to_be_hidden(timeout=60_000)
+        before = resource.prlimit(service.pid, resource.RLIMIT_FSIZE)
+        resource.prlimit(service.pid, resource.RLIMIT_FSIZE, (4096, before[1]))
+        try:
+            said = re.compile("Nothing is being recorded")
+            expect(page.locator("#faults .serious").filter(has_text=said)).to_be_visible(timeout=60_000)
+            expect(page.locator("#link")).to_have_text("Fault")
+        finally:
+            resource.prlimit(service.pid, resource.RLIMIT_FSIZE, before)
+        expect(page.locator("#faults")).to_be_hidden(timeout=120_000)
+        expect(page.locator("#link")).to_have_text("Live")
