@@ -71,7 +71,8 @@ export function why(alarm, entry, now) {
 function whyLimit(alarm, limit, reading, now) {
   const { condition, signal } = alarm;
   const side = CONDITIONS[condition];
-  const fresh = reading && !isOld(signal, reading, now) ? present(signal, reading) : NaN;
+  const newest = reading ? present(signal, reading) : NaN;
+  const fresh = reading && !isOld(signal, reading, now) ? newest : NaN;
   const texts = {
     value: limitMeasure(signal, began(alarm)), now: limitMeasure(signal, fresh), limit: limitMeasure(signal, limit),
     time: shortTime(alarm.onset), far: limitMeasure(signal, farthest(alarm)),
@@ -82,6 +83,10 @@ function whyLimit(alarm, limit, reading, now) {
     return known ? t("why.was_above_now", texts) : t("why.was_above", texts);
   }
   if (Number.isFinite(fresh) && texts.now !== texts.value) return side === "below" ? t("why.now_below", texts) : t("why.now_above", texts);
+  const last = { ...texts, last: limitMeasure(signal, newest), age: reading ? age((now - reading.t) / 1000) : "" };
+  if (!Number.isFinite(fresh) && Number.isFinite(newest) && last.last !== texts.value) {
+    return side === "below" ? t("why.last_below", last) : t("why.last_above", last);
+  }
   return side === "below" ? t("why.below", texts) : t("why.above", texts);
 }
 
