@@ -99,6 +99,10 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     expires: float = math.inf
     by_link: bool = False
 
+    def __hash__(self) -> int:
+        """By who it is: the units it sends in are no key of a dictionary."""
+        return hash((self.kind, self.name, self.key))
+
     @property
     def everywhere(self) -> bool:
         """Whether no patient is out of reach: spares the look at each row of a frame."""

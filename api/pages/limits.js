@@ -40,6 +40,15 @@ export class Limits extends EventTarget {
       h("h2", { id: "limits-heading" }, t("limits.title")), this.place, this.said, this.now);
   }
 
+  /** Another stay has begun: what was shown or being typed was for the one before. */
+  anew() {
+    this.table = {};
+    this.names = [];
+    this.#show();
+    write(this.said, "");
+    write(this.now, "");
+  }
+
   async load(names) {
     this.names = names;
     try {
@@ -211,8 +220,9 @@ export class Limits extends EventTarget {
     const button = this.form.querySelector("[type=submit]");
     button.disabled = true;
     write(this.said, t("alarms.sending"));
+    const meant = this.stay ? `?stay=${new Date(this.stay).toISOString()}` : "";
     try {
-      this.#take(await patch(`v1/patients/${part(this.patient)}/limits`, changes));
+      this.#take(await patch(`v1/patients/${part(this.patient)}/limits${meant}`, changes));
       await this.#settle(changes);
     } catch (refusal) {
       button.disabled = false;

@@ -23,6 +23,7 @@ export class PatientPage {
   #views = new Map();
   #cards = new Map();
   #names = "";
+  #admitted = 0;
 
   constructor(id, { ward, connection, may }) {
     this.id = id;
@@ -80,12 +81,20 @@ export class PatientPage {
     this.heading.textContent = ended ? t("patient.ended") : t("patient.unknown");
     document.title = t("app.title");
     write(this.where, "");
+    this.#forget();
+    mark(this.root, "gone", true);
+  }
+
+  #forget() {
+    this.store.forget(this.id);
+    this.limits.anew();
     for (const view of this.#views.values()) view.destroy();
     this.#views.clear();
     this.#names = "";
     this.charts.replaceChildren();
     this.other.replaceChildren();
-    mark(this.root, "gone", true);
+    const nobody = { label: this.id, signals: {}, alarms: [], news2: null };
+    for (const side of [this.news2, this.facts, this.off]) side.update(nobody);
   }
 
   get entry() {
@@ -95,9 +104,13 @@ export class PatientPage {
   #update() {
     const { entry } = this;
     if (!entry) {
-      if (this.store.loaded) write(this.heading, t("patient.unknown"));
+      if (this.store.loaded) this.refuse();
       return;
     }
+    // Another stay under the same id is another person's: nothing of the one before stays on the screen.
+    if (this.#admitted && entry.admitted !== this.#admitted) this.#forget();
+    this.#admitted = entry.admitted;
+    this.limits.stay = entry.admitted;
     mark(this.root, "gone", false);
     write(this.heading, whoLine(this.id, entry));
     document.title = `${this.heading.textContent} – ${t("app.title")}`;

@@ -48,6 +48,12 @@ export class Store extends EventTarget {
     this.#tell("alarms");
   }
 
+  /** A stay is over: its transitions are no news of the next one under this id. */
+  forget(patient) {
+    this.transitions = this.transitions.filter((alarm) => alarm.patient !== patient);
+    this.#tell("alarms");
+  }
+
   take(message) {
     if (message.type === "snapshot") this.#snapshot(message);
     else if (message.type === "delta") this.#delta(message);

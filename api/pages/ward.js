@@ -62,6 +62,8 @@ export class Ward {
     for (const id of ids ?? entries.keys()) {
       const entry = entries.get(id);
       if (!entry) continue;
+      // Another stay under the same id is another person's: nothing of the one before stays on the tile.
+      if (this.#tiles.has(id) && this.#tiles.get(id).admitted !== entry.admitted) this.#remove(id);
       this.traces.take(id, entry.signals);
       if (!this.#tiles.has(id)) {
         this.#add(id, entry);
@@ -79,6 +81,7 @@ export class Ward {
 
   #add(id, entry) {
     const tile = new Tile(id);
+    tile.admitted = entry.admitted;
     tile.name(entry);
     this.#tiles.set(id, tile);
     this.grid.append(tile.root);
