@@ -97,7 +97,7 @@ def _file(bank: Bank, columns: Columns, places: I8, received: int, time: I8) -> 
             while filed in held or filed in claims.values():
                 filed += 1
             time[place] = filed
-            if number >= 0:
+            if number >= 0 and bank.live[number]:
                 claims[moment] = filed
                 bank.claims[number, code] = claims
     while len(claims) > CLAIMS:
@@ -128,7 +128,7 @@ def noticed(bank: Bank, frame: Frame, numbers: I8, filed: Columns) -> list[Turne
     if not len(sent):
         return []
     odd = (sent > frame.received + AHEAD_US) & (sent <= frame.received + FUTURE_US)
-    odd |= sent < frame.received - int(layout.RECENT_LEAST_US)
+    odd |= sent < frame.received - int(layout.FRESH_US)
     (places,) = odd.nonzero()
     if not len(places):
         return []
@@ -156,13 +156,14 @@ def rows_of(bank: Bank, columns: Columns, numbers: I8) -> I8:
 def _notice(bank: Bank, row: int, moment: int, received: int) -> Turned | None:
     number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
     age = received - moment
-    if 0 <= age <= bank.recent_us(row):
+    dense = SIGNALS[code].silence_s <= 60.0
+    if 0 <= age <= (layout.FRESH_US if dense else bank.recent_us(row)):
         return None
     clock = bank.clocks.get((number, code))
     if clock is None or (clock.least < 0) != (age < 0):
         was = clock is not None and clock.told
         clock = bank.clocks[number, code] = Clock(first=received, least=age, most=age, told=was)
-    tolerance = STEADY_US if SIGNALS[code].silence_s <= 60.0 else STEADY_SPARSE_US
+    tolerance = STEADY_US if dense else STEADY_SPARSE_US
     if not clock.most - tolerance <= age <= clock.least + tolerance:
         clock.first, clock.least, clock.most, clock.uploads = received, age, age, 0
     clock.least, clock.most = min(clock.least, age), max(clock.most, age)
@@ -185,6 +186,8 @@ def settled(bank: Bank, now: int) -> list[Turned]:
     for (number, code), clock in list(bank.clocks.items()):
         row = int(bank.slot[number, code])
         heard = bank.watch[row, layout.RECEIVED] if row >= 0 else 0.0
+        if not bank.live[number]:
+            continue
         if row < 0 or (heard > clock.seen and now - clock.seen >= QUIET_US):
             del bank.clocks[number, code]
             if row >= 0:

@@ -107,10 +107,14 @@ class Told(msgspec.Struct, kw_only=True):
 
 
 class Past(msgspec.Struct, kw_only=True):
-    """Late readings of a channel beyond a limit, by time; the episodes told of them, by id; when it changed (0: told)."""
+    """Late readings of a channel beyond a limit, by time; the episodes told of them, by id.
+
+    ``began`` and ``changed``: when something untold first and last came, 0 where all is told.
+    """
 
     readings: dict[int, float] = {}
     told: dict[str, Told] = {}
+    began: int = 0
     changed: int = 0
 
 

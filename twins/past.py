@@ -25,6 +25,8 @@ I8 = npt.NDArray[np.int64]
 U1 = npt.NDArray[np.uint8]
 
 SETTLE_US = 3_000_000
+LATEST_US = 60_000_000
+"""They are told after so long even if more keeps coming."""
 APART_US = 360_000_000
 """Readings beyond a limit that lie farther apart than this, or than the channel may be silent, are two episodes."""
 KEEP_US = 8 * 86_400_000_000
@@ -137,6 +139,7 @@ def _keep(bank: Bank, key: tuple[int, int], time: int, value: float | None) -> N
 
 
 def _changed(bank: Bank, key: tuple[int, int], past: Past) -> None:
+    past.began = past.began or bank.time
     past.changed = bank.time
     bank.unsettled.add(key)
     bank.touch(key[0])
@@ -154,10 +157,12 @@ def settled(bank: Bank, now: int, number: int = -1) -> list[tuple[int, Transitio
     told: list[tuple[int, Transition]] = []
     for key in sorted(bank.unsettled):
         past = bank.past[key]
-        if key[0] == number or now - past.changed >= SETTLE_US:
+        if not bank.live[key[0]]:
+            continue
+        if key[0] == number or now - past.changed >= SETTLE_US or now - past.began >= LATEST_US:
             told += [(key[0], transition) for transition in _tell(bank, key, past)]
             bank.unsettled.discard(key)
-            past.changed = 0
+            past.began = past.changed = 0
             bank.touch(key[0])
             if not past.readings and not past.told:
                 del bank.past[key]

@@ -46,7 +46,7 @@ def _clocks_back(bank: Bank, now: int, by: int) -> None:
             _earlier(clock, ("first", "seen"), now, by)
     for key, past in bank.past.items():
         if bank.live[key[0]]:
-            past.changed = min(past.changed, now)
+            past.began, past.changed = min(past.began, now), min(past.changed, now)
     for key, others in bank.others.items():
         if bank.live[key[0]]:
             others.times = {time - by if time > now else time: whose for time, whose in others.times.items()}

@@ -213,3 +213,20 @@ def test_a_checkpoint_holds_what_is_known_of_clocks():
     assert outcomes[0] == outcomes[1]
     assert bed.bank.claims == other.bank.claims
     assert bed.presences("limit.critical_high") == ["on"]
+
+
+@pytest.mark.parametrize("behind", [90, 290, 7200])
+def test_a_clock_minutes_behind_beside_one_that_is_right_is_noticed_and_judged(behind):
+    bed = Bed()
+    for at in range(1, 100):
+        bed.send(at, spo2(97, at, 0))
+        bed.send(at + 0.2, spo2(97 if at < 80 else 70, at - behind, 1))
+    assert bed.presences("sensor.clock") == ["on"]
+    assert bed.presences("limit.critical_low") == ["on"]
+
+
+def test_a_cgm_whose_uploads_are_some_minutes_late_has_no_wrong_clock():
+    bed = Bed()
+    for at in range(300, 7200, 300):
+        bed.send(at, ("glucose", 120, at - 280))
+    assert bed.presences("sensor.clock") == []
