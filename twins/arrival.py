@@ -14,11 +14,21 @@ import numpy.typing as npt
 
 from twins.bank import Bank, Clock
 from twins.kernels import layout
-from twins.kernels.walk import FUTURE_US
+from twins.kernels.walk import FUTURE_US, extent
 from twins.records import Columns, Fact, Frame, Retract
 from twins.signals import BY_NAME, SIGNALS
 
-__all__ = ["AHEAD_US", "Turned", "fact_in_time", "frame_in_time", "noticed", "retraction_in_time", "rows_of", "settled"]
+__all__ = [
+    "AHEAD_US",
+    "Turned",
+    "fact_in_time",
+    "frame_in_time",
+    "noticed",
+    "retraction_in_time",
+    "rows_of",
+    "settled",
+    "unusual",
+]
 
 I8 = npt.NDArray[np.int64]
 
@@ -44,11 +54,14 @@ class Turned(msgspec.Struct, frozen=True):
     apart: int
 
 
-def frame_in_time(bank: Bank, frame: Frame) -> Columns:
+def unusual(columns: Columns, received: int) -> bool:
+    """Whether any reading is dated ahead of its arrival, or so far back that it may be of the past."""
+    oldest, newest = extent(columns.time)
+    return bool(len(columns) and (newest > received + AHEAD_US or oldest < received - layout.FRESH_US))
+
+
+def frame_in_time(bank: Bank, frame: Frame, columns: Columns) -> Columns:
     """The readings of ``frame`` under the times at which they are filed; those far ahead stay as they are."""
-    columns = frame.columns
-    if not len(columns):
-        return columns
     ahead = columns.time > frame.received + AHEAD_US
     if bank.claims:
         ahead |= columns.time < frame.received - int(layout.FRESH_US)
@@ -57,6 +70,7 @@ def frame_in_time(bank: Bank, frame: Frame) -> Columns:
     time = columns.time.copy()
     for places in _uploads(frame, columns, ahead):
         _file(bank, columns, places, frame.received, time)
+    time.flags.writeable = False  # as it comes from the wire: another type to the kernels
     return Columns(columns.patients, columns.patient, columns.signal, time, columns.value)
 
 
@@ -125,8 +139,6 @@ def fact_in_time(fact: Fact, now: int) -> Fact:
 def noticed(bank: Bank, frame: Frame, numbers: I8, filed: Columns) -> list[Turned]:
     """What an upload tells of its senders' clocks; ``numbers`` are those of the frame's patients, -1 for strangers."""
     sent = frame.columns.time
-    if not len(sent):
-        return []
     odd = (sent > frame.received + AHEAD_US) & (sent <= frame.received + FUTURE_US)
     odd |= sent < frame.received - int(layout.FRESH_US)
     (places,) = odd.nonzero()

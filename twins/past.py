@@ -98,8 +98,6 @@ class _Episode:
 def gather(bank: Bank, columns: Columns, numbers: I8, status: U1, received: int) -> None:
     """Keep the readings of a frame that are of the past and beyond a limit; ``numbers`` are those of its patients."""
     late = received - layout.FRESH_US
-    if not len(columns) or not columns.time.min() < late:
-        return
     (places,) = ((columns.time < late) & np.isin(status, _TAKEN)).nonzero()
     rows = arrival.rows_of(bank, columns, numbers)[places]
     places, rows = places[rows >= 0], rows[rows >= 0]

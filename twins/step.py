@@ -261,7 +261,10 @@ class _Step:
     def frame(self, frame: Frame) -> None:
         """Walk a frame's readings in arrival order."""
         bank = self.bank
-        columns = arrival.frame_in_time(bank, frame)
+        columns = frame.columns
+        unusual = arrival.unusual(columns, frame.received)
+        if unusual:
+            columns = arrival.frame_in_time(bank, frame, columns)
         bank.filed = columns
         find = bank.index.get
         numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
@@ -288,7 +291,6 @@ class _Step:
         status[early] = Status.BEFORE_STAY
         status[others] = Status.FOREIGN
         self.outcome.status = status.tobytes()
-        self.clocks(arrival.noticed(bank, frame, numbers, msgspec.structs.replace(columns, patient=patient)))
         if bank.models:
             self.site_models(columns, numbers, status)
         for place in (status == Status.CORRECTED).nonzero()[0].tolist():
@@ -299,7 +301,9 @@ class _Step:
             self.outcome.revisions.append(revision(frame, columns, place, int(status[place])))
         for number, code in list(self.wrong):
             self.mend(int(bank.slot[number, code]), "corrected")
-        past.gather(bank, columns, numbers, status, frame.received)
+        if unusual:
+            self.clocks(arrival.noticed(bank, frame, numbers, msgspec.structs.replace(columns, patient=patient)))
+            past.gather(bank, columns, numbers, status, frame.received)
         for number in facts.take(bank, columns, patient, numbers):
             self.changed(number)
             touched[number] = 1

@@ -6,7 +6,8 @@ import pytest
 
 from streams.frame import as_record
 from twins.bank import Bank, Block
-from twins.kernels import layout
+from twins.kernels import agreement, deterioration, late, layout, limits, statement, walk
+from twins.kernels.warm import warm
 from twins.records import Admit, Columns, Fact, Retract, Status, Tick
 from twins.signals import BY_NAME
 from twins.step import step
@@ -230,3 +231,24 @@ def test_a_cgm_whose_uploads_are_some_minutes_late_has_no_wrong_clock():
     for at in range(300, 7200, 300):
         bed.send(at, ("glucose", 120, at - 280))
     assert bed.presences("sensor.clock") == []
+
+
+def compiled():
+    return {
+        f"{module.__name__}.{name}": len(made.signatures)
+        for module in (walk, late, limits, agreement, deterioration, statement)
+        for name, made in vars(module).items()
+        if hasattr(made, "signatures")
+    }
+
+
+def test_no_kernel_is_compiled_for_what_comes_late_ahead_or_is_taken_back():
+    list(warm())
+    before = compiled()
+    bed = Bed()
+    for at in range(1, 20):
+        bed.send(at, ("heart_rate", 80, at), spo2(97, at + 30))
+    bed.send(20, ("heart_rate", 30, 15), ("heart_rate", 30, -3600), ("heart_rate", 40, 12.5))
+    bed.take(Retract(patient="p", signal="heart_rate", time=T0 + 15 * S, received=T0 + 21 * S))
+    bed.until(30)
+    assert compiled() == before

@@ -296,6 +296,11 @@ def judge(
     filtered value. What is not ``fresh`` begins nothing before ``GRACE_US`` have passed; what is not the channel's ``newest``
     reading ends no critical alarm.
     """
+    level = state[M0]
+    passed_none = not (value < limit[CRITICAL_LOW] or value > limit[CRITICAL_HIGH])
+    passed_none = passed_none and (status == GATED or not (level < limit[LOW] or level > limit[HIGH]))
+    if passed_none and phase[CRITICAL_LOW] | phase[LOW] | phase[HIGH] | phase[CRITICAL_HIGH] == IDLE:
+        return n  # as almost always
     margin = limit[HYSTERESIS]
     for condition in range(4):
         bound = limit[condition]

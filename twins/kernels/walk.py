@@ -45,6 +45,16 @@ def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U
 
 
 @kernel()
+def extent(time: I8) -> tuple[int, int]:
+    """The oldest and the newest of some times; of none, 0."""
+    oldest = newest = time[0] if len(time) else 0
+    for i in range(len(time)):
+        oldest = min(oldest, time[i])
+        newest = max(newest, time[i])
+    return oldest, newest
+
+
+@kernel()
 def _expect(
     i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8
 ) -> None:  # fmt: skip

@@ -27,10 +27,10 @@ def warm() -> Iterator[str]:
         Frame(
             received=1_000_000,
             patients=["warm"],
-            patient=np.zeros(2, "<u4").tobytes(),
-            signal=np.array([0, 3], "<u2").tobytes(),
-            time=np.array([1, 1], "<i8").tobytes(),
-            value=np.array([80.0, 97.0]).tobytes(),
+            patient=np.zeros(3, "<u4").tobytes(),
+            signal=np.array([0, 0, 3], "<u2").tobytes(),
+            time=np.array([1, 2, 1], "<i8").tobytes(),
+            value=np.array([80.0, 81.0, 97.0]).tobytes(),
         ),
         1,
     )
