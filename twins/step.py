@@ -272,7 +272,8 @@ class _Step:
         patient, early = of_this_stay(bank, columns, numbers)
         for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
             bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
-        others = foreign(bank, frame, msgspec.structs.replace(columns, patient=patient), numbers)
+        of_stay = msgspec.structs.replace(columns, patient=patient)
+        others = foreign(bank, frame, of_stay, numbers)
         if len(others):
             patient = patient.copy()
             patient[others] = len(numbers)
@@ -290,9 +291,25 @@ class _Step:
             self.raised()
         status[early] = Status.BEFORE_STAY
         status[others] = Status.FOREIGN
+        if len(others):
+            self.heed(columns, numbers, others, frame.received)
         self.outcome.status = status.tobytes()
         if bank.models:
             self.site_models(columns, numbers, status)
+        self.revise(frame, columns, numbers, status)
+        if unusual:
+            self.clocks(arrival.noticed(bank, frame, numbers, of_stay))
+            past.gather(bank, columns, numbers, status, frame.received)
+        for number in facts.take(bank, columns, patient, numbers):
+            self.changed(number)
+            touched[number] = 1
+        (moved,) = touched.view(np.bool_).nonzero()
+        bank.dirty.update((moved // BLOCK).tolist())
+        self.emit(emission.due(bank, moved, self.urgent, self.now))
+
+    def revise(self, frame: Frame, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
+        """Judge channels anew whose readings were corrected, and tell what was or would have been."""
+        bank = self.bank
         for place in (status == Status.CORRECTED).nonzero()[0].tolist():
             row = int(bank.slot[numbers[columns.patient[place]], columns.signal[place]])
             retraction.note(bank, row, int(columns.time[place]), within=True)
@@ -301,15 +318,19 @@ class _Step:
             self.outcome.revisions.append(revision(frame, columns, place, int(status[place])))
         for number, code in list(self.wrong):
             self.mend(int(bank.slot[number, code]), "corrected")
-        if unusual:
-            self.clocks(arrival.noticed(bank, frame, numbers, msgspec.structs.replace(columns, patient=patient)))
-            past.gather(bank, columns, numbers, status, frame.received)
-        for number in facts.take(bank, columns, patient, numbers):
-            self.changed(number)
-            touched[number] = 1
-        (moved,) = touched.view(np.bool_).nonzero()
-        bank.dirty.update((moved // BLOCK).tolist())
-        self.emit(emission.due(bank, moved, self.urgent, self.now))
+
+    def heed(self, columns: Columns, numbers: I8, others: I8, received: int) -> None:
+        """Let the limits see readings of now that are not taken, as another source's stand at their moments."""
+        bank = self.bank
+        rows = arrival.rows_of(bank, columns, numbers)[others]
+        fresh = (rows >= 0) & (received - columns.time[others] - bank.judged[rows, layout.LAG] <= layout.FRESH_US)
+        for row, place in zip(rows[fresh].tolist(), others[fresh].tolist(), strict=True):
+            self.counts[0] = limits.after_late(
+                row, float(columns.time[place]), float(received), float(columns.value[place]),
+                layout.PARAMETERS[columns.signal[place]], bank.state[row], bank.watch[row], bank.ring[row], bank.limit[row],
+                bank.judged, bank.mark[row], bank.phase[row], bank.since[row], self.events, 0,
+            )  # fmt: skip
+            self.raised()
 
     def record(self, episodes: Iterable[tuple[int, Transition]]) -> None:
         """Add what was over before anybody could hear of it."""

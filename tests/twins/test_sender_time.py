@@ -47,6 +47,7 @@ class Bed:
                     np.array([T0 + round(r[2] * S) for r in readings]), np.array([float(r[1]) for r in readings]),
                 ),
                 T0 + round((at if received is None else received) * S),
+                sources=["one", "other"] if any(len(r) > 3 for r in readings) else (),
                 source=np.array([r[3] if len(r) > 3 else 0 for r in readings], np.uint16),
             )
         )  # fmt: skip
@@ -252,3 +253,16 @@ def test_no_kernel_is_compiled_for_what_comes_late_ahead_or_is_taken_back():
     bed.take(Retract(patient="p", signal="heart_rate", time=T0 + 15 * S, received=T0 + 21 * S))
     bed.until(30)
     assert compiled() == before
+
+
+def test_of_two_senders_at_the_same_moments_the_one_in_danger_is_heard():
+    bed = Bed()
+    for at in range(1, 20):
+        bed.send(at, spo2(97, at, 0), spo2(97, at, 1))
+    assert bed.presences("limit.critical_low") == []
+    for at in range(20, 30):
+        bed.send(at, spo2(97, at, 0))
+        bed.send(at + 0.2, spo2(70, at, 1))
+    (begins,) = [one for one in bed.told if one.condition == "limit.critical_low"]
+    assert (begins.presence, begins.value) == ("on", 70.0)
+    assert bed.scores[-1].parts["oxygen_saturation"] == 3
