@@ -8,7 +8,14 @@ they tell the broker's time, which stamps every record as it is appended, whoeve
 import time
 from collections.abc import Callable
 
-__all__ = ["BrokerTime", "log_time"]
+import aiokafka
+
+from streams.kafka.connect import producer
+from streams.kafka.topics import Topics
+from streams.kafka.wire import Call, encode_call
+from streams.settings import Settings
+
+__all__ = ["BrokerTime", "ask", "asked", "log_time"]
 
 _WINDOW_S = 30.0
 _SLOWER = 0.1
@@ -43,6 +50,22 @@ class BrokerTime:
         """The broker's time, µs."""
         told = [apart for apart in (self._now, self._before) if apart is not None]
         return round((max(told) + self._monotonic()) * 1e6) if told else self._fallback()
+
+
+async def ask(writing: aiokafka.AIOKafkaProducer, topic: str) -> int:
+    """The broker's time (µs): that of a call to nobody, written to the topic of roll calls. Raises ``KafkaError``."""
+    told = await writing.send_and_wait(topic, encode_call(Call("", [])), partition=0)
+    return int(told.timestamp) * 1000
+
+
+async def asked(settings: Settings) -> int:
+    """The same, asked by somebody who writes nothing else."""
+    writing = producer(settings)
+    await writing.start()
+    try:
+        return await ask(writing, Topics.of(settings).roll_calls)
+    finally:
+        await writing.stop()
 
 
 def log_time(broker_us: int, last: int, arrived: int) -> int:

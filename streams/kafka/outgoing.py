@@ -12,9 +12,9 @@ import structlog
 
 from streams.errors import KafkaUnusable
 from streams.kafka.connect import producer
-from streams.kafka.log_time import BrokerTime
+from streams.kafka.log_time import BrokerTime, ask
 from streams.kafka.topics import Topics
-from streams.kafka.wire import ADDRESS, BEAT, EVERYBODY, OFFSET, Call, encode_call, encode_outcome, encode_transition
+from streams.kafka.wire import ADDRESS, BEAT, EVERYBODY, OFFSET, encode_outcome, encode_transition
 from streams.log import DeadLetter, encode_dead_letter
 from streams.settings import Settings
 from twins.records import Outcome
@@ -50,9 +50,7 @@ class Outgoing:
 
     async def ask_time(self) -> None:
         """Have the broker tell its time before the first tick needs it; raises ``KafkaError``."""
-        call = encode_call(Call("", []))  # to nobody
-        told = await self.producer.send_and_wait(self._topics.roll_calls, call, partition=0)
-        self._broker_time.told(told.timestamp * 1000)
+        self._broker_time.told(await ask(self.producer, self._topics.roll_calls))
 
     async def stop(self) -> None:
         """Write what was handed over, if Kafka takes it within some seconds, and close."""

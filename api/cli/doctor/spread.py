@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from api.cli.doctor.finding import Finding
 from api.cli.doctor.local import Look, asked
+from streams.clock import Clock
 from streams.errors import HistoryUnavailable, KafkaUnusable
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOKS"]
 
+_CLOSE_S, _APART_S = 2.0, 30.0
 _ALL_SAFE = 3
 """So many copies outlive a broker's end with another still in sync."""
 
@@ -28,7 +30,7 @@ def _installed(_: "Settings") -> Iterator[Finding]:
 def _kafka(settings: "Settings") -> Iterator[Finding]:
     if not find_spec("aiokafka") or not find_spec("faust"):
         return
-    from streams.kafka import group, topics
+    from streams.kafka import group, log_time, topics
 
     try:
         brokers = asyncio.run(topics.brokers(settings))
@@ -44,9 +46,20 @@ def _kafka(settings: "Settings") -> Iterator[Finding]:
             yield Finding("topics", "note", f"{settings.kafka_replication} copy only, with {brokers} brokers: {advice}")
         for one in asyncio.run(topics.differences(settings)):
             yield Finding("topics", "note", one)
+        yield _clock(asyncio.run(log_time.asked(settings)))
         yield from _workers(settings, asyncio.run(group.look(settings)))
     except KafkaUnusable as error:
         yield Finding("Kafka", "wrong", str(error))
+
+
+def _clock(brokers_us: int) -> Finding:
+    """How far this machine's clock is from the broker's, which tells the log its time."""
+    apart_s = (Clock().now() - brokers_us) / 1e6
+    told = f"{abs(apart_s):.1f} s {'ahead of' if apart_s > 0 else 'behind'} Kafka's"
+    if abs(apart_s) <= _CLOSE_S:
+        return Finding("clocks", "good", f"this machine's is {told}")
+    advice = "devices' readings are judged by the doors' clocks: set all machines by one source (NTP)"
+    return Finding("clocks", "wrong" if abs(apart_s) > _APART_S else "note", f"this machine's is {told}; {advice}")
 
 
 def _workers(settings: "Settings", seen: "Group") -> Iterator[Finding]:
