@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import aiokafka
 import msgspec
+import structlog
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.connect import MOST_BYTES, options
@@ -20,6 +21,8 @@ from streams.settings import Settings
 from streams.worker import Blob
 
 __all__ = ["Kept", "Manifest", "read", "write_blobs", "write_manifests"]
+
+_logger = structlog.get_logger(__name__)
 
 _AT_ONCE = 4
 """So many partitions are read side by side."""
@@ -97,7 +100,11 @@ async def _kept(consumer: aiokafka.AIOKafkaConsumer, topics: Topics, partition: 
     newest = (await _records(consumer, place, [end - 1])).get(end - 1) if end else None
     if newest is None:
         return Kept([], Manifest())
-    manifest = _manifest.decode(newest)
+    try:
+        manifest = _manifest.decode(newest)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        _logger.exception("a manifest cannot be read: its partition comes again from the log", partition=partition)
+        return Kept([], Manifest())
     wanted = sorted(manifest.blocks.values())
     place = TopicPartition(topics.twins, partition)
     blobs = await _records(consumer, place, wanted)
@@ -141,7 +148,11 @@ async def _all(consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, manif
         for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):
             if record.key is None or record.value is None:
                 continue
-            one = (record.offset in named, _seen.decode(record.value).offset, record.value)
+            try:
+                seen = _seen.decode(record.value).offset
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                seen = -1  # kept all the same: that it cannot be read has to be noticed where it is
+            one = (record.offset in named, seen, record.value)
             found[record.key] = max(found.get(record.key, one), one, key=lambda block: block[:2])
     covered = min([manifest.covered, *(seen for counts, seen, _ in found.values() if not counts)])
     if covered < manifest.covered:

@@ -17,7 +17,7 @@ __all__ = ["Following", "Through"]
 
 _logger = structlog.get_logger(__name__)
 
-_MOST_WAITING_BYTES = 64 << 20
+_MOST_WAITING_BYTES = 8 << 20
 """Of one partition. Beyond it the oldest goes, and only a state that holds it counts."""
 
 

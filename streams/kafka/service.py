@@ -180,7 +180,7 @@ class KafkaService:
                 consumer.seek(place, max(first, end - limit))
                 while await consumer.position(place) < end:
                     records = (await consumer.getmany(place, timeout_ms=500)).get(place, ())
-                    found += [(one.offset, decode_dead_letter(one.value)) for one in records if one.offset < end]
+                    found += [(one.offset, _letter(one)) for one in records if one.offset < end]
         except aiokafka.errors.KafkaError as error:
             raise LogUnavailable(f"dead letters cannot be read: {error}") from error
         return found[::-1]
@@ -319,6 +319,17 @@ class KafkaService:
                 callback(outcome)
             except Exception:
                 _logger.exception("a listener failed", partition=outcome.partition, offset=outcome.offset)
+
+
+def _letter(record: aiokafka.ConsumerRecord) -> DeadLetter:
+    """A dead letter; what somebody else wrote there is one too."""
+    raw = record.value or b""
+    try:
+        return decode_dead_letter(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        return DeadLetter(
+            record.timestamp * 1000, "", "malformed_record", str(record.offset), str(error), raw[: 64 << 10]
+        )
 
 
 async def _ended(client: aiokafka.AIOKafkaConsumer | aiokafka.AIOKafkaProducer) -> None:

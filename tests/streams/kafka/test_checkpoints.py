@@ -62,3 +62,15 @@ async def test_a_block_that_has_seen_less_than_the_manifest_says_has_the_log_rea
         restored.take(0, place, record)
     restored.banks[0].finish_catch_up()
     assert state_of(restored.banks[0], 9) == state_of(whole.banks[0], 9)
+
+
+@pytest.mark.slow
+async def test_a_manifest_that_cannot_be_read_is_as_none(settings: Settings) -> None:
+    await topics.make(settings)
+    names = topics.Topics.of(settings)
+    writing = producer(settings)
+    await writing.start()
+    await writing.send_and_wait(names.manifests, b"\xc1 nothing", partition=0, key=b"0")
+    await writing.stop()
+    kept = await checkpoints.read(settings, [0, 1])
+    assert [(one.blobs, one.manifest.covered) for one in kept.values()] == [([], -1)] * 2
