@@ -62,7 +62,9 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
     the shortest gap that counts as silence; ``worse`` is how much farther below a low limit, and above a high one, is
     clearly worse than what an alarm told before; values from ``perhaps_from`` to the plausible range may be a dying patient
-    as well as a sensor (asystole, apnoea); ``flat_s`` is longer than a living patient's value stays exactly the same,
+    as well as a sensor (asystole, apnoea); within ``repeat_s`` of a
+    reading one that says the same came by another way and confirms nothing; ``flat_s`` is longer than a living patient's
+    value stays exactly the same,
     0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as;
     ``unit_needed``: a bare number means too many things, so that a reading has to name its unit; ``ends`` are the values
     that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell; ``farthest`` is how far out
@@ -87,6 +89,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     critical_delay_s: float = 0.0
     worse: tuple[float, float] = (inf, inf)
     perhaps_from: float = inf
+    repeat_s: float = 0.0
     silence_s: float = 60.0
     flat_s: float = 0.0
     predictive_priority: Literal["medium", "low", ""] = ""
@@ -230,7 +233,7 @@ SIGNALS: tuple[Signal, ...] = (
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
         silence_s=900.0, flat_s=21600.0, predictive_priority="medium", unit_needed=True, ends=(39.0, 401.0),
         farthest=Limits(critical_low=40.0, low=54.0, high=400.0, critical_high=500.0), longest_delay_s=1800.0,
-        worse=(10.0, 50.0),
+        worse=(10.0, 50.0), repeat_s=45.0,
     ),
     Signal(
         code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),

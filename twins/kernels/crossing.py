@@ -39,6 +39,8 @@ from twins.kernels.layout import (
     PREDICTED,
     PREDICTED_HIGH,
     PREDICTED_LOW,
+    RUN,
+    T,
 )  # fmt: skip
 from twins.kernels.limits import note, turn
 
@@ -138,6 +140,8 @@ def awaited(state: F8, parameter: F8, watch: F8) -> bool:
     """Whether the channel may be predicted to cross and has not been asked for a while."""
     if parameter[A_PREDICTIVE] == 0.0 or state[COUNT] < PREDICT_AFTER:
         return False
+    if state[LAST] > state[T] and watch[RUN] > 0.0:
+        return False  # the newest reading repeats the one before: it confirms nothing
     return not state[LAST] - watch[PREDICTED] < PREDICT_EVERY_US
 
 

@@ -10,9 +10,23 @@ one has ``LAST`` at infinity, so that nothing is within its reach.
 import numpy as np
 import numpy.typing as npt
 
-from twins.kernels.channel import DUPLICATE, LATE, update
+from twins.kernels.channel import ACCEPTED, DUPLICATE, LATE, update
 from twins.kernels.jit import kernel
-from twins.kernels.layout import HEAD, LAST, PERIOD, RING, STATE_WIDTH
+from twins.kernels.layout import (
+    A_HIGH,
+    A_LOW,
+    A_QUANTUM,
+    A_REPEAT,
+    COUNT,
+    HEAD,
+    LAST,
+    PERIOD,
+    REJECTS,
+    RING,
+    STATE_WIDTH,
+    VALUE,
+    T,
+)  # fmt: skip
 
 __all__ = ["CORRECTED", "DUPLICATE", "INSERTED", "RETRACTED", "insert", "keep", "retract"]
 
@@ -39,6 +53,28 @@ def keep(state: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> No
     watch[HEAD] = count + 1
 
 
+@kernel(forceinline=True)
+def take(state: F8, parameter: F8, t: float, value: float) -> int:
+    """``channel.update``, but for a reading that only repeats the one before it: that moves nothing but the newest."""
+    if parameter[A_REPEAT] > 0.0 and t > state[LAST] and _repeats(state, parameter, t, value):
+        state[LAST] = t
+        state[VALUE] = value
+        return ACCEPTED
+    return update(state, parameter, t, value)
+
+
+@kernel()
+def _repeats(state: F8, parameter: F8, t: float, value: float) -> bool:
+    """Whether a reading comes far too soon after one that was taken to be another, and says the same.
+
+    To two steps of the display: so much the rounding in another unit moves a value.
+    """
+    if state[COUNT] == 0.0 or state[REJECTS] != 0.0 or not t - state[T] < parameter[A_REPEAT]:
+        return False
+    apart = abs(value - state[VALUE])
+    return bool(apart * apart <= 48.0 * parameter[A_QUANTUM] and parameter[A_LOW] <= value <= parameter[A_HIGH])
+
+
 @kernel()
 def _reach(kept: F8, count: int, t: float) -> int:
     """The number of the reading from which to run again for a change at ``t``; -1 where no kept state is older."""
@@ -57,7 +93,7 @@ def _rerun(state: F8, parameter: F8, ring: F8, kept: F8, begin: int, count: int)
         state[field] = kept[(begin // PERIOD) % 2, field]
     for k in range(begin, count):
         _snapshot(state, kept, k)
-        update(state, parameter, ring[k % RING, 0], ring[k % RING, 1])
+        take(state, parameter, ring[k % RING, 0], ring[k % RING, 1])
 
 
 @kernel()

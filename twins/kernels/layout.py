@@ -95,8 +95,8 @@ EVENT_WIDTH = E_RING + 2 * SHOWN
 (
     A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
     A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW, A_FLAT,
-    A_WORSE_LOW, A_WORSE_HIGH,
-) = range(24)  # fmt: skip
+    A_WORSE_LOW, A_WORSE_HIGH, A_REPEAT,
+) = range(25)  # fmt: skip
 PARAMETER_WIDTH = 32
 PREDICT_WITHIN_S = 1800.0
 """How far ahead a crossing is looked for; what is left of each mode by then stands in the table."""
@@ -114,7 +114,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
         shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
         stay = np.exp(-PREDICT_WITHIN_S * np.array([fast, slow]))
-        table[signal.code, : A_WORSE_HIGH + 1] = (
+        table[signal.code, : A_REPEAT + 1] = (
             signal.plausible[0],
             signal.plausible[1],
             modes.noise_sd**2,
@@ -135,6 +135,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
             modes.slow_sd**2 * (1.0 - stay[1] ** 2),
             signal.flat_s * 1e6 or np.inf,
             *signal.worse,
+            signal.repeat_s * 1e6,
         )
     return table
 

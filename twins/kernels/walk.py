@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from twins.kernels import calibration, channel, crossing, late, limits
 from twins.kernels.jit import kernel
-from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, VALUE
+from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, VALUE, T
 from twins.kernels.prefetch import prefetch
 
 F4 = npt.NDArray[np.float32]
@@ -124,9 +124,9 @@ def frame(
                 )  # fmt: skip
             continue
         late.keep(own, watch[row], ring[row], kept[row], t, value[i])
-        verdict = channel.update(own, parameters[signal[i]], t, value[i])
+        verdict = late.take(own, parameters[signal[i]], t, value[i])
         status[i] = verdict
-        if before > 0.0:
+        if before > 0.0 and not (verdict == channel.ACCEPTED and own[T] < t):
             gap = (t - before) * 1e-6
             watch[row, INTERVAL] = (
                 gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
