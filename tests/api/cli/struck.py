@@ -17,6 +17,7 @@ def _strike() -> None:
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(worker.ident or 0), ctypes.py_object(MemoryError))
 
 
-threading.Thread(target=_strike, daemon=True).start()
-sys.argv = ["vitaltwin", *sys.argv[1:]]
-main()
+if __name__ == "__main__":
+    threading.Thread(target=_strike, daemon=True).start()
+    sys.argv = ["vitaltwin", *sys.argv[1:]]
+    main()

@@ -4,18 +4,21 @@ import os
 import sys
 import time
 
-OFF_S, SET_RIGHT = float(os.environ["OFF_S"]), os.environ["SET_RIGHT"]
-_right, _right_ns = time.time, time.time_ns  # noqa: TID251 - they are what is set here
+
+def set_wrong(off_s: float, set_right: str) -> None:
+    """Have the wall clock wrong until it is set right."""
+    right, right_ns = time.time, time.time_ns  # noqa: TID251 - they are what is set here
+
+    def off() -> float:
+        return 0.0 if os.path.exists(set_right) else off_s  # noqa: PTH110 - asked thousands of times
+
+    time.time = lambda: right() + off()  # type: ignore[assignment] # noqa: TID251
+    time.time_ns = lambda: right_ns() + int(off() * 1e9)  # type: ignore[assignment] # noqa: TID251
 
 
-def _off() -> float:
-    return 0.0 if os.path.exists(SET_RIGHT) else OFF_S  # noqa: PTH110 - asked thousands of times
+if __name__ == "__main__":
+    set_wrong(float(os.environ["OFF_S"]), os.environ["SET_RIGHT"])
+    from api.cli import main
 
-
-time.time = lambda: _right() + _off()  # type: ignore[assignment] # noqa: TID251
-time.time_ns = lambda: _right_ns() + int(_off() * 1e9)  # type: ignore[assignment] # noqa: TID251
-
-from api.cli import main  # noqa: E402
-
-sys.argv = ["vitaltwin", *sys.argv[1:]]
-main()
+    sys.argv = ["vitaltwin", *sys.argv[1:]]
+    main()
