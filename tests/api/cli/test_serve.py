@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import stat
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -235,6 +237,21 @@ def test_a_service_that_cannot_open_its_accounts_says_so_in_a_line(vitaltwin, ur
     assert said in ran.stderr
     assert "Traceback" not in ran.stderr
     assert "secret" not in ran.stderr
+
+
+def test_a_file_of_a_newer_version_is_one_plain_line(house, vitaltwin, tmp_path):
+    house.start()
+    assert house.end() == 0
+    with closing(sqlite3.connect(tmp_path / "home.db")) as file:
+        file.execute("UPDATE log_facts SET value = 99 WHERE name = 'format'")
+        file.commit()
+    for command in (("serve", "--port", 0), ("backup", "copy.db"), ("repair", "home.db")):
+        told = vitaltwin(*command)
+        assert told.returncode == 1
+        assert "was written by a newer version of vitaltwin (format 99" in told.stderr
+        assert told.stderr.startswith("error: ")
+        assert "Traceback" not in told.stderr
+    assert "newer version" in vitaltwin("doctor", "--port", 9).stdout
 
 
 def test_log_lines_as_json_from_a_level_on(house, tmp_path):

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from streams.clock import Clock
+from streams.embedded.repair import repair
 from streams.embedded.restore import stored
 from streams.embedded.retention import believed
 from streams.embedded.schema import look
@@ -163,6 +164,33 @@ async def test_one_start_with_a_wrong_clock_costs_no_history(tmp_path, monkeypat
     with stored(path) as file:
         assert sum(len(entry.record.columns) for at in range(file.partitions) for entry in file.entries(at)
                    if hasattr(entry.record, "columns")) == 40  # fmt: skip
+
+
+async def test_a_service_that_ended_with_a_wrong_clock_is_repaired_and_has_its_history(tmp_path, monkeypatch):
+    monkeypatch.setattr("streams.embedded.commit._RETAIN_EVERY_S", 0.05)
+    path = tmp_path / "v.db"
+    service, _ = await begun(path, Wall())
+    await service.append(Admit(patient="p1", ward="A", by="test"))
+    await service.observe(readings(service, count=40, patients=("p1",)), "monitor")
+    await settled(service)
+    await service.stop()
+    for _ in range(3):
+        service, _ = await begun(path, Wall(500 * DAY))
+        await until(lambda service=service: service.counters()["log_commits"] > 12)
+        await service.stop()
+    with pytest.raises(ClockApart, match="500 days ahead"):
+        await begun(path, Wall())
+    with closing(sqlite3.connect(path)) as file:
+        before = file.execute("SELECT count(*) FROM log").fetchone()[0]
+    assert repair(path, Clock()) == ["the log's time was set back by 500 days, to this machine's clock"]
+    service, heard = await begun(path, Wall())
+    await service.append(SetLimits(patient="p1", signal="heart_rate", critical_high=130.0, delay_s=0.0, by="test"))
+    await alarmed(service, heard)
+    series = await service.history.observations("p1", HEART_RATE, 0, Wall()() - 3_000_000)
+    assert len(series.time) >= 35
+    await service.stop()
+    with closing(sqlite3.connect(path)) as file:
+        assert file.execute("SELECT count(*) FROM log").fetchone()[0] > before
 
 
 def test_age_is_told_by_a_time_that_a_wrong_clock_does_not_move():
