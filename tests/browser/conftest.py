@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -26,6 +26,7 @@ class Service:
     address: str
     pid: int
     patients: int = field(default=0)
+    here: list[str] = field(default_factory=list)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
         """One request; the answer's content, None where it has none."""
@@ -59,8 +60,15 @@ class Service:
         """A new patient in a bed of their own."""
         self.patients += 1
         patient = f"browser-{self.patients}"
+        self.here.append(patient)
         self.ask("POST", "/v1/patients", {"id": patient, "ward": ward, "bed": str(self.patients), "label": patient})
         return patient
+
+    def discharge(self) -> None:
+        """Everybody admitted by a test goes home with it: the ward is as the next one expects it."""
+        while self.here:
+            with suppress(AssertionError, OSError):
+                self.ask("DELETE", f"/v1/patients/{self.here.pop()}")
 
     def observe(self, patient: str, name: str, value: float, seconds: int) -> None:
         """One reading a second over the last ``seconds``, up to the service's now."""
@@ -91,6 +99,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """The demonstration ward on a free port, with an empty database."""
     with demo(tmp_path_factory.mktemp("demo")) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _empty_beds(request: pytest.FixtureRequest) -> Iterator[None]:
+    yield
+    if "service" in request.fixturenames:
+        request.getfixturevalue("service").discharge()
 
 
 @contextmanager
