@@ -25,11 +25,14 @@ from api.service import Service
 from api.sockets import router as sockets
 from api.static import pages
 from api.view import View
+from api.windows import Windows
 from api.wiring import Wiring
 from streams.settings import Settings
 
 __all__ = ["create_app"]
 
+_BY_HAND = 60
+"""Admissions a minute that one person may make in any case, where fewer are allowed by readings."""
 _HERE = Path(__file__).parent
 _ABOUT = (
     "A living model of every monitored patient. Decision support in development, not a certified medical device. "
@@ -67,7 +70,8 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     )
     pulse = Pulse(service, settings.max_lag_readings)
     hub.health = pulse.now
-    wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse)
+    by_hand = Windows([(max(_BY_HAND, settings.new_patients_per_minute), 60.0)])
+    wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse, by_hand)
     figures = Figures(wired)
     app.state.wiring = wired
     app.state.figures = figures

@@ -18,6 +18,7 @@ from api.problems import Problem
 from api.pulse import Pulse
 from api.service import Service
 from api.view import View
+from api.windows import Windows
 from streams.settings import Settings
 from twins.records import Profile
 
@@ -31,7 +32,10 @@ _BEARER = "bearer "
 
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """The parts of one running application; ``refused`` counts refused readings by reason."""
+    """The parts of one running application.
+
+    ``refused`` counts refused readings by reason, ``admitted`` who was admitted by hand lately, by key or session.
+    """
 
     service: Service
     accounts: Accounts
@@ -40,6 +44,7 @@ class Wiring:
     settings: Settings
     cursors: Cursors
     pulse: Pulse
+    admitted: Windows
     refused: Counter[str] = field(default_factory=Counter)
 
 

@@ -1,5 +1,6 @@
 """Patients: who is followed, admitted, moved, discharged."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
@@ -250,7 +251,7 @@ async def list_patients(
     )
 
 
-@router.post("/patients", status_code=201, response_model=Patient, responses=_WRITE)
+@router.post("/patients", status_code=201, response_model=Patient, responses=_WRITE | problems("too-many-attempts"))
 async def admit(wired: Wired, actor: Caller, body: Admission) -> Response:
     """Begin a stay, of somebody new or with the id of somebody discharged; it begins with nothing of a stay before.
 
@@ -263,6 +264,11 @@ async def admit(wired: Wired, actor: Caller, body: Admission) -> Response:
     registry = wired.service.registry
     if registry.known(body.id):
         raise _in_use(wired, actor, body.id)
+    whose = actor.key or actor.name
+    if not wired.admitted.left(whose):
+        wait = math.ceil(wired.admitted.wait(whose))
+        raise Problem("too-many-attempts", "too many admissions within a minute", headers={"Retry-After": str(wait)})
+    wired.admitted.add(whose)
     wanted = Admit(patient=body.id, ward=ward, bed=body.bed, label=body.label, by=actor.name, **_said(body))
     partition, offset = await wired.service.append(wanted)
     if not await registry.decided((partition, offset), _DECIDED_S):

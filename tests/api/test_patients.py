@@ -318,3 +318,15 @@ def test_a_child_and_whoever_is_not_to_be_scored(admin, nurse, warm):
     eventually(lambda: nurse.get("/v1/patients/born/state").json()["news2"] is not None)
     state = nurse.get("/v1/patients/child/state").json()
     assert (state["news2"], state["patient"]["news2_off"]) == (None, "child")
+
+
+def test_nobody_admits_a_flood_by_hand(start):
+    slow = start(new_patients_per_minute=0)
+    admin, other = slow.person("root", "admin"), slow.person("other", "clinician", ("A",))
+    answers = [admin.post("/v1/patients", json={"id": f"flood-{number}", "ward": "A"}) for number in range(61)]
+    assert [answer.status_code for answer in answers] == [201] * 60 + [429]
+    assert problem(answers[-1]) == "too-many-attempts"
+    assert 0 < int(answers[-1].headers["retry-after"]) <= 60
+    assert other.post("/v1/patients", json={"id": "flood-60", "ward": "A"}).status_code == 201
+    refused = slow.device().post("/v1/observations", json=slow.reading(patient="by-reading"))
+    assert refused.json()["errors"][0]["reason"] == "too_many_new_patients"
