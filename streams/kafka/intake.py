@@ -161,7 +161,7 @@ class _Sorting:
         records += [
             Retract(
                 patient=columns.patients[int(columns.patient[place])], signal=SIGNALS[int(columns.signal[place])].name,
-                time=int(columns.time[place]), by=FOREIGN, reason=ERROR, received=arrived,
+                time=int(columns.time[place]), by=FOREIGN, source=FOREIGN, reason=ERROR, received=arrived,
             )
             for place in errors.tolist()
         ]  # fmt: skip
