@@ -93,6 +93,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> Non
     connection.execute("COMMIT")
 
 
+_PASSING = frozenset({5, 6, 7, 8, 10, 13, 14})
+"""SQLite's codes of what is no damage: busy, locked, no memory, read-only, failing disk, full, cannot be opened."""
+
+
 @contextmanager
 def sound(path: Path, advice: str = "") -> Iterator[None]:
     """Whatever goes wrong in reading the file goes out as ``LogUnavailable`` with a sentence: damage may show anywhere."""
@@ -101,7 +105,7 @@ def sound(path: Path, advice: str = "") -> Iterator[None]:
     except (StreamsError, OSError, MemoryError):
         raise
     except Exception as error:
-        if isinstance(error, sqlite3.OperationalError):
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF in _PASSING:
             raise LogUnavailable(f"cannot read {path}: {error}") from error
         advice = advice or f"with no service on it, `vitaltwin repair {path}` saves what can be read"
         raise LogUnavailable(f"cannot read {path}: {str(error) or type(error).__name__}; {advice}") from error
