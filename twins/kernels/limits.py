@@ -90,7 +90,7 @@ FAULT_RUN = 5
 FAULT_SPAN_US = 4e6
 """… if they span this long."""
 RECOVER_RUN = 3
-POOR, GOOD = 0.6, 0.7
+POOR, GOOD = 0.6, 0.8
 """A sensor is as faulty whose quality falls so low with readings that alternate; it recovers above the second …"""
 RECOVER_LONG = 10
 """… or after so many usable readings in a row."""
@@ -269,7 +269,7 @@ def _fault(
             n = note(events, n, row, FAULT, 0.0, t, 0.0, state, watch, ring)
         return n
     failed = watch[RUN] <= -FAULT_RUN and t - watch[BAD_SINCE] >= FAULT_SPAN_US
-    failed |= not good and state[QUALITY] < POOR and watch[HEAD] > LEARNT
+    failed |= status == IMPLAUSIBLE and state[QUALITY] < POOR and watch[HEAD] > LEARNT
     if failed or flat > 0.0:
         phase[FAULT] = ON
         since[FAULT] = int(watch[BAD_SINCE] if failed else watch[FLAT_SINCE])
