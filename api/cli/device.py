@@ -37,10 +37,19 @@ def create(
     second_source: Annotated[
         bool, typer.Option("--second-source", help="It is the second to measure what it does.")
     ] = False,
+    unit: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="The unit of a signal's readings that name none, as glucose=mmol/L; may be given several times."
+        ),
+    ] = None,
     database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
     """Make a key and print it, this once. A running service knows it from its first use on."""
+    units = dict(said.split("=", 1) for said in unit or () if "=" in said)
+    if len(units) < len(unit or ()):
+        raise typer.BadParameter("say signal=unit, each signal once", param_hint="--unit")
 
     async def work(accounts: "Accounts", by: "Actor") -> dict[str, str]:
         made = await accounts.create_device(
@@ -51,6 +60,7 @@ def create(
             patients=patient or (),
             may_admit=may_admit,
             second_source=second_source,
+            units=units,
         )
         return {"key": made.key, "id": made.device.id}
 
@@ -78,6 +88,7 @@ def list_devices(
                 "wards": list(one.wards),
                 "patients": list(one.patients),
                 "may_admit": one.may_admit,
+                "units": one.units,
             }
             for one in await accounts.list_devices(by)
             if one.revoked is None

@@ -91,13 +91,13 @@ def test_a_key_made_beside_a_running_service_works_at_once(program, home, tmp_pa
     house = House(program, home, tmp_path)
     house.start()
     try:
-        made = vitaltwin("device", "create", "monitor", "--ward", "*", "--may-admit")
+        made = vitaltwin("device", "create", "monitor", "--ward", "*", "--may-admit", "--unit", "glucose=mmol/L")
         assert made.returncode == 0, made.stderr
         key = made.stdout.strip()
         known = urllib.request.Request(f"{house.url}/v1/clock", headers={"Authorization": f"Bearer {key}"})
         with urllib.request.urlopen(known) as answer:
             now = json.load(answer)["now"]
-        reading = {"patient": "bed-3", "signal": "heart_rate", "value": 72, "time": now}
+        reading = {"patient": "bed-3", "signal": "glucose", "value": 5.5, "time": now}
         request = urllib.request.Request(
             f"{house.url}/v1/observations",
             json.dumps(reading).encode(),
@@ -112,6 +112,8 @@ def test_a_key_made_beside_a_running_service_works_at_once(program, home, tmp_pa
             assert json.load(answer)["name"] == "admin"
         listed = json.loads(vitaltwin("device", "list", "--json").stdout)["devices"]
         assert {(one["name"], one["may_admit"]) for one in listed} == {("monitor", True), ("local replay", True)}
+        assert {"glucose": "mmol/L"} in [one["units"] for one in listed]
+        assert vitaltwin("device", "create", "x", "--ward", "*", "--unit", "mmol/L").returncode == 2
         (own,) = [one["id"] for one in listed if one["name"] == "monitor"]
         assert vitaltwin("device", "revoke", own).returncode == 0
         assert len(json.loads(vitaltwin("device", "list", "--json").stdout)["devices"]) == 1
