@@ -152,7 +152,7 @@ def test_an_error_code_is_not_the_reading(ward: Ward) -> None:
 
 def test_oxygen_told_by_a_device_counts(ward: Ward) -> None:
     news2 = ward.admin.get("/v1/patients/x1/state").json()["news2"]
-    assert news2["parts"]["supplemental_oxygen"] == 2
+    assert news2["parts"]["oxygen"] == 2
 
 
 def test_a_child_has_no_adults_score_once_somebody_says_so(ward: Ward) -> None:
