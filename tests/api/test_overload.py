@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from msgspec import structs
 
 from tests.api.conftest import eventually
 
@@ -238,16 +237,6 @@ def test_events_end_with_the_sign_out(running, followed):
     with followed(person) as until_the_end:
         with httpx.Client(base_url=running.url, cookies=person.cookies, headers={"Origin": running.url}) as elsewhere:
             assert elsewhere.delete("/v1/session").status_code == 204
-        until_the_end()
-
-
-def test_events_end_with_the_session(running, followed):
-    person = running.person("sleeper", "viewer")
-    with followed(person) as until_the_end:
-        sessions = running.accounts._sessions
-        key = next(key for key, (actor, _) in sessions._remembered.items() if actor.name == "sleeper")
-        actor, until = sessions._remembered[key]
-        sessions._remembered[key] = (structs.replace(actor, expires=1.0), until)
         until_the_end()
 
 
