@@ -5,6 +5,7 @@ import { attribute, h, mark, write } from "./dom.js";
 import { age, measure, number, time } from "./format.js";
 import { known, t } from "./i18n.js";
 import { isOld } from "./reading.js";
+import { Scoring } from "./scoring.js";
 import { inputName, lacking } from "./words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
@@ -38,6 +39,9 @@ export function scoreAge({ news2, signals }, now) {
   return (now - Math.max(...here.map((name) => signals[name].t))) / 1000;
 }
 
+/** Why a patient has no score, in words; empty where one is scored. */
+export const off = (entry) => (entry.news2_off ? t(`news2.off.${entry.news2_off}`) : "");
+
 /** The inputs of the score whose sensors have gone silent, though their points still count, and how old they are. */
 export function silentInputs({ news2, signals }, now) {
   const gone = ([input, names]) => {
@@ -49,7 +53,8 @@ export function silentInputs({ news2, signals }, now) {
 }
 
 export class News2Table {
-  constructor() {
+  constructor(patient, may) {
+    this.adult = h("p", { class: "partial-long" });
     this.score = h("p", { class: "big-score" });
     this.silent = h("p", { class: "partial-long" });
     this.partial = h("p", { class: "partial-long" });
@@ -57,10 +62,10 @@ export class News2Table {
     this.at = h("p", { class: "small" });
     const column = (key) => h("th", { scope: "col" }, t(key));
     this.root = h("section", { class: "box news2", "aria-labelledby": "news2-heading" },
-      h("h2", { id: "news2-heading" }, t("news2.title")), this.score, this.silent, this.partial,
+      h("h2", { id: "news2-heading" }, t("news2.title")), this.score, this.silent, this.partial, this.adult,
       h("table", {}, h("thead", {}, h("tr", {}, column("news2.col_input"), column("news2.col_value"),
         column("news2.col_points"), column("news2.col_age"))), this.rows),
-      this.at, h("p", { class: "small" }, t("news2.credit")));
+      this.at, may && new Scoring(patient).root, h("p", { class: "small" }, t("news2.credit")));
   }
 
   update(entry) {
@@ -72,7 +77,10 @@ export class News2Table {
     this.score.replaceChildren(...(news2
       ? [h("strong", {}, number(news2.score)), ` ${t("news2.of")} – ${known(`news2.risk.${risk}`, risk)}`] : [t("news2.none")]));
     write(this.silent, old === null ? "" : t("news2.old", { age: age(old) }));
-    write(this.partial, news2?.partial ? t("news2.partial_long", { why: lacking(news2) }) : news2 ? "" : t("news2.none_long"));
+    if (off(entry)) this.score.replaceChildren(off(entry));
+    write(this.adult, entry.adult_limits ? t("news2.adult_limits") : "");
+    this.rows.parentElement.hidden = Boolean(entry.news2_off);
+    write(this.partial, off(entry) ? "" : news2?.partial ? t("news2.partial_long", { why: lacking(news2) }) : news2 ? "" : t("news2.none_long"));
     this.rows.replaceChildren(...INPUTS.map((input) => this.#row(entry, input)));
     write(this.at, news2?.at ? t("news2.at", { time: time(news2.at), scale: number(entry.spo2_scale ?? 1) }) : "");
   }

@@ -50,7 +50,7 @@ export class PatientPage {
     this.facts = new Facts(this.id, this.may);
     this.limits = new Limits(this.id, this.may);
     this.off = new AlarmsOff(this.id, this.may);
-    this.news2 = new News2Table();
+    this.news2 = new News2Table(this.id, this.may);
     this.charts = h("div", { class: "charts" });
     this.other = h("dl", { class: "recorded" });
     this.cards = h("ul", { class: "cards" });

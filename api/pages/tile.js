@@ -4,7 +4,7 @@ import { offNames, offText } from "./alarms-off.js";
 import { attribute, badge, h, mark, write } from "./dom.js";
 import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
 import { known, t } from "./i18n.js";
-import { scoreAge, silentInputs } from "./news2.js";
+import { off, scoreAge, silentInputs } from "./news2.js";
 import { isOld, present, rejected } from "./reading.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
 import { draw, follow } from "./sparkline.js";
@@ -42,9 +42,9 @@ class Row {
     const past = here.find((alarm) => !standing(alarm) && alarm.kind !== "technical");
     write(this.note, this.#note(entry, old, now) || (past ? ended(past) : ""));
     attribute(this.note, "title", this.note.textContent || null);
-    const off = [this.name, this.pair].map((name) => name && offText(entry, name)).filter(Boolean).join("; ");
-    write(this.off, off ? t("tile.alarms_off") : "");
-    attribute(this.off, "title", off || null);
+    const silenced = [this.name, this.pair].map((name) => name && offText(entry, name)).filter(Boolean).join("; ");
+    write(this.off, silenced ? t("tile.alarms_off") : "");
+    attribute(this.off, "title", silenced || null);
     mark(this.root, "old", old);
     mark(this.root, "fault", reading.s === "fault" || doubtful);
     mark(this.root, "ended", past);
@@ -130,13 +130,14 @@ export class Tile {
     attribute(this.score, "data-risk", risk);
     mark(this.score, "old", old !== null);
     const texts = { score: number(news2?.score), age: age(old) };
-    write(this.score, !news2 ? t("news2.none") : old === null ? t("news2.badge", texts) : t("news2.badge_old", texts));
-    const meaning = news2 ? known(`news2.risk.${risk}`, risk) : t("news2.none_long");
+    write(this.score, off(entry) ? t("news2.off_badge") : !news2 ? t("news2.none") : old === null ? t("news2.badge", texts) : t("news2.badge_old", texts));
+    const meaning = off(entry) ? off(entry) : news2 ? known(`news2.risk.${risk}`, risk) : t("news2.none_long");
     attribute(this.score, "title", old === null ? meaning : `${meaning}. ${t("news2.old", texts)}`);
     const lacks = news2 ? lacking(news2) : "";
     const silent = old === null ? silentInputs(entry, now).filter(([input]) => !news2.stale.includes(input)) : [];
     const said = [lacks, ...silent.map(([input, since]) => t("news2.input_old", { input: inputShort(input), age: age(since) }))].filter(Boolean).join("; ");
-    const missing = news2?.partial ? `${t("news2.partial")} – ${said}` : said;
+    const adult = entry.adult_limits ? t("news2.adult_limits_short") : "";
+    const missing = [adult, news2?.partial ? `${t("news2.partial")} – ${said}` : said].filter(Boolean).join("; ");
     write(this.partial, missing);
     attribute(this.partial, "title", missing || null);
   }
@@ -163,13 +164,13 @@ export class Tile {
     // One that nobody has answered must not hide behind a graver one that somebody has.
     const next = first && !calling(first) ? alarms.find(calling) : null;
     const states = alarms.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.priority}`);
-    const off = offNames(entry);
-    const shown = first ? `${states}${reason}${first.by}` : `none${this.more}${off}`;
+    const silenced = offNames(entry);
+    const shown = first ? `${states}${reason}${first.by}` : `none${this.more}${silenced}`;
     if (shown === this.#alarm) return;
     this.#alarm = shown;
     if (!first) {
       const more = this.more > 0 ? ` · ${t("tile.more", { count: this.more })}` : "";
-      this.foot.replaceChildren(h("span", { class: "calm" }, `${off ? t("tile.alarms_off_of", { signals: off }) : t("tile.no_alarm")}${more}`));
+      this.foot.replaceChildren(h("span", { class: "calm" }, `${silenced ? t("tile.alarms_off_of", { signals: silenced }) : t("tile.no_alarm")}${more}`));
       return;
     }
     const name = alarmName(first);

@@ -1,0 +1,49 @@
+"""A child has no NEWS2 score: a clinician says the age on the patient's page, and every view says why there is none."""
+
+import os
+from pathlib import Path
+
+from playwright.sync_api import Page, expect
+
+from tests.browser.conftest import Service
+
+SHOTS = os.environ.get("SHOTS")
+
+
+def test_the_age_of_a_child_ends_the_score_and_the_views_say_why(service: Service, page: Page, calm: list[str]) -> None:
+    patient = service.admit("children")
+    service.observe(patient, "heart_rate", 110, 30)
+    page.goto(f"{service.address}/#/patient/{patient}")
+    box = page.locator(".box.news2")
+    expect(box.locator(".big-score strong")).to_have_text("1", timeout=120_000)
+    box.locator("summary").click()
+    box.get_by_label("Age in years").fill("1")
+    box.get_by_role("button", name="Save").click()
+    expect(box.locator(".said")).to_have_text("Saved.", timeout=30_000)
+    expect(box.locator(".big-score")).to_have_text("No NEWS2: it is not for children under 16.", timeout=30_000)
+    expect(box).to_contain_text("the default alarm limits are those of adults")
+    assert service.ask("GET", f"/v1/patients/{patient}")["age_years"] == 1
+    if SHOTS:
+        page.screenshot(path=str(Path(SHOTS) / "child-patient.png"))
+    page.goto(f"{service.address}/#/ward/children")
+    tile = page.locator(f'.tile[data-patient="{patient}"]')
+    expect(tile.locator(".score")).to_have_text("no NEWS2", timeout=30_000)
+    expect(tile.locator(".partial")).to_contain_text("child, limits for adults")
+
+
+def test_not_for_this_patient_and_back(service: Service, page: Page) -> None:
+    patient = service.admit("children")
+    service.observe(patient, "heart_rate", 110, 30)
+    page.goto(f"{service.address}/#/patient/{patient}")
+    box = page.locator(".box.news2")
+    expect(box.locator(".big-score strong")).to_have_text("1", timeout=120_000)
+    box.locator("summary").click()
+    for choice, shown in (
+        ("false", "No NEWS2: a clinician decided so for this patient."),
+        ("by_ward", "1 of 20 – low risk"),
+    ):
+        box.get_by_label("NEWS2 for this patient").select_option(choice)
+        box.get_by_role("button", name="Save").click()
+        expect(box.locator(".said")).to_have_text("Saved.", timeout=30_000)
+        expect(box.locator(".big-score")).to_have_text(shown, timeout=60_000)
+        service.observe(patient, "heart_rate", 110, 2)
