@@ -166,7 +166,7 @@ _PUBLIC = ("/health/", "/sign-in", "/problems/", "/asyncapi.json", "/metrics")
 
 def _complete(path: str, operation: dict[str, Any]) -> None:
     responses = operation["responses"]
-    for status, answer in problems("misdirected", "internal").items():
+    for status, answer in problems("misdirected", "address-too-long", "headers-too-large", "internal").items():
         responses.setdefault(str(status), answer)
     if not path.startswith(_PUBLIC) and operation.get("operationId", "").startswith("sign_in_v1") is False:
         operation["security"] = [{"session": []}, {"device": []}]

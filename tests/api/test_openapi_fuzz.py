@@ -71,7 +71,11 @@ def hammer(operation, mode, headers, cookies):
     )
     @given(case=operation.as_strategy(generation_mode=mode))
     def once(case):
-        case.call_and_validate(headers=headers, cookies=cookies, checks=CHECKS)
+        answer = case.call(headers=headers, cookies=cookies)
+        if (
+            answer.status_code != 414
+        ):  # the address alone is too long: nobody has looked at what is wrong with its parts
+            case.validate_response(answer, checks=CHECKS)
 
     with contextlib.suppress(Unsatisfiable):  # nothing about this operation can be wrong
         once()

@@ -1,6 +1,8 @@
 """A service of its own for a benchmark: a child process on a free loopback port, with a folder that goes with it."""
 
+import contextlib
 import os
+import random
 import re
 import shutil
 import signal
@@ -138,11 +140,12 @@ def cpu_s(pid: int) -> float:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A loopback port nobody listens on, from below those the system gives to clients: none of them takes it meanwhile."""
+    while True:
+        port = random.randrange(15_000, 32_000)  # noqa: S311 - no secret
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _waited(found: Callable[[], object], what: str) -> object:

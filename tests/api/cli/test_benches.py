@@ -26,7 +26,6 @@ def test_abuse(vitaltwin):
         one = told[name]
         assert one["alarms"] > 30
         assert 0 < one["alarm_p50_ms"] <= one["alarm_p99_ms"] < 30_000  # what does not come counts as 30 s
-        assert one["ratio"] == pytest.approx(one["alarm_p99_ms"] / one["quiet_p99_ms"])
         assert 50 < one["rss_mb"] < 1024
 
 
@@ -67,8 +66,9 @@ class Sleepy(ThreadingHTTPServer):
         protocol_version = "HTTP/1.1"
 
         def do_POST(self):
-            self.server.readings += len(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            sent = len(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             with self.server.one:
+                self.server.readings += sent
                 time.sleep(Sleepy.PAUSE_S)
             self.send_response(200)
             self.send_header("Content-Length", "2")
@@ -164,7 +164,8 @@ def test_start(vitaltwin):
 
 def nothing_lost(told):
     assert told["acknowledged"] > 50_000
-    assert told["lost"] == told["applied_twice"] == told["alarms_doubled"] == told["alarms_missed"] == 0
+    gone = {name: told[name] for name in ("lost", "applied_twice", "alarms_doubled", "alarms_missed")}
+    assert not any(gone.values()), gone
     assert told["identical"]
 
 

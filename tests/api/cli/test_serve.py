@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import stat
 import subprocess
@@ -18,15 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from api.cli.bench.house import free_port
 from streams.moments import moment
 
 HEADER = "patient,time,signal,value,unit\n"
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class House:
