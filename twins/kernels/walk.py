@@ -176,8 +176,9 @@ def predictions(
         prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
-        # From the past nothing is foretold.
-        if now - state[row, LAST] - judged[row, LAG] > limits.recent_us(limit[row]):
+        # From the past nothing is foretold; a lag only makes an age shorter.
+        age, recent = now - state[row, LAST], limits.recent_us(limit[row])
+        if age > recent and age - judged[row, LAG] > recent:
             continue
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(
