@@ -439,8 +439,7 @@ def after_tick(
     if phase[SILENT] == ON:
         return n
     if phase[CRITICAL_LOW] | phase[LOW] | phase[HIGH] | phase[CRITICAL_HIGH] == IDLE and (
-        watch[RUN] >= 0.0
-        or (watch[RUN] == -1.0 and quiet < FAULT_SPAN_US and now - watch[BAD_SINCE] < FRESH_US)
+        watch[RUN] >= 0.0 or (watch[RUN] == -1.0 and quiet < FAULT_SPAN_US and now - watch[BAD_SINCE] < FRESH_US)
     ):
         return n  # as almost always: no other row of the channel need come from memory
     return _waits(row, now, quiet, parameter, state, watch, ring, limit, judged, mark, phase, since, events, n)

@@ -27,6 +27,7 @@ def warm() -> Iterator[str]:
         bank,
         Frame(
             received=1_000_000,
+            sources=["warm"],
             patients=["warm"],
             patient=np.zeros(3, "<u4").tobytes(),
             signal=np.array([0, 0, 3], "<u2").tobytes(),
