@@ -24,6 +24,8 @@ _MEAN_BITS, _SPREAD_BITS = 16, 10
 """To what the history keeps estimates: a heart rate to a thousandth, its spread to a two-thousandth part of itself."""
 
 _checkpoint = msgspec.msgpack.Decoder(Block | Foundation)
+_STATUSES = tuple(status.name.lower() for status in Status)
+"""The names of statuses in the order of their numbers."""
 
 Blob = tuple[int, int, int, bytes]
 """A checkpoint to be kept: partition, block number (−1 for what is no patient's), offset, bytes."""
@@ -189,8 +191,9 @@ class Worker:
     def _count(self, outcome: Outcome) -> None:
         if outcome.status:
             totals = np.bincount(np.frombuffer(outcome.status, np.uint8), minlength=len(Status))
-            for status in Status:
-                self.counts[status.name.lower()] += int(totals[status])
+            for name, count in zip(_STATUSES, totals.tolist(), strict=True):
+                if count:
+                    self.counts[name] += count
 
     def _remember(
         self, partition: int, offset: int, filed: Columns | Fact | Retract | None, outcome: Outcome, *, more: bool

@@ -24,6 +24,8 @@ def due(bank: Bank, touched: I8, urgent: AbstractSet[int], now: int) -> I8:
     speak = now - bank.emitted[touched] >= EMIT_US
     if urgent:
         speak |= np.isin(touched, np.fromiter(urgent, np.int64))
+    if np.count_nonzero(speak) == len(speak):
+        return touched
     bank.pending[touched[~speak]] = 1
     return touched[speak]
 

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from twins.bank import Bank, Others
-from twins.kernels import layout
+from twins.kernels import layout, walk
 from twins.records import Columns, Frame, Retract, Revision, Status
 from twins.signals import BY_NAME, SIGNALS
 
@@ -46,32 +46,28 @@ def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:
     none = np.empty(0, np.int64)
     if not frame.sources:
         return none
+    sources = np.array([_source(name) for name in frame.sources], np.uint32)
+    which = np.frombuffer(frame.source, "<u2")
+    mixed = walk.owned(columns.patient, columns.signal, columns.value, numbers, which, sources, bank.writer)
+    if not mixed and not bank.others:
+        return none
     valid = (columns.patient < len(numbers)) & (columns.signal < len(SIGNALS)) & np.isfinite(columns.value)
     valid[valid] = numbers[columns.patient[valid]] >= 0
     (places,) = valid.nonzero()
-    if not len(places):
-        return none
     number, code = numbers[columns.patient[places]], columns.signal[places].astype(np.int64)
-    sources = np.array([_source(name) for name in frame.sources], np.uint32)
-    which = np.frombuffer(frame.source, "<u2")[places] if frame.source else np.zeros(len(places), np.uint16)
-    source = sources[np.minimum(which, len(sources) - 1)]
-    (new,) = (bank.writer[number, code] == 0).nonzero()
-    if len(new):
-        # Of several who are the first the first: what is assigned last stays.
-        bank.writer[number[new][::-1], code[new][::-1]] = source[new][::-1]
-    mixed = bank.writer[number, code] != source
-    if not mixed.any() and not bank.others:
-        return none
-    channels = set(zip(number[mixed].tolist(), code[mixed].tolist(), strict=True)) | bank.others.keys()
+    source = sources[np.minimum(which[places], len(sources) - 1) if len(which) else np.zeros(len(places), np.intp)]
+    strange = bank.writer[number, code] != source
+    channels = set(zip(number[strange].tolist(), code[strange].tolist(), strict=True)) | bank.others.keys()
     wide = {int(one) for one, name in zip(sources, frame.sources, strict=True) if name.startswith(WIDE)}
     frame_of = _Frame(bank, wide)
+    keys = np.fromiter((owner << 16 | signal for owner, signal in channels), np.int64, len(channels))
+    asked = np.isin(number << 16 | code, keys)
     found = [
         int(place)
         for place, channel, by in zip(
-            places, zip(number.tolist(), code.tolist(), strict=True), source.tolist(), strict=True
+            places[asked], zip(number[asked].tolist(), code[asked].tolist(), strict=True), source[asked].tolist(), strict=True
         )
-        if channel in channels
-        and not frame_of.takes(channel, int(columns.time[place]), float(columns.value[place]), by)
+        if not frame_of.takes(channel, int(columns.time[place]), float(columns.value[place]), by)
     ]  # fmt: skip
     return np.array(found, np.int64)
 

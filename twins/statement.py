@@ -6,7 +6,7 @@ import numpy.typing as npt
 from twins.alarms import lifecycle
 from twins.bank import Bank
 from twins.kernels import layout
-from twins.kernels.statement import columns
+from twins.kernels.statement import columns, rejected
 from twins.models import deterioration
 from twins.records import Estimates, Outcome, Profile, Score, SetWard
 
@@ -21,13 +21,15 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
     numbers, patient, signal = np.empty(count, np.int64), np.empty(count, "<u4"), np.empty(count, "<u2")
     time, figures, quality = np.empty(count, "<i8"), np.empty((4, count)), np.empty(count, "<f4")
     status, belief = np.empty(count, np.uint8), np.empty((count, layout.BELIEF), "<f4")
-    rejected, rejected_time = np.empty(count), np.empty(count, "<i8")
-    named = columns(
+    named, rejections = columns(
         rows, bank.state, bank.watch, bank.ring, bank.shown, bank.phase, bank.stretch, bank.signal_of_row,
         bank.patient_of_row, layout.PARAMETERS, numbers, patient, signal, time, figures, quality, status, belief,
-        rejected, rejected_time,
     )  # fmt: skip
-    some = bool(rejected_time.any())
+    bad_value = bad_time = b""
+    if rejections:
+        of_rejected, when = np.empty(count), np.empty(count, "<i8")
+        rejected(rows, bank.state, bank.signal_of_row, layout.PARAMETERS, of_rejected, when)
+        bad_value, bad_time = of_rejected.tobytes(), when.tobytes()
     names = bank.profiles
     value, mean, sd, trend = (figure.tobytes() for figure in figures)
     return Estimates(
@@ -43,8 +45,8 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
         quality=quality.tobytes(),
         status=status.tobytes(),
         belief=belief.tobytes(),
-        rejected=rejected.tobytes() if some else b"",
-        rejected_time=rejected_time.tobytes() if some else b"",
+        rejected=bad_value,
+        rejected_time=bad_time,
     )
 
 

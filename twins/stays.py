@@ -71,14 +71,15 @@ def charted_before(bank: Bank, number: int, fact: Fact) -> bool:
     return False
 
 
-def of_this_stay(bank: Bank, columns: Columns, numbers: I8) -> tuple[U4, npt.NDArray[np.bool_] | slice]:
-    """The readings' patients without those of readings from before the stay, and where those are.
+def of_this_stay(bank: Bank, columns: Columns, numbers: I8) -> tuple[U4, npt.NDArray[np.bool_] | None]:
+    """The readings' patients without those of readings from before the stay, and where those are if there may be any.
 
     ``numbers`` holds a patient's number per entry of ``columns.patients``, −1 for nobody.
     """
-    begin = np.where(numbers >= 0, bank.begin[numbers], 0)
-    if not begin.any():
-        return columns.patient, slice(0)
+    begin = bank.begin[numbers]
+    if not np.count_nonzero(begin):
+        return columns.patient, None
+    begin[numbers < 0] = 0
     nobody = len(numbers)
     early = columns.time < np.append(begin, 0)[np.minimum(columns.patient, nobody)]
     early &= np.isfinite(columns.value)

@@ -240,9 +240,9 @@ class _Step:
 
     def score(self, numbers: I8) -> None:
         """NEWS2 of ``numbers`` and what it alarms; those not to be scored are left out."""
-        off = self.bank.unscored[numbers] != 0
-        if off.any():
-            numbers = numbers[~off]
+        off = self.bank.unscored[numbers]
+        if np.count_nonzero(off):
+            numbers = numbers[off == 0]
         scores, events = deterioration.evaluate(self.bank, numbers, self.now)
         self.outcome.scores.extend(scores)
         for number, which, turn, score in events:
@@ -272,7 +272,7 @@ class _Step:
         patient, early = of_this_stay(bank, columns, numbers)
         for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
             bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
-        of_stay = msgspec.structs.replace(columns, patient=patient)
+        of_stay = Columns(columns.patients, patient, columns.signal, columns.time, columns.value)
         others = foreign(bank, frame, of_stay, numbers)
         if len(others):
             patient = patient.copy()
@@ -289,20 +289,21 @@ class _Step:
                 bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()
-        status[early] = Status.BEFORE_STAY
-        status[others] = Status.FOREIGN
+        if early is not None:
+            status[early] = Status.BEFORE_STAY
         if len(others):
+            status[others] = Status.FOREIGN
             self.heed(columns, numbers, others, frame.received)
-        self.outcome.status = status.tobytes()
-        if bank.models:
-            self.site_models(columns, numbers, status)
-        self.revise(frame, columns, numbers, status)
+        # Which statuses there are at all is asked of the bytes: that takes no time where there are none.
+        told = self.outcome.status = status.tobytes()
+        self.site_models(columns, numbers, status)
+        if Status.CORRECTED in told or Status.FOREIGN in told:
+            self.revise(frame, columns, numbers, status)
         if unusual:
             self.clocks(arrival.noticed(bank, frame, numbers, of_stay))
             past.gather(bank, columns, numbers, status, frame.received)
-        for number in facts.take(bank, columns, patient, numbers):
-            self.changed(number)
-            touched[number] = 1
+        if Status.UNFILTERED in told:
+            self.measured(of_stay, numbers, touched)
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
         self.emit(emission.due(bank, moved, self.urgent, self.now))
@@ -318,6 +319,12 @@ class _Step:
             self.outcome.revisions.append(revision(frame, columns, place, int(status[place])))
         for number, code in list(self.wrong):
             self.mend(int(bank.slot[number, code]), "corrected")
+
+    def measured(self, columns: Columns, numbers: I8, touched: npt.NDArray[np.uint8]) -> None:
+        """Take what devices tell of oxygen and consciousness; whose profile changes is touched."""
+        for number in facts.take(self.bank, columns, columns.patient, numbers):
+            self.changed(number)
+            touched[number] = 1
 
     def heed(self, columns: Columns, numbers: I8, others: I8, received: int) -> None:
         """Let the limits see readings of now that are not taken, as another source's stand at their moments."""
@@ -354,6 +361,8 @@ class _Step:
     def site_models(self, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
         """Hand what the channel twin took to the site's own models."""
         bank = self.bank
+        if not bank.models:
+            return
         taken = np.flatnonzero((status == Status.ACCEPTED) | (status == Status.REACQUIRED))
         signal = columns.signal[taken]
         rows = bank.slot[numbers[columns.patient[taken]], signal].astype(np.int64)

@@ -438,6 +438,19 @@ def after_tick(
         return n
     if phase[SILENT] == ON:
         return n
+    if phase[CRITICAL_LOW] | phase[LOW] | phase[HIGH] | phase[CRITICAL_HIGH] == IDLE and (
+        watch[RUN] >= 0.0 or (watch[RUN] == -1.0 and quiet < FAULT_SPAN_US and now - watch[BAD_SINCE] < FRESH_US)
+    ):
+        return n  # as almost always: no other row of the channel need come from memory
+    return _waits(row, now, quiet, parameter, state, watch, ring, limit, judged, mark, phase, since, events, n)
+
+
+@kernel()
+def _waits(
+    row: int, now: float, quiet: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, judged: F8, mark: F8,
+    phase: U1, since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """What waits for time alone in a channel heard ``quiet`` µs ago: an implausible reading, or limits that are passed."""
     if watch[RUN] < 0.0 and implausible(state, parameter):
         # Where readings are dense the next ones tell; where they are sparse nobody waits for them.
         if phase[FAULT] != ON and state[LAST] - watch[BAD_SINCE] + quiet >= FAULT_SPAN_US:

@@ -27,7 +27,7 @@ from twins.kernels.layout import (
 )  # fmt: skip
 from twins.kernels.limits import implausible
 
-__all__ = ["columns"]
+__all__ = ["columns", "rejected"]
 
 F4 = npt.NDArray[np.float32]
 F8 = npt.NDArray[np.float64]
@@ -58,15 +58,14 @@ def _plausible(own: F8, parameter: F8, watch: F8, ring: F8, shown: F8) -> tuple[
 def columns(
     rows: I8, state: F8, watch: F8, ring: F8, shown: F8, phase: U1, stretch: F4, signal_of_row: U2, patient_of_row: I8,
     parameters: F8, numbers: I8, patient: U4, signal: U2, time: I8, figures: F8, quality: F4, status: U1, belief: F4,
-    rejected: F8, rejected_time: I8,
-) -> int:  # fmt: skip
-    """Write one line for each of ``rows``, which come patient by patient; returns how many patients they belong to.
+) -> tuple[int, int]:  # fmt: skip
+    """Write one line for each of ``rows``, which come patient by patient; returns (patients they belong to, rejected lines).
 
     ``figures`` is [4, rows]: value, mean, sd, trend; mean and sd are NaN before the first measurement, value
-    before the first plausible reading. A newest reading that is implausible stands in ``rejected`` and ``rejected_time``,
-    elsewhere NaN and 0. ``numbers`` gets the patients' numbers, ``patient`` the place of each line's among them.
+    before the first plausible reading. A newest reading that is implausible is not among them: see ``rejected``.
+    ``numbers`` gets the patients' numbers, ``patient`` the place of each line's among them.
     """
-    named = 0
+    named = rejections = 0
     for i in range(len(rows)):
         row = rows[i]
         own = state[row]
@@ -89,12 +88,21 @@ def columns(
             status[i] = 3
         if own[REJECTS] != 0.0:
             quality[i] = min(own[QUALITY], SEARCHING_MOST)
-        rejected[i], rejected_time[i] = np.nan, 0
         if implausible(own, parameters[signal_of_row[row]]):
             t, value = _plausible(own, parameters[signal_of_row[row]], watch[row], ring[row], shown[row])
             time[i], figures[0, i] = int(t), value
-            rejected[i], rejected_time[i] = own[VALUE], int(own[LAST])
             quality[i] = 0.0
             status[i] = max(status[i], 1)
+            rejections += 1
         believe(own, parameters[signal_of_row[row]], stretch[row], belief[i])
-    return named
+    return named, rejections
+
+
+@kernel()
+def rejected(rows: I8, state: F8, signal_of_row: U2, parameters: F8, value: F8, time: I8) -> None:
+    """Value and time of the newest reading of each of ``rows`` where that is implausible, elsewhere NaN and 0."""
+    for i in range(len(rows)):
+        row = rows[i]
+        value[i], time[i] = np.nan, 0
+        if implausible(state[row], parameters[signal_of_row[row]]):
+            value[i], time[i] = state[row, VALUE], int(state[row, LAST])

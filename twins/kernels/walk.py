@@ -55,6 +55,27 @@ def extent(time: I8) -> tuple[int, int]:
 
 
 @kernel()
+def owned(patient: U4, signal: U2, value: F8, patient_of_entry: I8, which: U2, sources: U4, writer: U4) -> int:
+    """How many readings come from another source than the one that wrote to their channel first; notes who is the first.
+
+    ``which`` is the place of each reading's source among ``sources``; empty: all are of the first one.
+    """
+    strange = 0
+    for i in range(len(patient)):
+        if patient[i] >= len(patient_of_entry) or signal[i] >= writer.shape[1] or not np.isfinite(value[i]):
+            continue
+        p = patient_of_entry[patient[i]]
+        if p < 0:
+            continue
+        source = sources[min(int(which[i]), len(sources) - 1) if len(which) > 0 else 0]
+        if writer[p, signal[i]] == 0:
+            writer[p, signal[i]] = source
+        elif writer[p, signal[i]] != source:
+            strange += 1
+    return strange
+
+
+@kernel()
 def _expect(
     i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8
 ) -> None:  # fmt: skip
@@ -176,8 +197,9 @@ def predictions(
         prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
-        # From the past nothing is foretold.
-        if now - state[row, LAST] - judged[row, LAG] > limits.recent_us(limit[row]):
+        # From the past nothing is foretold; a lag only makes an age shorter.
+        age, recent = now - state[row, LAST], limits.recent_us(limit[row])
+        if age > recent and age - judged[row, LAG] > recent:
             continue
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(

@@ -8,7 +8,8 @@ from twins.bank import Bank
 from twins.fan import fan
 from twins.kernels.columns import judge, scatter
 from twins.kernels.cuts import cut_array, cut_lines
-from twins.kernels.layout import BELIEF
+from twins.kernels.layout import BELIEF, PARAMETERS
+from twins.kernels.statement import rejected
 from twins.models.channel import CHANNEL
 from twins.records import Admit, Frame, Retract, Tick
 from twins.smooth import smooth
@@ -26,6 +27,7 @@ def warm() -> Iterator[str]:
         bank,
         Frame(
             received=1_000_000,
+            sources=["warm"],
             patients=["warm"],
             patient=np.zeros(3, "<u4").tobytes(),
             signal=np.array([0, 0, 3], "<u2").tobytes(),
@@ -60,6 +62,7 @@ def warm() -> Iterator[str]:
     yield "retraction"
     fan(np.zeros((1, BELIEF), np.float32), np.zeros(1, np.uint16))
     complete(bank, 2)
+    rejected(np.zeros(1, np.int64), bank.state, bank.signal_of_row, PARAMETERS, np.zeros(1), np.zeros(1, np.int64))
     yield "forecast"
     state = np.zeros(1, CHANNEL.dtype)
     rows, signal = np.zeros(1, np.int64), np.zeros(1, np.uint16)
