@@ -63,27 +63,20 @@ def quiet_environment() -> Iterator[None]:
         yield
 
 
-SERVERS = (Path("tests/streams/kafka"), Path("tests/streams/history/influx"), Path("tests/api/cli/test_bench"))
+SERVERS = tuple(str(ROOT / "tests" / place) for place in ("streams/kafka", "streams/history/influx", "api/cli/test_bench"))
 """Tests that start brokers and whole services, load them and let them fail: two at once would fail each other."""
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests may run side by side, and in what order.
+    """Mark what starts servers and what drives a browser, and put that last.
 
-    The tests of a file run one after the other, and all of ``SERVERS`` as if they were one file, which begins first. Browser
-    tests are marked and come last: Playwright's loop, once begun, keeps asyncio tests from starting theirs.
+    Playwright's loop, once begun, keeps asyncio tests from starting theirs.
     """
-    heavy = tuple(str(ROOT / place) for place in SERVERS)
-    in_browser = {item.path for item in items if "playwright" in getattr(item, "fixturenames", ())}
+    in_browser = [item for item in items if "playwright" in getattr(item, "fixturenames", ())]
+    for item in in_browser:
+        item.add_marker("browser")
     for item in items:
-        if "playwright" in getattr(item, "fixturenames", ()):
-            item.add_marker("browser")
-        alone = str(item.path).startswith(heavy)
-        item.add_marker(pytest.mark.xdist_group("servers" if alone else str(item.path.relative_to(ROOT))))
-    slow = {item.path for item in items if item.get_closest_marker("slow") or item.get_closest_marker("fault")}
-
-    def place(item: pytest.Item) -> tuple[bool, bool, bool]:
-        return item.path in in_browser, not str(item.path).startswith(heavy), item.path not in slow
-
-    items.sort(key=place)
+        if str(item.path).startswith(SERVERS):
+            item.add_marker("servers")
+    items.sort(key=in_browser.__contains__)
