@@ -63,7 +63,9 @@ def quiet_environment() -> Iterator[None]:
         yield
 
 
-SERVERS = tuple(str(ROOT / "tests" / place) for place in ("streams/kafka", "streams/history/influx", "api/cli/test_bench"))
+SERVERS = tuple(
+    str(ROOT / "tests" / place) for place in ("streams/kafka", "streams/history/influx", "api/cli/test_bench")
+)
 """Tests that start brokers and whole services, load them and let them fail: two at once would fail each other."""
 
 
