@@ -57,7 +57,7 @@ def test_observations() -> None:
     begin = r"observation,patient=p\ 1,signal=" + signal_tag(0) + " "
     assert told.body.decode().splitlines() == [
         begin + "value=70.0,status=0i 0", begin + 'refused="0.1",status=2i 1', begin + 'refused="nan",status=9i 2',
-        begin + 'refused="inf",status=0i 3', begin + "value=1e300,status=1i 4", begin + "value=-0.0,status=11i 5",
+        begin + 'refused="inf",status=0i 3', begin + "value=1e300,status=1i 4", begin + "again=-0.0,again_status=11i 5",
     ]  # fmt: skip
     assert (told.lines, told.lost) == (6, 0)
 
