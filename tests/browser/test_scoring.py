@@ -29,21 +29,3 @@ def test_the_age_of_a_child_ends_the_score_and_the_views_say_why(service: Servic
     tile = page.locator(f'.tile[data-patient="{patient}"]')
     expect(tile.locator(".score")).to_have_text("no NEWS2", timeout=30_000)
     expect(tile.locator(".partial")).to_contain_text("child, limits for adults")
-
-
-def test_not_for_this_patient_and_back(service: Service, page: Page) -> None:
-    patient = service.admit("children")
-    service.observe(patient, "heart_rate", 110, 30)
-    page.goto(f"{service.address}/#/patient/{patient}")
-    box = page.locator(".box.news2")
-    expect(box.locator(".big-score strong")).to_have_text("1", timeout=120_000)
-    box.locator("summary").click()
-    for choice, shown in (
-        ("false", "No NEWS2: a clinician decided so for this patient."),
-        ("by_ward", "1 of 20 – low risk"),
-    ):
-        box.get_by_label("NEWS2 for this patient").select_option(choice)
-        box.get_by_role("button", name="Save").click()
-        expect(box.locator(".said")).to_have_text("Saved.", timeout=30_000)
-        expect(box.locator(".big-score")).to_have_text(shown, timeout=60_000)
-        service.observe(patient, "heart_rate", 110, 2)
