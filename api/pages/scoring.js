@@ -23,6 +23,7 @@ export class Scoring {
 
   async #load() {
     write(this.said, "");
+    this.age.disabled = this.choice.disabled = true; /* What is typed before the answer would be lost with it. */
     try {
       this.#show(await get(`v1/patients/${part(this.patient)}`));
     } catch (refusal) {
@@ -33,6 +34,7 @@ export class Scoring {
   #show(patient) {
     this.shown = { age: patient.age_years, scored: patient.news2 === null ? "by_ward" : String(patient.news2) };
     this.age.value = patient.age_years ?? "";
+    this.age.disabled = this.choice.disabled = false;
     this.choice.value = this.shown.scored;
   }
 
