@@ -1,8 +1,8 @@
 """Request bodies read by hand: bounded as sent and again after decompression."""
 
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from typing import Self
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -37,6 +37,13 @@ class Share:
         self._room = room
         self.held = 0
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._room.held -= self.held
+        self.held = 0
+
     def grow(self, size: int) -> None:
         """Hold ``size`` bytes more; raises ``Overloaded`` where there is no room for them."""
         if self._room.held + size > self._room.most:
@@ -52,14 +59,9 @@ class Room:
         self.most = most
         self.held = 0
 
-    @contextmanager
-    def share(self) -> Iterator[Share]:
-        """A share for one request, given back at its end."""
-        share = Share(self)
-        try:
-            yield share
-        finally:
-            self.held -= share.held
+    def share(self) -> Share:
+        """A share for one request, given back at the end of its ``with``."""
+        return Share(self)
 
 
 class Bounded:

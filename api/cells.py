@@ -28,7 +28,8 @@ _COLUMNS = np.dtype(
         ("belief", "<f4", (BELIEF,)),
     ]
 )  # fmt: skip
-_TAKEN = ("time", "value", "mean", "sd", "trend", "rejected", "rejected_time", "quality", "status", "belief")
+_REJECTED = ("rejected", "rejected_time")
+_TAKEN = ("time", "value", "mean", "sd", "trend", "quality", "status", "belief")
 _BAND = [0, len(QUANTILES) // 2, len(QUANTILES) - 1]
 
 
@@ -65,6 +66,8 @@ class Cells:
         self._place: npt.NDArray[np.int32] = np.full((64, len(SIGNALS)), -1, np.int32)
         self._cells = np.zeros(256, _COLUMNS)
         self._free: list[int] = list(range(255, -1, -1))
+        self._with_rejected: set[int] = set()
+        """Cells that hold a rejected reading: only while there are some are those columns written."""
 
     def room(self, rows: int) -> None:
         """Make room for ``rows`` patients."""
@@ -88,6 +91,11 @@ class Cells:
             place = self._place[row, signal]
         for name in _TAKEN:
             self._cells[name][place] = columns[name]
+        if estimates.rejected_time or self._with_rejected:
+            for name in _REJECTED:
+                self._cells[name][place] = columns[name]
+            self._with_rejected.difference_update(place.tolist())
+            self._with_rejected.update(place[columns["rejected_time"] != 0].tolist())
         self._cells["emitted"][place] = estimates.emitted
         self._cells["revision"][place] = revision
 

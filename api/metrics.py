@@ -185,11 +185,12 @@ class Timing:
             await self._app(scope, receive, send)
             return
         request = request_id(scope["headers"])
-        with structlog.contextvars.bound_contextvars(request=request.decode()):
-            if scope["type"] == "http":
-                await self._timed(scope, receive, send, request)
-            else:
-                await self._app(scope, receive, send)
+        # Nothing is unbound: the server runs every request as a task, with a context of its own.
+        structlog.contextvars.bind_contextvars(request=request.decode())
+        if scope["type"] == "http":
+            await self._timed(scope, receive, send, request)
+        else:
+            await self._app(scope, receive, send)
 
     async def _timed(self, scope: Scope, receive: Receive, send: Send, request: bytes) -> None:
         status = 500

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams import moments
-from streams.identity import composed
+from streams.identity import all_composed
 from twins.records import Columns
 from twins.signals import BY_NAME, SIGNALS, Signal
 from twins.units import accepted, examples, factor
@@ -185,7 +185,7 @@ def _numbered(names: list[str]) -> tuple[list[str], npt.NDArray[np.uint32]]:
     """The patients, each named once, and every entry's place among them."""
     number: dict[str, int] = {}
     place = [number.setdefault(name, len(number)) for name in names]
-    return list(map(composed, number)), np.array(place, np.uint32)
+    return all_composed(number), np.array(place, np.uint32)
 
 
 def error_of(raw: bytes) -> Entry | None:

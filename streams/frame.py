@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import FrameError
-from streams.identity import composed
+from streams.identity import all_composed
 from twins.kernels.columns import judge, scatter
 from twins.records import Columns, Frame
 from twins.signals import SIGNALS
@@ -79,7 +79,7 @@ def decode_frame(body: bytes) -> Columns:
             raise FrameError("malformed_frame", name, f"{len(column)} values beside {count} in column patient")
     if count > MAX_READINGS:
         raise FrameError("malformed_frame", "patient", f"{count} readings; a frame holds at most {MAX_READINGS}")
-    return Columns(list(map(composed, frame.patients)), *columns)
+    return Columns(all_composed(frame.patients), *columns)
 
 
 def encode_frame(columns: Columns, received: int = 0, sources: Sequence[str] = ()) -> bytes:

@@ -5,9 +5,10 @@ so would be two patients whom nobody can tell apart. So names are kept in the co
 15): doors bring what arrives into it.
 """
 
+from collections.abc import Iterable
 from unicodedata import normalize
 
-__all__ = ["LONGEST", "composed", "flaw"]
+__all__ = ["LONGEST", "all_composed", "composed", "flaw"]
 
 LONGEST = 128
 """Characters of an id."""
@@ -20,6 +21,12 @@ def composed(name: str) -> str:
     True
     """
     return name if name.isascii() else normalize("NFC", name)
+
+
+def all_composed(names: Iterable[str]) -> list[str]:
+    """Names as ``composed``; most often there is nothing to do, which is asked of all at once."""
+    held = list(names)
+    return held if "".join(held).isascii() else list(map(composed, held))
 
 
 def flaw(name: str, what: str = "a patient's id") -> str:
