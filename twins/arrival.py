@@ -28,6 +28,7 @@ __all__ = [
     "rows_of",
     "settled",
     "unusual",
+    "usual",
 ]
 
 I8 = npt.NDArray[np.int64]
@@ -54,10 +55,16 @@ class Turned(msgspec.Struct, frozen=True):
     apart: int
 
 
+def usual(received: int) -> tuple[int, int]:
+    """From when to when (µs) readings are dated that arrive as they should."""
+    return received - int(layout.FRESH_US), received + AHEAD_US
+
+
 def unusual(columns: Columns, received: int) -> bool:
     """Whether any reading is dated ahead of its arrival, or so far back that it may be of the past."""
     oldest, newest = extent(columns.time)
-    return bool(len(columns) and (newest > received + AHEAD_US or oldest < received - layout.FRESH_US))
+    begin, end = usual(received)
+    return bool(len(columns) and (newest > end or oldest < begin))
 
 
 def frame_in_time(bank: Bank, frame: Frame, columns: Columns) -> Columns:

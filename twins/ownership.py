@@ -16,9 +16,11 @@ from twins.kernels import layout, walk
 from twins.records import Columns, Frame, Retract, Revision, Status
 from twins.signals import BY_NAME, SIGNALS
 
-__all__ = ["WIDE", "foreign", "may_retract", "named", "revision", "revision_of"]
+__all__ = ["WIDE", "foreign", "may_retract", "named", "revision", "revision_of", "sources_of"]
 
 I8 = npt.NDArray[np.int64]
+U2 = npt.NDArray[np.uint16]
+U4 = npt.NDArray[np.uint32]
 Channel = tuple[int, int]
 """Patient's number and signal's code."""
 
@@ -38,6 +40,11 @@ def named(source: str) -> str:
     return source.removeprefix(WIDE).partition("/")[2] or source.removeprefix(WIDE)
 
 
+def sources_of(frame: Frame) -> tuple[U2, U4]:
+    """The place of each reading's source among those of the frame (empty: the first one's), and the sources, as numbers."""
+    return np.frombuffer(frame.source, "<u2"), np.array([_source(name) for name in frame.sources], np.uint32)
+
+
 def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:
     """The places of readings that are not taken, as another source's stands or may stand at their moment.
 
@@ -46,8 +53,7 @@ def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:
     none = np.empty(0, np.int64)
     if not frame.sources:
         return none
-    sources = np.array([_source(name) for name in frame.sources], np.uint32)
-    which = np.frombuffer(frame.source, "<u2")
+    which, sources = sources_of(frame)
     mixed = walk.owned(columns.patient, columns.signal, columns.value, numbers, which, sources, bank.writer)
     if not mixed and not bank.others:
         return none

@@ -6,7 +6,7 @@ Log time is the record's ``received``; within a partition it goes back only at a
 
 from collections.abc import Iterable
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from twins.kernels import agreement, layout, limits, walk
 from twins.kernels import deterioration as kernel
 from twins.limits import limits_given, set_by
 from twins.models import deterioration
-from twins.ownership import foreign, may_retract, revision, revision_of
+from twins.ownership import foreign, may_retract, revision, revision_of, sources_of
 from twins.records import (
     Acknowledge,
     Admit,
@@ -52,8 +52,21 @@ __all__ = ["step"]
 I8 = npt.NDArray[np.int64]
 
 _FILTERED = FILTERED.astype(np.uint8)
+_NONE: I8 = np.empty(0, np.int64)
 
 _LATE_TICK_US = 5_000_000
+
+
+class _Look(NamedTuple):
+    """A frame's readings as they are filed and as far as they are of the stay (nobody's: not), and what else was seen."""
+
+    columns: Columns
+    of_stay: Columns
+    early: npt.NDArray[np.bool_] | None
+    """Which are from before the stay, if any may be."""
+    others: I8
+    """The places of readings at moments that are another source's."""
+    unusual: bool
 
 
 class _Step:
@@ -262,18 +275,17 @@ class _Step:
         """Walk a frame's readings in arrival order."""
         bank = self.bank
         columns = frame.columns
-        unusual = arrival.unusual(columns, frame.received)
-        if unusual:
-            columns = arrival.frame_in_time(bank, frame, columns)
-        bank.filed = columns
         find = bank.index.get
         numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
-        numbers[(bank.active[numbers] == 0) | (bank.live[numbers] == 0)] = -1
-        patient, early = of_this_stay(bank, columns, numbers)
-        for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
-            bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
-        of_stay = Columns(columns.patients, patient, columns.signal, columns.time, columns.value)
-        others = foreign(bank, frame, of_stay, numbers)
+        bank.filed = columns
+        look = _Look(columns, columns, None, _NONE, False)
+        if not walk.usual(
+            columns.patient, columns.signal, columns.time, *arrival.usual(frame.received), numbers, bank.active, bank.live,
+            bank.begin, bank.slot, _FILTERED, *sources_of(frame), bank.writer,
+        ) or bank.others:  # fmt: skip
+            look = self.look(frame, numbers)
+            columns = bank.filed = look.columns
+        patient, others = look.of_stay.patient, look.others
         if len(others):
             patient = patient.copy()
             patient[others] = len(numbers)
@@ -289,8 +301,8 @@ class _Step:
                 bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, self.events, self.counts,
             )  # fmt: skip
             self.raised()
-        if early is not None:
-            status[early] = Status.BEFORE_STAY
+        if look.early is not None:
+            status[look.early] = Status.BEFORE_STAY
         if len(others):
             status[others] = Status.FOREIGN
             self.heed(columns, numbers, others, frame.received)
@@ -299,14 +311,27 @@ class _Step:
         self.site_models(columns, numbers, status)
         if Status.CORRECTED in told or Status.FOREIGN in told:
             self.revise(frame, columns, numbers, status)
-        if unusual:
-            self.clocks(arrival.noticed(bank, frame, numbers, of_stay))
+        if look.unusual:
+            self.clocks(arrival.noticed(bank, frame, numbers, look.of_stay))
             past.gather(bank, columns, numbers, status, frame.received)
         if Status.UNFILTERED in told:
-            self.measured(of_stay, numbers, touched)
+            self.measured(look.of_stay, numbers, touched)
         (moved,) = touched.view(np.bool_).nonzero()
         bank.dirty.update((moved // BLOCK).tolist())
         self.emit(emission.due(bank, moved, self.urgent, self.now))
+
+    def look(self, frame: Frame, numbers: I8) -> "_Look":
+        """What a frame's times, stays and sources make of it; opens the channels that are missing."""
+        bank = self.bank
+        columns = frame.columns
+        unusual = arrival.unusual(columns, frame.received)
+        if unusual:
+            columns = arrival.frame_in_time(bank, frame, columns)
+        patient, early = of_this_stay(bank, columns, numbers)
+        for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
+            bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
+        of_stay = Columns(columns.patients, patient, columns.signal, columns.time, columns.value)
+        return _Look(columns, of_stay, early, foreign(bank, frame, of_stay, numbers), unusual)
 
     def revise(self, frame: Frame, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
         """Judge channels anew whose readings were corrected, and tell what was or would have been."""

@@ -143,8 +143,9 @@ def _settle(
         if known and now - scored[p] >= _RESTATE_US:
             speaks = True
         reached = 0 if total >= 7 else 1 if total >= 5 else 2 if reds != 0 else -1
+        on_now = (phase[p, 0] | phase[p, 1] | phase[p, 2]) & _ON
         held += total
-        for which in range(CONDITIONS):
+        for which in range(CONDITIONS if on_now != 0 else 0):
             if which == reached:
                 break
             could = held >= 7 if which == 0 else held >= 5 or (which == 2 and held_reds != 0)

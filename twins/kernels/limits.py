@@ -419,15 +419,29 @@ def anew(
 
 
 @kernel(forceinline=True)
+def at_rest(now: float, watch: F8, limit: F8, phase: U1) -> bool:
+    """Whether time moves nothing in a channel, as almost always: no other row of it need come from memory."""
+    if watch[RECEIVED] == 0.0 or phase[SILENT] == ON:
+        return True
+    quiet = now - watch[RECEIVED]
+    if (
+        quiet > silence_us(watch, limit)
+        or phase[CRITICAL_LOW] | phase[LOW] | phase[HIGH] | phase[CRITICAL_HIGH] != IDLE
+    ):
+        return False
+    return bool(
+        watch[RUN] >= 0.0 or (watch[RUN] == -1.0 and quiet < FAULT_SPAN_US and now - watch[BAD_SINCE] < FRESH_US)
+    )
+
+
+@kernel()
 def after_tick(
     row: int, now: float, parameter: F8, state: F8, watch: F8, ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8,
     events: F8, n: int,
 ) -> int:  # fmt: skip
-    """Conditions that time alone moves: silence, and delays that run out between readings."""
-    if watch[RECEIVED] == 0.0:
-        return n
+    """Conditions that time alone moves in a channel not ``at_rest``: silence, and delays that run out between readings."""
     quiet = now - watch[RECEIVED]
-    if phase[SILENT] != ON and quiet > silence_us(watch, limit):
+    if quiet > silence_us(watch, limit):
         phase[SILENT] = ON
         since[SILENT] = int(state[LAST])
         n = note(events, n, row, SILENT, 1.0, now, 0.0, state, watch, ring)
@@ -436,12 +450,6 @@ def after_tick(
             if phase[condition] == PENDING:
                 phase[condition] = IDLE
         return n
-    if phase[SILENT] == ON:
-        return n
-    if phase[CRITICAL_LOW] | phase[LOW] | phase[HIGH] | phase[CRITICAL_HIGH] == IDLE and (
-        watch[RUN] >= 0.0 or (watch[RUN] == -1.0 and quiet < FAULT_SPAN_US and now - watch[BAD_SINCE] < FRESH_US)
-    ):
-        return n  # as almost always: no other row of the channel need come from memory
     return _waits(row, now, quiet, parameter, state, watch, ring, limit, judged, mark, phase, since, events, n)
 
 

@@ -5,7 +5,7 @@ import numpy.typing as npt
 
 from twins.kernels import calibration, channel, crossing, late, limits
 from twins.kernels.jit import kernel
-from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, VALUE, T
+from twins.kernels.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, RECENT_LEAST_US, VALUE, T
 from twins.kernels.prefetch import prefetch
 
 F4 = npt.NDArray[np.float32]
@@ -73,6 +73,38 @@ def owned(patient: U4, signal: U2, value: F8, patient_of_entry: I8, which: U2, s
         elif writer[p, signal[i]] != source:
             strange += 1
     return strange
+
+
+@kernel()
+def usual(
+    patient: U4, signal: U2, time: I8, oldest: int, newest: int, patient_of_entry: I8, active: U1, live: U1, begin: I8,
+    slot: I4, filtered: U1, which: U2, sources: U4, writer: U4,
+) -> bool:  # fmt: skip
+    """Whether nothing of a frame needs a closer look before its walk, as of almost all: asked in one pass.
+
+    Every reading is dated within ``oldest`` to ``newest`` and after its stay began, has its channel, and comes from the
+    channel's first source (``which`` and ``sources`` as in ``owned``; no sources: nobody asks). Entries whose patients are
+    not followed become -1 in ``patient_of_entry``, whatever the answer is.
+    """
+    for entry in range(len(patient_of_entry)):
+        p = patient_of_entry[entry]
+        if p >= 0 and (active[p] == 0 or live[p] == 0):
+            patient_of_entry[entry] = -1
+    for i in range(len(patient)):
+        if time[i] < oldest or time[i] > newest:
+            return False
+        if patient[i] >= len(patient_of_entry) or signal[i] >= slot.shape[1]:
+            continue
+        p = patient_of_entry[patient[i]]
+        if p < 0:
+            continue
+        if time[i] < begin[p] or (filtered[signal[i]] != 0 and slot[p, signal[i]] < 0):
+            return False
+        if len(sources) > 0:
+            source = sources[min(int(which[i]), len(sources) - 1) if len(which) > 0 else 0]
+            if writer[p, signal[i]] != source:
+                return False
+    return True
 
 
 @kernel()
@@ -198,9 +230,11 @@ def predictions(
         row = rows[k]
         k += 1
         # From the past nothing is foretold; a lag only makes an age shorter.
-        age, recent = now - state[row, LAST], limits.recent_us(limit[row])
-        if age > recent and age - judged[row, LAG] > recent:
-            continue
+        age = now - state[row, LAST]
+        if age > RECENT_LEAST_US:
+            recent = limits.recent_us(limit[row])
+            if age > recent and age - judged[row, LAG] > recent:
+                continue
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(
                 row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
@@ -222,7 +256,7 @@ def tick(
         if n + READING_EVENTS > len(events):
             break
         p = patient_of_row[row]
-        if p >= 0 and live[p] != 0:
+        if p >= 0 and live[p] != 0 and not limits.at_rest(float(now), watch[row], limit[row], phase[row]):
             n = limits.after_tick(
                 row, float(now), parameters[signal_of_row[row]], state[row], watch[row], ring[row], limit[row], judged,
                 mark[row], phase[row], since[row], events, n,
