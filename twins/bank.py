@@ -453,11 +453,9 @@ class Bank:
         """A checkpoint of block ``number`` as of ``offset``."""
         first, last = number * BLOCK, min((number + 1) * BLOCK, len(self.profiles))
         slots = self.slot[first:last]
-        rows = np.sort(slots[slots >= 0]).astype(np.int64)
         # Rows in (patient, signal) order: the same state gives the same bytes wherever its rows happen to lie.
-        order = [int(row) for row in slots.ravel() if row >= 0]
-        owners = self.patient_of_row[order] - first if order else rows
-        arrays = {name: getattr(self, name)[order].tobytes() for name in _KEPT_ROWS}
+        order = slots[slots >= 0].astype(np.intp)
+        arrays = {name: getattr(self, name).take(order, 0).tobytes() for name in _KEPT_ROWS}
         arrays |= {name: getattr(self, name)[first:last].tobytes() for name in _KEPT_PATIENTS}
         return Block(
             version=VERSION,
@@ -470,7 +468,7 @@ class Bank:
                 ((n - first, condition, signal, alarm) for (n, condition, signal), alarm in self.alarms.items()
                  if first <= n < last), key=lambda item: item[:3],
             ),
-            rows=[int(owner) for owner in owners],
+            rows=(self.patient_of_row[order] - first).tolist(),
             arrays=arrays,
             models={name: held[order].tobytes() for name, held in self.model_state.items()},
             claims=sorted(
