@@ -17,9 +17,10 @@ from twins.records import Admit
 
 __all__ = ["Admissions"]
 
-_AT_ONCE = 50
+_AT_ONCE = 20
 """Admissions asked for together: an alarm that comes meanwhile waits for so many and no more."""
-_BREATH = 10_000
+_BREATH, _REST_S = 500, 0.002
+"""After so many names others have their turn, and where strangers are among them for so long at least."""
 _DECIDED_S = 1.0
 
 _REASONS = (
@@ -102,7 +103,7 @@ class Admissions:
         strangers: dict[str, None] = {}
         for number, place in enumerate(places):
             if number % _BREATH == _BREATH - 1:
-                await asyncio.sleep(0)
+                await asyncio.sleep(_REST_S if strangers else 0.0)
             name = patients[place]
             profile = registry.get(name)
             if profile is not None and actor.covers(profile.ward, name):
@@ -117,10 +118,13 @@ class Admissions:
                     verdict[place] = _OUT_OF_SCOPE
         in_time = self._in_time(list(strangers), actor)
         await self.admit(in_time, ward, actor.name)
-        late = strangers.keys() - set(in_time)
-        for place in places if strangers else ():
-            if patients[place] in strangers:
-                verdict[place] = _TOO_FAST if patients[place] in late else self._decided(patients[place], actor)
+        admitted = set(in_time)
+        for number, place in enumerate(places if strangers else ()):
+            if number % _BREATH == _BREATH - 1:
+                await asyncio.sleep(_REST_S)
+            name = patients[place]
+            if name in strangers:
+                verdict[place] = self._decided(name, actor) if name in admitted else _TOO_FAST
         return verdict
 
     def _in_time(self, strangers: list[str], actor: Actor) -> list[str]:

@@ -16,6 +16,7 @@ from api.cursors import Cursors
 from api.doors.observations import Observations
 from api.guard import Guard
 from api.hub import Hub
+from api.letters import Letters
 from api.metrics import Figures, Timing
 from api.openapi import describe
 from api.proxied import Proxied
@@ -24,9 +25,10 @@ from api.revisions import Revisions
 from api.service import Service
 from api.sockets import router as sockets
 from api.static import pages
+from api.strangers import Strangers
 from api.view import View
 from api.windows import Windows
-from api.wiring import Wiring
+from api.wiring import COOKIE, Wiring
 from streams.settings import Settings
 
 __all__ = ["create_app"]
@@ -71,7 +73,9 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     pulse = Pulse(service, settings.max_lag_readings)
     hub.health = pulse.now
     by_hand = Windows([(max(_BY_HAND, settings.new_patients_per_minute), 60.0)])
-    wired = Wiring(service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse, by_hand)
+    wired = Wiring(
+        service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse, by_hand, Letters(service)
+    )
     figures = Figures(wired)
     app.state.wiring = wired
     app.state.figures = figures
@@ -88,5 +92,6 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
     app.add_middleware(Bounded, larger={"/v1/observations": 0, "/v1/facts": 0, "/v1/devices": 2 << 20})
     app.add_middleware(Guard, bind=settings.host, allowed=settings.allowed_hosts)
     app.add_middleware(Timing, figures=figures)
+    app.add_middleware(Strangers, accounts=accounts, rate=settings.stranger_requests_per_second, cookie=COOKIE)
     app.add_middleware(Proxied, trusted=settings.trusted_proxies, prefix=settings.path_prefix)
     return app

@@ -129,6 +129,12 @@ class Cells:
             found[place][SIGNALS[code].name] = state
         return found
 
+    def newest(self, rows: Sequence[int]) -> list[int]:
+        """The revision that last changed any cell of each row; 0 where there is none."""
+        place = self._place[np.asarray(rows, np.intp)]
+        newest: list[int] = np.where(place >= 0, self._cells["revision"][place], 0).max(axis=1, initial=0).tolist()
+        return newest
+
     def of(self, row: int) -> tuple[list[int], npt.NDArray[np.void], npt.NDArray[np.float32]]:
         """A patient's signal codes, the cells as they are, and the forecast quantiles of each."""
         _, cells, signal = self._newer([row], [-1])

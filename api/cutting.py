@@ -12,6 +12,7 @@ __all__ = ["DEEPEST", "MOST_ENTRIES", "Cut", "array", "lines"]
 
 MOST_ENTRIES = 50_000
 """Most entries of one body; a frame takes more."""
+_RUN = 1000
 DEEPEST = 64
 """Levels of nesting that are read."""
 
@@ -46,11 +47,11 @@ class Cut:
         return bool(self._deep[run].any() or (self._ends[run] - self._starts[run] > size).any())
 
     def slices(self, size: int) -> list[slice]:
-        """The entries in runs of about ``size`` bytes, so that none holds up others for long."""
+        """The entries in runs of about ``size`` bytes, or of a thousand, so that none holds up others for long."""
         if not len(self):
             return []
         marks = np.flatnonzero(np.diff(self._ends // size)) + 1
-        edges = [0, *marks.tolist(), len(self)]
+        edges = np.unique(np.concatenate([marks, np.arange(0, len(self), _RUN), [len(self)]])).tolist()
         return [slice(first, last) for first, last in pairwise(edges)]
 
     def together(self, run: slice) -> bytes:

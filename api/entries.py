@@ -12,6 +12,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from api.beside import Pace
 from api.cutting import MOST_ENTRIES, Cut, array, lines, malformed
 from api.lot import Lot, Refusals, raw_entry
 from api.problems import Problem
@@ -136,7 +137,8 @@ def _told(error: Exception) -> Problem:
 
 
 def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Sequence[int]], None] | None) -> Lot:
-    """Run by run: each strictly, and where that fails entry by entry."""
+    """Run by run: each strictly, and where that fails entry by entry, with rests."""
+    pace = Pace()
     refusals = Refusals()
     parts: list[Columns] = []
     places: list[int] = []
@@ -151,6 +153,7 @@ def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Seq
                 continue
             except (*UNREADABLE, KeyError):
                 pass
+        pace.breathe()
         readable = [place for place in here if not _beyond(cut, place, refusals)]
         if check is not None and readable:
             check(cut, readable)

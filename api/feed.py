@@ -206,7 +206,7 @@ class Feed:
         """The snapshot, shared by those who come before anything else is sent."""
         if self._snapshot is None or self._snapshot[1] != recovered:
             rows = self.channel.rows(self._view)
-            entries = self._view.parts(rows, {}, full=bool(self.channel.patient))
+            entries = self._view.wholes(rows, full=bool(self.channel.patient))
             ring = self._ring
             message = Snapshot(
                 sub=0, epoch=ring.epoch, offset=ring.top, server_time=self._now(), recovered=recovered, entries=entries

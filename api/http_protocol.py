@@ -158,6 +158,16 @@ class Http(HttpToolsProtocol):
             return False
         return now - self._heard > self._register.head_s or now - self.began > BODY_S + self._body / BODY_RATE
 
+    def linger(self) -> None:
+        """Its request is not begun yet: until then it may have to go, as one that has asked for nothing."""
+        self._register.wait(self)
+
+    def proceed(self) -> bool:
+        """Its request is begun; whether it is still there."""
+        if self.phase == Phase.SERVED:
+            self._register.go_on(self)
+        return not self.transport.is_closing()
+
     def turn_away(self, slug: str) -> None:
         """Answer with a problem, if nothing was answered yet, and close."""
         if self.transport.is_closing():

@@ -7,6 +7,11 @@ from typing import Literal
 __all__ = ["Closed", "Outbox"]
 
 
+_LITTLE = 64 << 10
+_LOOK_S = 0.02
+_PATIENCE_S = 5.0
+
+
 class Closed(Exception):
     """The connection is to be closed with this code and reason."""
 
@@ -35,6 +40,7 @@ class Outbox:
         """When the last heartbeat was put in, on the loop's clock."""
         self._limit = limit
         self._waiting: deque[tuple[str, int]] = deque()
+        self._taken = 0
         self._wake = asyncio.Event()
         self._ended = asyncio.Event()
 
@@ -48,8 +54,7 @@ class Outbox:
         self.waiting_bytes += size
         self._wake.set()
         if self.waiting_bytes > self._limit:
-            self.slow = True
-            self.close(4408, "slow")
+            self._drop()
 
     def close(self, code: int, reason: str) -> None:
         """Have the connection closed; what waits is not sent any more. Only the first call counts."""
@@ -69,7 +74,29 @@ class Outbox:
             await self._wake.wait()
         text, size = self._waiting.popleft()
         self.waiting_bytes -= size
+        self._taken += 1
         return text
+
+    async def eased(self) -> None:
+        """Wait until little waits for the client; one that takes nothing for ``_PATIENCE_S`` meanwhile is slow.
+
+        Raises:
+            Closed: it has been closed.
+        """
+        loop = asyncio.get_running_loop()
+        taken, since = self._taken, loop.time()
+        while self.waiting_bytes > _LITTLE:
+            await asyncio.sleep(_LOOK_S)
+            if taken != self._taken:
+                taken, since = self._taken, loop.time()
+            elif loop.time() - since > _PATIENCE_S:
+                self._drop()
+        if self.closed is not None:
+            raise self.closed
+
+    def _drop(self) -> None:
+        self.slow = True
+        self.close(4408, "slow")
 
     async def ended(self) -> Closed:
         """Wait until the connection is to be closed, whatever the writer is doing."""

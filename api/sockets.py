@@ -83,7 +83,7 @@ class Sockets:
         turn = self._turns.setdefault(actor.key, asyncio.Lock())
         tasks = [
             asyncio.create_task(work)
-            for work in (_write(websocket, outbox), _read(websocket, conversation, turn), outbox.ended())
+            for work in (_write(websocket, outbox), _read(websocket, conversation, turn, outbox), outbox.ended())
         ]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -111,12 +111,16 @@ async def _receive(websocket: WebSocket) -> str:
     return text
 
 
-async def _read(websocket: WebSocket, conversation: Conversation, turn: asyncio.Lock) -> Closed:
-    """Carry out what is asked, for one session one request at a time: whoever asks for much waits for himself."""
+async def _read(websocket: WebSocket, conversation: Conversation, turn: asyncio.Lock, outbox: Outbox) -> Closed:
+    """Carry out what is asked, for one session one request at a time: whoever asks for much waits for himself.
+
+    Who has not taken the answers before gets no more of them.
+    """
     loop = asyncio.get_running_loop()
     try:
         while True:
             text = await _receive(websocket)
+            await outbox.eased()
             async with turn:
                 began = loop.time()
                 conversation.hear(text)

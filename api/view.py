@@ -7,12 +7,13 @@ it, so "what changed since revision r" is a comparison, and one number per subsc
 
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import cast
 
 import msgspec
 import numpy as np
 
 from api.cells import Cells
-from api.protocol import STATES, Entry, TurnedOff, alarm_of, news2_of
+from api.protocol import STATES, Entry, TurnedOff, alarm_of, encode, news2_of
 from twins.records import Estimates, Outcome, Profile, Score, Transition
 from twins.signals import SIGNALS
 
@@ -88,6 +89,7 @@ class View:
         self._followed: list[_Followed | None] = []
         self._free: list[int] = []
         self._cells = Cells()
+        self._wholes: dict[tuple[int, bool], tuple[int, msgspec.Raw]] = {}
         self._alarms: dict[str, Transition] = {}
         self._ended: OrderedDict[str, Transition] = OrderedDict()
 
@@ -192,6 +194,8 @@ class View:
         del self._row[patient]
         self._followed[row] = None
         self._cells.drop(row)
+        for full in (False, True):
+            self._wholes.pop((row, full), None)
         self._free.append(row)
 
     def _at(self, row: int) -> _Followed:
@@ -305,6 +309,22 @@ class View:
             if followed.alarms_at > floor or not floor:
                 entry.alarms = [alarm_of(alarm) for alarm in followed.alarms.values()]
         return parts
+
+    def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, Entry]:
+        """Whole entries, ready for the wire: only those are made anew in which something has changed since.
+
+        However often a large ward is asked for, it costs what has happened there meanwhile.
+        """
+        held, stale = self._wholes, []
+        for row, newest in zip(rows, self._cells.newest(rows), strict=True):
+            one = self._at(row)
+            changed = max(newest, one.profile_at, one.score_at, one.alarms_at)
+            if held.get((row, full), (-1,))[0] < changed:
+                stale.append(row)
+        for row, entry in zip(stale, self.parts(stale, {}, full=full).values(), strict=True):
+            held[row, full] = (self.revision, msgspec.Raw(encode(entry)))
+        # What is encoded already stands for the entry it is.
+        return cast("dict[str, Entry]", {self._at(row).profile.patient: held[row, full][1] for row in rows})
 
     def _within(self, row: int, wards: Collection[str] | None) -> bool:
         return wards is None or self._at(row).profile.ward in wards

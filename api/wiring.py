@@ -14,6 +14,7 @@ from api.accounts.errors import Unauthenticated
 from api.cursors import Cursors
 from api.guard import host_name, is_loopback, same_origin
 from api.hub import Hub
+from api.letters import Letters
 from api.problems import Problem
 from api.pulse import Pulse
 from api.service import Service
@@ -45,6 +46,7 @@ class Wiring:
     cursors: Cursors
     pulse: Pulse
     admitted: Windows
+    letters: Letters
     refused: Counter[str] = field(default_factory=Counter)
 
 

@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     max_waiting_connections: int = Field(
         512, gt=0, description="Most connections of one address that are idle or have not said what they want."
     )
+    stranger_requests_per_second: float = Field(
+        100.0, gt=0, description="Requests of one address begun in a second without a good key or session; more wait."
+    )
     max_headers: int = Field(100, gt=0, description="Most headers of a request; beyond, the answer is 431.")
     max_head_bytes: int = Field(32 << 10, gt=0, description="Largest head of a request; beyond, the answer is 431.")
     head_seconds: float = Field(10.0, gt=0, description="How long a head, and a pause within a body, may take.")

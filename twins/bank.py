@@ -371,21 +371,19 @@ class Bank:
         for signal in range(len(SIGNALS)):
             row = int(self.slot[number, signal])
             if row >= 0:
-                for name, (dtype, shape) in _ROWS.items():
-                    getattr(self, name)[row] = _new(name, dtype, (1, *shape))[0]
+                for name in _ROWS:
+                    getattr(self, name)[row] = _BLANK[name]
                 for states in self.model_state.values():
                     states[row] = np.zeros((), states.dtype)
                 self.slot[number, signal] = -1
                 self.free.append(row)
         for name in _KEPT_PATIENTS:
-            dtype, shape = _PATIENTS[name]
-            getattr(self, name)[number] = _new(name, dtype, (1, *shape))[0]
+            getattr(self, name)[number] = _BLANK[name]
 
     def empty_channel(self, row: int) -> None:
         """Let a channel be as before its first reading; its limits stay."""
         for name in _OF_READINGS:
-            dtype, shape = _ROWS[name]
-            getattr(self, name)[row] = _new(name, dtype, (1, *shape))[0]
+            getattr(self, name)[row] = _BLANK[name]
         for states in self.model_state.values():
             states[row] = np.zeros((), states.dtype)
         self.watch[row, layout.DIRTY] = 1.0
@@ -632,3 +630,7 @@ def _grown(name: str, array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
     grown = _new(name, array.dtype, (count, *array.shape[1:]))
     grown[: len(array)] = array
     return grown
+
+
+_BLANK = {name: _new(name, dtype, (1, *shape))[0] for name, (dtype, shape) in (_ROWS | _PATIENTS).items()}
+"""A row of each array as at the beginning; made once, as a ward that is admitted asks for it a thousand times."""

@@ -3,37 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
+import threading
 import unicodedata
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from typing import TypeVar
 
-import anyio
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from api.accounts.errors import Invalid
 from api.accounts.tokens import new_token
 
+R = TypeVar("R")
+
+_NICE = 10
 SHORTEST = 12
 LONGEST = 256
 """Long enough for any passphrase, short enough that nobody hashes a megabyte for a stranger."""
 
 
 class Passwords:
-    """Hashes and verifies passwords, two at a time.
+    """Hashes and verifies passwords, one at a time and when no other thread wants the core.
 
-    Each takes some 50 ms and 64 MiB, and the twins need the cores too. `familiar` and `strangers` are taken in turn by
+    Each takes some 100 ms of a core and 64 MiB, and the twins need both. `familiar` and `strangers` are taken in turn by
     who has signed in from the same browser before and by who has not: a flood of guesses keeps no nurse waiting.
     """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._threads = anyio.CapacityLimiter(2)
+        self._thread = ThreadPoolExecutor(1, "passwords", initializer=_stand_back)
         self.familiar = asyncio.Lock()
         self.strangers = asyncio.Lock()
         self._nobodys: str | None = None
 
     async def hash(self, password: str) -> str:
         """Return the encoded argon2id hash, salt and parameters included."""
-        return await anyio.to_thread.run_sync(self._hasher.hash, _bytes(password), limiter=self._threads)
+        return await self._apart(self._hasher.hash, _bytes(password))
 
     async def verify(self, encoded: str | None, password: str) -> bool:
         """Whether the password belongs to the hash.
@@ -42,11 +51,14 @@ class Passwords:
         """
         if len(password) > LONGEST:
             return False
-        return await anyio.to_thread.run_sync(self._verify, encoded, _bytes(password), limiter=self._threads)
+        return await self._apart(self._verify, encoded, _bytes(password))
 
     def outdated(self, encoded: str) -> bool:
         """Whether the hash was made with weaker parameters than are used now."""
         return self._hasher.check_needs_rehash(encoded)
+
+    async def _apart(self, work: Callable[..., R], *arguments: object) -> R:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, *arguments)
 
     def _verify(self, encoded: str | None, password: bytes) -> bool:
         if self._nobodys is None:
@@ -71,6 +83,13 @@ def check_new(password: str, name: str) -> None:
         raise Invalid("password", "it is made of the account's name or of digits only")
     if len(set(password)) < 5:
         raise Invalid("password", "it repeats too few characters")
+
+
+def _stand_back() -> None:
+    """Let other threads of this and every program go first, with those that argon2 starts from here (Linux)."""
+    with suppress(AttributeError, OSError):  # elsewhere a priority is the whole process's, or there is none
+        if sys.platform == "linux":
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _bytes(password: str) -> bytes:

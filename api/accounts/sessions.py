@@ -72,6 +72,13 @@ class Sessions:
         account.last_sign_in = self._clock.now()
         return SignedIn(token, _actor(row), LIFETIME_S)
 
+    def remembers(self, token: str | None) -> bool:
+        """Whether the cookie was somebody's a moment ago; touches nothing but memory."""
+        key = looked_up(token)
+        actor, until = self._remembered.get(key or "", (None, 0.0))
+        now = self._real()
+        return actor is not None and now < min(until, actor.expires)
+
     async def authenticate(self, token: str | None) -> Actor:
         """Whose cookie this is; raises `Unauthenticated` if it is nobody's, has expired or was ended."""
         key = looked_up(token)

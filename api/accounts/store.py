@@ -29,6 +29,7 @@ from api.accounts.tickets import Ticket, Tickets
 from streams.clock import Clock
 from streams.entries import NO_UNITS
 
+_BEARER = "bearer "
 REFRESH_S = 10
 STAMP_EVERY = 6
 PRUNE_EVERY = 360
@@ -117,6 +118,17 @@ class Accounts:
     def authenticate_device(self, key: str | None) -> Actor:
         """Whose device key this is; raises `Unauthenticated`. Some microseconds, no database."""
         return self._devices.authenticate(key)
+
+    def knows(self, authorization: str, token: str | None) -> bool:
+        """Whether a good device key, or the cookie of a session used a moment ago, came with a request."""
+        if not authorization:
+            return self._sessions.remembers(token)
+        if authorization[: len(_BEARER)].lower() != _BEARER:
+            return False
+        with contextlib.suppress(Unauthenticated):
+            self._devices.authenticate(authorization[len(_BEARER) :].strip())
+            return True
+        return False
 
     async def recognise_device(self, key: str | None) -> Actor:
         """As `authenticate_device`, but a key another door has just made is found in the database."""

@@ -159,7 +159,7 @@ async def chart(request: Request, wired: Wired, actor: Caller) -> Response:
         wired.accounts.audit(actor, Action.FACT_WRITE, fact.patient, detail=fact.kind)
     if letters:
         wired.refused.update(refusals.counts)
-        await wired.service.refuse(letters)
+        await wired.letters.keep(actor.name, letters[: wired.letters.room(actor.name)])
         if not good:
             raise Problem("nothing-taken", faults=refusals.faults, extra={"taken": 0, "refused": len(refusals)})
     ids = [fact.id for fact in good]

@@ -20,7 +20,7 @@ from api.answers import iso
 from api.beside import Beside
 from api.body import BodyTooLarge, Room, Share, inflate, media_type, read_body
 from api.entries import ERROR, Terms, read_json, read_json_now, read_lines, read_lines_now
-from api.lot import SHOWN, Lot
+from api.lot import Lot
 from api.problems import Fault, Problem
 from api.wiring import Wiring, caller
 from streams.errors import FrameError, Overloaded
@@ -84,6 +84,7 @@ class Observations:
         self._oldest_s = settings.oldest_accepted_s
         self._room = Room(settings.max_bodies_bytes)
         self._beside = Beside()
+        self._letters = wired.letters
         self._kept_s = max(settings.history_retention_days * 86_400.0, settings.oldest_accepted_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,7 +181,7 @@ class Observations:
                 body = problem.beginning
             fault = problem.faults[0] if problem.faults else Fault(problem.kind.slug.replace("-", "_"), problem.detail)
             self._wired.refused[fault.reason] += 1
-            await self._service.refuse([self._letter(actor, fault, fault.field or "body", body)])
+            await self._letters.keep(actor.name, [self._letter(actor, fault, fault.field or "body", body)])
             raise
 
     def _look(self, lot: Lot, oldest_s: float) -> None:
@@ -213,20 +214,20 @@ class Observations:
         return f"patient {int(columns.patient[row])} is not among the {len(columns.patients)} named"
 
     async def _keep(self, lot: Lot, actor: Actor) -> None:
-        """Dead letters for what was refused: one an entry up to ``SHOWN``, one more that counts the rest."""
+        """Dead letters for what was refused: one an entry as far as they are told and kept, one more that counts the rest."""
         self._wired.refused.update(lot.refusals.counts)
-        faults = lot.refusals.faults
+        faults = lot.refusals.faults[: self._letters.room(actor.name)]
         letters = [
             self._letter(actor, fault, f"entry {fault.index}", lot.bytes_of(fault.index or 0)[:_KEPT_OF_ENTRY])
             for fault in faults
         ]
-        if len(lot.refusals) > SHOWN:
+        if len(lot.refusals) > len(faults):
             counts = msgspec.json.encode(lot.refusals.counts)
             rest = Fault(
-                "and_more", f"{len(lot.refusals) - SHOWN} more entries were refused; all by reason in the body"
+                "and_more", f"{len(lot.refusals) - len(faults)} more entries were refused; all by reason in the body"
             )
             letters.append(self._letter(actor, rest, "body", counts))
-        await self._service.refuse(letters)
+        await self._letters.keep(actor.name, letters)
 
     def _letter(self, actor: Actor, fault: Fault, where: str, body: bytes) -> DeadLetter:
         return DeadLetter(

@@ -5,7 +5,7 @@ import json
 import socket
 import struct
 import time
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx
@@ -96,6 +96,23 @@ def test_a_snapshot_then_what_changes_then_alarms_in_order(running, admin, patie
         acknowledged = hear(line, "alarm")
         assert (acknowledged["alarm"]["id"], acknowledged["alarm"]["by"]) == (on["alarm"]["id"], "root")
         assert acknowledged["offset"] == on["offset"] + 1
+
+
+def test_a_later_snapshot_holds_what_came_since_the_one_before(running, admin, patient, observe):
+    with opened(running, admin) as socket:
+        follow(socket, f"patient/{patient}")
+        observe(patient, 75.0)
+        assert hear(socket, "delta")["set"][patient]["signals"]["heart_rate"]["v"] == 75.0
+        observe(patient, 76.0)
+        eventually(lambda: [one for one in running.view.state(patient) if one.value == 76.0])
+        with opened(running, admin) as later:
+            snapshot = follow(later, f"patient/{patient}")
+            assert snapshot["entries"][patient]["signals"]["heart_rate"]["v"] == 76.0
+        observe(patient, 77.0)
+        eventually(lambda: [one for one in running.view.state(patient) if one.value == 77.0])
+        with opened(running, admin) as later:
+            snapshot = follow(later, f"patient/{patient}")
+            assert snapshot["entries"][patient]["signals"]["heart_rate"]["v"] == 77.0
 
 
 def test_who_comes_back_gets_every_transition_missed_and_a_stranger_a_fresh_snapshot(running, admin, patient, observe):
@@ -304,14 +321,13 @@ def test_a_client_that_does_not_read_is_let_go_and_keeps_nobody_waiting(running,
     before = slow_clients(admin)
     with opened(running, admin) as brisk, closing(Deaf(running, admin.post("/v1/tickets").json()["ticket"])) as deaf:
         follow(brisk, f"patient/{patient}")
-        for turn in range(100):
-            if slow_clients(admin) > before:
-                break
-            for sub in range(2, 62):
-                deaf.say(type="subscribe", id=turn * 100 + sub, channel="ward/A")
-            for sub in range(2, 62):
-                deaf.say(type="unsubscribe", id=sub, sub=turn * 100 + sub)
-        assert slow_clients(admin) == before + 1
+        with suppress(OSError):  # what it goes on to ask for is not read any more
+            for turn in range(100):
+                for sub in range(2, 62):
+                    deaf.say(type="subscribe", id=turn * 100 + sub, channel="ward/A")
+                for sub in range(2, 62):
+                    deaf.say(type="unsubscribe", id=sub, sub=turn * 100 + sub)
+        eventually(lambda: slow_clients(admin) == before + 1)
         observe(patient, 75.0)
         assert hear(brisk, "delta")["set"][patient]["signals"]["heart_rate"]["v"] == 75.0
 

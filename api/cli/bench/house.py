@@ -37,7 +37,7 @@ class House:
         self.environment |= {
             "XDG_STATE_HOME": str(self.folder / "state"),
             "VITALTWIN_DATABASE": str(self.database),
-            "VITALTWIN_NEW_PATIENTS_PER_MINUTE": "1000000",  # a scene's patients come all at once
+            "VITALTWIN_NEW_PATIENTS_PER_MINUTE": "1000000",  # a scene's patients come all at once; ``settings`` win
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             **{f"VITALTWIN_{name.upper()}": value for name, value in settings.items()},
         }

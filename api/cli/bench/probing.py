@@ -22,7 +22,7 @@ from twins.signals import BY_NAME
 __all__ = ["CYCLE", "Probes"]
 
 _WARD = "probes"
-_PATIENTS = 40
+_PATIENTS = 80
 _EVERY_S = 1.15
 _CODE = BY_NAME["heart_rate"].code
 _NORMAL, _CROSSING = 86.0, 93.0
