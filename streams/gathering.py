@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 from streams.frame import as_record, join, select, split
 from streams.registry import Registry, partition_of
@@ -26,12 +27,9 @@ def frames(
     if len(sources) > 1:
         numbers = np.array([sources.index(name) for _, name in observed], np.uint16)
         source = np.repeat(numbers, [len(part) for part, _ in observed])
-    count, known = registry.partitions, registry.index
-    partitions = np.array(
-        [known[patient] if patient in known else partition_of(patient, count) for patient in columns.patients], np.int64
-    )
+    partitions = _partitions(columns.patients, registry)
     made: list[tuple[int, Frame]] = []
-    for partition, (part, places) in enumerate(split(columns, partitions, count)):
+    for partition, (part, places) in enumerate(split(columns, partitions, registry.partitions)):
         own = None if source is None else source[places]
         if 0 < len(part) <= most:
             made.append((partition, as_record(part, received, sources, own)))
@@ -41,3 +39,13 @@ def frames(
             of = None if own is None else own[begin : begin + most]
             made.append((partition, as_record(piece, received, sources, of)))
     return made
+
+
+def _partitions(patients: Sequence[str], registry: Registry) -> npt.NDArray[np.int64]:
+    """The partition of each patient, known or not."""
+    known, count = registry.index, len(patients)
+    try:
+        return np.fromiter(map(known.__getitem__, patients), np.int64, count)
+    except KeyError:
+        places = (known[name] if name in known else partition_of(name, registry.partitions) for name in patients)
+        return np.fromiter(places, np.int64, count)

@@ -5,6 +5,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
+import numpy as np
+
 from streams.history import events, schema
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
 from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Revised, Waiting
@@ -261,9 +263,8 @@ def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lot
     size = 0
     for part in _pieces(lots):
         names, body = lot_bytes(part, kind)
-        start = min(int(lot.columns[1].min()) for lot in part)
-        end = max(int(lot.columns[1].max()) for lot in part)
-        rows = sum(len(lot.patient) for lot in part)
+        time = np.concatenate([lot.columns[1] for lot in part])
+        start, end, rows = int(time.min()), int(time.max()), len(time)
         whole = len(names) + len(body)
         connection.execute(
             "INSERT INTO history_lot (kind, partition, rows, start_us, end_us, size, patients, body)"
