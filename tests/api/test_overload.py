@@ -4,11 +4,13 @@ import contextlib
 import json
 import re
 import socket
+import time
 from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
+from api.accounts.sessions import LIFETIME_S
 from tests.api.conftest import eventually
 
 GOOD = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
@@ -253,3 +255,13 @@ def test_events_end_with_the_devices_key(running, followed, admin):
     with followed(running.client(Authorization=f"Bearer {made.json()['key']}")) as until_the_end:
         assert admin.delete(f"/v1/devices/{made.json()['device']['id']}").status_code in {200, 204}
         until_the_end()
+
+
+def test_events_end_when_the_session_has_lasted_its_time(start, followed, monkeypatch):
+    running = start()
+    person = running.person("forgetful", "viewer")
+    with followed(person) as until_the_end:
+        monkeypatch.setattr(running.accounts._sessions, "_real", lambda: time.time() + LIFETIME_S)
+        until_the_end()
+        eventually(lambda: not running.hub.counters()["connections"])
+    assert person.get("/v1/events").status_code == 401

@@ -290,6 +290,15 @@ def test_signing_out_ends_the_socket(running):
         assert ended(line) == 4401
 
 
+def test_a_session_that_has_lasted_its_time_ends_the_socket(start, monkeypatch):
+    running = start()
+    person = running.person("forgetful", "viewer")
+    with opened(running, person) as line:
+        follow(line, "ward/*")
+        monkeypatch.setattr(running.accounts._sessions, "_real", lambda: time.time() + LIFETIME_S)
+        assert ended(line) == 4401
+
+
 class Deaf:
     """A client that talks and never reads: its machine sleeps, or its network swallows everything."""
 
