@@ -229,7 +229,13 @@ def followed(running):
             assert answer.status_code == 200
             lines = answer.iter_lines()
             assert next(lines) == "retry: 2000"
-            yield lambda: [line for line in lines if line.startswith("event: error")]
+
+            def until_the_end():
+                deadline = time.monotonic() + 60
+                for _ in lines:  # a heartbeat at least, as long as it goes on
+                    assert time.monotonic() < deadline
+
+            yield until_the_end
 
     return open_stream
 
@@ -261,7 +267,8 @@ def test_events_end_when_the_session_has_lasted_its_time(start, followed, monkey
     running = start()
     person = running.person("forgetful", "viewer")
     with followed(person) as until_the_end:
-        monkeypatch.setattr(running.accounts._sessions, "_real", lambda: time.time() + LIFETIME_S)
+        sessions = running.accounts._sessions
+        monkeypatch.setattr(sessions, "_real", lambda real=sessions._real: real() + LIFETIME_S)
         until_the_end()
         eventually(lambda: not running.hub.counters()["connections"])
     assert person.get("/v1/events").status_code == 401
