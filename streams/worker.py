@@ -13,7 +13,7 @@ from streams.history.packing import coarse
 from twins.bank import BLOCK, Bank, Block, Foundation
 from twins.models.registry import ChannelModel
 from twins.rebuild import begin_patients, begin_wards, keep_alarms
-from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Status
+from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Revision, Status
 from twins.signals import BY_NAME
 from twins.statement import complete
 from twins.step import step
@@ -79,6 +79,8 @@ class Worker:
         """Checkpoints that could not be read."""
         self._first_dirty: dict[tuple[int, int], int] = {}
         self._listeners: list[Callable[[Outcome], None]] = []
+        self._revised: list[Revision] = []
+        """By the records of one offset so far."""
 
     def listen(self, callback: Callable[[Outcome], None]) -> None:
         """Have every outcome that says anything, in order, on the worker's thread."""
@@ -224,12 +226,14 @@ class Worker:
             )  # fmt: skip
             self._remember_forecasts(partition, offset, outcome.estimates, rows)
         self._remember_events(partition, offset, outcome)
+        self._revised += outcome.revisions
         if not more:
+            if self._revised:
+                history.add_revisions(partition, offset, self._revised)
+                self._revised = []
             history.complete(partition, offset)
 
     def _remember_events(self, partition: int, offset: int, outcome: Outcome) -> None:
-        if outcome.revisions:
-            self.history.add_revisions(partition, offset, outcome.revisions)
         if outcome.stays:
             self.history.add_stays(partition, offset, outcome.stays)
         if outcome.transitions:

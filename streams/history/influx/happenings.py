@@ -95,7 +95,7 @@ async def revisions(link: Link, bucket: str, patient: str, signal: str, span: tu
         )
     )
     told = [revision_of(record) for column in found.values() for record in column.value]
-    return sorted(told, key=lambda one: (one.time, one.received))
+    return [item for _, item in sorted(told, key=itemgetter(0))]
 
 
 async def stays(link: Link, bucket: str, patient: str) -> list[Stay]:

@@ -5,7 +5,8 @@ transitions may share a microsecond. A tag with the id would make each of them a
 transition is about (patient, condition, signal, presence), and of the thousand nanoseconds within its microsecond it
 takes the one its id names: by the alarm's checksum and the number of the change. Two transitions could only meet if
 they said the same of the same patient in the same microsecond in two episodes of one condition, and then once in a
-thousand.
+thousand. What is done to readings has no id and may be done to one moment again and again: there the place in the log
+names one of some thousand points, most of them told apart by a tag with few values.
 """
 
 import zlib
@@ -33,7 +34,9 @@ _transition = msgspec.json.Decoder(Transition).decode
 _place = msgspec.json.Decoder(_Place).decode
 fact_of = msgspec.json.Decoder(Fact).decode
 stay_of = msgspec.json.Decoder(Stay).decode
-revision_of = msgspec.json.Decoder(Revision).decode
+_revision = msgspec.json.Decoder(Revision).decode
+_POINTS, _STEP = 4000, 2473
+"""For what is done to one moment of a signal. By steps of the golden section records near each other are far apart here."""
 
 
 def json_of(item: Transition | Fact | Stay | Revision) -> bytes:
@@ -84,12 +87,20 @@ def _nanosecond(item: Transition) -> int:
     return (zlib.crc32(item.alarm.encode()) + change) % 1000
 
 
+def revision_of(record: str) -> tuple[tuple[int, int], Revision]:
+    """What was done to a reading as it was stored, behind what orders it: the reading's time, place in the log."""
+    item = _revision(record)
+    return (item.time, _place(record).place), item
+
+
 def revision_line(revised: Revised) -> bytes:
-    """What was done to a reading as a line, in the nanosecond its place in the log names; nothing without such a time."""
+    """What was done to a reading as a line, as one of the points of its moment; nothing without such a time."""
     item = revised.revision
     if not -LAST_US <= item.time <= LAST_US:
         return b""
-    return b"revision,patient=%b,signal=%b record=%b %d\n" % (
-        tag(item.patient), tag(item.signal), quoted(revised.body),
-        item.time * 1000 + place(revised.offset, revised.place) % 1000,
+    part, nanosecond = divmod((revised.offset * _STEP + revised.place) % _POINTS, 1000)
+    where = place(revised.offset, revised.place)
+    return b"revision,patient=%b,signal=%b,what=%b,part=%d record=%b %d\n" % (
+        tag(item.patient), tag(item.signal), tag(item.what), part,
+        quoted(b'{"place":%d,' % where + revised.body[1:]), item.time * 1000 + nanosecond,
     )  # fmt: skip
