@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from itertools import chain
 from typing import Any
 
 import httptools
@@ -13,6 +14,8 @@ from api.problems import PROBLEMS, Problem, answer
 __all__ = ["Http"]
 
 _LONGEST_ADDRESS = 8 << 10
+_FRAMING = 4
+"""Bytes of a header beside its name and value."""
 _NOTHING, _HEAD, _BODY = range(3)
 _OVERHEAD = 8
 """Bytes of chunked framing for one of a body: beyond, chunks and trailers are sent for their own sake."""
@@ -34,7 +37,7 @@ class Http(HttpToolsProtocol):
         self.place = ""
         self._wrong = ""
         self._part = _NOTHING
-        self._head = self._headers = self._received = self._body = 0
+        self._received = self._body = 0
         self.app_state = {**self.app_state, "connection": self}
 
     # -- the transport's side ------------------------------------------------------------------------------------
@@ -56,6 +59,7 @@ class Http(HttpToolsProtocol):
         self._unset_keepalive_if_required()
         self._heard = self.loop.time()
         self._received += len(data)
+        rested = self.phase == Phase.IDLE
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade:
@@ -65,10 +69,27 @@ class Http(HttpToolsProtocol):
         except httptools.HttpParserError:
             self.turn_away(self._wrong or "bad-request")
             return
+        if self._part != _NOTHING:
+            self._look_at_part(rested=rested)
+
+    def _look_at_part(self, *, rested: bool) -> None:
+        """Look at a request that has come in part; with the first of it the connection waits no longer as an idle one."""
         # A name or value that never ends is seen by its size only, and so are trailers and the framing of chunks.
         allowed = self._register.head_bytes + _OVERHEAD * self._body
-        if self._part != _NOTHING and self._received - self._body > allowed:
-            self.turn_away("headers-too-large")
+        wrong = self._too_much() or ("headers-too-large" if self._received - self._body > allowed else "")
+        if wrong:
+            self.turn_away(wrong)
+        elif rested and self.phase in {Phase.HEAD, Phase.BODY}:
+            self._register.wait(self)
+
+    def _too_much(self) -> str:
+        """Which bound the head is past, as far as it has come; empty where none. Trailers count as its headers."""
+        if len(self.url) > _LONGEST_ADDRESS:
+            return "address-too-long"
+        headers = self.headers
+        size = _FRAMING * len(headers) + sum(map(len, chain.from_iterable(headers)))
+        past = len(headers) > self._register.headers or size > self._register.head_bytes
+        return "headers-too-large" if past else ""
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the connection over."""
@@ -94,28 +115,13 @@ class Http(HttpToolsProtocol):
         if self.phase == Phase.IDLE:
             self.phase = Phase.HEAD
             self.began = self._heard
-            self._register.wait(self)
-        self._head = self._headers = self._body = 0
-        self._received = 0
-
-    def on_url(self, url: bytes) -> None:
-        """A piece of the address."""
-        super().on_url(url)
-        if len(self.url) > _LONGEST_ADDRESS:
-            self._wrong = "address-too-long"
-            raise _TooMuch
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or one of those after a body in chunks."""
-        self._headers += 1
-        self._head += len(name) + len(value) + 4
-        if self._headers > self._register.headers or self._head > self._register.head_bytes:
-            self._wrong = "headers-too-large"
-            raise _TooMuch
-        super().on_header(name, value)
+        self._received = self._body = 0
 
     def on_headers_complete(self) -> None:
         """The head is whole."""
+        self._wrong = self._too_much()
+        if self._wrong:
+            raise _TooMuch
         super().on_headers_complete()
         self._part = _BODY
         if self.phase == Phase.HEAD:
