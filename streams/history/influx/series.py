@@ -16,7 +16,7 @@ from streams.history.influx.flux import NOTHING, Answer, Column, answer, clipped
 from streams.history.influx.link import Link
 from streams.history.line_protocol import FORECAST_FIELDS, signal_tag
 from streams.history.thinning import NOT_BELIEVABLE, bucketed
-from twins.records import F8, I8
+from twins.records import F8, I8, Status
 
 __all__ = ["buckets", "estimates", "forecasts", "observations", "page", "versions"]
 
@@ -166,13 +166,27 @@ def _begins(time: I8, start: int, width: int) -> I8:
 
 def _versions(found: Answer) -> Series:
     """Every version of the readings of an answer: by time, and first the original, then what came beside it or for it."""
-    first = _first(found)
-    parts = [first, _paired(found, _OTHER), _paired(found, _AGAIN)]
+    first, again = _first(found), _paired(found, _AGAIN)
+    if len(again.time):
+        first, again = _marked(first, again)
+    parts = [first, _paired(found, _OTHER), again]
     if not any(len(part.time) for part in parts[1:]):
         return first
     time, value, status = (np.concatenate(column) for column in zip(*parts, strict=True))
     order = np.argsort(time, kind="stable")
     return Series(time[order], value[order], status[order])
+
+
+def _marked(first: Series, again: Series) -> tuple[Series, Series]:
+    """The originals and what came for them, where a mark that says of a moment it was taken back stands in both.
+
+    A reading that was sent once more after that has its own status again, and the mark is over.
+    """
+    gone = first.status == Status.RETRACTED
+    mark = again.status == Status.RETRACTED
+    again = Series(*(column[~mark | ~np.isin(again.time, first.time[~gone])] for column in again))
+    original = gone & np.isfinite(first.value)
+    return first._replace(status=np.where(original, Status.ACCEPTED, first.status).astype(np.uint8)), again
 
 
 def _standing(series: Series) -> Series:

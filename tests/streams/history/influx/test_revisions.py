@@ -1,8 +1,8 @@
 """What was done to readings, from InfluxDB: the same as from the file, however often one moment was revised."""
 
 import asyncio
+import itertools
 
-import msgspec
 import numpy as np
 import pytest
 
@@ -10,6 +10,7 @@ from streams.clock import Clock
 from streams.frame import as_record
 from streams.history.base import History
 from streams.history.influx import InfluxHistory
+from streams.log import decode_record, encode_record
 from streams.worker import Worker
 from tests.streams.history.conftest import File
 from twins.records import Admit, Columns, Frame, Record, Retract, Revision
@@ -18,19 +19,25 @@ BEGIN = Clock().now() - 3_600_000_000
 SECOND = 1_000_000
 EVER = (0, 1 << 60)
 MINE, OTHERS = "1/monitor", "2/watch"
+ACTS = ("send", "other", "back")
 
 
-def sent(number: int, moment: int, value: float, source: str = MINE) -> Frame:
+def sent(number: int, moment: int, value: float, source: str = MINE, patient: str = "a") -> Frame:
     """A heart rate of a moment, in the log's record of that number."""
-    columns = Columns(["a"], np.zeros(1, "u4"), np.zeros(1, "u2"), np.array([moment]), np.array([value]))
+    columns = Columns([patient], np.zeros(1, "u4"), np.zeros(1, "u2"), np.array([moment]), np.array([value]))
     return as_record(columns, BEGIN + number * SECOND, (source,), np.zeros(1, "<u2"))
 
 
-def taken_back(number: int, moment: int, source: str = MINE) -> Retract:
+def taken_back(number: int, moment: int, source: str = MINE, patient: str = "a") -> Retract:
     return Retract(
-        patient="a", signal="heart_rate", time=moment, by=source.partition("/")[2], source=source,
+        patient=patient, signal="heart_rate", time=moment, by=source.partition("/")[2], source=source,
         received=BEGIN + number * SECOND,
     )  # fmt: skip
+
+
+def copied(record: Record) -> Record:
+    """As from the log: a worker may change what it takes."""
+    return decode_record(encode_record(record))
 
 
 def played(history: History, records: list[list[Record]]) -> None:
@@ -39,9 +46,7 @@ def played(history: History, records: list[list[Record]]) -> None:
     worker.assign(0, [])
     for offset, lot in enumerate(records):
         for record in lot:
-            worker.take(
-                0, offset, msgspec.convert(msgspec.to_builtins(record), type(record)), more=record is not lot[-1]
-            )
+            worker.take(0, offset, copied(record), more=record is not lot[-1])
 
 
 async def test_corrections_retractions_and_what_was_not_taken(file: File, history: InfluxHistory) -> None:
@@ -98,3 +103,40 @@ async def test_one_moment_revised_again_and_again(file: File, history: InfluxHis
         told = await history.revisions("a", "heart_rate", *EVER)
     assert [one.value for one in told] == [10.0 * offset + place for offset in range(400) for place in range(3)]
     assert told == await file.history.revisions("a", "heart_rate", *EVER)
+
+
+async def test_whatever_is_done_to_a_moment_both_stores_tell_the_same(file: File, history: InfluxHistory) -> None:
+    """Every course of four acts, each at a patient of its own; each act is written before the next."""
+    courses = {f"p{number}": course for number, course in enumerate(itertools.product(ACTS, repeat=3))}
+    both = (file.history, history)
+    workers = [Worker(one, failed=lambda *error: pytest.fail(str(error))) for one in both]
+    offset = itertools.count()
+
+    def take(record: Record) -> None:
+        place = next(offset)
+        for worker in workers:
+            worker.take(0, place, copied(record))
+
+    for worker in workers:
+        worker.assign(0, [])
+    for patient in courses:
+        take(Admit(patient=patient, received=BEGIN))
+    moment = BEGIN + SECOND
+    for number in range(4):
+        for patient, course in courses.items():
+            act = ("send", *course)[number]
+            if act == "back":
+                take(taken_back(2 + number, moment, patient=patient))
+            else:
+                take(sent(2 + number, moment, 70.0 + number, OTHERS if act == "other" else MINE, patient))
+        file.flush()
+        await history.settled()
+    for patient, course in courses.items():
+        window = (patient, 0, *EVER)
+        wanted, told = [(await one.observations(*window)).value.tolist() for one in both]
+        assert (course, told) == (course, wanted)
+        wanted, told = [await one.revisions(patient, "heart_rate", *EVER) for one in both]
+        assert (course, told) == (course, wanted)
+        sent_after = "back" in course and {*course[course.index("back") :]} > {"back"}
+        if not sent_after:  # there the original's place is taken by what was sent after it had been taken back
+            assert (course, (await history.versions(*window)).value[0]) == (course, 70.0)
