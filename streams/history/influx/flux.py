@@ -32,12 +32,12 @@ NOTHING = Column([], [])
 
 
 def text(value: str) -> str:
-    r"""A string of Flux; never with a dollar sign in it, which Flux misreads before a backslash.
+    r"""A string of Flux; never with a dollar sign in it, which Flux misreads before a backslash, nor a zero, which ends all.
 
     >>> print(text('a" + die() + "$${b}\\'))
     "a\" + die() + \"\x24\x24{b}\\"
     """
-    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\x24") + '"'
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\x24").replace("\0", "\\x00") + '"'
 
 
 def clipped(start_us: int, end_us: int) -> tuple[int, int] | None:

@@ -75,6 +75,7 @@ numbers = itertools.count()
 plain_text = st.text(max_size=12) | st.text('\\"\n\r\t${},= é', max_size=6)
 
 
+@example(patient="", kind="", value="", name="\0", note="")
 @profile(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(patient=plain_text, kind=plain_text, value=plain_text, name=plain_text, note=plain_text)
 def test_any_text_of_facts_and_transitions(settings: Settings, patient, kind, value, name, note) -> None:
