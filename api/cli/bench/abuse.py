@@ -33,7 +33,7 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
     """Milliseconds from the POST of a reading to its critical alarm at a WebSocket client: p99, and most memory, by abuse.
 
     ``ratio`` is the p99 beside the abuse through the quiet one of the same service; ``quiet`` is the one in the middle of
-    those.
+    those. Where the machine's load was another in the two halves, somebody else was at work, and the ratio says little.
     """
     if only and only not in ABUSES:
         raise Failure(f"there is no abuse {only!r}; known: {', '.join(ABUSES)}")
@@ -44,7 +44,7 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
         say(f"{name}: {seconds:g} s quiet, {seconds:g} s of it")
         with House(default_ward="background", new_patients_per_minute=_quota()) as house:
             house.start()
-            before, beside, memory = asyncio.run(_beside(house, name, seconds))
+            before, beside, memory, load = asyncio.run(_beside(house, name, seconds))
         quiet.append(_p99_ms(before))
         told[name] = {
             "alarm_p99_ms": _p99_ms(beside),
@@ -55,6 +55,7 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
             "alarms": len(beside),
             "quiet_alarms": len(before),
             "load_average": os.getloadavg()[0],
+            "quiet_load_average": load,
         }
     return told | {"quiet": {"alarm_p99_ms": median(quiet)}}
 
@@ -64,13 +65,14 @@ def _quota() -> str:
     return str(Settings.model_fields["new_patients_per_minute"].default)
 
 
-async def _beside(house: House, name: str, seconds: float) -> tuple[list[float], list[float], float]:
-    """Alarms before and beside an abuse, s, and the most memory beside it, MB."""
+async def _beside(house: House, name: str, seconds: float) -> tuple[list[float], list[float], float, float]:
+    """Alarms before and beside an abuse, s, the most memory beside it, MB, and the machine's load before it."""
     probes = await asyncio.to_thread(Probes, house)
     with background(house.port, probes.key, _LOAD):
         async with probes:
             await probes.measure(3.0)
             before = await probes.measure(seconds)
+            load = os.getloadavg()[0]
             target = Target(house.port, probes.key, probes.cookie, seconds + 10 * _WARM_S)
             _begin_peak(house)
             with subprocess.Popen(command(name, target), env=house.environment) as abuser:  # noqa: S603, ASYNC220 # this program
@@ -81,7 +83,7 @@ async def _beside(house: House, name: str, seconds: float) -> tuple[list[float],
                 abuser.terminate()
             if not house.running:
                 raise Failure(f"the service ended beside {name}:\n{house.said()}")
-            return before, beside, _peak_mb(house)
+            return before, beside, _peak_mb(house), load
 
 
 def _begin_peak(house: House) -> None:
