@@ -9,26 +9,27 @@ from pathlib import Path
 from fastapi import FastAPI
 from starlette.routing import Route
 
-from api import doors, problems
+from api import doors
 from api.accounts import Accounts
-from api.body import Bounded
-from api.cursors import Cursors
+from api.accounts.corrections import Revisions
+from api.context import COOKIE, Wiring
 from api.doors.observations import Observations
-from api.guard import Guard
-from api.hub import Hub
-from api.letters import Letters
-from api.metrics import Figures, Timing
-from api.openapi import describe
-from api.proxied import Proxied
-from api.pulse import Pulse
-from api.revisions import Revisions
-from api.service import Service
-from api.sockets import router as sockets
-from api.static import pages
-from api.strangers import Strangers
-from api.view import View
-from api.windows import Windows
-from api.wiring import COOKIE, Wiring
+from api.http import problems
+from api.http.body import Bounded
+from api.http.cursors import Cursors
+from api.http.guard import Guard
+from api.http.metrics import Figures, Timing
+from api.http.openapi import describe
+from api.http.proxied import Proxied
+from api.http.static import pages
+from api.http.strangers import Strangers
+from api.http.windows import Windows
+from api.intake.dead_letters import Letters
+from api.live.hub import Hub
+from api.live.service_health import Pulse
+from api.live.sockets import router as sockets
+from api.live.state import View
+from api.runtime import Service
 from streams.settings import Settings
 
 __all__ = ["create_app"]

@@ -5,7 +5,7 @@ import asyncio
 from msgspec.structs import replace
 
 from twins.records import Admit, Discharge, Move, Outcome, Profile
-from twins.stays import began
+from twins.step.stays import began
 
 __all__ = ["Registry", "partition_of", "projected"]
 
@@ -104,7 +104,7 @@ class Registry:
 
 
 def projected(record: Admit | Move | Discharge, known: Profile | None) -> Profile | None:
-    """The profile after a command as ``twins.step`` decides it, ``None`` if it changes nothing.
+    """The profile after a command as ``twins.step.dispatch`` decides it, ``None`` if it changes nothing.
 
     A copy: whoever else holds it sees the change in the outcome, against what was.
     """

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,9 +64,28 @@ def quiet_environment() -> Iterator[None]:
         yield
 
 
-SERVERS = tuple(
-    str(ROOT / "tests" / place) for place in ("streams/kafka", "streams/history/influx", "api/cli/test_bench")
-)
+@pytest.fixture
+def home(tmp_path):
+    """Environment variables that keep a run's state apart; compiled kernels are shared."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("VITALTWIN_")}
+    return kept | {"XDG_STATE_HOME": str(tmp_path / "state"), "VITALTWIN_DATABASE": str(tmp_path / "home.db")}
+
+
+@pytest.fixture
+def kafka():
+    require("java", "apt-get install openjdk-17-jre-headless")
+    require("mvn", "apt-get install maven")
+
+
+@pytest.fixture
+def influx():
+    require("curl", "apt-get install curl")
+    built = [ROOT / "infra" / "influxdb" / "build", "--where"]
+    where = subprocess.run(built, capture_output=True, text=True, check=True).stdout.strip()
+    require(Path(where), "infra/influxdb/build makes it, once, with Go and Rust (some minutes)")
+
+
+SERVERS = tuple(str(ROOT / "tests" / place) for place in ("streams/kafka", "streams/history/influx", "bench"))
 """Tests that start brokers and whole services, load them and let them fail: two at once would fail each other."""
 
 

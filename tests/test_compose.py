@@ -16,10 +16,10 @@ from packaging.specifiers import SpecifierSet
 
 from api.cli.app import app
 from api.doors import ROUTERS
-from api.worker_door import open_door
+from api.doors.worker import open_door
 from streams.settings import Settings
 from tests.conftest import ROOT, require
-from tests.postgres import Server
+from tests.support.postgres import Server
 from tests.test_documents import PROJECT
 
 INFRA = ROOT / "infra"

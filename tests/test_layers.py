@@ -33,7 +33,7 @@ PURE = {
 """The standard library without a clock, a file, a socket, a thread or chance."""
 
 ONLY_IN = {
-    "numba": "twins.kernels",
+    "numba": "twins.compiled",
     "fastapi": "api",
     "sqlalchemy": "api.accounts",
     "alembic": "api.accounts",

@@ -34,7 +34,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from twins.modes import MODES, Modes
+from twins.models.channel.modes import MODES, Modes
 
 __all__ = ["BY_NAME", "FILTERED", "FIRST_OF", "SECOND_SOURCE", "SIGNALS", "Limits", "Signal"]
 

@@ -23,7 +23,7 @@ from api.accounts.people import checked_names, checked_wards
 from api.accounts.rights import SCOPES, Actor
 from api.accounts.tokens import TOKEN_LENGTH, digest, new_id, new_token
 from streams.clock import Clock
-from streams.entries import NO_UNITS, quoted
+from streams.log.entries import NO_UNITS, quoted
 from twins.signals import BY_NAME
 from twins.units import accepted, examples
 

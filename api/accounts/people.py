@@ -18,7 +18,7 @@ from api.accounts.passwords import Passwords, check_new
 from api.accounts.rights import ALL_WARDS, ROLES, Role
 from api.accounts.sessions import Sessions, end_all, of_account
 from streams.clock import Clock
-from streams.identity import composed
+from streams.log.identity import composed
 
 _NAME = re.compile(r"[\w.@+-]{1,64}")
 

@@ -27,7 +27,7 @@ from api.accounts.sessions import Sessions, SignedIn
 from api.accounts.throttle import Throttle, network
 from api.accounts.tickets import Ticket, Tickets
 from streams.clock import Clock
-from streams.entries import NO_UNITS
+from streams.log.entries import NO_UNITS
 
 _BEARER = "bearer "
 REFRESH_S = 10

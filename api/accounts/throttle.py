@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from api.accounts.errors import TooManyAttempts
-from api.windows import Rate, Windows
+from api.http.windows import Rate, Windows
 
 PER_PAIR: Sequence[Rate] = ((5, 60), (20, 3600))
 """Wrong tries at one name from one address: what a person mistyping needs."""

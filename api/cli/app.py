@@ -9,7 +9,6 @@ from api.cli import (
     account,
     audit,
     backup,
-    bench_command,
     demo,
     device,
     distributed,
@@ -49,7 +48,6 @@ app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(repair.repair)
 app.command()(warm.warm)
-app.command()(bench_command.bench)
 app.add_typer(account.app, name="account")
 app.add_typer(device.app, name="device")
 app.add_typer(audit.app, name="audit")

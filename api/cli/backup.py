@@ -49,7 +49,7 @@ def restore(
 
 
 def _tell(place: Path, copied: "Copied", *, as_json: bool) -> None:
-    from api.answers import iso
+    from api.http.answers import iso
 
     if as_json:
         print_json({"file": str(place), "bytes": copied.bytes, "newest": iso(copied.newest), "rows": copied.rows})

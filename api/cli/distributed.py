@@ -14,7 +14,7 @@ from api.cli.output import Failure, failures, print_json, say
 from api.cli.serve import NOTICE, Running, accounts_url, leave_key, quicken, run, settings_of
 
 if TYPE_CHECKING:
-    from api.service import Service
+    from api.runtime import Service
     from streams.history.base import History
     from streams.settings import Settings
 
@@ -80,11 +80,11 @@ def worker(
 async def _work(settings: "Settings") -> None:
     import gc
 
-    from api.worker_door import open_door
+    from api.doors.worker import open_door
     from streams.kafka.topics import mismatches
-    from streams.kafka.worker import KafkaWorker
-    from streams.models import site_models
-    from twins.kernels.warm import warm
+    from streams.kafka.worker.worker import KafkaWorker
+    from streams.worker.site_models import site_models
+    from twins.compiled.warm_up import warm
 
     wrong = await mismatches(settings)
     if wrong:
@@ -127,7 +127,7 @@ def doors(
 
 
 def _on_kafka(settings: "Settings") -> "Service":
-    from streams.kafka.service import KafkaService
+    from streams.kafka.door.service import KafkaService
 
     return KafkaService(settings, _history(settings, writes=False))
 

@@ -9,7 +9,7 @@ from api.cli.output import failures, print_json, progress, table
 from api.cli.replay import load
 
 if TYPE_CHECKING:
-    from streams.evaluate import Evaluation
+    from streams.recordings.evaluate import Evaluation
 
 __all__ = ["evaluate"]
 
@@ -27,7 +27,7 @@ def evaluate(
 
     Skill is 1 - RMSE / RMSE of persistence; coverage is the share of readings inside the 50, 80 and 95 % bands.
     """
-    from streams.evaluate import evaluate as run
+    from streams.recordings.evaluate import evaluate as run
 
     with failures():
         recording = load(file, signals=signals, limit_patients=limit_patients)

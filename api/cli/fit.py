@@ -1,4 +1,4 @@
-"""``vitaltwin fit``: how signals move, fitted to recorded patients; gives the rows of ``twins/modes.py``."""
+"""``vitaltwin fit``: how signals move, fitted to recorded patients; gives the rows of ``twins/models/channel/modes.py``."""
 
 from enum import Enum
 from pathlib import Path
@@ -9,15 +9,15 @@ import typer
 from api.cli.output import Failure, failures, print_json, progress, say, table
 
 if TYPE_CHECKING:
-    from streams.fit import Fit, SignalFit
-    from streams.recordings import Recording
-    from twins.modes import Modes
+    from streams.recordings.fit import Fit, SignalFit
+    from streams.recordings.recording import Recording
+    from twins.models.channel.modes import Modes
 
 __all__ = ["Form", "fit", "row_of"]
 
 
 class Form(Enum):
-    """What can be asked for; those of ``twins.forms`` by name, said here so that ``--help`` is quick."""
+    """What can be asked for; those of ``twins.fitting.forms`` by name, said here so that ``--help`` is quick."""
 
     ALL = "all"
     SINGLE = "single"
@@ -43,10 +43,11 @@ def fit(
 ) -> None:
     """Fit how signals move to the patients at even places by id, and judge by those at odd places.
 
-    Prints, for each signal, the row of twins/modes.py to paste, what was used of each file, and for each form its mean
-    score (nats, less is better) and its skill: 1 - RMSE / RMSE of persistence on patients held out, mean of the files.
+    Prints, for each signal, the row of twins/models/channel/modes.py to paste, what was used of each file, and for each
+    form its mean score (nats, less is better) and its skill: 1 - RMSE / RMSE of persistence on patients held out, mean of
+    the files.
     """
-    from twins.forms import FORMS
+    from twins.fitting.forms import FORMS
 
     groups = _groups(signal or [])
     forms = tuple(FORMS) if form is Form.ALL else (form.value,)
@@ -72,7 +73,7 @@ def fit(
 
 
 def row_of(name: str, modes: "Modes") -> str:
-    """A signal's row as it stands in ``twins/modes.py``, to four digits; more where two modes nearly cancel."""
+    """A signal's row as it stands in ``twins/models/channel/modes.py``, to four digits; more where two modes nearly cancel."""
     from msgspec import structs
 
     digits = 4 if modes.slow_s > 1.9 * modes.fast_s else 8
@@ -94,7 +95,7 @@ def _groups(asked: list[str]) -> list[list[str]]:
 
 
 def _read(files: list[Path]) -> "list[Recording]":
-    from streams.recordings import read
+    from streams.recordings.recording import read
 
     recordings = []
     with progress() as bars:
@@ -111,7 +112,7 @@ def _held(recordings: "list[Recording]", group: list[str]) -> bool:
 
 
 def _fit(recordings: "list[Recording]", groups: list[list[str]], forms: tuple[str, ...]) -> "list[SignalFit]":
-    from streams.fit import fit as run
+    from streams.recordings.fit import fit as run
 
     found = []
     with progress() as bars:
@@ -145,7 +146,7 @@ def _print(one: "SignalFit") -> None:
         ["file", "patients", "readings", "pairs", "score", "patients*", "readings*", "pairs*", "score*"],
         _use(chosen),
     )
-    from streams.fit import SHOWN_MIN
+    from streams.recordings.fit import SHOWN_MIN
 
     minutes = [str(number) for number in SHOWN_MIN]
     table(

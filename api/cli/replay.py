@@ -11,8 +11,8 @@ from api.cli.environment import key_file
 from api.cli.output import Failure, failures, print_json, progress, say
 
 if TYPE_CHECKING:
-    from streams.recordings import Recording
-    from streams.replay import Replay, Summary
+    from streams.recordings.recording import Recording
+    from streams.recordings.replay import Replay, Summary
 
 __all__ = ["local_key", "replay"]
 
@@ -58,8 +58,8 @@ def replay(
     The first reading becomes the service's now and every interval is kept. While the service is away replay waits and
     then goes on where it was: nothing is lost.
     """
-    from streams.door import Door
-    from streams.replay import Replay
+    from streams.recordings.client import Door
+    from streams.recordings.replay import Replay
 
     with failures():
         recording = load(file, patients=patients, signals=signals, limit_patients=limit_patients)
@@ -87,7 +87,7 @@ def replay(
 
 def load(file: Path, *, patients: str = "", signals: str = "", limit_patients: int | None = None) -> "Recording":
     """The recorded file, read with a progress bar, cut down to what was asked for."""
-    from streams.recordings import read
+    from streams.recordings.recording import read
     from twins.signals import BY_NAME
 
     names = _listed(signals)

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     import uvicorn
 
     from api.accounts import Accounts
-    from api.hub import Hub
-    from api.service import Service
-    from api.view import View
+    from api.live.hub import Hub
+    from api.live.state import View
+    from api.runtime import Service
     from streams.settings import Settings
 
 __all__ = ["LOOPBACK", "NOTICE", "Running", "address", "leave_key", "quicken", "run", "serve", "settings_of"]
@@ -98,7 +98,7 @@ def run(
     ``started`` is called once the service answers and gives back what is to run beside it.
     """
     os.umask(0o077)  # whatever the service writes is about patients or opens a door
-    from api.logs import configure
+    from api.http.logs import configure
 
     configure(settings)
     listening = _listen(settings.host, settings.port)
@@ -138,9 +138,9 @@ async def _serve(
 ) -> None:
     from api.accounts import Accounts
     from api.app import create_app
-    from api.hub import Hub
-    from api.server import configuration
-    from api.view import View
+    from api.http.server import configuration
+    from api.live.hub import Hub
+    from api.live.state import View
 
     service = make(settings)
     accounts = Accounts(url=accounts_url(settings), clock=service.clock, audit_days=settings.audit_retention_days)

@@ -9,7 +9,7 @@ import typer
 from api.cli.output import failures, print_json, progress, say
 
 if TYPE_CHECKING:
-    from twins.cohort import Person
+    from twins.simulation.cohort import Person
 
 __all__ = ["simulate"]
 
@@ -29,8 +29,8 @@ def simulate(
     """Write a synthetic cohort: circadian vital signs, meals, artefacts, and patients who deteriorate."""
     import numpy as np
 
-    from streams.recordings import write
-    from twins.cohort import draw, ill
+    from streams.recordings.recording import write
+    from twins.simulation.cohort import draw, ill
 
     rng = np.random.default_rng(seed)
     sick, diabetic = rng.random(patients) < ill_share, rng.random(patients) < 0.3
@@ -54,8 +54,8 @@ def simulate(
 def _lines(people: "list[Person]", hours: float, every: float, done: Callable[[], None]) -> Iterator[str]:
     import numpy as np
 
-    from twins.cohort import CADENCE_S, readings
     from twins.signals import SIGNALS
+    from twins.simulation.cohort import CADENCE_S, readings
 
     cadence = {name: every if usual == 10.0 else usual for name, usual in CADENCE_S.items()}
     endings = {signal.code: f",{signal.unit}\n" for signal in SIGNALS}

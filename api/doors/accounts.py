@@ -7,9 +7,9 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api import accounts
-from api.answers import Time, iso, problems, respond
-from api.fields import Body, Ward
-from api.wiring import Caller, Wired
+from api.context import Caller, Wired
+from api.http.answers import Time, iso, problems, respond
+from api.http.fields import Body, Ward
 
 __all__ = ["router"]
 

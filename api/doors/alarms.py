@@ -7,12 +7,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, Actor, require
-from api.answers import Time, iso, problems, respond
-from api.fields import Body, Composed, Moment, Note
-from api.problems import Problem
-from api.protocol import alarm_of
-from api.stays import StayNamed, of_stay, readable, viewed
-from api.wiring import Caller, Wired, Wiring, patient_of, settled
+from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.doors.stay_of_request import StayNamed, of_stay, readable, viewed
+from api.http.answers import Time, iso, problems, respond
+from api.http.fields import Body, Composed, Moment, Note
+from api.http.problems import Problem
+from api.live.protocol import alarm_of
 from twins.records import Acknowledge, Transition
 
 __all__ = ["Alarm", "alarm", "router"]

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api.accounts import Action, Actor
-from api.answers import Time, iso, problems, respond
-from api.fields import Body, Note
-from api.problems import Fault, Problem
-from api.wiring import Caller, Wired, Wiring, patient_of, settled
+from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.http.answers import Time, iso, problems, respond
+from api.http.fields import Body, Note
+from api.http.problems import Fault, Problem
 from twins.alarms.off import LONGEST_US
 from twins.records import AlarmOff, Profile, SetAlarmOff
 from twins.signals import BY_NAME

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from api import accounts
-from api.answers import Responses, Time, iso, problems, respond
-from api.fields import Composed, Moment
-from api.problems import Problem
-from api.wiring import Caller, Wired
+from api.context import Caller, Wired
+from api.http.answers import Responses, Time, iso, problems, respond
+from api.http.fields import Composed, Moment
+from api.http.problems import Problem
 
 __all__ = ["ndjson", "router"]
 

@@ -7,8 +7,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, require
-from api.answers import Time, iso, problems, respond
-from api.wiring import Caller, Wired
+from api.context import Caller, Wired
+from api.http.answers import Time, iso, problems, respond
 
 __all__ = ["router"]
 

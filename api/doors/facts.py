@@ -11,14 +11,14 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 
 from api.accounts import Action, Actor, may, require
-from api.answers import iso, problems, respond
-from api.body import Room, media_type, read_body
-from api.fields import Body, Label, Moment, Note, PatientId
-from api.lot import Refusals
-from api.problems import Problem
-from api.wiring import Caller, Wired, Wiring
-from streams.log import DeadLetter
-from twins import records
+from api.context import Caller, Wired, Wiring
+from api.http.answers import iso, problems, respond
+from api.http.body import Room, media_type, read_body
+from api.http.fields import Body, Label, Moment, Note, PatientId
+from api.http.problems import Problem
+from api.intake.batch import Refusals
+from streams.log.log import DeadLetter
+from twins.records import inputs as records
 
 __all__ = ["router"]
 

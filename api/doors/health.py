@@ -5,10 +5,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.answers import Responses, problems, respond
-from api.metrics import MEDIA_TYPE, exposition
-from api.problems import PROBLEMS, Problem
-from api.wiring import Wired, Wiring, caller
+from api.context import Wired, Wiring, caller
+from api.http.answers import Responses, problems, respond
+from api.http.metrics import MEDIA_TYPE, exposition
+from api.http.problems import PROBLEMS, Problem
 
 __all__ = ["router"]
 

@@ -6,11 +6,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action
-from api.answers import Time, iso, iso_all, or_none, problems, respond
-from api.fields import Moment
-from api.problems import Fault, Problem
-from api.stays import StayNamed, of_stay, viewed
-from api.wiring import Caller, Wired, Wiring
+from api.context import Caller, Wired, Wiring
+from api.doors.stay_of_request import StayNamed, of_stay, viewed
+from api.http.answers import Time, iso, iso_all, or_none, problems, respond
+from api.http.fields import Moment
+from api.http.problems import Fault, Problem
 from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.events import fact_id
 from twins.records import Status

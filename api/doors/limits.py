@@ -11,12 +11,12 @@ from pydantic import Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.accounts import Action, Actor, require
-from api.answers import problems, respond
-from api.fields import Body, Ward
-from api.problems import Fault, Problem
-from api.stays import StayMeant, meant
-from api.wiring import Caller, Wired, Wiring, patient_of, settled
-from twins.limits import BOUNDS, flaw, in_own_unit, of_signal
+from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.doors.stay_of_request import StayMeant, meant
+from api.http.answers import problems, respond
+from api.http.fields import Body, Ward
+from api.http.problems import Fault, Problem
+from twins.alarms.limit_settings import BOUNDS, flaw, in_own_unit, of_signal
 from twins.records import Profile, SetLimits
 from twins.signals import BY_NAME, SIGNALS
 

@@ -15,17 +15,17 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.accounts import Action, Actor, require
-from api.admission import Admissions
-from api.answers import iso
-from api.beside import Beside
-from api.body import BodyTooLarge, Room, Share, inflate, media_type, read_body
-from api.entries import ERROR, Terms, read_json, read_json_now, read_lines, read_lines_now
-from api.lot import Lot
-from api.problems import Fault, Problem
-from api.wiring import Wiring, caller
+from api.context import Wiring, caller
+from api.http.answers import iso
+from api.http.body import BodyTooLarge, Room, Share, inflate, media_type, read_body
+from api.http.offload import Beside
+from api.http.problems import Fault, Problem
+from api.intake.admission import Admissions
+from api.intake.batch import Lot
+from api.intake.entries import ERROR, Terms, read_json, read_json_now, read_lines, read_lines_now
 from streams.errors import FrameError, Overloaded
-from streams.frame import REASONS, check, decode_frame
-from streams.log import DeadLetter
+from streams.log.frame import REASONS, check, decode_frame
+from streams.log.log import DeadLetter
 from twins.records import Columns, Retract
 from twins.signals import SECOND_SOURCE, SIGNALS
 

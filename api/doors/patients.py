@@ -12,13 +12,13 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.accounts import Action, Actor, require
-from api.answers import Time, iso, problems, respond
+from api.context import Caller, Wired, Wiring, patient_of, settled
 from api.doors.alarms_off import TurnedOff, turned_off
-from api.fields import Body, Composed, Label, PatientId, Ward
-from api.problems import Problem
-from api.stays import StayMeant, meant, stays_of
-from api.wiring import Caller, Wired, Wiring, patient_of, settled
-from twins.eligibility import DAY_US
+from api.doors.stay_of_request import StayMeant, meant, stays_of
+from api.http.answers import Time, iso, problems, respond
+from api.http.fields import Body, Composed, Label, PatientId, Ward
+from api.http.problems import Problem
+from twins.models.deterioration.eligibility import DAY_US
 from twins.records import Admit, Discharge, Move, Profile, SetProfile, SetWard
 
 __all__ = ["Patient", "patient", "router"]

@@ -12,11 +12,11 @@ from starlette.responses import HTMLResponse
 from api.accounts import Actor, SignedIn
 from api.accounts.browsers import LIFETIME_DAYS
 from api.accounts.errors import Unauthenticated
-from api.answers import problems, respond
-from api.fields import Body
-from api.problems import Problem
-from api.static import Page
-from api.wiring import COOKIE, Caller, Wired, Wiring, own_pages_only
+from api.context import COOKIE, Caller, Wired, Wiring, own_pages_only
+from api.http.answers import problems, respond
+from api.http.fields import Body
+from api.http.problems import Problem
+from api.http.static import Page
 
 __all__ = ["router"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
-from api.answers import Time, iso, problems, respond
-from api.wiring import Caller, Wired
+from api.context import Caller, Wired
+from api.http.answers import Time, iso, problems, respond
 from twins.signals import SIGNALS, Signal
 from twins.units import accepted
 

@@ -6,12 +6,12 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api.accounts import Action
-from api.answers import Time, iso, iso_all, problems, respond
+from api.context import Caller, Wired
 from api.doors.histories import Window, signal_named, window_of
-from api.fields import Moment
-from api.problems import Fault, Problem
-from api.stays import StayNamed, of_stay, viewed
-from api.wiring import Caller, Wired
+from api.doors.stay_of_request import StayNamed, of_stay, viewed
+from api.http.answers import Time, iso, iso_all, problems, respond
+from api.http.fields import Moment
+from api.http.problems import Fault, Problem
 from streams.history.course import MOST_READINGS, TooManyReadings, course
 
 __all__ = ["router"]

@@ -6,12 +6,12 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from api.accounts import Action
-from api.answers import Time, iso, problems, respond
+from api.context import Caller, Wired, patient_of
 from api.doors.alarms import Alarm, alarm
 from api.doors.patients import Patient, patient
-from api.problems import Problem
-from api.view import Estimate
-from api.wiring import Caller, Wired, patient_of
+from api.http.answers import Time, iso, problems, respond
+from api.http.problems import Problem
+from api.live.state import Estimate
 from streams.history.nothing import NoHistory
 from twins.records import HORIZONS_MIN, QUANTILES, Score
 from twins.signals import BY_NAME

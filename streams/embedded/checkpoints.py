@@ -12,7 +12,7 @@ from zlib import crc32
 import msgspec
 
 from streams.embedded.schema import OFFSET_BITS
-from streams.worker import Blob
+from streams.worker.worker import Blob
 
 __all__ = ["Checkpoints", "Found", "find"]
 

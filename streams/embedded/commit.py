@@ -20,11 +20,11 @@ from streams.embedded.retention import Retention
 from streams.embedded.schema import OFFSET_BITS
 from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogUnavailable
-from streams.gathering import READING_BYTES, frames
 from streams.history import SqliteHistory
-from streams.log import DeadLetter, Entry, encode_record, unheard_us
+from streams.log.gathering import READING_BYTES, frames
+from streams.log.log import DeadLetter, Entry, encode_record, unheard_us
 from streams.registry import Registry
-from streams.worker import Saved
+from streams.worker.worker import Saved
 from twins.records import Columns, Record, Tick
 
 __all__ = ["GroupCommit", "restamp"]

@@ -13,9 +13,9 @@ from streams.embedded.salvage import salvage
 from streams.embedded.schema import OFFSET_BITS, check_format, examine, open_file, sound
 from streams.errors import LogUnavailable
 from streams.history import SqliteHistory
-from streams.log import encode_record
-from streams.models import site_models
-from streams.worker import Worker
+from streams.log.log import encode_record
+from streams.worker.site_models import site_models
+from streams.worker.worker import Worker
 from twins.records import Tick
 
 __all__ = ["repair"]

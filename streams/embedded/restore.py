@@ -12,9 +12,9 @@ from streams.embedded.checkpoints import Checkpoints, find
 from streams.embedded.schema import OFFSET_BITS, check_format, open_for_reading, sound
 from streams.errors import LogUnavailable
 from streams.history import SqliteHistory
-from streams.log import Entry, decode_record
-from streams.worker import Worker, readable, version_of
-from twins.bank import VERSION
+from streams.log.log import Entry, decode_record
+from streams.worker.worker import Worker, readable, version_of
+from twins.bank.bank import VERSION
 from twins.records import Record
 
 __all__ = ["Restored", "Stored", "restore", "stored"]

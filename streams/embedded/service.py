@@ -17,12 +17,12 @@ from streams.embedded.wal import WalCheckpoints
 from streams.embedded.worker_thread import WorkerThread
 from streams.errors import ClockApart, LogUnavailable, Overloaded
 from streams.history import SqliteHistory
-from streams.log import DeadLetter
-from streams.models import site_models
+from streams.log.log import DeadLetter
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
-from streams.worker import Saved, Worker
-from twins.limits import limits_given
+from streams.worker.site_models import site_models
+from streams.worker.worker import Saved, Worker
+from twins.alarms.limit_settings import limits_given
 from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits, SetWard
 
 __all__ = ["EmbeddedService"]

@@ -12,9 +12,9 @@ from collections.abc import Callable
 
 import structlog
 
-from streams.log import Entry
-from streams.worker import Saved, Worker
-from twins.kernels.warm import warm
+from streams.log.log import Entry
+from streams.worker.worker import Saved, Worker
+from twins.compiled.warm_up import warm
 from twins.records import Frame, Outcome
 
 __all__ = ["WorkerThread"]

@@ -1,7 +1,7 @@
 """History: what was observed, estimated, foretold, alarmed and charted, kept for reading back."""
 
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, History, Page, Series, SeriesPage
-from streams.history.sqlite import SqliteHistory
+from streams.history.sqlite.history import SqliteHistory
 
 __all__ = [
     "Buckets",

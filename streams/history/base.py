@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar, overload
 
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Revision, Status, Stay, Transition
+from twins.arrays import F4, F8, I8, U1, U2, U4
+from twins.records import Fact, Revision, Status, Stay, Transition
 
 __all__ = [
     "BESIDE",

@@ -12,7 +12,8 @@ import numpy as np
 
 from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
 from streams.history.packing import Column, Stored, pack, unpack
-from twins.records import F4, U4, Status
+from twins.arrays import F4, U4
+from twins.records import Status
 
 __all__ = [
     "ESTIMATES", "FORECASTS", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs", "chunk_bytes", "chunk_rows",

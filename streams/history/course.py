@@ -6,9 +6,10 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.history.base import History
-from twins.records import F8, I8, Status
+from twins.arrays import F8, I8
+from twins.models.channel.course import smooth
+from twins.records import Status
 from twins.signals import Signal
-from twins.smooth import smooth
 
 __all__ = ["MOST_READINGS", "CourseSeries", "TooManyReadings", "course"]
 

@@ -3,7 +3,8 @@
 import numpy as np
 
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Series
-from twins.records import I8, Status
+from twins.arrays import I8
+from twins.records import Status
 
 __all__ = ["NOT_BELIEVABLE", "bucketed", "first_made", "thinned"]
 

@@ -10,8 +10,8 @@ from aiokafka.structs import TopicPartition
 
 from streams.errors import KafkaUnusable
 from streams.kafka.administrator import Administrator
-from streams.kafka.log_reader import ends
 from streams.kafka.topics import Topics
+from streams.kafka.worker.log_reader import ends
 from streams.settings import Settings
 
 __all__ = ["Group", "look", "name_of"]

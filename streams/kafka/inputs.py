@@ -2,9 +2,9 @@
 
 import msgspec
 
-from streams.entries import UNREADABLE, Entry, Refused, columns, error_of, taken
 from streams.errors import FrameError
-from streams.log import decode_record
+from streams.log.entries import UNREADABLE, Entry, Refused, columns, error_of, taken
+from streams.log.log import decode_record
 from twins.records import Columns, Frame, Record
 
 __all__ = ["Foreign", "Poison", "read"]

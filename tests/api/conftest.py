@@ -16,15 +16,15 @@ from argon2 import PasswordHasher
 
 from api.accounts import Accounts
 from api.accounts.passwords import Passwords
-from api.answers import iso
 from api.app import create_app
 from api.cli.serve import accounts_url
-from api.hub import Hub
-from api.server import configuration
-from api.view import View
+from api.http.answers import iso
+from api.http.server import configuration
+from api.live.hub import Hub
+from api.live.state import View
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
-from tests.postgres import Server
+from tests.support.postgres import Server
 
 PASSWORD = "correct horse battery staple"
 

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from api.accounts import errors
-from api.problems import PROBLEMS
+from api.http.problems import PROBLEMS
 from tests.api.conftest import PASSWORD
 
 

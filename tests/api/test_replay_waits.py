@@ -4,9 +4,9 @@ from math import inf
 
 import numpy as np
 
-from streams.door import Door
-from streams.recordings import Recording
-from streams.replay import Replay
+from streams.recordings.client import Door
+from streams.recordings.recording import Recording
+from streams.recordings.replay import Replay
 from twins.records import Columns
 
 

@@ -16,8 +16,8 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from api.cli.bench.house import House, free_port
 from tests.conftest import ROOT, require
+from tests.support.house import House, free_port
 
 PREFIX = "/ward"
 

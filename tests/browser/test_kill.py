@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from api.cli.bench.house import House
+from tests.support.house import House
 
 PROGRAM = "import sys; sys.argv[0] = 'vitaltwin'; from api.cli import main; main()"
 

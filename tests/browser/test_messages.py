@@ -11,7 +11,7 @@ import pytest
 from api.accounts.rights import Role
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.explain import FAULTS
-from twins.news2 import PARAMETERS
+from twins.models.deterioration.news2 import PARAMETERS
 from twins.signals import SIGNALS
 
 CONDITIONS = [condition.name for condition in (*CHANNEL_CONDITIONS, *SCORE_CONDITIONS)]

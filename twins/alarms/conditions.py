@@ -4,7 +4,7 @@ from typing import Literal
 
 import msgspec
 
-from twins.kernels import layout
+from twins.bank import layout
 from twins.signals import SIGNALS
 
 __all__ = ["CHANNEL_CONDITIONS", "SCORE_CONDITIONS", "Condition", "priority_of"]

@@ -7,10 +7,11 @@ import numpy as np
 import numpy.typing as npt
 
 from twins.alarms.conditions import CHANNEL_CONDITIONS
-from twins.bank import Bank
-from twins.fan import fan
-from twins.kernels import agreement, forecast, layout
-from twins.models.channel import CHANNEL
+from twins.bank import layout
+from twins.bank.bank import Bank
+from twins.models.channel import agreement, forecast
+from twins.models.channel.fan import fan
+from twins.models.channel.model import CHANNEL
 from twins.records import Score
 from twins.signals import SIGNALS
 

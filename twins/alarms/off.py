@@ -4,7 +4,7 @@ A limit so far out that it never alarms is refused; this is the act in its place
 somebody turns the alarms on again. What a sensor says of itself (faulty, silent) is told on.
 """
 
-from twins.bank import Bank
+from twins.bank.bank import Bank
 from twins.records import AlarmOff, SetAlarmOff
 from twins.signals import BY_NAME
 

@@ -2,7 +2,7 @@
 
 A site adds models of its own through the entry-point group ``vitaltwin.models`` (each entry names a ``ChannelModel``);
 they run beside the built-in channel twin on every reading it took and are kept in its checkpoints. What they believe is
-not shown on the pages yet. ``tests/twins/test_conformance.py`` holds what every model must do.
+not shown on the pages yet. ``tests/twins/models/test_conformance.py`` holds what every model must do.
 """
 
 from typing import Any, Protocol, runtime_checkable

@@ -7,8 +7,8 @@ from pathlib import Path
 import msgspec
 
 from api.cli.demo_ward.sources import Loop, Simulated, Source
-from streams.recordings import Recording, read
-from twins.cohort import Episode, draw
+from streams.recordings.recording import Recording, read
+from twins.simulation.cohort import Episode, draw
 
 __all__ = ["WARD", "Bed", "cast"]
 

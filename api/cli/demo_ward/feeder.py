@@ -12,8 +12,8 @@ from streams.errors import LogUnavailable, Overloaded
 from twins.records import Admit, Columns, Fact
 
 if TYPE_CHECKING:
-    from api.service import Service
-    from api.view import View
+    from api.live.state import View
+    from api.runtime import Service
 
 __all__ = ["Feeder"]
 

@@ -7,9 +7,9 @@ from typing import Protocol
 
 import numpy as np
 
-from streams.recordings import Recording
-from twins.cohort import Person, readings
-from twins.records import F8, I8, U2
+from streams.recordings.recording import Recording
+from twins.arrays import F8, I8, U2
+from twins.simulation.cohort import Person, readings
 
 __all__ = ["Loop", "Simulated", "Source"]
 

@@ -30,7 +30,8 @@ def _installed(_: "Settings") -> Iterator[Finding]:
 def _kafka(settings: "Settings") -> Iterator[Finding]:
     if not find_spec("aiokafka") or not find_spec("faust"):
         return
-    from streams.kafka import group, log_time, topics
+    from streams.kafka import group, topics
+    from streams.kafka.worker import log_time
 
     try:
         brokers = asyncio.run(topics.brokers(settings))

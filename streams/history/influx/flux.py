@@ -12,8 +12,8 @@ from typing import NamedTuple
 import numpy as np
 
 from streams.errors import HistoryUnavailable
-from streams.history.line_protocol import LAST_US, escaped
-from twins.records import F8, I8
+from streams.history.influx.line_protocol import LAST_US, escaped
+from twins.arrays import F8, I8
 
 __all__ = ["NOTHING", "Answer", "Column", "answer", "clipped", "floats", "selection", "text", "us"]
 

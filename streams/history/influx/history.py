@@ -10,14 +10,16 @@ from streams.history import events
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
 from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Revised, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Column, Kind, Lot, lot_of, quantile_columns
-from streams.history.influx import happenings, series
+from streams.history.influx import events as happenings
+from streams.history.influx import series
 from streams.history.influx.layout import json_of
 from streams.history.influx.link import Link
 from streams.history.influx.preparation import alarms_bucket
 from streams.history.influx.writer import BATCH_LINES, MOST_ROWS, Writer
 from streams.settings import Settings
-from streams.spill import Spill
-from twins.records import F4, F8, I8, U1, U2, U4, Fact, Revision, Stay, Transition
+from streams.spool.spill import Spill
+from twins.arrays import F4, F8, I8, U1, U2, U4
+from twins.records import Fact, Revision, Stay, Transition
 
 __all__ = ["InfluxHistory"]
 

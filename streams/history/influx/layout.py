@@ -15,7 +15,7 @@ import msgspec
 
 from streams.history.buffer import Lodged, Noted, Placed, Revised, place
 from streams.history.events import fact_id, plain
-from streams.history.line_protocol import LAST_US, quoted, tag
+from streams.history.influx.line_protocol import LAST_US, quoted, tag
 from twins.records import Fact, Revision, Stay, Transition
 
 __all__ = [

@@ -13,10 +13,11 @@ from streams.history.base import (
 )
 from streams.history.columns import standing
 from streams.history.influx.flux import NOTHING, Answer, Column, answer, clipped, floats, selection, us
+from streams.history.influx.line_protocol import FORECAST_FIELDS, signal_tag
 from streams.history.influx.link import Link
-from streams.history.line_protocol import FORECAST_FIELDS, signal_tag
 from streams.history.thinning import NOT_BELIEVABLE, bucketed
-from twins.records import F8, I8, Status
+from twins.arrays import F8, I8
+from twins.records import Status
 
 __all__ = ["buckets", "estimates", "forecasts", "observations", "page", "versions"]
 

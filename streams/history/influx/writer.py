@@ -19,9 +19,9 @@ import structlog
 from streams.history.buffer import Buffer, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
 from streams.history.influx.layout import fact_line, revision_line, stay_line, transition_line
+from streams.history.influx.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
 from streams.history.influx.link import Away, Link, Refused, Taken
-from streams.history.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
-from streams.spill import Entry, Spill
+from streams.spool.spill import Entry, Spill
 
 __all__ = ["Writer"]
 

@@ -7,7 +7,6 @@ import subprocess
 import pytest
 
 from api.cli import environment
-from api.cli.bench import BENCHES
 
 HEADER = "patient,time,signal,value,unit\n"
 
@@ -15,7 +14,7 @@ HEADER = "patient,time,signal,value,unit\n"
 def test_help_names_every_command(vitaltwin):
     shown = vitaltwin("--help")
     assert shown.returncode == 0
-    for name in ("demo", "serve", "replay", "evaluate", "simulate", "doctor", "warm", "bench", "version"):
+    for name in ("demo", "serve", "replay", "evaluate", "simulate", "doctor", "warm", "version"):
         assert name in shown.stdout
 
 
@@ -31,7 +30,6 @@ def test_help_imports_nothing_heavy(program, home):
         ("nonsense",),
         ("replay", "missing.csv"),
         ("evaluate",),
-        ("bench", "nonsense"),
         ("serve", "--port", "99999"),
         ("serve", "--clock-speed", "-1"),
         ("simulate", "--patients", "0", "--out", "x.csv"),
@@ -95,14 +93,6 @@ def test_the_demo_listens_on_loopback_only(vitaltwin):
     shown = vitaltwin("demo", "--no-open", VITALTWIN_HOST="::")
     assert shown.returncode == 2
     assert "loopback only" in shown.stderr
-
-
-def test_a_benchmark_that_is_not_there_fails_plainly(vitaltwin, tmp_path):
-    missing = [name for name in BENCHES if not (environment.util.find_spec(f"api.cli.bench.{name}"))]
-    for name in missing[:1]:
-        shown = vitaltwin("bench", name)
-        assert shown.returncode == 1
-        assert "not part of this installation" in shown.stderr
 
 
 def test_the_kernels_cache_is_of_this_version_and_old_ones_go(tmp_path, monkeypatch):

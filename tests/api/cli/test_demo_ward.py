@@ -7,11 +7,11 @@ import pytest
 
 from api.cli.demo_ward.cast import cast
 from api.cli.demo_ward.sources import Loop
-from streams.frame import as_record
-from streams.recordings import Recording
-from twins.bank import Bank
+from streams.log.frame import as_record
+from streams.recordings.recording import Recording
+from twins.bank.bank import Bank
 from twins.records import Admit, Columns, Fact, Tick
-from twins.step import step
+from twins.step.dispatch import step
 
 ORIGIN = 1_790_000_000_000_000
 SECOND = 1_000_000

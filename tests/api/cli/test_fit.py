@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from api.cli.fit import Form, row_of
-from twins.forms import FORMS, modes_of
-from twins.modes import Modes
+from twins.fitting.forms import FORMS, modes_of
+from twins.models.channel.modes import Modes
 
 HEADER = "patient,time,signal,value,unit\n"
 

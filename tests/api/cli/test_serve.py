@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.bench.house import free_port
-from streams.moments import moment
+from streams.log.times import moment
+from tests.support.house import free_port
 
 HEADER = "patient,time,signal,value,unit\n"
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from api.answers import iso
+from api.http.answers import iso
 from streams.clock import Clock
 from streams.embedded.restore import stored
-from streams.moments import moment
+from streams.log.times import moment
 from tests.api.cli.test_serve import House
 
 WRONG = str(Path(__file__).parent / "wrong_wall.py")

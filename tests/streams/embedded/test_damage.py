@@ -172,7 +172,7 @@ def test_what_is_no_file_of_ours_is_not_repaired(tmp_path):
 
 
 async def test_damaged_rows_of_the_history_hold_nothing_else_up(path, monkeypatch):
-    monkeypatch.setattr("streams.history.compaction.READY_LOTS", 1)
+    monkeypatch.setattr("streams.history.sqlite.compaction.READY_LOTS", 1)
     assert changed(
         path,
         "UPDATE history_lot SET body = substr(body, 1, length(body) / 2) WHERE lot = (SELECT min(lot) FROM history_lot)",

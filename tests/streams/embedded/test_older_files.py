@@ -18,10 +18,10 @@ from streams.embedded.service import EmbeddedService
 from streams.errors import LogUnavailable
 from streams.history.nothing import NoHistory
 from streams.settings import Settings
-from streams.worker import Worker
+from streams.worker.worker import Worker
 from tests.streams.embedded.test_service import until
-from twins.bank import VERSION
-from twins.statement import complete
+from twins.bank.bank import VERSION
+from twins.step.estimates import complete
 
 FILES = Path(__file__).parent / "files"
 LAST = 1_700_000_000_000_000 + 39 * 15_000_000

@@ -18,8 +18,8 @@ from streams.embedded.restore import stored
 from streams.embedded.schema import examine
 from streams.embedded.service import EmbeddedService
 from streams.errors import LogInUse, LogUnavailable, ModelUnusable
-from streams.models import site_models
 from streams.settings import Settings
+from streams.worker.site_models import site_models
 from twins.records import Acknowledge, Admit, Columns, Fact, SetLimits
 from twins.signals import BY_NAME
 
@@ -300,11 +300,13 @@ async def test_the_writer_outlives_whatever_goes_wrong_in_clearing_up(tmp_path, 
 
 def entry(monkeypatch, value):
     found = (EntryPoint("mine", value, "vitaltwin.models"),)
-    monkeypatch.setattr("streams.models.entry_points", lambda group: found if group == "vitaltwin.models" else ())
+    monkeypatch.setattr(
+        "streams.worker.site_models.entry_points", lambda group: found if group == "vitaltwin.models" else ()
+    )
 
 
 def test_a_site_model_is_found_by_its_entry_point(monkeypatch):
-    entry(monkeypatch, "twins.models.channel:Channel")
+    entry(monkeypatch, "twins.models.channel.model:Channel")
     (model,) = site_models()
     assert model.name == "channel"
 

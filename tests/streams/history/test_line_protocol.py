@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.history.columns import Lot
-from streams.history.line_protocol import (
+from streams.history.influx.line_protocol import (
     FORECAST_FIELDS,
     LAST_US,
     Tags,
@@ -103,7 +103,7 @@ def test_times_the_server_has_not_are_left_out() -> None:
 
 
 def test_beginnings_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streams.history.line_protocol._TAGS_KEPT", 3)
+    monkeypatch.setattr("streams.history.influx.line_protocol._TAGS_KEPT", 3)
     tags = Tags("m")
     told = [tags.of(f"{number}", 0) for number in range(10)]
     assert told == [tags.of(f"{number}", 0) for number in range(10)]

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from api.cli.bench.cluster import Brokers, command_of
-from api.cli.bench.house import House
 from streams.settings import Settings
 from tests.conftest import require
+from tests.support.cluster import Brokers, command_of
+from tests.support.house import House
 
 
 @pytest.fixture(scope="session")

@@ -9,14 +9,14 @@ import aiokafka
 import numpy as np
 import pytest
 
-from api.cli.bench.house import House
 from streams.clock import Clock
-from streams.frame import as_record
 from streams.kafka import topics
 from streams.kafka.connect import options
-from streams.kafka.wire import decode_transition
-from streams.log import decode_dead_letter, encode_record
+from streams.kafka.messages import decode_transition
+from streams.log.frame import as_record
+from streams.log.log import decode_dead_letter, encode_record
 from streams.settings import Settings
+from tests.support.house import House
 from twins.records import Admit, Columns, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from api.cli.bench.cluster import command_of
-from api.cli.bench.house import House
+from tests.support.cluster import command_of
+from tests.support.house import House
 
 pytestmark = [pytest.mark.slow]
 

@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import create_engine, inspect
 
 from api.accounts.examination import examine
-from api.cli.bench.cluster import command_of
 from tests.conftest import ROOT
-from tests.postgres import Server
+from tests.support.cluster import command_of
+from tests.support.postgres import Server
 
 pytestmark = pytest.mark.slow
 Initialise = Callable[..., "subprocess.CompletedProcess[str]"]

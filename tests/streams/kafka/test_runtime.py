@@ -14,21 +14,21 @@ import aiokafka
 import numpy as np
 import pytest
 
-from api.cli.bench import failover
-from api.cli.bench.cluster import Cluster
-from api.cli.bench.faults import FAULTS
-from api.cli.bench.house import House
-from api.cli.bench.scene import Scene
-from api.cli.bench.topics import compare
 from streams.clock import Clock
 from streams.embedded.restore import stored
 from streams.embedded.service import EmbeddedService
-from streams.frame import as_record
 from streams.kafka import topics
 from streams.kafka.connect import options, producer
-from streams.kafka.wire import ADDRESS, encode_outcome, encode_transition
-from streams.log import decode_dead_letter, decode_record, encode_record
+from streams.kafka.messages import ADDRESS, encode_outcome, encode_transition
+from streams.log.frame import as_record
+from streams.log.log import decode_dead_letter, decode_record, encode_record
 from streams.settings import Settings
+from tests.bench import failover
+from tests.bench.faults import FAULTS
+from tests.support.cluster import Cluster
+from tests.support.house import House
+from tests.support.scene import Scene
+from tests.support.topics import compare
 from twins.records import Admit, Columns, Outcome, SetLimits, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -177,7 +177,7 @@ from api.cli.environment import prepare
 prepare()
 from faust.types import TP
 from streams.history.nothing import NoHistory
-from streams.kafka.worker import KafkaWorker
+from streams.kafka.worker.worker import KafkaWorker
 from streams.settings import Settings
 
 async def main():

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from api.cli.bench.cluster import Cluster
-from api.cli.bench.house import House
-from api.cli.bench.wire import Wire
-from tests.postgres import Server
+from tests.support.cluster import Cluster
+from tests.support.house import House
+from tests.support.postgres import Server
+from tests.support.wire import Wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from streams.clock import Clock
-from streams.frame import as_record
 from streams.history.base import History
 from streams.history.influx import InfluxHistory
-from streams.log import decode_record, encode_record
-from streams.worker import Worker
+from streams.log.frame import as_record
+from streams.log.log import decode_record, encode_record
+from streams.worker.worker import Worker
 from tests.streams.history.conftest import File
 from twins.records import Admit, Columns, Frame, Record, Retract, Revision
 

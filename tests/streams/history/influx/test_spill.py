@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from streams import spill
-from streams.spill import Entry, Spill
+from streams.spool import spill
+from streams.spool.spill import Entry, Spill
 
 MUCH = 1 << 30
 

@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from streams.clock import Clock
 from streams.errors import HistoryUnavailable
-from streams.history import line_protocol
-from streams.history.influx import InfluxHistory, prepare, writer
+from streams.history.influx import InfluxHistory, line_protocol, prepare, writer
 from streams.settings import Settings
 from tests.conftest import ROOT
 from tests.streams.history.influx.conftest import Server, until

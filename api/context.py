@@ -1,0 +1,128 @@
+"""What the application was given, within reach of every door, and who stands behind a request."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from fastapi import Depends
+from starlette.requests import HTTPConnection
+
+from api.accounts import Accounts, Action, Actor, require
+from api.accounts.errors import Unauthenticated
+from api.http.cursors import Cursors
+from api.http.guard import host_name, is_loopback, same_origin
+from api.http.problems import Problem
+from api.http.windows import Windows
+from api.intake.dead_letters import Letters
+from api.live.hub import Hub
+from api.live.service_health import Pulse
+from api.live.state import View
+from api.runtime import Service
+from streams.settings import Settings
+from twins.records import Profile
+
+__all__ = ["COOKIE", "Caller", "Wired", "Wiring", "caller", "own_pages_only", "patient_of", "settled"]
+
+COOKIE = "vitaltwin_session"
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_PAUSE = 0.002
+_BEARER = "bearer "
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """The parts of one running application.
+
+    ``refused`` counts refused readings by reason, ``admitted`` who was admitted by hand lately, by key or session.
+    """
+
+    service: Service
+    accounts: Accounts
+    view: View
+    hub: Hub
+    settings: Settings
+    cursors: Cursors
+    pulse: Pulse
+    admitted: Windows
+    letters: Letters
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def wiring(connection: HTTPConnection) -> Wiring:
+    """The wiring of the application that serves this connection."""
+    found: Wiring = connection.app.state.wiring
+    return found
+
+
+async def caller(connection: HTTPConnection) -> Actor:
+    """Who stands behind a request: a device's key, a session's cookie, or the demonstration's local browser.
+
+    Raises ``Unauthenticated``; ``Problem`` foreign-origin when a browser was sent here by another site.
+    """
+    wired = wiring(connection)
+    headers = connection.headers
+    authorization = headers.get("authorization", "")
+    if authorization:
+        if authorization[:7].lower() != _BEARER:
+            raise Unauthenticated("only Authorization: Bearer with a device key is known here")
+        return await wired.accounts.recognise_device(authorization[7:].strip())
+    token = connection.cookies.get(COOKIE)
+    if token is not None:
+        try:
+            actor = await wired.accounts.authenticate(token)
+        except Unauthenticated:
+            if not _local_demo(wired, connection):
+                raise
+            actor = wired.accounts.demo_actor()
+    elif _local_demo(wired, connection):
+        actor = wired.accounts.demo_actor()
+    else:
+        raise Unauthenticated("neither a session nor a device key came with the request")
+    own_pages_only(connection, strict=actor.kind != "demo")
+    return actor
+
+
+def _local_demo(wired: Wiring, connection: HTTPConnection) -> bool:
+    if not wired.settings.demo or connection.client is None:
+        return False
+    return is_loopback(connection.client.host) and is_loopback(host_name(connection.headers.get("host", "")))
+
+
+def own_pages_only(connection: HTTPConnection, *, strict: bool) -> None:
+    """Refuse a change another site asks the browser for; without ``strict`` callers that are no browsers may pass."""
+    if connection.scope.get("method", "GET") in _SAFE:
+        return
+    headers = connection.headers
+    origin = headers.get("origin")
+    if origin is None and not strict and "sec-fetch-site" not in headers:
+        return
+    if origin is None or not same_origin(origin, headers.get("host", "")):
+        raise Problem("foreign-origin")
+
+
+def patient_of(wired: Wiring, actor: Actor, patient: str, action: Action = Action.PATIENT_READ) -> Profile:
+    """The patient's profile if the actor may do this there.
+
+    Raises ``Problem`` not-found for nobody and for those out of the actor's reach alike, ``Forbidden`` otherwise.
+    """
+    require(actor, action)
+    profile = wired.service.registry.get(patient)
+    if profile is None or not actor.covers(profile.ward, patient):
+        raise Problem("not-found", "no such patient")
+    require(actor, action, profile.ward, patient)
+    return profile
+
+
+async def settled(condition: Callable[[], bool], seconds: float = 1.0) -> bool:
+    """Wait until what was appended shows, at most ``seconds``: an answer then tells the state after it."""
+    for _ in range(int(seconds / _PAUSE)):
+        if condition():
+            return True
+        await asyncio.sleep(_PAUSE)
+    return condition()
+
+
+Wired = Annotated[Wiring, Depends(wiring)]
+Caller = Annotated[Actor, Depends(caller)]

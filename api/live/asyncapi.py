@@ -1,0 +1,93 @@
+"""The AsyncAPI 3 document of ``/ws``, made from the message types, so that it cannot tell anything else."""
+
+from functools import cache
+from importlib.metadata import version
+from typing import Any
+
+import msgspec
+
+from api.live.protocol import (
+    AlarmMessage,
+    Auth,
+    Delta,
+    Entry,
+    Ping,
+    Refusal,
+    Result,
+    Snapshot,
+    Subscribe,
+    Unsubscribe,
+)  # fmt: skip
+
+__all__ = ["RECEIVED", "SENT", "document"]
+
+SENT: tuple[type[msgspec.Struct], ...] = (Snapshot, Delta, AlarmMessage, Ping, Result, Refusal)
+"""What the service sends."""
+
+RECEIVED: tuple[type[msgspec.Struct], ...] = (Auth, Subscribe, Unsubscribe)
+"""What a client sends."""
+
+_SCHEMAS = "#/components/schemas/"
+_ABOUT = """\
+JSON texts. The first message is `auth` with a single-use ticket from `POST /v1/tickets`, within 5 s. Each `subscribe` is
+answered by a `snapshot` on `sub` = its `id`; `delta` and `alarm` follow. Alarm transitions are numbered (`offset`) within an
+`epoch`; a client that comes back says `since`, and gets every transition it missed, then a snapshot with `recovered` true.
+A `ping` comes every `ping` seconds and tells how the service fares, at once when that changes: 2.5 periods
+of silence mean the connection is lost.
+A text that is no JSON, is nested too deeply or is not UTF-8, and a message that is no text, end the connection with 4400,
+and so does a first message that is none of ours. After sign-in, JSON that is no request is answered by `error`, and the
+connection goes on.
+Close codes: 4400 malformed, 4401 not (or no longer) signed in, 4403 forbidden, 4408 slow, 1009 a message of more than 64 KiB,
+1012 the service stops.
+"""
+
+
+def _summary(kind: type[msgspec.Struct]) -> str:
+    return (kind.__doc__ or "").partition("\n")[0]
+
+
+def _message(kind: type[msgspec.Struct]) -> dict[str, Any]:
+    return {
+        "name": str(kind.__struct_config__.tag),
+        "summary": _summary(kind),
+        "contentType": "application/json",
+        "payload": {"$ref": f"{_SCHEMAS}{kind.__name__}"},
+    }
+
+
+def _operation(action: str, summary: str, kinds: tuple[type[msgspec.Struct], ...]) -> dict[str, Any]:
+    return {
+        "action": action,
+        "summary": summary,
+        "channel": {"$ref": "#/channels/ws"},
+        "messages": [{"$ref": f"#/channels/ws/messages/{kind.__name__}"} for kind in kinds],
+    }
+
+
+@cache
+def document() -> dict[str, Any]:
+    """The whole document."""
+    kinds = SENT + RECEIVED
+    _, schemas = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS + "{name}")
+    # In a snapshot an entry is whole; only a delta leaves out what did not change.
+    schemas["WholeEntry"] = {
+        "allOf": [{"$ref": f"{_SCHEMAS}{Entry.__name__}"}, {"required": list(Entry.__struct_encode_fields__)}]
+    }
+    schemas["Snapshot"]["properties"]["entries"]["additionalProperties"] = {"$ref": f"{_SCHEMAS}WholeEntry"}
+    return {
+        "asyncapi": "3.0.0",
+        "info": {"title": "vitaltwin", "version": version("vitaltwin"), "description": _ABOUT},
+        "defaultContentType": "application/json",
+        "channels": {
+            "ws": {
+                "address": "/ws",
+                "messages": {kind.__name__: {"$ref": f"#/components/messages/{kind.__name__}"} for kind in kinds},
+                "bindings": {"ws": {"method": "GET"}},
+            }
+        },
+        "operations": {
+            "tell": _operation("send", "What the service tells a client.", SENT),
+            "ask": _operation("receive", "What a client asks of the service.", RECEIVED),
+        },
+        "components": {"messages": {kind.__name__: _message(kind) for kind in kinds}, "schemas": schemas},
+    }

@@ -1,0 +1,65 @@
+"""Alarm transitions in the order they happened, numbered, the last few thousand kept for those who were away."""
+
+import secrets
+from collections import deque
+
+from api.live.protocol import AlarmMessage, Wire, alarm_of, encode
+from twins.records import Transition
+
+__all__ = ["Event", "Ring"]
+
+_KEPT = 8192
+
+
+class Event:
+    """One transition with its number, encoded once for everybody."""
+
+    __slots__ = ("_sse", "offset", "transition", "wire")
+
+    def __init__(self, offset: int, transition: Transition) -> None:
+        self.offset = offset
+        self.transition = transition
+        self.wire = Wire(AlarmMessage(sub=0, offset=offset, alarm=alarm_of(transition)))
+        self._sse = ""
+
+    def sse(self, epoch: str) -> str:
+        """As a server-sent event."""
+        if not self._sse:
+            body = encode(alarm_of(self.transition)).decode()
+            self._sse = f"id: {epoch}:{self.offset}\nevent: alarm\ndata: {body}\n\n"
+        return self._sse
+
+
+class Ring:
+    """Transitions numbered from 1; ``epoch`` names the numbering, which begins anew with every process.
+
+    >>> ring = Ring()
+    >>> ring.since(ring.epoch, 0), ring.since("another", 0)
+    ([], None)
+    """
+
+    def __init__(self, kept: int = _KEPT) -> None:
+        self.epoch = ""
+        self.top = 0
+        """The number of the newest transition, 0 before the first."""
+        self._events: deque[Event] = deque(maxlen=kept)
+        self.renew()
+
+    def append(self, transition: Transition) -> Event:
+        """Number a transition."""
+        self.top += 1
+        event = Event(self.top, transition)
+        self._events.append(event)
+        return event
+
+    def since(self, epoch: str, offset: int) -> list[Event] | None:
+        """All events after ``offset``; ``None`` when some of them are no longer here, or never were."""
+        missed = self.top - offset
+        if epoch != self.epoch or not 0 <= missed <= len(self._events):
+            return None
+        return list(self._events)[len(self._events) - missed :]
+
+    def renew(self) -> None:
+        """Begin a new epoch: there may be transitions that never came by here."""
+        self.epoch = secrets.token_hex(6)
+        self._events.clear()

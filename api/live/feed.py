@@ -1,0 +1,225 @@
+"""One subscription class: everybody who follows the same channel at the same pace shares its frames.
+
+State is conflated: a patient's changes are sent at most once a period, the newest at the time; the first change after a
+quiet period goes out at once. A frame is encoded once, whoever is listening, and holds everybody who is due. The more
+listen, the further apart the frames of a class, up to one a period: so the number of sends stays bounded.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from heapq import heappop, heappush
+from math import inf
+
+import msgspec
+
+from api.live.event_ring import Event, Ring
+from api.live.outbox import Outbox
+from api.live.protocol import Delta, Refusal, Snapshot, Wire, encode
+from api.live.state import View
+from streams.clock import Clock
+
+__all__ = ["Channel", "Feed", "Subscription"]
+
+_GATHER_S = 0.002
+"""A change waits so long for others that come with it."""
+_SPACING_S = 0.01
+"""Frames of a class are at least so far apart."""
+_SENDS_PER_S = 2000
+"""The frames of a class are spaced so that they make at most so many sends a second, or one a period."""
+_AT_ONCE = 200
+"""Patients a frame: a large ward is encoded in slices, and the loop does other things in between."""
+
+
+class Channel(msgspec.Struct, frozen=True):
+    """What is followed: one patient, some wards, or everybody (``wards`` is None)."""
+
+    wards: frozenset[str] | None = None
+    patient: str = ""
+
+    def holds(self, ward: str, patient: str) -> bool:
+        """Whether a patient of this ward is on the channel."""
+        return patient == self.patient if self.patient else self.wards is None or ward in self.wards
+
+    def rows(self, view: View) -> list[int]:
+        """The rows of those on the channel now."""
+        if not self.patient:
+            return view.rows(self.wards)
+        row = view.row(self.patient)
+        return [row] if row >= 0 else []
+
+
+class Subscription(msgspec.Struct, frozen=True, eq=False):
+    """One client's number for a feed; ``permits(ward, patient)`` says whether it may still see a patient there."""
+
+    sub: int
+    outbox: Outbox
+    permits: Callable[[str, str], bool]
+
+    def send(self, wire: Wire, *, whole: bool = False) -> None:
+        """Put a message of the feed into the client's outbox."""
+        self.outbox.put(wire.text(self.sub), wire.size, whole=whole)
+
+    def refuse(self, detail: str) -> None:
+        """Tell the client that the subscription has ended."""
+        text = encode(Refusal(sub=self.sub, reason="forbidden", detail=detail)).decode()
+        self.outbox.put(text, len(text))
+
+
+class Feed:
+    """A channel at a pace; ``period`` in seconds of the wall."""
+
+    def __init__(self, view: View, ring: Ring, clock: Clock, channel: Channel, period: float) -> None:
+        self.channel = channel
+        self.period = period
+        self.subscriptions: set[Subscription] = set()
+        self.frames = 0
+        self._view = view
+        self._ring = ring
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+        self._told: dict[int, int] = dict.fromkeys(channel.rows(view), view.revision)
+        self._sent: dict[int, float] = {}
+        self._pending: set[int] = set()
+        self._due: list[tuple[float, int]] = []
+        self._framed = -inf
+        self._timer: asyncio.Handle | None = None
+        self._timer_at = inf
+        self._snapshot: tuple[Wire, int] | None = None
+
+    # -- who follows ---------------------------------------------------------------------------------------------
+
+    def join(self, subscription: Subscription, missed: list[Event] | None) -> None:
+        """Begin with what was missed, then a snapshot; deltas follow."""
+        for event in missed or ():
+            # A ward is told of all that was there; who follows a patient, of the present stay.
+            if self.channel.patient and not self._view.of_this_stay(event.transition):
+                continue
+            if self.channel.holds(event.transition.ward, event.transition.patient):
+                self._tell(subscription, event)
+        subscription.send(self._whole(recovered=missed is not None), whole=True)
+        self.subscriptions.add(subscription)
+
+    def leave(self, subscription: Subscription) -> None:
+        """End one subscription; the last one stops the timers."""
+        self.subscriptions.discard(subscription)
+        if not self.subscriptions:
+            self._stop()
+
+    def review(self, ward: str, patient: str) -> list[Subscription]:
+        """End, and return, the subscriptions that may not see this patient where he is now."""
+        out = [one for one in self.subscriptions if not one.permits(ward, patient)]
+        for one in out:
+            one.refuse("the patient is now where you may not look")
+            self.leave(one)
+        return out
+
+    # -- what happens --------------------------------------------------------------------------------------------
+
+    def changed(self, rows: Iterable[int]) -> None:
+        """These rows of the channel have something new."""
+        now = self._loop.time()
+        sent, period, pending = self._sent, self.period, self._pending
+        for row in rows:
+            if row not in pending:
+                pending.add(row)
+                heappush(self._due, (max(now, sent.get(row, -inf) + period), row))
+        self._arrange(now + _GATHER_S)
+
+    def gone(self, row: int, patient: str) -> None:
+        """A patient has left the channel."""
+        self._told.pop(row, None)
+        self._sent.pop(row, None)
+        self._pending.discard(row)
+        self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), gone=[patient]))
+
+    def alarmed(self, event: Event) -> None:
+        """A transition of a patient on the channel; it never waits."""
+        self._snapshot = None
+        for subscription in self.subscriptions:
+            self._tell(subscription, event)
+
+    def _tell(self, subscription: Subscription, event: Event) -> None:
+        """Send a transition to one who may see it: on a patient's channel one from another ward may come late."""
+        transition = event.transition
+        if not self.channel.patient or subscription.permits(transition.ward, transition.patient):
+            subscription.send(event.wire)
+
+    def begin_anew(self) -> None:
+        """Everything may have changed: a fresh snapshot to everybody."""
+        self._stop()
+        self._told = dict.fromkeys(self.channel.rows(self._view), self._view.revision)
+        self._sent.clear()
+        self._snapshot = None
+        wire = self._whole(recovered=False)
+        for subscription in self.subscriptions:
+            subscription.send(wire, whole=True)
+
+    # -- frames --------------------------------------------------------------------------------------------------
+
+    def _arrange(self, earliest: float) -> None:
+        """Set the timer for the next frame, unless it is set for as early."""
+        if not self._due:
+            return
+        spacing = min(self.period, max(_SPACING_S, len(self.subscriptions) / _SENDS_PER_S))
+        at = max(earliest, self._due[0][0], self._framed + spacing)
+        if at < self._timer_at:
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer_at = at
+            self._timer = self._loop.call_at(at, self._frame)
+
+    def _frame(self) -> None:
+        """Send those who are due, a slice at a time."""
+        self._timer, self._timer_at = None, inf
+        now = self._loop.time()
+        chosen: list[int] = []
+        while self._due and self._due[0][0] <= now + _GATHER_S and len(chosen) < _AT_ONCE:
+            row = heappop(self._due)[1]
+            if row in self._pending:
+                self._pending.discard(row)
+                chosen.append(row)
+        if chosen:
+            self._send(chosen, now)
+        if len(chosen) == _AT_ONCE:
+            self._timer_at, self._timer = now, self._loop.call_soon(self._frame)
+        else:
+            self._framed = now
+            self._arrange(now)
+
+    def _send(self, rows: list[int], now: float) -> None:
+        told, revision = self._told, self._view.revision
+        entries = self._view.parts(rows, told, full=bool(self.channel.patient))
+        self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), set=entries))
+        for row in rows:
+            if row in told:  # one who has just come is told whole, and his first estimate need not wait
+                self._sent[row] = now
+            told[row] = revision
+
+    def _deliver(self, delta: Delta) -> None:
+        self._snapshot = None
+        self.frames += 1
+        wire = Wire(delta)
+        for subscription in self.subscriptions:
+            subscription.send(wire)
+
+    def _whole(self, *, recovered: bool) -> Wire:
+        """The snapshot, shared by those who come before anything else is sent."""
+        if self._snapshot is None or self._snapshot[1] != recovered:
+            rows = self.channel.rows(self._view)
+            entries = self._view.wholes(rows, full=bool(self.channel.patient))
+            ring = self._ring
+            message = Snapshot(
+                sub=0, epoch=ring.epoch, offset=ring.top, server_time=self._now(), recovered=recovered, entries=entries
+            )
+            self._snapshot = (Wire(message), recovered)
+        return self._snapshot[0]
+
+    def _now(self) -> int:
+        return self._clock.now() // 1000
+
+    def _stop(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._timer_at = None, inf
+        self._pending.clear()
+        self._due.clear()

@@ -1,0 +1,347 @@
+"""The view: what is true now of every admitted patient, projected from outcomes.
+
+``View.apply`` is all that ever changes it, so two views that were given the same outcomes answer the same. It costs
+little when nobody looks: estimates stay columns until somebody asks. Every change is stamped with the revision that made
+it, so "what changed since revision r" is a comparison, and one number per subscriber is all the bookkeeping there is.
+"""
+
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import cast
+
+import msgspec
+import numpy as np
+
+from api.live.protocol import STATES, Entry, TurnedOff, alarm_of, encode, news2_of
+from api.live.state_table import Cells
+from twins.records import Estimates, Outcome, Profile, Score, Transition
+from twins.signals import SIGNALS
+
+__all__ = ["Changes", "Estimate", "Moved", "View"]
+
+_ENDED = 1024
+"""So many ended alarms stay at hand; older ones are in the history."""
+_TOLD = ("time", "emitted", "value", "mean", "sd", "trend", "quality", "rejected", "rejected_time")
+_RANK = {"high": 0, "medium": 1, "low": 2}
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """The twin's belief of one signal: times in µs, ``trend`` per second, ``quantiles`` by horizon; may hold nan.
+
+    ``rejected_time`` is 0 unless the newest reading, ``rejected``, is implausible.
+    """
+
+    signal: str
+    time: int
+    emitted: int
+    value: float
+    mean: float
+    sd: float
+    trend: float
+    quality: float
+    rejected: float
+    rejected_time: int
+    status: str
+    quantiles: list[list[float]]
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A patient who left ``ward`` for another (``to``) or for good (``to`` is None)."""
+
+    row: int
+    patient: str
+    ward: str
+    to: str | None
+
+
+class Changes(msgspec.Struct, kw_only=True):
+    """What an outcome changed: rows whose entries did, those who moved or went, and alarm transitions in order.
+
+    ``complete`` says that a whole partition was replaced: then look at everything again.
+    """
+
+    revision: int
+    complete: bool = False
+    rows: set[int] = msgspec.field(default_factory=set)
+    moved: list[Moved] = []
+    events: list[Transition] = []
+
+
+class _Followed:
+    """One admitted patient, with the revision that last changed each part of the entry."""
+
+    __slots__ = ("alarms", "alarms_at", "partition", "profile", "profile_at", "score", "score_at")
+
+    def __init__(self, profile: Profile, partition: int) -> None:
+        self.profile = profile
+        self.partition = partition
+        self.score: Score | None = None
+        self.alarms: dict[str, Transition] = {}
+        self.profile_at = self.score_at = self.alarms_at = 0
+
+
+class View:
+    """All admitted patients; patients have a row number while they are here."""
+
+    def __init__(self) -> None:
+        self.revision = 0
+        self._row: dict[str, int] = {}
+        self._followed: list[_Followed | None] = []
+        self._free: list[int] = []
+        self._cells = Cells()
+        self._wholes: dict[tuple[int, bool], tuple[int, msgspec.Raw]] = {}
+        self._alarms: dict[str, Transition] = {}
+        self._ended: OrderedDict[str, Transition] = OrderedDict()
+
+    # -- the one way in ------------------------------------------------------------------------------------------
+
+    def apply(self, outcome: Outcome) -> Changes:
+        """Take one outcome in; outcomes of a partition come in log order."""
+        self.revision += 1
+        changes = Changes(revision=self.revision, complete=outcome.complete)
+        if outcome.complete:
+            self._clear(outcome.partition)
+        for profile in outcome.profiles:
+            if profile.active:
+                self._admit(profile, outcome.partition, changes)
+        if outcome.estimates is not None:
+            self._estimated(outcome.estimates, changes)
+        for score in outcome.scores:
+            self._scored(score, changes)
+        for transition in outcome.transitions:
+            self._alarmed(transition, changes)
+        for profile in outcome.profiles:
+            if not profile.active:
+                self._leave(profile.patient, changes)
+        return changes
+
+    def _clear(self, partition: int) -> None:
+        for patient, row in list(self._row.items()):
+            if self._at(row).partition == partition:
+                self._forget(patient, row)
+
+    def _admit(self, profile: Profile, partition: int, changes: Changes) -> None:
+        row = self._row.get(profile.patient, -1)
+        if row >= 0 and self._at(row).profile.admitted != profile.admitted:
+            self._leave(profile.patient, changes)  # another stay, and nobody has said that the one before ended
+            row = -1
+        if row < 0:
+            row = self._free.pop() if self._free else len(self._followed)
+            if row == len(self._followed):
+                self._followed.append(None)
+                self._cells.room(row + 1)
+            self._row[profile.patient] = row
+            followed = self._followed[row] = _Followed(profile, partition)
+        else:
+            followed = self._at(row)
+            if followed.profile.ward != profile.ward:
+                changes.moved.append(Moved(row, profile.patient, followed.profile.ward, profile.ward))
+            followed.profile, followed.partition = profile, partition
+        followed.profile_at = self.revision
+        if profile.news2_off and followed.score is not None:
+            followed.score, followed.score_at = None, self.revision
+        changes.rows.add(row)
+
+    def _estimated(self, estimates: Estimates, changes: Changes) -> None:
+        find = self._row.get
+        rows = [find(patient, -1) for patient in estimates.patients]
+        self._cells.put(estimates, np.array(rows, np.int64), self.revision)
+        changes.rows.update(rows)
+        changes.rows.discard(-1)
+
+    def _scored(self, score: Score, changes: Changes) -> None:
+        row = self._row.get(score.patient, -1)
+        if row >= 0:
+            followed = self._at(row)
+            # A score of nothing, where every reading was taken back, is none.
+            followed.score, followed.score_at = score if score.parts else None, self.revision
+            changes.rows.add(row)
+
+    def _alarmed(self, transition: Transition, changes: Changes) -> None:
+        row = self._row.get(transition.patient, -1)
+        if transition.presence == "off":
+            self._alarms.pop(transition.alarm, None)
+            self._end(transition)
+        elif row >= 0:
+            self._alarms[transition.alarm] = transition
+        if row >= 0:
+            followed = self._at(row)
+            if transition.presence == "off":
+                followed.alarms.pop(transition.alarm, None)
+            else:
+                followed.alarms[transition.alarm] = transition
+            followed.alarms_at = self.revision
+            changes.rows.add(row)
+        if not changes.complete:
+            changes.events.append(transition)
+
+    def _end(self, transition: Transition) -> None:
+        self._ended[transition.alarm] = transition
+        self._ended.move_to_end(transition.alarm)
+        if len(self._ended) > _ENDED:
+            self._ended.popitem(last=False)
+
+    def _leave(self, patient: str, changes: Changes) -> None:
+        row = self._row.get(patient, -1)
+        if row >= 0:
+            changes.moved.append(Moved(row, patient, self._at(row).profile.ward, None))
+            changes.rows.discard(row)
+            self._forget(patient, row)
+
+    def _forget(self, patient: str, row: int) -> None:
+        for alarm in self._at(row).alarms:
+            self._alarms.pop(alarm, None)
+        del self._row[patient]
+        self._followed[row] = None
+        self._cells.drop(row)
+        for full in (False, True):
+            self._wholes.pop((row, full), None)
+        self._free.append(row)
+
+    def _at(self, row: int) -> _Followed:
+        followed = self._followed[row]
+        if followed is None:
+            raise LookupError(f"nobody is in row {row}")
+        return followed
+
+    # -- reads for the doors -------------------------------------------------------------------------------------
+
+    def patients(self, wards: Collection[str] | None = None) -> list[Profile]:
+        """Admitted patients of these wards (``None``: of all), by id."""
+        return [self._at(row).profile for _, row in sorted(self._row.items()) if self._within(row, wards)]
+
+    def wards(self) -> dict[str, int]:
+        """How many patients are in each ward."""
+        return Counter(self._at(row).profile.ward for row in self._row.values())
+
+    def profile(self, patient: str) -> Profile | None:
+        """Who this is; ``None`` if not admitted."""
+        row = self._row.get(patient, -1)
+        return self._at(row).profile if row >= 0 else None
+
+    def score(self, patient: str) -> Score | None:
+        """The newest NEWS2."""
+        row = self._row.get(patient, -1)
+        return self._at(row).score if row >= 0 else None
+
+    def state(self, patient: str) -> list[Estimate] | None:
+        """Every signal's newest estimate by signal code, if it has a reading; ``None`` if not admitted."""
+        row = self._row.get(patient, -1)
+        if row < 0:
+            return None
+        codes, cells, quantiles = self._cells.of(row)
+        columns = [cells[name].tolist() for name in _TOLD]
+        names = [SIGNALS[code].name for code in codes]
+        states = [STATES[code] for code in cells["status"].tolist()]
+        estimates = map(Estimate, names, *columns, states, quantiles.tolist())
+        return [estimate for estimate in estimates if estimate.time > 0]
+
+    def forecast(self, patient: str, signal: str = "") -> list[Estimate]:
+        """The estimates that hold a forecast, of one signal or of all."""
+        return [
+            estimate
+            for estimate in self.state(patient) or ()
+            if (not signal or estimate.signal == signal) and np.isfinite(estimate.quantiles).all()
+        ]
+
+    def alarm(self, alarm: str) -> Transition | None:
+        """The newest transition of this episode: active, or among the last that ended."""
+        return self._alarms.get(alarm) or self._ended.get(alarm)
+
+    def active_alarms(self, wards: Collection[str] | None = None, patient: str = "") -> list[Transition]:
+        """Alarms that are not off, most urgent first, then newest onset."""
+        if patient:
+            row = self._row.get(patient, -1)
+            found: Iterable[Transition] = self._at(row).alarms.values() if row >= 0 else ()
+        else:
+            found = self._alarms.values()
+        here = [one for one in found if self._within(self._row[one.patient], wards)]
+        return sorted(here, key=lambda one: (_RANK.get(one.priority, 3), -one.onset, one.alarm))
+
+    def entry(self, patient: str, *, full: bool = False) -> Entry | None:
+        """The patient as on a channel; ``full`` with all forecast quantiles. ``None`` if not admitted."""
+        row = self._row.get(patient, -1)
+        return self.parts([row], {}, full=full)[patient] if row >= 0 else None
+
+    # -- reads for the hub ---------------------------------------------------------------------------------------
+
+    def of_this_stay(self, transition: Transition) -> bool:
+        """Whether an alarm belongs to the stay its patient is here for, if they are."""
+        profile = self.profile(transition.patient)
+        return profile is not None and transition.onset >= profile.begin
+
+    def row(self, patient: str) -> int:
+        """The patient's row, -1 if not admitted."""
+        return self._row.get(patient, -1)
+
+    def rows(self, wards: Collection[str] | None = None) -> list[int]:
+        """The rows of these wards, or all."""
+        return [row for row in self._row.values() if self._within(row, wards)]
+
+    def ward_of(self, row: int) -> str:
+        """The ward of the patient in this row."""
+        return self._at(row).profile.ward
+
+    def by_ward(self, rows: Iterable[int]) -> dict[str, list[int]]:
+        """These rows by ward."""
+        sorted_out: dict[str, list[int]] = {}
+        followed = self._followed
+        for row in rows:
+            one = followed[row]
+            if one is not None:
+                sorted_out.setdefault(one.profile.ward, []).append(row)
+        return sorted_out
+
+    def parts(self, rows: Sequence[int], since: Mapping[int, int], *, full: bool) -> dict[str, Entry]:
+        """Entries with what changed after each row's revision in ``since``; a row without one is told whole."""
+        floors = [since.get(row, 0) for row in rows]
+        signals = self._cells.states(rows, floors, full=full)
+        parts: dict[str, Entry] = {}
+        for row, floor, states in zip(rows, floors, signals, strict=True):
+            followed = self._at(row)
+            entry = parts[followed.profile.patient] = Entry()
+            if states or not floor:
+                entry.signals = states
+            if followed.profile_at > floor:
+                _describe(entry, followed.profile)
+            if followed.score_at > floor or not floor:
+                entry.news2 = news2_of(followed.score) if followed.score else None
+            if followed.alarms_at > floor or not floor:
+                entry.alarms = [alarm_of(alarm) for alarm in followed.alarms.values()]
+        return parts
+
+    def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, Entry]:
+        """Whole entries, ready for the wire: only those are made anew in which something has changed since.
+
+        However often a large ward is asked for, it costs what has happened there meanwhile.
+        """
+        held, stale = self._wholes, []
+        for row, newest in zip(rows, self._cells.newest(rows), strict=True):
+            one = self._at(row)
+            changed = max(newest, one.profile_at, one.score_at, one.alarms_at)
+            if held.get((row, full), (-1,))[0] < changed:
+                stale.append(row)
+        for row, entry in zip(stale, self.parts(stale, {}, full=full).values(), strict=True):
+            held[row, full] = (self.revision, msgspec.Raw(encode(entry)))
+        # What is encoded already stands for the entry it is.
+        return cast("dict[str, Entry]", {self._at(row).profile.patient: held[row, full][1] for row in rows})
+
+    def _within(self, row: int, wards: Collection[str] | None) -> bool:
+        return wards is None or self._at(row).profile.ward in wards
+
+
+def _describe(entry: Entry, profile: Profile) -> None:
+    entry.label = profile.label
+    entry.ward = profile.ward
+    entry.bed = profile.bed
+    entry.admitted = profile.admitted // 1000
+    entry.oxygen = profile.oxygen
+    entry.consciousness = profile.consciousness
+    entry.measured = {name: (fact.value, fact.time // 1000) for name, fact in profile.measured.items()}
+    entry.spo2_scale = profile.spo2_scale
+    entry.alarms_off = {
+        name: TurnedOff(off.until // 1000, off.by, off.reason) for name, off in profile.alarms_off.items()
+    }
+    entry.age = profile.age
+    entry.news2_off = profile.news2_off  # type: ignore[assignment] # the record's words are these
+    entry.adult_limits = profile.adult_limits

@@ -1,0 +1,160 @@
+"""Checkpoints in two compacted topics: blocks in ``twins``, and in ``manifests`` which of them make up a partition.
+
+A partition's checkpoints stand in the partitions of the same number. The manifest is written last: it names the record
+of every block, and the offset up to which the log is no longer needed. So what one worker has written is taken whole or
+not at all, also where another, which had lost the partition and did not know it yet, has written beside it; and a restore
+reads the blocks that count and no older ones.
+"""
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+
+import aiokafka
+import msgspec
+import structlog
+from aiokafka.structs import TopicPartition
+
+from streams.kafka.connect import MOST_BYTES, options
+from streams.kafka.topics import Topics
+from streams.kafka.worker.outgoing import Outgoing
+from streams.settings import Settings
+from streams.worker.worker import Blob
+
+__all__ = ["Kept", "Manifest", "read", "write_blobs", "write_manifests"]
+
+_logger = structlog.get_logger(__name__)
+
+_AT_ONCE = 4
+"""So many partitions are read side by side."""
+_NEAR = 3
+"""Records not wanted are read over where they are no more than these: a seek costs as much."""
+
+
+class Manifest(msgspec.Struct):
+    """The offset a partition is covered up to, the log's time there (µs), and each block's record in ``twins``."""
+
+    covered: int = -1
+    time: int = 0
+    blocks: dict[int, int] = {}
+
+
+class Kept(msgspec.Struct):
+    """A partition's checkpoints as they were found."""
+
+    blobs: list[bytes]
+    manifest: Manifest
+
+
+class _Seen(msgspec.Struct):
+    offset: int
+
+
+_seen = msgspec.msgpack.Decoder(_Seen)
+_manifest = msgspec.msgpack.Decoder(Manifest)
+
+
+async def write_blobs(outgoing: Outgoing, topics: Topics, blobs: Iterable[Blob]) -> list[tuple[int, int, int]]:
+    """Return (partition, block, record) once all are durable; raises ``KafkaError``."""
+    waiting = [
+        (partition, number, await outgoing.send(topics.twins, blob, partition, b"%d" % number))
+        for partition, number, _, blob in blobs
+    ]
+    return [(partition, number, (await future).offset) for partition, number, future in waiting]
+
+
+async def write_manifests(outgoing: Outgoing, topics: Topics, manifests: Mapping[int, Manifest]) -> None:
+    """Return once all are durable; raises ``KafkaError``."""
+    waiting = [
+        await outgoing.send(topics.manifests, msgspec.msgpack.encode(manifest), partition, b"%d" % partition)
+        for partition, manifest in manifests.items()
+    ]
+    for future in waiting:
+        await future
+
+
+async def read(settings: Settings, partitions: Iterable[int]) -> dict[int, Kept]:
+    """The newest checkpoints of some partitions; raises ``KafkaError``."""
+    numbers = sorted(partitions)
+    lots = [numbers[first::_AT_ONCE] for first in range(min(_AT_ONCE, len(numbers)))]
+    found = await asyncio.gather(*(_read(settings, lot) for lot in lots))
+    return {partition: kept for lot in found for partition, kept in lot.items()}
+
+
+async def _read(settings: Settings, partitions: Sequence[int]) -> dict[int, Kept]:
+    topics = Topics.of(settings)
+    consumer = aiokafka.AIOKafkaConsumer(
+        **options(settings), enable_auto_commit=False, auto_offset_reset="earliest", fetch_max_bytes=4 * MOST_BYTES,
+        max_partition_fetch_bytes=MOST_BYTES, check_crcs=False,
+    )  # fmt: skip
+    await consumer.start()
+    try:
+        return {partition: await _kept(consumer, topics, partition) for partition in partitions}
+    finally:
+        await consumer.stop()
+
+
+async def _kept(consumer: aiokafka.AIOKafkaConsumer, topics: Topics, partition: int) -> Kept:
+    place = TopicPartition(topics.manifests, partition)
+    end = (await consumer.end_offsets([place]))[place]
+    # The newest record of a key is never compacted away, and every record here has the same.
+    newest = (await _records(consumer, place, [end - 1])).get(end - 1) if end else None
+    if newest is None:
+        return Kept([], Manifest())
+    try:
+        manifest = _manifest.decode(newest)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        _logger.exception("a manifest cannot be read: its partition comes again from the log", partition=partition)
+        return Kept([], Manifest())
+    wanted = sorted(manifest.blocks.values())
+    place = TopicPartition(topics.twins, partition)
+    blobs = await _records(consumer, place, wanted)
+    if len(blobs) == len(wanted):
+        return Kept(list(blobs.values()), manifest)
+    return await _all(consumer, place, manifest)
+
+
+async def _records(
+    consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, wanted: Sequence[int]
+) -> dict[int, bytes]:
+    """The records at some offsets in order; those that are no longer there are missing."""
+    found: dict[int, bytes] = {}
+    consumer.assign([place])
+    at = 0
+    for number, offset in enumerate(wanted):
+        if number == 0 or offset - at > _NEAR:
+            at = offset
+            consumer.seek(place, offset)
+        while at <= offset:
+            got = (await consumer.getmany(place, timeout_ms=1_000, max_records=offset - at + 1)).get(place, [])
+            for record in got:
+                at = record.offset + 1
+                if record.offset == offset and record.value is not None:
+                    found[offset] = record.value
+    return found
+
+
+async def _all(consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, manifest: Manifest) -> Kept:
+    """The block of every number that has seen most: compaction has taken one the manifest names, as there was a newer record.
+
+    Who wrote that one ended before its manifest, or had lost the partition and did not know it yet. Blocks say
+    themselves how far they have seen the log: from the one that has seen least it has to be read again.
+    """
+    named = set(manifest.blocks.values())
+    found: dict[bytes, tuple[bool, int, bytes]] = {}
+    consumer.assign([place])
+    end = (await consumer.end_offsets([place]))[place]
+    await consumer.seek_to_beginning(place)
+    while await consumer.position(place) < end:
+        for record in (await consumer.getmany(place, timeout_ms=1_000)).get(place, []):
+            if record.key is None or record.value is None:
+                continue
+            try:
+                seen = _seen.decode(record.value).offset
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                seen = -1  # kept all the same: that it cannot be read has to be noticed where it is
+            one = (record.offset in named, seen, record.value)
+            found[record.key] = max(found.get(record.key, one), one, key=lambda block: block[:2])
+    covered = min([manifest.covered, *(seen for counts, seen, _ in found.values() if not counts)])
+    if covered < manifest.covered:
+        manifest = Manifest(covered, 0, manifest.blocks)  # what the log's time was there its next record tells
+    return Kept([blob for _, _, blob in found.values()], manifest)

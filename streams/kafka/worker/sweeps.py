@@ -1,0 +1,87 @@
+"""The checkpoints of a worker as they are made: a share at a time, all there is when it leaves, and acknowledged after."""
+
+import asyncio
+import contextlib
+import math
+
+from streams.history.base import History
+from streams.kafka.topics import Topics
+from streams.kafka.worker import checkpoints
+from streams.kafka.worker.outgoing import Outgoing
+from streams.kafka.worker.partition import Held
+from streams.worker.worker import Worker
+
+__all__ = ["Sweeps"]
+
+_EVERY_S = 0.5
+_SOON_S = 0.05
+_BUDGET_S = 0.03
+_LAST_S = 5.0
+_LAST_PARTS = 8
+
+
+class Sweeps:
+    """Writes what changed in ``worker``; ``held`` says where each of its partitions is."""
+
+    def __init__(
+        self, worker: Worker, held: dict[int, Held], history: History, outgoing: Outgoing, topics: Topics
+    ) -> None:
+        self._worker = worker
+        self._held = held
+        self._history = history
+        self._outgoing = outgoing
+        self._topics = topics
+        self._writing = asyncio.Lock()
+        self.blocks = 0
+        self.bytes = 0
+
+    async def run(self, within_s: float) -> None:
+        """Write a share of what changed every time, so that all is written ``within_s``, until cancelled."""
+        share = min(1.0, _EVERY_S / within_s)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + _EVERY_S
+        while True:
+            await asyncio.sleep(due - loop.time())
+            began = loop.time()
+            left = await self.write(share, _BUDGET_S)
+            # A full worker sweeps more often, not longer: estimates do not wait for it.
+            due = max(due + _EVERY_S, began) if not left else loop.time() + _SOON_S
+
+    async def leave_little(self) -> None:
+        """Bring the checkpoints up to date while records are still taken: whoever takes over has little to read again."""
+        with contextlib.suppress(TimeoutError):  # without Kafka there is nobody to hand over to either
+            async with asyncio.timeout(_LAST_S):
+                for parts in range(_LAST_PARTS, 0, -1):
+                    await self.write(1 / parts)
+
+    async def write(self, share: float = 1.0, budget_s: float = math.inf) -> int:
+        """Write the oldest ``share`` of what changed, and acknowledge what is covered then; raises ``KafkaError``.
+
+        Returns how many blocks of it there was no time for.
+        """
+        async with self._writing:
+            saved = self._worker.checkpoint(share, budget_s)
+            # A partition that goes away meanwhile, and comes back, is held anew: nothing of this is for that one.
+            held = dict(self._held)
+            times = {
+                partition: (covered, held[partition].time_at(covered))
+                for partition, covered in saved.committed.items()
+                if partition in held and covered > held[partition].covered
+            }
+            await self._outgoing.flush()
+            await self._history.settled()
+            written = await checkpoints.write_blobs(self._outgoing, self._topics, saved.blobs)
+            for partition, number, record in written:
+                if partition in held:
+                    held[partition].blocks[number] = record
+            manifests = {
+                partition: checkpoints.Manifest(covered, time, held[partition].blocks)
+                for partition, (covered, time) in times.items()
+                if self._held.get(partition) is held[partition]
+            }
+            await checkpoints.write_manifests(self._outgoing, self._topics, manifests)
+            for partition, manifest in manifests.items():
+                held[partition].acknowledge(manifest.covered, manifest.time)
+            self.blocks += len(saved.blobs)
+            self.bytes += sum(len(blob[3]) for blob in saved.blobs)
+            return saved.left

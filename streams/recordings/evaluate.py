@@ -1,0 +1,241 @@
+"""Streaming a recorded file through the twins and scoring what they foretold, causally.
+
+Raw readings go through ``step`` in order of time; a forecast is made after every reading from what had arrived until
+then. Once all is through, each forecast meets the reading nearest to its horizon, at most half a sampling step (but no
+more than 2.5 min) away, and persistence is scored on the very same pairs. A reading outside the plausible range is no
+measurement of the patient: it goes through the twins like any other but is neither origin nor target of a forecast.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from streams.log.frame import as_record
+from streams.recordings.recording import Recording, cut
+from twins.arrays import F4, F8, I8
+from twins.bank import layout
+from twins.bank.bank import Bank
+from twins.fitting.scores import BANDS, HypoTable, Score, hypo_table, score, targets
+from twins.models.channel import forecast
+from twins.records import HORIZONS_MIN, Admit, Columns, Tick
+from twins.signals import FILTERED, SIGNALS
+from twins.step.dispatch import step
+
+__all__ = ["HORIZONS", "Evaluation", "Forecasts", "SignalScores", "evaluate", "pairs"]
+
+HORIZONS: tuple[int, ...] = HORIZONS_MIN
+"""Minutes; the short ones only for what is measured that often."""
+
+_MINUTE_US = 60_000_000
+_SECOND_US = 1_000_000
+_DAY_US = 86_400 * _SECOND_US
+_ALARMS = "predicted.low"
+
+
+class SignalScores(msgspec.Struct, kw_only=True):
+    """One signal: scores over all pairs and the medians of the patients' own scores, by horizon in minutes."""
+
+    readings: int
+    left_out: int
+    horizons: dict[str, Score]
+    median: dict[str, dict[str, float]]
+    hypo_alarms: HypoTable | None = None
+
+
+class Evaluation(msgspec.Struct, kw_only=True):
+    """What came of a file."""
+
+    file: str
+    readings: int
+    patients: int
+    signals: dict[str, SignalScores]
+
+
+def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None) -> Evaluation:
+    """Score the twins on a recording; ``tell`` hears how many readings are through."""
+    run = Forecasts(recording, HORIZONS)
+    run.stream(tell)
+    columns = run.columns
+    signals = {}
+    for code in np.unique(columns.signal).tolist():
+        if FILTERED[code]:
+            signals[SIGNALS[code].name] = _signal_scores(run, code)
+    return Evaluation(file=recording.name, readings=len(recording), patients=len(columns.patients), signals=signals)
+
+
+class Forecasts:
+    """The readings of a recording in order of time beside the forecast made after each.
+
+    ``mean``, ``sd`` (of the middle of the band) and ``tail`` (how much farther than normal the 95 % band lies) are
+    (readings, horizons), NaN where there was none; ``alarms`` holds (patient, signal, effective time) of every
+    predicted crossing below.
+    """
+
+    def __init__(self, recording: Recording, horizons_min: Sequence[int]) -> None:
+        self.columns = columns = _aligned(recording)
+        self.horizons_min = tuple(horizons_min)
+        shape = len(columns), len(horizons_min)
+        self.mean: F4 = np.full(shape, np.nan, np.float32)
+        self.sd: F4 = np.full(shape, np.nan, np.float32)
+        self.tail: F4 = np.full(shape, np.nan, np.float32)
+        self.alarms: list[tuple[str, str, int]] = []
+
+    def stream(self, tell: Callable[[int], None] = lambda _: None) -> None:
+        """Put everything through the twins of one bank, frame by frame, as a worker would."""
+        bank, columns = Bank(), self.columns
+        horizons_s = 60.0 * np.array(self.horizons_min)
+        offset = 0
+        for patient in columns.patients:
+            step(bank, Admit(patient=patient, received=int(columns.time[0])), offset)
+            offset += 1
+        told = 0
+        for first, last in _frames(columns):
+            part = cut(columns, first, last)
+            now = int(part.time[-1])
+            ticked = step(bank, Tick(now), offset)
+            outcome = step(bank, as_record(part, now), offset + 1)
+            offset += 2
+            for change in (*ticked.transitions, *outcome.transitions):
+                if change.condition == _ALARMS and change.presence == "on":
+                    self.alarms.append((change.patient, change.signal, change.time))
+            self._note(bank, part, first, horizons_s)
+            if last - told >= 2_000:
+                told = last
+                tell(last)
+        tell(len(columns))
+
+    def _note(self, bank: Bank, part: Columns, first: int, horizons_s: F8) -> None:
+        numbers = np.array([bank.index.get(patient, -1) for patient in part.patients], np.int64)[part.patient]
+        rows = np.where(numbers >= 0, bank.slot[numbers, part.signal], -1).astype(np.int64)
+        known = np.flatnonzero(rows >= 0)
+        mean = np.full((len(known), len(horizons_s)), np.nan)
+        sd, tail = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+        # A reading the twin did not take leaves the forecast of an older one: its horizons reach further.
+        forecast.bands(
+            bank.state, layout.PARAMETERS, bank.stretch, rows[known], bank.signal_of_row, part.time[known], horizons_s, mean,
+            sd, tail,
+        )  # fmt: skip
+        self.mean[first + known], self.sd[first + known], self.tail[first + known] = mean, sd, tail
+
+
+def _signal_scores(run: Forecasts, code: int) -> SignalScores:
+    columns, signal = run.columns, SIGNALS[code]
+    low, high = signal.plausible
+    of_signal = columns.signal == code
+    usable = of_signal & (columns.value >= low) & (columns.value <= high)
+    pooled: dict[int, list[npt.NDArray[Any]]] = {minutes: [] for minutes in HORIZONS}
+    stories: list[tuple[I8, F8, I8]] = []
+    order = np.flatnonzero(usable)
+    order = order[np.argsort(columns.patient[order], kind="stable")]
+    edges = np.flatnonzero(np.diff(columns.patient[order])) + 1
+    for places in np.split(order, edges):
+        if len(places) < 2:
+            continue
+        time, value = columns.time[places], columns.value[places]
+        for column, minutes in enumerate(HORIZONS):
+            foretold = run.mean[places, column], run.sd[places, column], run.tail[places, column]
+            pooled[minutes].append(_pairs(time, value, foretold, minutes))
+        patient = columns.patients[int(columns.patient[places[0]])]
+        raised = [at for who, what, at in run.alarms if who == patient and what == signal.name]
+        stories.append((time, value, np.array(raised, np.int64)))
+    horizons, median = {}, {}
+    for minutes, parts in pooled.items():
+        filled = [part for part in parts if part.shape[1]]
+        if filled:
+            horizons[str(minutes)] = score(*np.concatenate(filled, axis=1))
+            median[str(minutes)] = _medians([score(*part) for part in filled])
+    return SignalScores(
+        readings=int(of_signal.sum()),
+        left_out=int(of_signal.sum() - usable.sum()),
+        horizons=horizons,
+        median=median,
+        hypo_alarms=hypo_table(stories) if signal.kind == "glucose" and stories else None,
+    )
+
+
+class Pairs(NamedTuple):
+    """Places of the readings forecasts are made at and of those they are held against."""
+
+    origin: npt.NDArray[np.intp]
+    target: npt.NDArray[np.intp]
+
+
+def pairs(time: I8, minutes: int) -> Pairs:
+    """Places of the readings of one channel a forecast can be held against ``minutes`` later, and of those it meets.
+
+    The nearest reading, within half the usual sampling step and 2.5 min; none where readings are rarer than that.
+    """
+    steps = np.diff(time)
+    step_us = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
+    if step_us == 0.0 or minutes * _MINUTE_US < step_us / 2:
+        return Pairs(np.zeros(0, np.intp), np.zeros(0, np.intp))
+    meets = targets(time, minutes * _MINUTE_US, int(min(step_us / 2, 2.5 * _MINUTE_US)))
+    origin = np.flatnonzero(meets >= 0)
+    return Pairs(origin, meets[origin])
+
+
+def _pairs(time: I8, value: F8, foretold: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:
+    """Rows outcome, mean, sd, tail, persistence of one channel at one horizon."""
+    origin, target = pairs(time, minutes)
+    known = np.isfinite(foretold[0][origin])
+    origin, target = origin[known], target[known]
+    return np.stack([value[target], *(column[origin].astype(np.float64) for column in foretold), value[origin]])
+
+
+def _medians(scores: Sequence[Score]) -> dict[str, float]:
+    names = ("rmse", "mae", "crps", "skill", "persistence_rmse")
+    medians = {name: _median([getattr(one, name) for one in scores]) for name in names}
+    return medians | {f"coverage.{band}": _median([one.coverage[str(band)] for one in scores]) for band in BANDS}
+
+
+def _median(figures: Sequence[float]) -> float:
+    finite = [figure for figure in figures if np.isfinite(figure)]
+    return float(np.median(finite)) if finite else float("nan")
+
+
+def _aligned(recording: Recording) -> Columns:
+    """The readings in order of time, the patients moved so that all begin together and come in frames as on a ward.
+
+    Patients share nothing, so it changes no forecast. What is measured every minutes or hours is moved by whole days:
+    the time of day is kept.
+    """
+    columns = recording.columns
+    first = np.full(len(columns.patients), np.iinfo(np.int64).max)
+    np.minimum.at(first, columns.patient, columns.time)
+    shift = first - first.min()
+    if _usual_step_us(columns) >= _MINUTE_US:
+        shift = shift // _DAY_US * _DAY_US
+    time = columns.time - shift[columns.patient]
+    moved = Columns(columns.patients, columns.patient, columns.signal, time, columns.value)
+    return Recording(recording.name, moved).by_time().columns
+
+
+def _usual_step_us(columns: Columns) -> float:
+    channel = _channel(columns)
+    order = np.lexsort((columns.time, channel))
+    steps = np.diff(columns.time[order])[np.diff(channel[order]) == 0]
+    return float(np.median(steps)) if len(steps) else 0.0
+
+
+def _channel(columns: Columns) -> I8:
+    return columns.patient.astype(np.int64) * len(SIGNALS) + columns.signal
+
+
+def _frames(columns: Columns) -> list[tuple[int, int]]:
+    """Cuts into frames that hold each channel at most once and span at most half the usual time between readings."""
+    channel = _channel(columns)
+    order = np.argsort(channel, kind="stable")
+    before = np.full(len(columns), -1, np.int64)
+    same = np.flatnonzero(np.diff(channel[order]) == 0)
+    before[order[same + 1]] = order[same]
+    longest_us = max(_SECOND_US, _usual_step_us(columns) / 2)
+    cuts = [0]
+    begun = int(columns.time[0])
+    for at, (repeat, time) in enumerate(zip(before.tolist(), columns.time.tolist(), strict=True)):
+        if repeat >= cuts[-1] or time - begun > longest_us:
+            cuts.append(at)
+            begun = time
+    return list(zip(cuts, [*cuts[1:], len(columns)], strict=True))

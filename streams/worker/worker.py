@@ -1,0 +1,303 @@
+"""The worker: records in, outcomes out. It knows of no store, no broker and no framework; both runtimes drive it."""
+
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from streams.history.base import History
+from streams.history.kept_forecasts import Foretold
+from streams.history.packing import coarse
+from twins.bank.bank import BLOCK, Bank, Block, Foundation
+from twins.bank.rebuild import begin_patients, begin_wards, keep_alarms
+from twins.models.registry import ChannelModel
+from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Revision, Status
+from twins.signals import BY_NAME
+from twins.step.dispatch import step
+from twins.step.estimates import complete
+
+__all__ = ["Blob", "Saved", "Worker", "readable", "version_of"]
+
+_MEAN_BITS, _SPREAD_BITS = 16, 10
+"""To what the history keeps estimates: a heart rate to a thousandth, its spread to a two-thousandth part of itself."""
+
+_checkpoint = msgspec.msgpack.Decoder(Block | Foundation)
+_STATUSES = tuple(status.name.lower() for status in Status)
+"""The names of statuses in the order of their numbers."""
+
+Blob = tuple[int, int, int, bytes]
+"""A checkpoint to be kept: partition, block number (−1 for what is no patient's), offset, bytes."""
+
+
+class Saved(msgspec.Struct):
+    """Checkpoints to write, and the offset behind which each partition's log is no longer needed."""
+
+    blobs: list[Blob]
+    committed: dict[int, int]
+    left: int = 0
+    """Blocks of the share that were not reached within the budget."""
+
+
+def version_of(blob: bytes) -> int:
+    """Of which version a block's checkpoint is; 0 where it cannot be read."""
+    try:
+        return msgspec.msgpack.decode(blob, type=Block | Foundation).version
+    except msgspec.MsgspecError:
+        return 0
+
+
+def readable(blob: bytes) -> bool:
+    """Whether a checkpoint can be read, of whatever version it is."""
+    try:
+        msgspec.msgpack.decode(blob, type=Block | Foundation)
+    except msgspec.MsgspecError:
+        return False
+    return True
+
+
+class Worker:
+    """The twins of some partitions and the order in which their state is kept."""
+
+    def __init__(
+        self,
+        history: History,
+        models: Iterable[ChannelModel] = (),
+        failed: Callable[[int, int, Exception], None] | None = None,
+    ) -> None:
+        """``failed(partition, offset, error)`` hears of each record that could not be taken."""
+        self.history = history
+        self._failed = failed
+        self.models = tuple(models)
+        self.banks: dict[int, Bank] = {}
+        self._foretold: dict[int, Foretold] = {}
+        self.offsets: dict[int, int] = {}
+        self.counts: dict[str, int] = {status.name.lower(): 0 for status in Status}
+        self.failures = 0
+        self.damaged = 0
+        """Checkpoints that could not be read."""
+        self._first_dirty: dict[tuple[int, int], int] = {}
+        self._listeners: list[Callable[[Outcome], None]] = []
+        self._revised: list[Revision] = []
+        """By the records of one offset so far."""
+
+    def listen(self, callback: Callable[[Outcome], None]) -> None:
+        """Have every outcome that says anything, in order, on the worker's thread."""
+        self._listeners.append(callback)
+
+    def assign(self, partition: int, blobs: Iterable[bytes], committed: int = -1) -> int:
+        """Begin a partition from its checkpoints, which cover its log up to ``committed``; returns the next offset.
+
+        Blocks may have been written later than that: each skips what it has already seen. Where one cannot be read, the log
+        is to be read again from its beginning, as far as it still reaches; ``damaged`` counts them.
+        """
+        bank, damaged = self._restored(partition, blobs, committed)
+        self.damaged += damaged
+        begin = 0 if damaged else committed + 1
+        bank.catching_up = begin > 0 or damaged > 0
+        bank.begin_catch_up(begin)
+        self.banks[partition] = bank
+        self._foretold[partition] = Foretold(bank)
+        self.offsets[partition] = begin - 1
+        return begin
+
+    def _restored(self, partition: int, blobs: Iterable[bytes], committed: int) -> tuple[Bank, int]:
+        """A bank of those checkpoints that can be read, and how many cannot: their patients come again from the log."""
+        found: list[Block | Foundation] = []
+        damaged = 0
+        for raw in blobs:
+            try:
+                found.append(_checkpoint.decode(raw))
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                damaged += 1
+        found.sort(key=lambda kept: isinstance(kept, Block))  # blocks ask for the limits of wards
+        while True:
+            bank = Bank(partition, self.models)
+            blocks = [kept for kept in found if isinstance(kept, Block)]
+            bank.expect(
+                max(((kept.number + 1) * BLOCK for kept in blocks), default=0), sum(len(kept.rows) for kept in blocks)
+            )
+            wrong = next((kept for kept in found if not _into(bank, kept, committed)), None)
+            if wrong is not None:
+                found.remove(wrong)
+                damaged += 1
+                continue
+            numbers = {block.number for block in blocks}
+            bank.covered = [
+                max(offset, committed) if not damaged or number in numbers else -1
+                for number, offset in enumerate(bank.covered)
+            ]
+            return bank, damaged
+
+    def rebuild(self, partition: int, blobs: Iterable[bytes], records: Iterable[tuple[int, Record]]) -> int:
+        """Begin a partition from all that is left of its log, taking from checkpoints only what no log of some days tells.
+
+        For checkpoints whose channels this version cannot read. Returns the next offset.
+        """
+        bank = self.banks[partition] = Bank(partition, self.models)
+        found: list[Block | Foundation] = [msgspec.msgpack.decode(raw, type=Block | Foundation) for raw in blobs]
+        for kept in found:
+            if isinstance(kept, Block):
+                begin_patients(bank, kept)
+            else:
+                begin_wards(bank, kept.ward_changes, kept.wards)
+                bank.time_kept, bank.time_kept_at = kept.time, kept.offset
+        self._foretold[partition] = Foretold(bank)
+        self.offsets[partition] = -1
+        counted = dict(self.counts)
+        for offset, record in records:
+            self.take(partition, offset, record)
+        self.counts = counted
+        for kept in found:
+            if isinstance(kept, Block):
+                keep_alarms(bank, kept)
+                self.offsets[partition] = max(self.offsets[partition], kept.offset)
+        bank.finish_catch_up()
+        for number in (-1, *range(len(bank.covered))):
+            self._first_dirty[partition, number] = self.offsets[partition]
+        return self.offsets[partition] + 1
+
+    def take(self, partition: int, offset: int, record: Record, *, more: bool = False) -> Outcome:
+        """Move the partition's twins by one record; nothing a record holds can raise out of here.
+
+        ``more``: another record of the same offset follows.
+        """
+        bank = self.banks[partition]
+        bank.filed = None
+        try:
+            outcome = step(bank, record, offset)
+        except Exception as error:  # noqa: BLE001 - whatever a record holds, its partition goes on
+            self.failures += 1
+            outcome = Outcome(partition=partition, offset=offset, time=bank.time)
+            if self._failed:
+                self._failed(partition, offset, error)
+        self.offsets[partition] = offset
+        for block in bank.dirty:
+            self._first_dirty.setdefault((partition, block), offset)
+        bank.dirty.clear()
+        self._first_dirty.setdefault((partition, -1), offset)
+        if not bank.catching_up and not isinstance(record, Fact):
+            self._count(outcome)
+        self._remember(partition, offset, bank.filed, outcome, more=more)
+        if not outcome.empty:
+            for callback in self._listeners:
+                callback(outcome)
+        return outcome
+
+    def pass_over(self, partition: int, offset: int) -> None:
+        """A record that nobody can read: it moves nothing, and the next is due."""
+        self.offsets[partition] = offset
+        self._first_dirty.setdefault((partition, -1), offset)
+
+    def _count(self, outcome: Outcome) -> None:
+        if outcome.status:
+            totals = np.bincount(np.frombuffer(outcome.status, np.uint8), minlength=len(Status))
+            for name, count in zip(_STATUSES, totals.tolist(), strict=True):
+                if count:
+                    self.counts[name] += count
+
+    def _remember(
+        self, partition: int, offset: int, filed: Columns | Fact | Retract | None, outcome: Outcome, *, more: bool
+    ) -> None:
+        history = self.history
+        if isinstance(filed, Columns) and outcome.status:
+            columns = filed
+            history.add_observations(
+                partition, offset, columns.patients, columns.patient, columns.signal, columns.time, columns.value,
+                np.frombuffer(outcome.status, np.uint8),
+            )  # fmt: skip
+        elif isinstance(filed, Fact):
+            history.add_facts(partition, offset, [filed])
+        elif isinstance(filed, Retract):
+            self._remember_retraction(partition, offset, filed)
+        if outcome.complete:
+            # The clock was set back: forecasts are due anew. What it says of the past stays as it was told.
+            self._foretold[partition] = Foretold(self.banks[partition])
+        elif outcome.estimates is not None:
+            rows = outcome.estimates.rows
+            if not rows["time"].all():
+                # A channel whose every reading was taken back says so to those who listen, but is no moment of the past.
+                rows = {name: column[rows["time"] > 0] for name, column in rows.items()}
+            history.add_estimates(
+                partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"],
+                coarse(rows["mean"], _MEAN_BITS), coarse(rows["sd"], _SPREAD_BITS),
+                coarse(rows["quality"], _SPREAD_BITS).astype("f4"),
+            )  # fmt: skip
+            self._remember_forecasts(partition, offset, outcome.estimates, rows)
+        self._remember_events(partition, offset, outcome)
+        self._revised += outcome.revisions
+        if not more:
+            if self._revised:
+                history.add_revisions(partition, offset, self._revised)
+                self._revised = []
+            history.complete(partition, offset)
+
+    def _remember_events(self, partition: int, offset: int, outcome: Outcome) -> None:
+        if outcome.stays:
+            self.history.add_stays(partition, offset, outcome.stays)
+        if outcome.transitions:
+            self.history.add_transitions(partition, offset, outcome.transitions)
+
+    def _remember_forecasts(self, partition: int, offset: int, estimates: Estimates, rows: dict[str, Any]) -> None:
+        kept = self._foretold[partition].of(estimates, rows)
+        # What a checkpoint covers is told again while other blocks catch up. It has been kept, as it was told then.
+        if kept is not None and not self.banks[partition].catching_up:
+            self.history.add_forecasts(partition, offset, *kept)
+
+    def _remember_retraction(self, partition: int, offset: int, record: Retract) -> None:
+        """Put a mark in the reading's place, however old it is and whatever the twin could still do about it."""
+        signal = BY_NAME.get(record.signal)
+        if signal is not None:
+            self.history.add_observations(
+                partition, offset, [record.patient], np.zeros(1, np.uint32), np.array([signal.code], np.uint16),
+                np.array([record.time]), np.zeros(1), np.array([Status.RETRACTED], np.uint8),
+            )  # fmt: skip
+
+    def complete(self, partition: int) -> Outcome:
+        """The whole state of a partition, for those who begin to listen."""
+        return complete(self.banks[partition], self.offsets[partition])
+
+    def release(self, partition: int) -> None:
+        """Forget a partition that is another worker's now."""
+        del self.banks[partition], self._foretold[partition], self.offsets[partition]
+        for key in [key for key in self._first_dirty if key[0] == partition]:
+            del self._first_dirty[key]
+
+    def checkpoint(self, share: float = 1.0, budget_s: float = float("inf")) -> Saved:
+        """The oldest ``share`` of the changed blocks as checkpoints, and how far each partition's log is covered.
+
+        Call it between records. Once written, and not before, ``confirm`` them.
+        """
+        began = time.monotonic()
+        committed = self.covered()
+        waiting = sorted(self._first_dirty, key=self._first_dirty.__getitem__)
+        chosen = waiting[: max(1, round(share * len(waiting)))] if waiting else []
+        blobs: list[Blob] = []
+        for partition, number in chosen:
+            bank, offset = self.banks[partition], self.offsets[partition]
+            kept = bank.foundation(offset, committed[partition]) if number < 0 else bank.block(number, offset)
+            blobs.append((partition, number, offset, msgspec.msgpack.encode(kept)))
+            del self._first_dirty[partition, number]
+            if time.monotonic() - began > budget_s:
+                break
+        return Saved(blobs, self.covered(), len(chosen) - len(blobs))
+
+    def covered(self) -> dict[int, int]:
+        """Offset by partition up to which every record is in the checkpoints given out so far."""
+        covered = dict(self.offsets)
+        for (partition, _), offset in self._first_dirty.items():
+            covered[partition] = min(covered[partition], offset - 1)
+        return covered
+
+
+def _into(bank: Bank, kept: Block | Foundation, committed: int) -> bool:
+    """Restore a checkpoint; ``False`` where its parts do not fit each other."""
+    try:
+        if isinstance(kept, Foundation):
+            bank.restore_foundation(kept, committed)
+        else:
+            bank.restore(kept)
+    except (ValueError, LookupError, TypeError):
+        return False
+    return True

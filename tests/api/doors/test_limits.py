@@ -1,0 +1,134 @@
+"""Limits: in whatever unit they are given they mean what was meant, and none of them switches an alarm off."""
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.api.conftest import eventually
+from twins.alarms.limit_settings import BOUNDS, flaw, in_own_unit
+from twins.signals import BY_NAME, SIGNALS
+from twins.units import accepted, factor
+
+LIMITED = [signal for signal in SIGNALS if signal.filtered]
+
+
+@pytest.fixture(scope="module")
+def patient(admin):
+    assert admin.post("/v1/patients", json={"id": "u", "ward": "north"}).status_code == 201
+    return "u"
+
+
+@pytest.fixture(params=["/v1/patients/u/limits", "/v1/limits?ward=north"])
+def place(request, patient):
+    return request.param
+
+
+@pytest.mark.parametrize(
+    ("signal", "given", "asks"),
+    [
+        ("glucose", {"critical_low": 3.0, "low": 3.9}, 'did you mean 3 mmol/L? Then say "unit": "mmol/L"'),
+        ("oxygen_saturation", {"critical_low": 0.85, "low": 0.9}, 'did you mean 0.85 1? Then say "unit": "1"'),
+        ("body_temperature", {"high": 100.4, "critical_high": 104}, 'Then say "unit": "[degF]"'),
+        ("systolic_bp", {"low": 12.0}, 'did you mean 12 kPa? Then say "unit": "kPa"'),
+        ("heart_rate", {"low": 0.8}, 'did you mean 0.8 /s? Then say "unit": "/s"'),
+    ],
+)
+def test_a_bound_in_another_unit_is_refused_with_the_question(admin, place, signal, given, asks):
+    before = admin.get(place).json()
+    answer = admin.put(place, json={signal: given})
+    assert answer.status_code == 422
+    fault = answer.json()["errors"][0]
+    assert fault["reason"] == "out_of_range"
+    assert fault["field"] == f"{signal}.{next(iter(given))}"
+    assert asks in fault["detail"]
+    assert admin.get(place).json() == before
+
+
+@pytest.mark.parametrize(
+    ("signal", "given", "in_force"),
+    [
+        ("glucose", {"unit": "mmol/L", "critical_low": 3.0, "low": 3.9}, {"critical_low": 54.0468, "low": 70.26084}),
+        ("oxygen_saturation", {"unit": "1", "critical_low": 0.8, "low": 0.9}, {"critical_low": 80.0, "low": 90.0}),
+        (
+            "body_temperature",
+            {"unit": "°F", "high": 100.4, "critical_high": 104},
+            {"high": 38.0, "critical_high": 40.0},
+        ),
+        ("systolic_bp", {"unit": "mmHg", "low": 95, "delay_s": 60}, {"low": 95.0, "delay_s": 60.0}),
+    ],
+)
+def test_a_unit_is_taken(admin, place, signal, given, in_force):
+    answer = admin.put(place, json={signal: given})
+    assert answer.status_code == 200, answer.text
+    shown = answer.json()[signal]
+    assert {name: shown[name] for name in in_force} == pytest.approx(in_force)
+
+
+def test_a_foreign_unit_is_refused_with_those_that_would_work(admin, place):
+    fault = admin.put(place, json={"glucose": {"low": 4.0, "unit": "kPa"}}).json()["errors"][0]
+    assert fault["reason"] == "unknown_unit"
+    assert "mg/dL, mmol/L" in fault["detail"]
+
+
+@pytest.mark.parametrize(
+    ("signal", "given"),
+    [
+        ("heart_rate", {"critical_low": -10_000, "low": -9_999}),
+        ("heart_rate", {"high": 299, "critical_high": 300}),
+        ("oxygen_saturation", {"critical_low": 30, "low": 31}),
+        ("glucose", {"critical_low": 20}),
+        ("heart_rate", {"delay_s": 3600}),
+        ("oxygen_saturation", {"delay_s": 121}),
+        ("second_oxygen_saturation", {"critical_low": 31}),
+    ],
+)
+def test_no_limit_and_no_delay_silences_an_alarm(admin, place, signal, given):
+    answer = admin.put(place, json={signal: given})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["reason"] == "out_of_range"
+
+
+def test_an_alarm_sounds_at_limits_given_in_another_unit(running, admin, device, patient):
+    admin.put("/v1/patients/u/limits", json={"glucose": {"unit": "mmol/L", "critical_low": 3.5, "low": 4.5}})
+    reading = running.reading(patient="u", signal="glucose", value=3.3, unit="mmol/L")
+    assert device.post("/v1/observations", json=reading).json()["taken"] == 1
+    found = []
+
+    def alarms():
+        found[:] = admin.get("/v1/alarms", params={"patient": "u"}).json()["items"]
+        return found
+
+    eventually(alarms)
+    assert "limit.critical_low" in {one["condition"] for one in found}
+
+
+@given(
+    signal=st.sampled_from(LIMITED),
+    bound=st.sampled_from(BOUNDS),
+    value=st.floats(-1e6, 1e6),
+    choose=st.randoms(use_true_random=False),
+)
+def test_what_is_accepted_can_be_reached_and_is_not_beyond_the_farthest(signal, bound, value, choose):
+    unit = choose.choice(accepted(signal))
+    wrong, _ = flaw(signal, {bound: value}, unit)
+    scale, offset = factor(signal, unit)
+    own = in_own_unit(signal, {bound: value}, unit)[bound]
+    assert own == pytest.approx(value * scale + offset, abs=1e-6)
+    reachable = signal.plausible[0] <= own <= signal.plausible[1]
+    farthest = getattr(signal.farthest, bound)
+    beyond = not math.isnan(farthest) and (own < farthest if bound.endswith("low") else own > farthest)
+    assert (wrong == "") == (reachable and not beyond)
+
+
+def test_the_farthest_limits_lie_outside_the_defaults_and_within_what_is_plausible():
+    for signal in LIMITED:
+        for bound in BOUNDS:
+            default, farthest = getattr(signal.limits, bound), getattr(signal.farthest, bound)
+            assert math.isnan(default) or not math.isnan(farthest), (signal.name, bound)
+            if not math.isnan(farthest):
+                assert signal.plausible[0] <= farthest <= signal.plausible[1]
+            assert not (farthest > default if bound.endswith("low") else farthest < default)
+        assert signal.delay_s <= signal.longest_delay_s
+    assert BY_NAME["heart_rate"].farthest.critical_high == 250.0

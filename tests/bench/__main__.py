@@ -1,0 +1,67 @@
+"""``infra/bench NAME``: run one benchmark and print its figures."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from api.cli import environment
+from api.cli.output import failures, print_json, table
+from tests.bench import BENCHES, OPTIONS, run
+
+__all__ = ["bench", "main"]
+
+
+def bench(
+    name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
+    *,
+    quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
+    runtime: Annotated[str, typer.Option(help="What `latency` measures: embedded or kafka.")] = "embedded",
+    only: Annotated[str, typer.Option(help="The one fault `failover`, or abuse `abuse`, looks at.")] = "",
+    runs: Annotated[
+        int, typer.Option(min=0, help="How often `failover` breaks each and `restore` starts; 0: as usual.")
+    ] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+) -> None:
+    """Measure the service on this machine."""
+    if name not in BENCHES:
+        raise typer.BadParameter(f"there is no benchmark {name!r}; known: {', '.join(BENCHES)}", param_hint="NAME")
+    given = {"runtime": (runtime, "embedded"), "only": (only, ""), "runs": (runs, 0)}
+    options = {option: value for option, (value, usual) in given.items() if value != usual}
+    wrong = [option for option in options if option not in OPTIONS.get(name, ())]
+    if wrong:
+        raise typer.BadParameter(f"bench {name} has no option --{wrong[0]}", param_hint=f"--{wrong[0]}")
+    with failures():
+        figures = run(name, quick=quick, **options)
+    if as_json:
+        print_json(figures)
+    else:
+        table(f"bench {name}", ["figure", "value"], [[key, value] for key, value in _flat(figures)])
+
+
+def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for key, value in figures.items():
+        if isinstance(value, dict):
+            rows.extend(_flat(value, f"{prefix}{key}."))
+        else:
+            rows.append((prefix + str(key), f"{value:,.4g}" if isinstance(value, float) else str(value)))
+    return rows
+
+
+def main() -> None:
+    """Run one benchmark. Exit codes: 0 good, 1 the work failed, 2 wrong usage, 130 interrupted."""
+    environment.prepare()
+    app = typer.Typer(
+        add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )  # fmt: skip
+    app.command()(bench)
+    try:
+        app(prog_name="infra/bench")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""``infra/bench abuse``: how long a real critical alarm takes while somebody abuses the service, beside a quiet one.
+
+Each abuse has a service of its own, is done from one address, and goes on while probes are posted; the quiet figures are
+those of the same service just before, over as long a time. A ward of a thousand readings a second goes on throughout.
+The service has its settings as they come: what an abuser may do here, he may do anywhere.
+"""
+
+import asyncio
+import os
+import re
+import subprocess
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from api.cli.output import Failure, say
+from streams.settings import Settings
+from tests.bench.abusers import ABUSES, Target, command
+from tests.bench.latency import background
+from tests.support.house import House
+from tests.support.probing import Probes
+
+__all__ = ["run"]
+
+_LOAD = 1_000
+_WARM_S = 1.0
+"""Into an abuse, before its figures begin."""
+
+
+def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
+    """Milliseconds from the POST of a reading to its critical alarm at a WebSocket client: p99, and most memory, by abuse.
+
+    ``ratio`` is the p99 beside the abuse through the quiet one of the same service; ``quiet`` is the one in the middle of
+    those. Where the machine's load was another in the two halves, somebody else was at work, and the ratio says little.
+    """
+    if only and only not in ABUSES:
+        raise Failure(f"there is no abuse {only!r}; known: {', '.join(ABUSES)}")
+    seconds = 5.0 if quick else 60.0
+    told: dict[str, Any] = {"seconds": seconds}
+    quiet = []
+    for name in [only] if only else ABUSES:
+        say(f"{name}: {seconds:g} s quiet, {seconds:g} s of it")
+        with House(default_ward="background", new_patients_per_minute=_quota()) as house:
+            house.start()
+            before, beside, memory, load = asyncio.run(_beside(house, name, seconds))
+        quiet.append(_p99_ms(before))
+        told[name] = {
+            "alarm_p99_ms": _p99_ms(beside),
+            "alarm_p50_ms": _ms(beside, 50),
+            "ratio": _p99_ms(beside) / quiet[-1],
+            "quiet_p99_ms": quiet[-1],
+            "rss_mb": memory,
+            "alarms": len(beside),
+            "quiet_alarms": len(before),
+            "load_average": os.getloadavg()[0],
+            "quiet_load_average": load,
+        }
+    return told | {"quiet": {"alarm_p99_ms": median(quiet)}}
+
+
+def _quota() -> str:
+    """How many patients a key may bring in a minute if nobody says otherwise; the ward here is smaller."""
+    return str(Settings.model_fields["new_patients_per_minute"].default)
+
+
+async def _beside(house: House, name: str, seconds: float) -> tuple[list[float], list[float], float, float]:
+    """Alarms before and beside an abuse, s, the most memory beside it, MB, and the machine's load before it."""
+    probes = await asyncio.to_thread(Probes, house)
+    with background(house.port, probes.key, _LOAD):
+        async with probes:
+            await probes.measure(3.0)
+            before = await probes.measure(seconds)
+            load = os.getloadavg()[0]
+            target = Target(house.port, probes.key, probes.cookie, seconds + 10 * _WARM_S)
+            _begin_peak(house)
+            with subprocess.Popen(command(name, target), env=house.environment) as abuser:  # noqa: ASYNC220 # this program
+                await asyncio.sleep(_WARM_S)
+                beside = await probes.measure(seconds)
+                if abuser.poll() not in {None, 0}:
+                    raise Failure(f"the abuser of {name} ended by itself")
+                abuser.terminate()
+            if not house.running:
+                raise Failure(f"the service ended beside {name}:\n{house.said()}")
+            return before, beside, _peak_mb(house), load
+
+
+def _begin_peak(house: House) -> None:
+    Path(f"/proc/{house.pid}/clear_refs").write_text("5", encoding="ascii")
+
+
+def _peak_mb(house: House) -> float:
+    """The most memory since the peak was begun anew (Linux)."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{house.pid}/status").read_text(encoding="ascii"))
+    return int(found[1]) / 1024 if found else float("nan")
+
+
+def _p99_ms(seconds: list[float]) -> float:
+    return _ms(seconds, 99)
+
+
+def _ms(seconds: list[float], rank: float) -> float:
+    return float(np.percentile(1000 * np.array(seconds), rank)) if seconds else float("nan")

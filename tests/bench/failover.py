@@ -1,0 +1,62 @@
+"""``infra/bench failover``: things that break, one after another, under load; how long until estimates flow, and what is lost.
+
+Every fault has brokers, workers and a door of its own. 10,000 patients, 10,000 readings a second, acknowledged ones
+written down; what is refused or unanswered is sent again, as a device would.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from api.cli.output import Failure, say
+from tests.bench.faults import FAULTS
+from tests.support.cluster import Cluster
+from tests.support.scene import Scene
+from tests.support.topics import compare, stale
+
+__all__ = ["run", "under_load"]
+
+
+def run(*, quick: bool = False, only: str = "", runs: int = 0) -> dict[str, Any]:
+    """Each fault ``runs`` times; by fault: recovery in s, readings lost or applied twice, alarms doubled, states identical.
+
+    With InfluxDB, too: acknowledged readings and transitions that are not in the history at the end, points dropped.
+    """
+    if only and only not in FAULTS:
+        raise Failure(f"there is no fault {only!r}; known: {', '.join(FAULTS)}")
+    figures = {}
+    for name, (fault, usual, made) in FAULTS.items():
+        if only in ("", name):
+            with Cluster(**{"workers": 2} | made) as cluster:
+                faults = [(name, fault)] * (runs or (1 if quick else usual))
+                figures[name] = under_load(Scene(cluster, quick=quick), faults)
+    return figures
+
+
+def under_load(scene: Scene, faults: Sequence[tuple[str, Callable[[Scene], float]]]) -> dict[str, Any]:
+    """Faults by name, one after another on one cluster; what came of them together, as ``run`` says for each."""
+    scene.start()
+    seconds = []
+    for number, (name, fault) in enumerate(faults):
+        seconds.append(fault(scene))
+        say(f"{name} {number + 1} of {len(faults)}: {seconds[-1]:.1f} s")
+    scene.stop()
+    heard = {partition: came[-1][1] for partition, came in scene.watch.arrivals.items() if came}
+    found = compare(scene.cluster.settings, scene.clients.taken, heard)
+    transitions = found.pop("transitions")
+    if scene.cluster.influx is not None:
+        found["history_missing"] = scene.influx.missing(scene.clients.taken)
+        found["history_missing_transitions"] = scene.influx.missing_transitions(transitions)
+    found |= stale(scene.cluster.settings)
+    return {
+        "runs": len(faults),
+        "recover_s": {"p50": float(np.median(seconds)), "max": max(seconds)},
+        **{what: max(noted) for what, noted in scene.noted.items()},
+        **found,
+        "alarms": len(transitions),
+        "alarms_doubled": sum(count > 1 for count in scene.alarms.seen.values()),
+        "alarms_missed": len(transitions - scene.alarms.seen.keys()),
+        "subscriber_connections": scene.alarms.connections,
+        "answered_503": scene.clients.refused,
+    }

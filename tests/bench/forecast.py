@@ -1,0 +1,189 @@
+"""``infra/bench forecast``: what the twins foretell on recorded patients, beside simpler ways to foretell it.
+
+The twins' forecasts and every peer's are scored on the same pairs of an origin and the reading that came nearest to its
+horizon, as in ``evaluate``; none sees a reading later than the origin.
+"""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from api.cli.output import Failure, say
+from streams.recordings.evaluate import HORIZONS, Forecasts, pairs
+from streams.recordings.recording import Recording, read
+from tests.bench.peers.local_level import levels
+from twins.arrays import F8, I8
+from twins.fitting.scores import score
+from twins.records import Columns
+from twins.signals import FILTERED, SIGNALS
+
+__all__ = ["FILES", "PEERS", "constant", "rolling_mean", "run", "table_of"]
+
+FILES = (
+    "bidmc_numerics_1hz",
+    "mimic4_waveform_numerics",
+    "mimic2_waveform_numerics_1min",
+    "stresspredict_wearable",
+    "challenge2012_icu",
+    "eicu_demo_hourly",
+    "eicu_demo_nibp",
+    "hall2018_cgm",
+)
+PEERS = ("persistence", "local_level", "rolling_mean")
+
+_QUICK = {"bidmc_numerics_1hz": 3, "hall2018_cgm": 2}
+_ROWS = ("outcome", "mean", "sd", "tail", *PEERS, "constant")
+_MINUTE_US = 60_000_000
+_ROUNDING = 1e-9
+"""In a short recording the rolling mean and the mean of all so far are the same."""
+_WITHIN = {"cov80": (0.80, 0.04), "cov95": (0.95, 0.02)}
+
+
+def run(*, quick: bool = False) -> dict[str, Any]:
+    """One row for each file, signal and horizon, and how many of them are asked for, better, and well covered.
+
+    A row is asked for where a peer beats the patient's own average so far (``constant``): elsewhere nothing can be
+    foretold from the recent past. ``quick`` takes a few patients of two small files.
+    """
+    folder = Path(os.environ.get("VITALTWIN_DATA") or Path(__file__).parents[3] / "shared" / "data")
+    rows: list[dict[str, Any]] = []
+    for name in _QUICK if quick else FILES:
+        path = folder / f"{name}.csv.gz"
+        if not path.exists():
+            raise Failure(f"{path} is missing: name the folder of recordings in VITALTWIN_DATA")
+        recording = read(path)
+        odd = sorted(recording.columns.patients)[1::2][: _QUICK[name] if quick else None]
+        recording = recording.of_patients(odd)
+        say(f"{name}: {len(recording):,} readings of {len(odd)} patients")
+        rows += table_of(name, recording)
+    return {
+        "scored": "patients at odd places by id; parameters were fitted on the even ones",
+        "origins_per_series": "all",
+        "peers": {
+            "persistence": "the newest reading",
+            "local_level": "random walk in noise by maximum likelihood on the past (checked against statsmodels in the tests)",
+            "rolling_mean": "mean of the last 10 sampling steps, but at least 5 min",
+            "constant": "mean of all of the series' readings so far; decides what is asked, is no peer",
+        },
+        **_summary(rows),
+        "rows": _Rows(rows),
+    }
+
+
+def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
+    """The rows of one recording, by signal and horizon; horizons nobody has a reading at are left out."""
+    made = Forecasts(recording, HORIZONS)
+    made.stream()
+    columns = made.columns
+    gathered: dict[tuple[int, int], list[F8]] = {}
+    for code, places in _series(columns):
+        time, value = columns.time[places], columns.value[places]
+        peers = np.stack([value, levels(time, value), rolling_mean(time, value), constant(value)])
+        for number, minutes in enumerate(HORIZONS):
+            origin, target = pairs(time, minutes)
+            known = np.isfinite(made.mean[places[origin], number])
+            origin, target = origin[known], target[known]
+            if len(origin):
+                own = (column[places[origin], number] for column in (made.mean, made.sd, made.tail))
+                gathered.setdefault((code, minutes), []).append(np.vstack([value[target], *own, peers[:, origin]]))
+    return [
+        {"file": name, "signal": SIGNALS[code].name, "horizon": minutes} | _row(parts)
+        for (code, minutes), parts in sorted(gathered.items())
+    ]
+
+
+def rolling_mean(time_us: I8, value: F8) -> F8:
+    """At each reading the mean of those of the last ten usual steps, itself among them, but of at least 5 min.
+
+    >>> rolling_mean(np.arange(0, 15, 5) * 60_000_000, np.array([1.0, 2.0, 6.0])).tolist()
+    [1.0, 1.5, 3.0]
+    """
+    window_us = int(max(10.0 * _usual_us(time_us), 5.0 * _MINUTE_US))
+    first = np.searchsorted(time_us, time_us - window_us, side="right")
+    last = np.arange(1, len(value) + 1)
+    total = np.concatenate([[0.0], np.cumsum(value - value[0])])
+    result: F8 = value[0] + (total[last] - total[first]) / (last - first)
+    return result
+
+
+def constant(value: F8) -> F8:
+    """At each reading the mean of it and all before.
+
+    >>> constant(np.array([1.0, 2.0, 6.0])).tolist()
+    [1.0, 1.5, 3.0]
+    """
+    result: F8 = np.cumsum(value) / np.arange(1, len(value) + 1)
+    return result
+
+
+def _usual_us(time_us: I8) -> float:
+    steps = np.diff(time_us)
+    return float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
+
+
+def _series(columns: Columns) -> Iterator[tuple[int, np.typing.NDArray[np.intp]]]:
+    """Signal code and places, in order of time, of the plausible readings of each followed channel."""
+    low, high = np.array([signal.plausible for signal in SIGNALS]).T
+    code = columns.signal
+    usable = np.flatnonzero(FILTERED[code] & (columns.value >= low[code]) & (columns.value <= high[code]))
+    channel = columns.patient[usable].astype(np.int64) * len(SIGNALS) + code[usable]
+    order = np.argsort(channel, kind="stable")
+    for places in np.split(usable[order], np.flatnonzero(np.diff(channel[order])) + 1):
+        if len(places) > 1:
+            yield int(code[places[0]]), places
+
+
+def _row(parts: list[F8]) -> dict[str, Any]:
+    """Errors over all patients' pairs and the coverage of the patient in the middle; parts hold ``_ROWS``."""
+    told = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
+    pooled = score(*(told[name] for name in _ROWS[:5]))
+    each = [score(*part[:5]).coverage for part in parts]
+    rmse = {name: float(np.sqrt(np.mean((told["outcome"] - told[name]) ** 2))) for name in (*PEERS, "constant")}
+    best = min(PEERS, key=rmse.__getitem__)
+    return {
+        "patients": len(parts),
+        "pairs": pooled.pairs,
+        "rmse": pooled.rmse,
+        "crps": pooled.crps,
+        "cov80": pooled.coverage["80"],
+        "cov95": pooled.coverage["95"],
+        "cov80_median": float(np.median([one["80"] for one in each])),
+        "cov95_median": float(np.median([one["95"] for one in each])),
+        **{f"{name}_rmse": error for name, error in rmse.items()},
+        "best_peer": best,
+        "best_peer_rmse": rmse[best],
+        "better": pooled.rmse < rmse[best],
+        "asked": rmse[best] < rmse["constant"] * (1.0 - _ROUNDING),
+    }
+
+
+def _summary(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """Counts over the rows; ``better`` among those asked for, ``…_within`` 4 points of 80 % and 2 of 95 %."""
+    within = {
+        f"{band}{of}_within": sum(abs(row[band + of] - share) <= most for row in rows)
+        for of in ("", "_median")
+        for band, (share, most) in _WITHIN.items()
+    }
+    asked = [row for row in rows if row["asked"]]
+    return {"asked": len(asked), "better": sum(row["better"] for row in asked), **within, "of": len(rows)}
+
+
+class _Rows(list[dict[str, Any]]):
+    """Rows that a person sees as a table."""
+
+    def __str__(self) -> str:
+        head = ("file", "signal", "min", "pairs", "rmse", "best", "peer", "80 %", "95 %", "twin is")
+        shape = "{:30}{:24}{:>4}{:>9}{:>8}{:>8}  {:13}{:>5}{:>5}{:>9}"
+        lines = [
+            (
+                row["file"], row["signal"], row["horizon"], f"{row['pairs']:,}", f"{row['rmse']:.3f}",
+                f"{row['best_peer_rmse']:.3f}", row["best_peer"], f"{100 * row['cov80']:.0f}",
+                f"{100 * row['cov95']:.0f}",
+                ("better" if row["better"] else "worse") if row["asked"] else "unasked",
+            )
+            for row in self
+        ]  # fmt: skip
+        return "\n".join(shape.format(*line) for line in (head, *lines))

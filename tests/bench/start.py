@@ -1,0 +1,48 @@
+"""``infra/bench start``: from the start of the process to the first answered request, with 1,000 patients to restore."""
+
+import statistics
+import time
+from typing import Any
+
+from api.cli.output import say
+from tests.support.house import House
+from tests.support.load import FRAME_TYPE, Ward, post_all, requests
+
+__all__ = ["run"]
+
+
+def run(*, quick: bool = False) -> dict[str, Any]:
+    """``warm_s``: median of several starts with compiled kernels; ``cold_s``: one start without, which compiles them.
+
+    ``…first_estimate_s`` goes on until a reading posted at once after that has moved its twin.
+    """
+    patients = 50 if quick else 1_000
+    with House() as house:
+        house.start()
+        ward = Ward(patients)
+        batches = ward.batches(-(-10 * ward.channels // 1_000), 1_000)
+        post_all(house.port, requests(batches, FRAME_TYPE, house.key()), 4)
+        house.stop()
+        warm = [_started(house, ward, "warm") for _ in range(2 if quick else 9)]
+        figures: dict[str, Any] = {
+            "patients": patients,
+            "warm_s": statistics.median(answer for answer, _ in warm),
+            "warm_s_worst": max(answer for answer, _ in warm),
+            "warm_first_estimate_s": statistics.median(estimate for _, estimate in warm),
+        }
+        if not quick:
+            house.environment["NUMBA_CACHE_DIR"] = str(house.folder / "no-kernels-yet")
+            figures["cold_s"], figures["cold_first_estimate_s"] = _started(house, ward, "cold")
+    return figures
+
+
+def _started(house: House, ward: Ward, name: str) -> tuple[float, float]:
+    answer = house.start()
+    began = time.monotonic()
+    post_all(house.port, requests(ward.batches(1, 1), FRAME_TYPE, house.key()), 1)
+    while house.lag():
+        time.sleep(0.005)
+    estimate = answer + time.monotonic() - began
+    say(f"{name} start: {answer:.2f} s to the first answer, {estimate:.2f} s to the first estimate")
+    house.stop()
+    return answer, estimate

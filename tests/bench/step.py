@@ -1,0 +1,67 @@
+"""``infra/bench step``: the whole step of the twins without doors or disk: frames in, outcomes out, on one core."""
+
+import time
+from typing import Any
+
+import numpy as np
+
+from api.cli.output import say
+from streams.log.frame import as_record
+from tests.support.load import Ward
+from twins.bank.bank import Bank
+from twins.records import Admit, Frame, Tick
+from twins.step.dispatch import step
+
+__all__ = ["run"]
+
+_BATCH = 1_000
+_SECOND_US = 1_000_000
+
+
+def run(*, quick: bool = False) -> dict[str, Any]:
+    """10,000 patients × 5 signals at 1 Hz in frames of 1,000, a tick a second: readings a second and bytes of state.
+
+    Every model is on: filter, quality, late readings, calibration, forecasts, limits, predicted crossings and NEWS2, and
+    every patient's estimates and forecasts go out once a second. ``bytes_per_patient`` is what the bank's arrays take.
+    """
+    patients, rounds = (500, 20) if quick else (10_000, 60)
+    bank, ward = Bank(), Ward(patients)
+    begin = 1_700_000_000 * _SECOND_US
+    for number, patient in enumerate(ward.patients):
+        step(bank, Admit(patient=patient, ward="A", received=begin), number)
+    offset = patients
+    frames = [_second(ward, begin + (number + 1) * _SECOND_US) for number in range(rounds)]
+    warm_up = rounds // 3
+    estimates = 0
+    began = time.perf_counter()
+    for number, second in enumerate(frames):
+        if number == warm_up:
+            say(f"{rounds - warm_up} s of {ward.channels:,} readings")
+            began = time.perf_counter()
+        records: list[Frame | Tick] = [*second, Tick(second[-1].received)]
+        for record in records:
+            outcome = step(bank, record, offset)
+            offset += 1
+            if number >= warm_up and outcome.estimates is not None:
+                estimates += len(outcome.estimates.signal) // 2
+    seconds = time.perf_counter() - began
+    readings = (rounds - warm_up) * ward.channels
+    return {
+        "patients": patients,
+        "readings": readings,
+        "readings_per_s": readings / seconds,
+        "estimates": estimates,
+        "bytes_per_patient": bank.bytes_held / patients,
+    }
+
+
+def _second(ward: Ward, received: int) -> list[Frame]:
+    """One reading of every channel, measured within the last second."""
+    frames = []
+    for columns in ward.batches(-(-ward.channels // _BATCH), _BATCH):
+        moved = type(columns)(
+            columns.patients, columns.patient, columns.signal,
+            received - _SECOND_US + np.arange(len(columns), dtype="<i8"), columns.value,
+        )  # fmt: skip
+        frames.append(as_record(moved, received))
+    return frames

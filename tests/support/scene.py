@@ -1,0 +1,79 @@
+"""A distributed service under load with somebody watching: what faults are tried on."""
+
+import time
+from collections import defaultdict
+
+from api.cli.output import Failure
+from tests.support.clients import Alarms, Clients
+from tests.support.cluster import Cluster, figure, ready, until
+from tests.support.house import House
+from tests.support.influx import Influx
+from tests.support.topics import Watch
+
+__all__ = ["Scene"]
+
+
+class Scene:
+    """A cluster under load; a fault notes in ``noted`` what it has seen besides its recovery, a figure a run."""
+
+    def __init__(self, cluster: Cluster, *, quick: bool = False) -> None:
+        self.cluster = cluster
+        self.quick = quick
+        self.watch = Watch(cluster.settings)
+        self.clients = Clients(cluster.house)
+        self.alarms = Alarms(cluster.house)
+        self.noted: defaultdict[str, list[float]] = defaultdict(list)
+
+    def start(self) -> None:
+        """Begin to watch and to post, and wait until estimates flow."""
+        self.watch.start()
+        self.alarms.start()
+        self.clients.start(self.cluster.house.key())
+        self.recovered(time.monotonic())
+
+    def stop(self) -> None:
+        """End the load, then the workers in good order, then those who watch.
+
+        A crisis comes every 20 s: a run shorter than that goes on until an alarm was heard, or it would compare nothing.
+        """
+        time.sleep(2.0)
+        until(lambda: bool(self.alarms.seen), 60, "an alarm", self.cluster.workers)
+        self.clients.stop()
+        time.sleep(2.0)
+        if self.cluster.influx is not None:
+            self.noted["history_dropped"] = [self.of_workers("vitaltwin_history_dropped_total")]
+        for worker in self.cluster.workers:
+            if worker.running:
+                worker.stop()
+        time.sleep(1.0)
+        self.alarms.stop()
+        self.watch.stop()
+
+    @property
+    def influx(self) -> Influx:
+        """The cluster's; raises ``Failure`` where it has none."""
+        if self.cluster.influx is None:
+            raise Failure("this cluster has no InfluxDB")
+        return self.cluster.influx
+
+    def of_workers(self, name: str) -> float:
+        """A figure of all workers together."""
+        return sum(figure(worker, name) for worker in self.cluster.workers if worker.running)
+
+    def recovered(self, since: float, least_s: float = 3.0) -> float:
+        """Wait until estimates of every partition flow again; returns the seconds from ``since`` until they did."""
+        partitions = range(self.cluster.settings.kafka_partitions)
+
+        def flowing() -> bool:
+            return time.monotonic() - since > least_s and all(self.watch.quiet(one) < 1.0 for one in partitions)
+
+        until(flowing, 90, "estimates of every partition", self.cluster.workers)
+        return max(self.watch.gap(one, since) for one in partitions)
+
+    def replace(self, worker: House) -> None:
+        """Start a worker again and wait until all are ready."""
+        worker.begin()
+        until(
+            lambda: all(ready(one) for one in self.cluster.workers), 60, "the workers to be ready", self.cluster.workers
+        )
+        self.recovered(time.monotonic())

@@ -1,0 +1,89 @@
+"""Limit alarms turned off: what is silent, what is told on, and that it always ends."""
+
+from tests.twins.step.test_step import T0, S, Ward
+from twins.alarms.off import LONGEST_US
+from twins.bank.bank import Bank
+from twins.records import Discharge, SetAlarmOff, Tick
+
+
+def off(until_s, signal="heart_rate", at=60):
+    return SetAlarmOff(
+        patient="p", signal=signal, until=T0 + until_s * S, reason="theatre", by="nurse", received=T0 + at * S
+    )
+
+
+def ticked(ward, at):
+    return ward.take(Tick(received=T0 + at * S))
+
+
+def critical(until_s=None):
+    ward = Ward()
+    ward.steady(1, 30)
+    ward.steady(30, 60, value=160.0)
+    assert ward.told("limit.critical_high") == ["on"]
+    if until_s is not None:
+        ward.take(off(until_s))
+    return ward
+
+
+def test_what_stands_ends_with_the_act_and_nothing_sounds_until_its_end():
+    ward = critical(until_s=120)
+    (end,) = [t for t in ward.outcomes[-1].transitions if t.condition == "limit.critical_high"]
+    assert (end.presence, end.by, end.note) == ("off", "nurse", "theatre")
+    (profile,) = ward.outcomes[-1].profiles
+    held = profile.alarms_off["heart_rate"]
+    assert (held.since, held.until, held.by, held.reason) == (T0 + 60 * S, T0 + 120 * S, "nurse", "theatre")
+    ward.steady(61, 119, value=160.0)
+    assert ward.told("limit.critical_high") == ["on", "off"]
+    assert ticked(ward, 120).profiles[0].alarms_off == {}
+    ward.steady(121, 130, value=160.0)
+    assert ward.told("limit.critical_high") == ["on", "off", "on"]
+
+
+def test_other_signals_and_the_sensor_are_told_on():
+    ward = critical(until_s=3600)
+    ward.steady(61, 80, signal="oxygen_saturation", value=97.0)
+    ward.steady(80, 100, signal="oxygen_saturation", value=80.0)
+    assert ward.told("limit.critical_low") == ["on"]
+    for at in range(100, 200):
+        ticked(ward, at)
+    assert "on" in ward.told("sensor.silent")
+
+
+def test_it_lasts_no_longer_than_a_shift_whatever_is_asked():
+    ward = critical(until_s=10 * 86_400)
+    assert ward.bank.profile(0).alarms_off["heart_rate"].until == T0 + 60 * S + LONGEST_US
+
+
+def test_turned_on_again_it_sounds_at_once():
+    ward = critical(until_s=3600)
+    ward.take(off(0, at=70))
+    assert ward.outcomes[-1].profiles[0].alarms_off == {}
+    ward.steady(71, 80, value=160.0)
+    assert ward.told("limit.critical_high")[-1] == "on"
+
+
+def test_it_ends_with_the_stay():
+    ward = critical(until_s=3600)
+    ward.take(Discharge(patient="p", received=T0 + 70 * S))
+    assert ward.bank.profile(0).alarms_off == {}
+
+
+def test_a_signal_without_limits_has_nothing_to_turn_off():
+    ward = critical()
+    for signal in ("oxygen_flow", "mood"):
+        ward.take(off(3600, signal=signal))
+        assert ward.outcomes[-1].profiles == []
+
+
+def test_it_outlives_a_restart_and_ends_after_it():
+    ward = critical(until_s=120)
+    restored = Bank()
+    restored.restore(ward.bank.block(0, len(ward.log) - 1))
+    restored.finish_catch_up()
+    ward.bank = restored
+    ward.steady(61, 119, value=160.0)
+    assert ward.told("limit.critical_high") == ["on", "off"]
+    ticked(ward, 120)
+    ward.steady(121, 130, value=160.0)
+    assert ward.told("limit.critical_high")[-1] == "on"

@@ -1,0 +1,84 @@
+"""A clock that was wrong by an hour and is set right: the twins go on as if it had always been right."""
+
+import msgspec
+import numpy as np
+import pytest
+
+from tests.twins.step.test_step import T0, S, Ward, frame
+from twins.bank.bank import Bank, Block, Foundation
+from twins.records import Acknowledge, SetLimits, Tick
+from twins.step.dispatch import step
+
+HOUR = 3_600
+
+
+def wrong_for_a_while():
+    """A minute with a clock an hour ahead, readings with their right times; then it is set right."""
+    ward = Ward()
+    ward.take(SetLimits(patient="p", signal="heart_rate", high=100.0, critical_high=130.0, received=T0))
+    ward.steady(1, 60)
+    for at in range(60, 120):
+        ward.take(frame(HOUR + at, ("p", "heart_rate", 80.0, HOUR)))
+        ward.take(Tick(T0 + (HOUR + at) * S))
+    ward.take(Tick(T0 + 120 * S, back=HOUR * S))
+    return ward
+
+
+def test_what_is_measured_afterwards_is_judged_at_once():
+    ward = wrong_for_a_while()
+    ward.steady(121, 140, value=150.0)
+    ward.take(Tick(T0 + 140 * S))
+    assert "on" in ward.told("limit.critical_high")
+    assert ward.told("sensor.silent")[-1:] in ([], ["off"])
+
+
+def test_silence_is_noticed_afterwards_in_its_time():
+    ward = wrong_for_a_while()
+    ward.steady(121, 130)
+    for at in range(130, 180):
+        ward.take(Tick(T0 + at * S))
+    assert ward.told("sensor.silent")[-1] == "on"
+
+
+def test_no_moment_in_the_bank_lies_ahead_and_the_whole_state_is_told():
+    ward = wrong_for_a_while()
+    now = T0 + 120 * S
+    assert ward.outcomes[-1].complete
+    assert ward.outcomes[-1].time == ward.bank.time == now
+    for array, _ in ward.bank.held():
+        if array.dtype.kind in "fi" and array.dtype.itemsize == 8:
+            ahead = array[np.isfinite(array) & (array > now + 2 * HOUR * S) & (array < 1 << 60)]
+            assert not ahead.size
+    assert all(alarm.onset <= now and alarm.time <= now for alarm in ward.bank.alarms.values())
+
+
+def test_an_alarm_that_stood_can_be_acknowledged_by_the_name_it_had():
+    ward = Ward()
+    ward.take(SetLimits(patient="p", signal="heart_rate", critical_high=130.0, received=T0))
+    ward.steady(1, 30)
+    ward.steady(HOUR + 30, HOUR + 60, value=150.0)
+    (alarm,) = [one for one in ward.bank.alarms.values() if one.condition == "limit.critical_high"]
+    ward.take(Tick(T0 + 61 * S, back=HOUR * S))
+    assert alarm.onset <= T0 + 61 * S
+    ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 62 * S))
+    assert alarm.presence == "acknowledged"
+
+
+@pytest.mark.parametrize("kept_at", [5, 60, 100, 181, 190])
+def test_a_restart_from_a_checkpoint_before_or_after_gives_the_same(kept_at):
+    whole = wrong_for_a_while()
+    whole.steady(121, 140)
+    again = Bank()
+    first = Bank()
+    for offset, record in enumerate(whole.log[: kept_at + 1]):
+        step(first, record, offset)
+    block = msgspec.msgpack.encode(first.block(0, kept_at))
+    again.restore_foundation(
+        msgspec.msgpack.decode(msgspec.msgpack.encode(first.foundation(kept_at)), type=Foundation), kept_at
+    )
+    again.restore(msgspec.msgpack.decode(block, type=Block))
+    for offset, record in enumerate(whole.log[kept_at + 1 :], kept_at + 1):
+        step(again, record, offset)
+    again.finish_catch_up()
+    assert again.time == whole.bank.time
+    assert msgspec.msgpack.encode(again.block(0, 999)) == msgspec.msgpack.encode(whole.bank.block(0, 999))

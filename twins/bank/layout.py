@@ -1,0 +1,143 @@
+"""Columns of the bank's row arrays, named once for kernels and for the Python around them.
+
+Every channel (patient, signal) owns one row in each of these arrays; all times are µs since 1970.
+"""
+
+import numpy as np
+
+from twins.records import HORIZONS_MIN
+from twins.signals import SIGNALS
+
+# state: float64[rows, STATE_WIDTH], two cache lines: the filter itself
+M0, M1, P00, P01, P11, T, R_SCALE, INNOVATION, COUNT, FIRST, REJECTS, REJECT_SINCE, QUALITY, VALUE, LAST, TREND = range(
+    16
+)
+STATE_WIDTH = 16
+STATE_FIELDS = (
+    "m0", "m1", "p00", "p01", "p11", "t", "r_scale", "innovation", "count", "first", "rejects", "reject_since",
+    "quality", "value", "last", "trend",
+)  # fmt: skip
+"""m0 level, m1 slow mode, p.. their covariance, t effective time of the last measurement taken, r_scale adapted noise,
+innovation the last one normalised, count of measurements, first their time, rejects signed run of gated readings,
+reject_since its start, quality 0–1, value and last the newest reading and its time, trend of the level per s."""
+
+# watch: float64[rows, WATCH_WIDTH], one cache line: what the alarm rules remember of the channel. RUN counts readings of
+# one kind: usable ones up from 0, unusable ones down; BAD_SINCE is when those began, FLAT_SINCE when the value last changed
+RECEIVED, INTERVAL, RUN, BAD_SINCE, FLAT_SINCE, DIRTY, HEAD, PREDICTED = range(8)
+WATCH_WIDTH = 8
+
+# ring: float64[rows, RING, 2]: newest readings in order as (time, value), whatever became of them; watch[HEAD] counts
+# them. kept: float64[rows, 2, STATE_WIDTH]: states before the readings whose number is a multiple of PERIOD
+RING = 32
+PERIOD = 15
+SHOWN = 8
+"""So many of the newest readings explain an alarm."""
+
+# limits: float64[rows, LIMIT_WIDTH]
+CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
+LIMIT_WIDTH = 8
+
+# judged: float64[rows, JUDGED_WIDTH]: what the limits remember of arrivals. ARRIVED is when a reading was received that a
+# limit waits for; PASSED_LOW and PASSED_HIGH when a critical limit was last passed, in the channel's time, by which value;
+# CONTRADICTED when readings last passed one and did not in turn, LAG by how much the sender's clock is behind (µs)
+ARRIVED, PASSED_LOW, PASSED_HIGH, LOW_VALUE, HIGH_VALUE, CONTRADICTED, LAG = range(7)
+JUDGED_WIDTH = 7
+FRESH_US = 60e6
+"""A reading that arrives within this of its time says how the patient is now, whatever stands in the channel."""
+RECENT_LEAST_US, RECENT_MOST_US = 300e6, 900e6
+"""An older one still does, if it is the newest and the channel may be quiet for so long; else it is of the past."""
+GRACE_US = 10e6
+"""… once so long nothing newer has come: gaps are uploaded in any order."""
+
+# forecasts under way: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), foretold
+# float32[rows, HORIZONS * SLOTS, 2] (mean, sd); what came of them: stretch float32[rows, HORIZONS, 2], tried uint16
+HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
+HORIZONS = len(HORIZONS_S)
+SLOTS = 3
+
+# belief: float32[rows, BELIEF]: what a forecast follows from, as it is stated; the stretch of each horizon at its end
+B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
+BELIEF = B_STRETCH + 2 * HORIZONS
+
+# mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on has clearly worsened (NaN: not
+# known yet), and since when it is beyond (0: it is not)
+LIMIT_CONDITIONS = 4
+BEYOND, BEYOND_SINCE = 0, 1
+
+# shown: float64[rows, 2]: time and value of the newest plausible reading before a run of implausible ones
+
+# phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
+PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
+CONDITIONS = 8
+IDLE, PENDING, ON = 0, 1, 2
+DISAGREEMENT = 8
+"""A condition of two channels of a patient: its phase stands in ``agreement``."""
+CLOCK = 9
+"""The sender's clock is wrong: judged where frames begin, see ``twins.step.arrival``."""
+UNRELIABLE, MISFIT, FLAT = 1, 2, 3
+"""Why a sensor is taken for faulty: values no body has, values that do not fit the course, values that never change."""
+
+# agreement: float64[patients, pairs, AGREEMENT_WIDTH]: the second source less the first as it usually is (BIAS, of VARIANCE;
+# 0: no two readings yet) with the variance about it, the times of the newest two readings and their difference, and the
+# condition's run of them
+G_BIAS, G_VARIANCE, G_SPREAD, G_FIRST, G_SECOND, G_DIFFERENCE, G_PHASE, G_SINCE, G_RUN = range(9)
+AGREEMENT_WIDTH = 9
+
+# events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine; BEGIN tells which way a condition turned
+(
+    E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_EXPECTED,
+) = range(12)  # fmt: skip
+E_RING = 12
+ENDS, BEGINS, WORSENS = 0.0, 1.0, 2.0
+EVENT_WIDTH = E_RING + 2 * SHOWN
+
+# parameters: float64[signals, PARAMETER_WIDTH], from the signals table
+(
+    A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
+    A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW, A_FLAT,
+    A_WORSE_LOW, A_WORSE_HIGH, A_REPEAT,
+) = range(25)  # fmt: skip
+PARAMETER_WIDTH = 32
+PREDICT_WITHIN_S = 1800.0
+"""How far ahead a crossing is looked for; what is left of each mode by then stands in the table."""
+
+
+def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
+    """The kernels' view of the signals table, one row per signal code.
+
+    Rates per s of the two modes and their stationary covariance: drivers coupled with c give c 2 √(λ₁λ₂) / (λ₁+λ₂) of the
+    product of the spreads. Then what is left of each mode after ``PREDICT_WITHIN_S``, and the covariance added by then.
+    """
+    table = np.zeros((len(SIGNALS), PARAMETER_WIDTH))
+    for signal in SIGNALS:
+        modes = signal.modes
+        fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
+        shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
+        stay = np.exp(-PREDICT_WITHIN_S * np.array([fast, slow]))
+        table[signal.code, : A_REPEAT + 1] = (
+            signal.plausible[0],
+            signal.plausible[1],
+            modes.noise_sd**2,
+            signal.step**2 / 12.0,
+            modes.mean,
+            fast,
+            slow,
+            modes.fast_sd**2,
+            shared * modes.fast_sd * modes.slow_sd,
+            modes.slow_sd**2,
+            signal.jump,
+            signal.trend_s,
+            *signal.censored,
+            1.0 if signal.predictive_priority else 0.0,
+            *stay,
+            modes.fast_sd**2 * (1.0 - stay[0] ** 2),
+            shared * modes.fast_sd * modes.slow_sd * (1.0 - stay[0] * stay[1]),
+            modes.slow_sd**2 * (1.0 - stay[1] ** 2),
+            signal.flat_s * 1e6 or np.inf,
+            *signal.worse,
+            signal.repeat_s * 1e6,
+        )
+    return table
+
+
+PARAMETERS = parameters()

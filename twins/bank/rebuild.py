@@ -1,0 +1,72 @@
+"""Twins made anew from the log, where a checkpoint's channels cannot be read: another version's columns, or broken bytes.
+
+What no log of some days can tell is taken from the checkpoint: who is there, the limits set for them, what was charted,
+and the alarms that stand. Everything else follows from the records.
+"""
+
+from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
+from twins.alarms.lifecycle import Alarm
+from twins.bank import layout
+from twins.bank.bank import BLOCK, Bank, Block
+from twins.models.deterioration.news2 import PARAMETERS
+from twins.records import SetLimits, SetWard
+
+__all__ = ["begin_patients", "begin_wards", "keep_alarms"]
+
+_CHARTED = ("active", "oxygen", "oxygen_time", "consciousness", "consciousness_time", "device", "scale2", "unscored")
+_CHANNEL = {condition.name: at for at, condition in enumerate(CHANNEL_CONDITIONS)}
+_SCORE = {condition.name: at for at, condition in enumerate(SCORE_CONDITIONS)}
+
+
+def begin_patients(bank: Bank, block: Block) -> None:
+    """Admit who is in the block to a bank that has read nothing yet, as they were left; without channels."""
+    charted = {name: block.arrays[name] for name in _CHARTED if name in block.arrays}
+    bank.restore_patients(block, charted)
+    bank.covered[block.number] = -1
+
+
+def begin_wards(bank: Bank, changes: list[tuple[int, SetLimits]], wards: list[tuple[int, SetWard]]) -> None:
+    """Set the limits of wards, and whether they use NEWS2, as they were left."""
+    for offset, limits in changes:
+        bank.set_ward_limits(offset, limits)
+    for offset, ward in wards:
+        bank.set_ward(offset, ward)
+
+
+def keep_alarms(bank: Bank, block: Block) -> None:
+    """Go on with the alarms that stood, once the bank has read the log to its end.
+
+    One that stands again keeps the name it was shown and acknowledged under. One that does not is still shown, and ends
+    as every alarm does: with the next reading or score that says so, or by its acknowledgement.
+    """
+    for owner, condition, code, alarm in block.alarms:
+        number = block.number * BLOCK + owner
+        if bank.profiles[number] is None or not bank.active[number]:
+            continue
+        key = (number, condition, code)
+        again = bank.alarms.get(key)
+        if again is None:
+            bank.alarms[key] = alarm
+            _to_be_ended(bank, number, condition, code, alarm)
+        elif again.id != alarm.id:
+            if again.standing and alarm.presence == "latched":
+                alarm.presence = "on"
+            alarm.standing = again.standing
+            bank.alarms[key] = alarm
+
+
+def _to_be_ended(bank: Bank, number: int, condition: str, code: int, alarm: Alarm) -> None:
+    if alarm.presence == "latched":
+        return
+    if code < 0 and condition in _SCORE:
+        bank.score_phase[number, _SCORE[condition]] = layout.ON
+        bank.score_since[number, _SCORE[condition]] = alarm.onset
+        told = alarm.explanation.get("news2", {}).get("parts", {})
+        for column, name in enumerate(PARAMETERS):
+            if bank.known_parts[number, column] < 0 and name in told:
+                # What the score rested on is not known any more: the alarm is held until it is.
+                bank.known_parts[number, column] = told[name]
+    elif code >= 0 and _CHANNEL.get(condition, layout.CONDITIONS) < layout.CONDITIONS:
+        row = bank.open_channel(number, code)
+        bank.phase[row, _CHANNEL[condition]] = layout.ON
+        bank.since[row, _CHANNEL[condition]] = alarm.onset

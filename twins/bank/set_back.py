@@ -1,0 +1,68 @@
+"""A bank whose clock is set back: what it remembers as later than now was earlier by as much as the clock was wrong."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.bank.bank import BLOCK, Bank
+
+__all__ = ["set_back"]
+
+_AHEAD_US = 7_200_000_000
+"""So far ahead of the wrong clock a moment may lie and be one: a device's time, or when a forecast comes due."""
+
+
+def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
+    """Go on from ``now`` (µs), ``by`` earlier than the clock so far: told by the record at ``offset``.
+
+    Moments up to ``now`` are from before the clock was wrong, or came from devices whose clocks were right, and stay. No
+    other number is as large as a moment, so they are known by their size, in every array of the bank alike.
+    """
+    last = now + by + _AHEAD_US
+    live = bank.live != 0
+    for array, owners in bank.held():
+        for column in _columns(array):
+            wrong = (column > now) & (column <= last)
+            wrong &= live[owners].reshape(-1, *(1,) * (column.ndim - 1))
+            if wrong.any():
+                column[wrong] -= by
+    for key, alarm in bank.alarms.items():
+        if live[key[0]]:
+            _earlier(alarm, ("onset", "time"), now, by)
+    for number, profile in enumerate(bank.profiles):
+        if profile is not None and live[number]:
+            _earlier(profile, ("admitted", "begin", "discharged", "oxygen_time", "consciousness_time"), now, by)
+    _clocks_back(bank, now, by)
+    bank.time = now
+    if offset > bank.time_kept_at:
+        bank.time_kept = 0
+    bank.dirty.update((np.flatnonzero(live[: bank.patients]) // BLOCK).tolist())
+
+
+def _clocks_back(bank: Bank, now: int, by: int) -> None:
+    for key, clock in bank.clocks.items():
+        if bank.live[key[0]]:
+            _earlier(clock, ("first", "seen"), now, by)
+    for key, past in bank.past.items():
+        if bank.live[key[0]]:
+            past.began, past.changed = min(past.began, now), min(past.changed, now)
+    for key, others in bank.others.items():
+        if bank.live[key[0]]:
+            others.times = {time - by if time > now else time: whose for time, whose in others.times.items()}
+            _earlier(others, ("floor",), now, by)
+    # Which readings were filed under other times than they claim is not worth keeping.
+    bank.claims = {key: claims for key, claims in bank.claims.items() if not bank.live[key[0]]}
+
+
+def _columns(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
+    """The parts of an array that may hold moments, as views."""
+    if array.dtype.names is not None:
+        return [column for name in array.dtype.names for column in _columns(array[name])]
+    return [array] if array.dtype in (np.dtype("f8"), np.dtype("i8")) else []
+
+
+def _earlier(of: object, names: tuple[str, ...], now: int, by: int) -> None:
+    for name in names:
+        if getattr(of, name) > now:
+            setattr(of, name, getattr(of, name) - by)

@@ -1,0 +1,69 @@
+"""Readings judged at the door and sorted into partitions: columns in, columns out.
+
+Each is one compiled pass: every numpy call over so many readings would let the interpreter's lock go and wait for it.
+"""
+
+import numpy as np
+
+from twins.arrays import F8, I8, U1, U2, U4
+from twins.compiled.jit import kernel
+
+__all__ = ["judge", "scatter"]
+
+
+@kernel()
+def judge(
+    patient: U4, signal: U2, time: I8, value: F8, patients: int, signals: int, oldest: int, newest: int, verdict: U1
+) -> int:  # fmt: skip
+    """Write 0 for a reading that can be taken, else the first that holds; returns how many cannot be taken.
+
+    5 a patient that is not listed, 2 an unknown signal, 1 a value that is not finite, 4 measured before ``oldest``, 3 after
+    ``newest`` (µs).
+    """
+    refused = 0
+    for i in range(len(patient)):
+        if patient[i] >= patients:
+            verdict[i] = 5
+        elif signal[i] >= signals:
+            verdict[i] = 2
+        elif not np.isfinite(value[i]):
+            verdict[i] = 1
+        elif time[i] < oldest:
+            verdict[i] = 4
+        elif time[i] > newest:
+            verdict[i] = 3
+        else:
+            verdict[i] = 0
+            continue
+        refused += 1
+    return refused
+
+
+@kernel()
+def scatter(
+    patient: U4, signal: U2, time: I8, value: F8, partition_of_entry: I8, entry_in_partition: U4, ends: I8,
+    to_patient: U4, to_signal: U2, to_time: I8, to_value: F8, places: I8,
+) -> None:  # fmt: skip
+    """Write the readings in order of partition, within it of arrival, and the places they had.
+
+    ``ends`` (one per partition) receives where each partition ends; ``entry_in_partition`` is each patient entry's new
+    number.
+    """
+    ends[:] = 0
+    for i in range(len(patient)):
+        ends[partition_of_entry[patient[i]]] += 1
+    total = 0
+    for p in range(len(ends)):
+        count = ends[p]
+        ends[p] = total
+        total += count
+    for i in range(len(patient)):
+        entry = patient[i]
+        p = partition_of_entry[entry]
+        at = ends[p]
+        ends[p] = at + 1
+        to_patient[at] = entry_in_partition[entry]
+        to_signal[at] = signal[i]
+        to_time[at] = time[i]
+        to_value[at] = value[i]
+        places[at] = i

@@ -1,0 +1,151 @@
+"""Forecasts of what a channel's next readings will be: mean, spread and quantiles by horizon."""
+
+import math
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.arrays import F4, F8, I8
+from twins.bank.layout import (
+    A_HIGH,
+    A_LOW,
+    A_QUANTUM,
+    A_R,
+    B_LEVEL,
+    B_NOISE,
+    B_P00,
+    B_P01,
+    B_P11,
+    B_SLOW,
+    B_STRETCH,
+    COUNT,
+    HORIZONS,
+    HORIZONS_S,
+    M0,
+    M1,
+    P00,
+    P01,
+    P11,
+    R_SCALE,
+    T,
+)  # fmt: skip
+from twins.compiled.jit import kernel
+from twins.models.channel.filter import predict
+
+_SQRT2 = math.sqrt(2.0)
+Z80, Z95 = 1.2815515655446004, 1.959963984540054
+TAIL = 0.12
+"""Until the future has said otherwise the 95 % band lies by this (logarithm) farther out than normal: tails are heavy."""
+
+
+@kernel()
+def below(limit: float, mean: float, sd: float) -> float:
+    """Probability that a normal variable lies below ``limit``."""
+    return 0.5 * math.erfc((mean - limit) / (sd * _SQRT2))
+
+
+@kernel(allocates=True)
+def normal(z: F8) -> F8:
+    """The standard normal distribution function of each of ``z``."""
+    probability = np.empty(len(z))
+    for i in range(len(z)):
+        probability[i] = 0.5 * math.erfc(-z[i] / _SQRT2)
+    return probability
+
+
+@kernel()
+def ahead(state: F8, parameter: F8, horizon_s: float) -> tuple[float, float, float]:
+    """Mean, variance of the patient's value and variance of a reading ``horizon_s`` after the last measurement."""
+    mean, _, variance, _, _ = predict(state[M0], state[M1], state[P00], state[P01], state[P11], parameter, horizon_s)
+    return mean, variance, variance + parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
+
+
+@kernel()
+def stretch_at(stretch: F4, horizon_s: float, which: int) -> float:
+    """Factor on the width of the 80 % band (0), or on that of the 95 % band besides (1), at any horizon.
+
+    Log-linear between the tracked horizons.
+    """
+    below = 0
+    while below < HORIZONS - 1 and HORIZONS_S[below + 1] <= horizon_s:
+        below += 1
+    first = stretch[below, which]
+    if below == HORIZONS - 1 or horizon_s <= HORIZONS_S[0]:
+        return math.exp(first)
+    share = math.log(horizon_s / HORIZONS_S[below]) / math.log(HORIZONS_S[below + 1] / HORIZONS_S[below])
+    return math.exp(first + share * (stretch[below + 1, which] - first))
+
+
+@kernel()
+def believe(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
+    """Write all that a channel's forecasts follow from; NaN for the level of a channel without a measurement."""
+    belief[B_LEVEL] = state[M0] if state[COUNT] > 0.0 else np.nan
+    belief[B_SLOW] = state[M1]
+    belief[B_P00] = state[P00]
+    belief[B_P01] = state[P01]
+    belief[B_P11] = state[P11]
+    belief[B_NOISE] = parameter[A_R] * state[R_SCALE] + parameter[A_QUANTUM]
+    for h in range(HORIZONS):
+        belief[B_STRETCH + 2 * h] = stretch[h, 0]
+        belief[B_STRETCH + 2 * h + 1] = stretch[h, 1]
+
+
+@kernel()
+def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], horizons: I8, z: F8, out: F4) -> None:
+    """Forecast quantiles into ``out[len(belief), len(horizons), len(z)]``, kept inside the plausible range; NaN where unknown.
+
+    ``horizons`` are places in ``HORIZONS_S``.
+
+    Beyond the 80 % band the tails reach out to where the 95 % band has come to lie.
+    """
+    for i in range(len(belief)):
+        own = belief[i]
+        parameter = parameters[signal[i]]
+        for place in range(len(horizons)):
+            h = horizons[place]
+            mean, _, variance, _, _ = predict(
+                own[B_LEVEL], own[B_SLOW], own[B_P00], own[B_P01], own[B_P11], parameter, HORIZONS_S[h]
+            )
+            sd = math.sqrt(variance + own[B_NOISE]) * math.exp(own[B_STRETCH + 2 * h])
+            tail = math.exp(own[B_STRETCH + 2 * h + 1] + TAIL)
+            for q in range(len(z)):
+                if math.isnan(mean):
+                    out[i, place, q] = np.nan
+                    continue
+                beyond = min(max((abs(z[q]) - Z80) / (Z95 - Z80), 0.0), 1.0)
+                x = mean + z[q] * sd * (1.0 + beyond * (tail - 1.0))
+                out[i, place, q] = min(max(x, parameter[A_LOW]), parameter[A_HIGH])
+
+
+@kernel()
+def moments(
+    state: F8, parameters: F8, rows: I8, signal_of_row: npt.NDArray[np.uint16], horizons_s: F8, mean: F8, sd: F8
+) -> None:
+    """Mean and standard deviation of a reading, by row and horizon, into ``mean`` and ``sd``."""
+    for i in range(len(rows)):
+        parameter = parameters[signal_of_row[rows[i]]]
+        for h in range(len(horizons_s)):
+            m, _, variance = ahead(state[rows[i]], parameter, horizons_s[h])
+            mean[i, h] = m
+            sd[i, h] = math.sqrt(variance)
+
+
+@kernel()
+def bands(
+    state: F8, parameters: F8, stretch: npt.NDArray[np.float32], rows: I8, signal_of_row: npt.NDArray[np.uint16],
+    time: I8, horizons_s: F8, mean: F8, sd: F8, tail: F8,
+) -> None:  # fmt: skip
+    """Mean, spread of the middle and stretch of the tails of a reading ``horizons_s`` after ``time``, calibrated.
+
+    ``time`` (µs) is at or after each row's newest measurement; columns are (rows, horizons).
+    """
+    for i in range(len(rows)):
+        row = rows[i]
+        if state[row, COUNT] == 0.0:
+            continue
+        late_s = max(float(time[i]) - state[row, T], 0.0) * 1e-6
+        for h in range(len(horizons_s)):
+            m, _, variance = ahead(state[row], parameters[signal_of_row[row]], horizons_s[h] + late_s)
+            mean[i, h] = m
+            sd[i, h] = math.sqrt(variance) * stretch_at(stretch[row], horizons_s[h] + late_s, 0)
+            tail[i, h] = math.exp(TAIL) * stretch_at(stretch[row], horizons_s[h] + late_s, 1)

@@ -1,0 +1,192 @@
+"""Many channels worked on at once: readings of rows all different side by side, so that one instruction moves eight.
+
+A reading at a time, the arithmetic of ``channel`` waits for itself: two series, two divisions and a square root, each on
+the one before. Here 16 readings of rows all different are laid out as columns, moved by the very same functions in a
+loop that the compiler makes vectors of, and written back. What is not of the usual kind (late, sparse, at an end of the
+range, a surprise) is left to ``channel.update`` alone: results are the same, bit for bit.
+"""
+
+import math
+
+import numpy as np
+
+from twins.arrays import F8, I8, U1, U2
+from twins.bank.layout import (
+    A_ABOVE,
+    A_BELOW,
+    A_FAST,
+    A_HIGH,
+    A_LOW,
+    A_MEAN,
+    A_QUANTUM,
+    A_R,
+    A_S11,
+    A_S12,
+    A_S22,
+    A_SLOW,
+    A_TREND_S,
+    COUNT,
+    INNOVATION,
+    LAST,
+    M0,
+    M1,
+    P00,
+    P01,
+    P11,
+    QUALITY,
+    R_SCALE,
+    REJECTS,
+    STATE_WIDTH,
+    TREND,
+    VALUE,
+    T,
+)  # fmt: skip
+from twins.compiled.jit import kernel
+from twins.compiled.prefetch import AHEAD, prefetch
+from twins.compiled.transpose import LANES, WIDE, columns_of, distinct, rows_of
+from twins.models.channel import filter as channel
+
+__all__ = ["SCRATCH", "update_rows"]
+
+
+INVALID = 9
+# The scratch: columns of the state, of the first 16 parameters, and whether a lane is of the usual kind. One array with
+# fixed places: the compiler sees that no two columns overlap.
+_PARAMETERS = LANES * STATE_WIDTH
+_USUAL = _PARAMETERS + LANES * 16
+SCRATCH = _USUAL + LANES
+_M0, _M1, _P00, _P01, _P11, _T = (LANES * field for field in (M0, M1, P00, P01, P11, T))
+_SCALE, _Z, _COUNT, _REJECTS = (LANES * field for field in (R_SCALE, INNOVATION, COUNT, REJECTS))
+_QUALITY, _VALUE, _LAST, _TREND = (LANES * field for field in (QUALITY, VALUE, LAST, TREND))
+_LOW, _HIGH, _BELOW, _ABOVE = (_PARAMETERS + LANES * field for field in (A_LOW, A_HIGH, A_BELOW, A_ABOVE))
+_MEAN, _S11, _S12, _S22 = (_PARAMETERS + LANES * field for field in (A_MEAN, A_S11, A_S12, A_S22))
+_R, _QUANTUM, _FAST, _SLOW, _WINDOW = (
+    _PARAMETERS + LANES * field for field in (A_R, A_QUANTUM, A_FAST, A_SLOW, A_TREND_S)
+)
+
+
+@kernel(forceinline=True)
+def _move(lanes: F8, time: I8, value: F8) -> int:
+    """Take a reading into each lane as if all were of the usual kind; returns how many were, and says which."""
+    count = 0
+    for j in range(LANES):
+        t, y = float(time[j]), value[j]
+        before, scale = lanes[_M0 + j], lanes[_SCALE + j]
+        counted, quality = lanes[_COUNT + j] + 1.0, lanes[_QUALITY + j]
+        dt = (t - lanes[_T + j]) * 1e-6
+        x1, x2 = lanes[_FAST + j] * dt, lanes[_SLOW + j] * dt
+        m0, m1, p00, p01, p11 = channel.moved(
+            before, lanes[_M1 + j], lanes[_P00 + j], lanes[_P01 + j], lanes[_P11 + j], lanes[_MEAN + j],
+            lanes[_S11 + j], lanes[_S12 + j], lanes[_S22 + j], channel.series_of(x1), channel.series_of(x2),
+        )  # fmt: skip
+        r = lanes[_R + j] * scale + lanes[_QUANTUM + j]
+        innovation = y - m0
+        share = 1.0 / (p00 + r)
+        nis = innovation * innovation * share
+        z = innovation * math.sqrt(share)
+        wider = channel.adapted(scale, nis, z, lanes[_Z + j])
+        scale = wider if counted > channel.ADAPT_AFTER else scale
+        level, m1, p00, p01, p11 = channel.corrected(m0, m1, p00, p01, p11, innovation, share, r, 0.0)
+        window = lanes[_WINDOW + j]
+        usual = (
+            (t > lanes[_LAST + j]) & (counted > 1.0) & (x1 < channel.SERIES) & (x2 < channel.SERIES)
+            & (y >= lanes[_LOW + j]) & (y <= lanes[_HIGH + j]) & (y >= lanes[_BELOW + j]) & (y <= lanes[_ABOVE + j])
+            & (abs(y) < np.inf) & (not nis > channel.GATE) & (not scale > channel.R_MOST)
+        )  # fmt: skip
+        lanes[_TREND + j] = (level - before + window * lanes[_TREND + j]) / (window + dt)
+        lanes[_M0 + j] = level
+        lanes[_M1 + j] = m1
+        lanes[_P00 + j] = p00
+        lanes[_P01 + j] = p01
+        lanes[_P11 + j] = p11
+        lanes[_T + j] = t
+        lanes[_SCALE + j] = scale
+        lanes[_Z + j] = z
+        lanes[_COUNT + j] = counted
+        lanes[_REJECTS + j] = 0.0
+        lanes[_QUALITY + j] = quality + channel.GRADE * (1.0 - quality)
+        lanes[_VALUE + j] = y
+        lanes[_LAST + j] = t
+        lanes[_USUAL + j] = 1.0 if usual else 0.0
+        count += 1 if usual else 0
+    return count
+
+
+@kernel()
+def _alone(state: F8, parameters: F8, row: int, signal: int, time: int, value: float) -> int:
+    """Take one reading as it comes."""
+    if not np.isfinite(value):
+        return INVALID
+    return channel.update(state[row], parameters[signal], float(time), value)
+
+
+@kernel(forceinline=True)
+def _ask(state: F8, rows: I8, at: int) -> None:
+    """Ask memory for the rows of two readings to come; beyond the end for the last one's again.
+
+    Two at a time, between other work: many at once fill what a core can wait for, and it stands still.
+    """
+    last = len(rows) - 1
+    prefetch(state, rows[min(at, last)])
+    prefetch(state, rows[min(at + 1, last)])
+
+
+@kernel()
+def _same(signal: U2, k: int, other: int) -> bool:
+    """Whether the readings from ``k`` are of the signals of those from ``other``: their parameters lie there already."""
+    for j in range(LANES):  # noqa: SIM110 - kernels know no generators
+        if signal[k + j] != signal[other + j]:
+            return False
+    return True
+
+
+@kernel(forceinline=True)
+def _write(state: F8, rows: I8, k: int, ahead: int, usual: int, lanes: F8) -> None:
+    """Write all lanes back; those not of the usual kind as their rows are."""
+    if usual < LANES:
+        for j in range(LANES):
+            if lanes[_USUAL + j] == 0.0:
+                for field in range(STATE_WIDTH):
+                    lanes[LANES * field + j] = state[rows[k + j], field]
+    for at in range(0, LANES, WIDE):
+        _ask(state, rows, ahead + at // 2)
+        rows_of(state, rows, k + at, 0, lanes, at)
+        _ask(state, rows, ahead + at // 2 + 2)
+        rows_of(state, rows, k + at, WIDE, lanes, at + LANES * WIDE)
+
+
+@kernel()
+def update_rows(
+    state: F8, parameters: F8, rows: I8, signal: U2, time: I8, value: F8, status: U1, lanes: F8
+) -> None:  # fmt: skip
+    """Take readings in order of arrival into their rows, asking memory for those to come; ``lanes`` is ``SCRATCH`` long."""
+    k = 0
+    laid = -1
+    while k < len(rows):
+        usual = 0
+        ahead = k + AHEAD
+        if k + 2 * LANES <= len(rows) and distinct(rows, k) and distinct(rows, k + WIDE):
+            for at in range(0, LANES, WIDE):
+                columns_of(state, rows, k + at, 0, lanes, at)
+                _ask(state, rows, ahead + at // 2)
+                columns_of(state, rows, k + at, WIDE, lanes, at + LANES * WIDE)
+                _ask(state, rows, ahead + at // 2 + 2)
+            if laid < 0 or not _same(signal, k, laid):
+                for at in range(0, LANES, WIDE):
+                    columns_of(parameters, signal, k + at, 0, lanes, at + _PARAMETERS)
+                    columns_of(parameters, signal, k + at, WIDE, lanes, at + _PARAMETERS + LANES * WIDE)
+                laid = k
+            usual = _move(lanes, time[k:], value[k:])
+        if usual > 0:
+            _write(state, rows, k, ahead + LANES // 2, usual, lanes)
+            told = status[k:]
+            for j in range(LANES):
+                told[j] = channel.ACCEPTED
+        else:
+            for at in range(0, LANES, 2):
+                _ask(state, rows, ahead + at)
+        if usual < LANES:
+            for i in range(k, min(k + LANES, len(rows))):
+                if usual == 0 or lanes[_USUAL + i - k] == 0.0:
+                    status[i] = _alone(state, parameters, rows[i], signal[i], time[i], value[i])
+        k += LANES

@@ -1,0 +1,51 @@
+"""The records of the log, and what a step over them gives back."""
+
+from twins.records.inputs import (
+    Acknowledge,
+    Admit,
+    Columns,
+    Command,
+    Discharge,
+    Fact,
+    Frame,
+    Move,
+    Record,
+    Retract,
+    SetAlarmOff,
+    SetLimits,
+    SetProfile,
+    SetWard,
+    Tick,
+)
+from twins.records.outcomes import HORIZONS_MIN, QUANTILES, Estimates, Outcome, Revision, Score, Status, Transition
+from twins.records.profile import AlarmOff, MeasuredFact, Profile, Stay
+
+__all__ = [
+    "HORIZONS_MIN",
+    "QUANTILES",
+    "Acknowledge",
+    "Admit",
+    "AlarmOff",
+    "Columns",
+    "Command",
+    "Discharge",
+    "Estimates",
+    "Fact",
+    "Frame",
+    "MeasuredFact",
+    "Move",
+    "Outcome",
+    "Profile",
+    "Record",
+    "Retract",
+    "Revision",
+    "Score",
+    "SetAlarmOff",
+    "SetLimits",
+    "SetProfile",
+    "SetWard",
+    "Status",
+    "Stay",
+    "Tick",
+    "Transition",
+]

@@ -1,0 +1,250 @@
+"""What can stand in the log ``inputs``: frames of observations, charted facts, commands and ticks.
+
+All times are integer microseconds since 1970 UTC. Columns are raw little-endian bytes, read with the properties that
+return numpy views.
+"""
+
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from twins.arrays import F8, I8, U2, U4
+
+__all__ = [
+    "Acknowledge",
+    "Admit",
+    "Columns",
+    "Command",
+    "Discharge",
+    "Fact",
+    "Frame",
+    "Move",
+    "Record",
+    "Retract",
+    "SetAlarmOff",
+    "SetLimits",
+    "SetProfile",
+    "SetWard",
+    "Tick",
+]
+
+
+class Columns(msgspec.Struct, frozen=True):
+    """Readings side by side: ``patient`` indexes ``patients``; values are in the signals' own units."""
+
+    patients: list[str]
+    patient: U4
+    signal: U2
+    time: I8
+    value: F8
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+
+class Frame(msgspec.Struct, tag="frame", kw_only=True):
+    """Observations of many patients as columns; ``received`` is the door's clock, never decreasing in a partition.
+
+    ``sources`` names the devices; ``source`` (u16 per reading) indexes it and is empty when there is one.
+    """
+
+    version: int = 1
+    received: int = 0
+    sources: list[str] = []
+    patients: list[str]
+    patient: bytes
+    signal: bytes
+    time: bytes
+    value: bytes
+    source: bytes = b""
+
+    @property
+    def columns(self) -> Columns:
+        """The readings as read-only numpy views over the record's bytes."""
+        return Columns(
+            self.patients,
+            np.frombuffer(self.patient, "<u4"),
+            np.frombuffer(self.signal, "<u2"),
+            np.frombuffer(self.time, "<i8"),
+            np.frombuffer(self.value, "<f8"),
+        )
+
+
+class Fact(msgspec.Struct, tag="fact", kw_only=True):
+    """A charted fact: ``oxygen`` (L/min, 0 is air), ``consciousness`` (A C V P U), ``meal``, ``insulin``, ``note``.
+
+    A fact with the ``id`` of one of the patient's that is charted already is the same one again.
+    """
+
+    patient: str
+    kind: str
+    id: str = ""
+    time: int
+    value: float | str | None = None
+    unit: str = ""
+    note: str = ""
+    by: str = ""
+    received: int = 0
+
+
+class Tick(msgspec.Struct, tag="tick", omit_defaults=True):
+    """Time moving forward: everything clock-driven happens on ticks.
+
+    ``unheard`` is the time (µs) before it in which nothing could reach the log, whatever sensors sent: no sensor counts
+    as silent for that. ``back`` says that the clock was set back by so much (µs): time goes on from ``received``, the only
+    record that may be earlier than those before it, and what was taken for later than that has been so much earlier.
+    """
+
+    received: int
+    unheard: int = 0
+    back: int = 0
+
+
+class Admit(msgspec.Struct, tag="admit", kw_only=True):
+    """Begin a stay. Of somebody who is here already it changes nothing: a ``Move`` moves.
+
+    ``stranger``: a reading asks for it, not a person, and nobody of this id may ever have been here.
+    """
+
+    patient: str
+    ward: str = ""
+    bed: str = ""
+    label: str = ""
+    spo2_scale: int = 1
+    birth_date: str = ""
+    age_years: int | None = None
+    news2: bool | None = None
+    stranger: bool = False
+    by: str = ""
+    received: int = 0
+
+
+class Move(msgspec.Struct, tag="move", kw_only=True):
+    """Another ward, bed or label; ``None`` leaves a field as it is.
+
+    Here as in other commands ``stay``, if given, names the stay that is meant by its admission (µs): of another stay of
+    the same id nothing is changed.
+    """
+
+    patient: str
+    stay: int = 0
+    ward: str | None = None
+    bed: str | None = None
+    label: str | None = None
+    by: str = ""
+    received: int = 0
+
+
+class Discharge(msgspec.Struct, tag="discharge", kw_only=True):
+    """End of a stay: alarms end, readings are refused until the next admission, which begins with nothing of it."""
+
+    patient: str
+    stay: int = 0
+    by: str = ""
+    received: int = 0
+
+
+class Acknowledge(msgspec.Struct, tag="acknowledge", kw_only=True):
+    """One alarm, and only this one, is acknowledged."""
+
+    patient: str
+    alarm: str
+    by: str = ""
+    note: str = ""
+    received: int = 0
+
+
+class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
+    """Limits of one signal for a patient, or for a ward when ``patient`` is empty; ``None`` falls back one level.
+
+    The bounds named in ``keep`` stay as they are at that level. Ward limits are written to every partition.
+    """
+
+    signal: str
+    patient: str = ""
+    stay: int = 0
+    ward: str = ""
+    critical_low: float | None = None
+    low: float | None = None
+    high: float | None = None
+    critical_high: float | None = None
+    delay_s: float | None = None
+    by: str = ""
+    received: int = 0
+    keep: list[str] = []
+
+
+class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
+    """What a clinician says of a patient for scoring; ``None`` leaves a field as it is.
+
+    ``spo2_scale`` is that of NEWS2; ``birth_date`` (ISO 8601) and ``age_years`` replace each other, "" and -1 forget the
+    age; ``news2`` is whether the patient is scored, ``"by_ward"`` leaves it to the ward.
+    """
+
+    patient: str
+    stay: int = 0
+    spo2_scale: int | None = None
+    birth_date: str | None = None
+    age_years: int | None = None
+    news2: bool | Literal["by_ward"] | None = None
+    by: str = ""
+    received: int = 0
+
+
+class SetAlarmOff(msgspec.Struct, tag="set_alarm_off", kw_only=True):
+    """The limit alarms of one signal are off until ``until`` (µs), or on again where that is not ahead."""
+
+    patient: str
+    stay: int = 0
+    signal: str
+    until: int = 0
+    reason: str = ""
+    by: str = ""
+    received: int = 0
+
+
+class SetWard(msgspec.Struct, tag="set_ward", kw_only=True):
+    """Whether a ward uses NEWS2 for patients of whom nothing else is said; written to every partition."""
+
+    ward: str
+    news2: bool = True
+    by: str = ""
+    received: int = 0
+
+    @property
+    def patient(self) -> str:
+        """Nobody's: it belongs to no patient."""
+        return ""
+
+
+class Retract(msgspec.Struct, tag="retract", kw_only=True):
+    """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place.
+
+    ``source`` is the device that asks for it, as in frames, empty for a person: a device takes back what it sent.
+    """
+
+    patient: str
+    signal: str
+    time: int
+    by: str = ""
+    source: str = ""
+    reason: str = ""
+    received: int = 0
+
+
+Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | SetWard | Retract
+Record = (
+    Frame
+    | Fact
+    | Tick
+    | Admit
+    | Move
+    | Discharge
+    | Acknowledge
+    | SetLimits
+    | SetProfile
+    | SetAlarmOff
+    | SetWard
+    | Retract
+)

@@ -1,0 +1,192 @@
+"""Readings taken back or corrected: as if they had never been, out of the filter, out of the limits and out of the alarms."""
+
+import msgspec
+import numpy as np
+
+from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
+from twins.alarms.lifecycle import Alarm
+from twins.bank import layout
+from twins.bank.bank import Bank
+from twins.models.channel import late
+from twins.models.deterioration import model as deterioration
+from twins.records import Retract, Status
+from twins.signals import BY_NAME, SIGNALS
+
+__all__ = ["Key", "empty", "note", "retract", "scores_over", "unsupported"]
+
+Key = tuple[int, str, int]
+"""Where an alarm stands in the bank: patient, condition, signal."""
+
+REMEMBERED = 1024
+"""So many of a channel's readings that were taken back or corrected are remembered by their times."""
+_MARGIN_US = 60_000_000
+_SCORED_US = 3_600_000_000
+"""A score may rest on readings so much older than its alarm."""
+_LIMITS = {condition.name: at for at, condition in enumerate(CHANNEL_CONDITIONS[: layout.LIMIT_CONDITIONS])}
+_PREDICTED = {CHANNEL_CONDITIONS[at].name for at in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH)}
+_FAULT = CHANNEL_CONDITIONS[layout.FAULT].name
+_ABOUT_SENDERS = {"sensor.clock", "sensor.disagreement"}
+"""What does not rest on one channel's readings: it is judged by itself."""
+_CRITICAL = (layout.CRITICAL_LOW, layout.CRITICAL_HIGH)
+_PREDICT_AFTER = 6
+
+
+def retract(bank: Bank, number: int, command: Retract) -> Status:
+    """Take a reading of patient ``number`` back, as far as the channel's kept readings reach.
+
+    RETRACTED; LATE where it is older than those; DUPLICATE where there is none at that time (any more); UNFILTERED where
+    no twin follows the signal. A reading that is older is remembered: where nothing newer is left than readings that were
+    taken back, the channel is emptied, as no value is better than a wrong one.
+    """
+    signal = BY_NAME.get(command.signal)
+    row = int(bank.slot[number, signal.code]) if signal else -1
+    if signal is None or row < 0:
+        return Status.UNFILTERED
+    t, parameter = float(command.time), layout.PARAMETERS[signal.code]
+    verdict = late.retract(bank.state[row], parameter, bank.watch[row], bank.ring[row], bank.kept[row], t)
+    if verdict == late.RETRACTED:
+        note(bank, row, command.time, within=True)
+        _forget(bank, row, t)
+    elif verdict == Status.LATE:
+        note(bank, row, command.time, within=False)
+    taken = bank.taken.get((number, signal.code), {})
+    if taken.get(int(bank.state[row, layout.LAST])) is False:
+        bank.empty_channel(row)
+        return Status.RETRACTED
+    return Status(verdict)
+
+
+def note(bank: Bank, row: int, time: int, *, within: bool) -> None:
+    """Remember that the reading at ``time`` was wrong; ``within`` reach, it is out of the filter already."""
+    taken = bank.taken.setdefault((int(bank.patient_of_row[row]), int(bank.signal_of_row[row])), {})
+    taken[time] = within
+    while len(taken) > REMEMBERED:
+        del taken[next(iter(taken))]
+
+
+def empty(bank: Bank, row: int) -> bool:
+    """Whether no reading of a channel is left."""
+    return bool(bank.watch[row, layout.HEAD] == 0.0)
+
+
+def _forget(bank: Bank, row: int, t: float) -> None:
+    """Let nothing that is still to come rest on the reading."""
+    if empty(bank, row):
+        bank.empty_channel(row)
+        return
+    state, watch = bank.state[row], bank.watch[row]
+    if bank.shown[row, 0] == t:
+        bank.shown[row] = 0.0
+    if watch[layout.FLAT_SINCE] == t:
+        # A line began with it: since when it has been flat without it is not known.
+        watch[layout.FLAT_SINCE] = state[layout.LAST]
+    watch[layout.DIRTY] = 1.0
+
+
+def unsupported(bank: Bank, row: int) -> list[Key]:
+    """Alarms of a channel that nothing speaks for any more, after readings of it were corrected or taken back."""
+    number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
+    found = [
+        (key, alarm)
+        for key, alarm in sorted(bank.alarms.items(), key=lambda item: item[0])
+        if (key[0], key[2]) == (number, code) and alarm.condition not in _ABOUT_SENDERS
+    ]
+    return [key for key, alarm in found if empty(bank, row) or not stands(bank, row, alarm)]
+
+
+def stands(bank: Bank, row: int, alarm: Alarm) -> bool:
+    """Whether something speaks for an alarm: a reading that stands, or that nobody can tell any more."""
+    if alarm.condition in _PREDICTED:
+        return bool(bank.state[row, layout.COUNT] >= _PREDICT_AFTER)
+    which = _LIMITS.get(alarm.condition)
+    if which is None or alarm.limit is None:
+        return alarm.condition != _FAULT or _fault_stands(bank, row, alarm)
+    return _limit_stands(bank, row, alarm, which, alarm.limit)
+
+
+def _limit_stands(bank: Bank, row: int, alarm: Alarm, which: int, bound: float) -> bool:
+    """Whether a reading of the episode that stands passes its limit, or the episode reaches beyond the kept readings.
+
+    In the second case the alarm goes only if readings from about its onset were taken back.
+    """
+    low_side = CHANNEL_CONDITIONS[which].side == "low"
+    level = bank.state[row, layout.M0]
+    if which not in _CRITICAL and alarm.standing and (level < bound if low_side else level > bound):
+        return True
+    times, values = _readings(bank, row)
+    delay = bank.limit[row, layout.CRITICAL_DELAY if which in _CRITICAL else layout.DELAY]
+    begin = alarm.onset - delay - 1
+    within = (times >= begin) & ((times <= alarm.ended) | alarm.standing)
+    if (within & (values < bound if low_side else values > bound)).any():
+        return True
+    if len(times) == bank.watch[row, layout.HEAD] or (len(times) and times.min() <= begin):
+        return False
+    taken = bank.taken.get((int(bank.patient_of_row[row]), int(bank.signal_of_row[row])), {})
+    return not any(begin - _MARGIN_US <= time <= alarm.onset + 1 for time in taken)
+
+
+def _readings(bank: Bank, row: int) -> tuple[np.ndarray, np.ndarray]:
+    """Times and values of a channel's kept readings that a patient can have."""
+    ring = bank.ring[row]
+    low, high = SIGNALS[int(bank.signal_of_row[row])].plausible
+    ring = ring[(ring[:, 0] > 0.0) & (ring[:, 1] >= low) & (ring[:, 1] <= high)]
+    return ring[:, 0], ring[:, 1]
+
+
+def _fault_stands(bank: Bank, row: int, alarm: Alarm) -> bool:
+    if alarm.explanation.get("fault", {}).get("reason") == "flat" or bank.state[row, layout.REJECTS] != 0.0:
+        return True
+    ring = bank.ring[row]
+    low, high = SIGNALS[int(bank.signal_of_row[row])].plausible
+    unusable = (ring[:, 0] >= bank.since[row, layout.FAULT]) & ~((ring[:, 1] >= low) & (ring[:, 1] <= high))
+    return bool((unusable & (ring[:, 0] > 0.0)).any())
+
+
+class Over(msgspec.Struct, frozen=True):
+    """An alarm of a score that is over; ``never`` where it rested on readings that count no more."""
+
+    key: Key
+    never: bool
+
+
+def scores_over(bank: Bank, number: int, code: int) -> list[Over]:
+    """Alarms of NEWS2 that are over once readings of signal ``code`` have been corrected or taken back.
+
+    The score has been worked out anew: a condition that waits to turn ends now.
+    """
+    column = deterioration.column_of(code)
+    found = []
+    for which, condition in enumerate(SCORE_CONDITIONS):
+        key = (number, condition.name, -1)
+        alarm = bank.alarms.get(key)
+        if alarm is None or column < 0:
+            continue
+        never = _tainted(bank, number, code, alarm)
+        phase = int(bank.score_phase[number, which])
+        if deterioration.turns_off(phase):
+            bank.score_phase[number, which] = 0
+            found.append(Over(key, never))
+        elif not alarm.standing and never and _rested_on(alarm, column, condition.least):
+            found.append(Over(key, never))
+    return found
+
+
+def _tainted(bank: Bank, number: int, code: int, alarm: Alarm) -> bool:
+    """Whether readings of ``code`` that were about to raise ``alarm`` count no more, and none of them is left."""
+    taken = bank.taken.get((number, code), {})
+    row = int(bank.slot[number, code])
+    if empty(bank, row):
+        return any(time >= alarm.onset - _SCORED_US for time in taken)
+    if not any(alarm.onset - _SCORED_US <= time <= alarm.onset for time in taken):
+        return False
+    times, _ = _readings(bank, row)
+    oldest = min(time for time in taken if alarm.onset - _SCORED_US <= time)
+    left = times[(times >= oldest) & (times <= alarm.onset)]
+    return all(int(time) in taken for time in left.tolist())
+
+
+def _rested_on(alarm: Alarm, column: int, least: int) -> bool:
+    """Whether without its part of input ``column`` the score would not have been reached."""
+    told = alarm.explanation.get("news2", {})
+    part = told.get("parts", {}).get(deterioration.name_of(column), 0)
+    return bool(part > 0 and told.get("score", 0) - part < least)

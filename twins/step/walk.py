@@ -1,0 +1,261 @@
+"""The walks over a frame, over the rows due for emission and over all rows on a tick: columns in, columns out."""
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.alarms import crossing, limits
+from twins.arrays import F4, F8, I4, I8, U1, U2, U4
+from twins.bank.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, RECENT_LEAST_US, VALUE, T
+from twins.compiled.jit import kernel
+from twins.compiled.prefetch import prefetch
+from twins.models.channel import calibration, late
+from twins.models.channel import filter as channel
+
+UNFILTERED, UNKNOWN_PATIENT, FUTURE, INVALID = 5, 6, 7, 9
+FUTURE_US = 600_000_000
+"""A reading further ahead of its record than this never enters a twin, whoever wrote it to the log."""
+_AHEAD = 8
+"""A reading touches half a dozen rows, so fewer readings ahead are as many rows as elsewhere."""
+READING_EVENTS = 8
+"""Most events one reading can raise."""
+
+
+@kernel(allocates=True)
+def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U1) -> npt.NDArray[np.int64]:
+    """Places of readings whose channel has no row yet (first of each run; may name a channel twice)."""
+    found = np.empty(len(patient), np.int64)
+    n = 0
+    for k in range(len(patient)):
+        if patient[k] >= len(patient_of_entry) or signal[k] >= len(filtered) or filtered[signal[k]] == 0:
+            continue
+        p = patient_of_entry[patient[k]]
+        if p >= 0 and slot[p, signal[k]] < 0:
+            found[n] = k
+            n += 1
+            slot[p, signal[k]] = -2 - k
+    for i in range(n):
+        k = found[i]
+        slot[patient_of_entry[patient[k]], signal[k]] = -1
+    return found[:n]
+
+
+@kernel()
+def extent(time: I8) -> tuple[int, int]:
+    """The oldest and the newest of some times; of none, 0."""
+    oldest = newest = time[0] if len(time) else 0
+    for i in range(len(time)):
+        oldest = min(oldest, time[i])
+        newest = max(newest, time[i])
+    return oldest, newest
+
+
+@kernel()
+def owned(patient: U4, signal: U2, value: F8, patient_of_entry: I8, which: U2, sources: U4, writer: U4) -> int:
+    """How many readings come from another source than the one that wrote to their channel first; notes who is the first.
+
+    ``which`` is the place of each reading's source among ``sources``; empty: all are of the first one.
+    """
+    strange = 0
+    for i in range(len(patient)):
+        if patient[i] >= len(patient_of_entry) or signal[i] >= writer.shape[1] or not np.isfinite(value[i]):
+            continue
+        p = patient_of_entry[patient[i]]
+        if p < 0:
+            continue
+        source = sources[min(int(which[i]), len(sources) - 1) if len(which) > 0 else 0]
+        if writer[p, signal[i]] == 0:
+            writer[p, signal[i]] = source
+        elif writer[p, signal[i]] != source:
+            strange += 1
+    return strange
+
+
+@kernel()
+def usual(
+    patient: U4, signal: U2, time: I8, oldest: int, newest: int, patient_of_entry: I8, active: U1, live: U1, begin: I8,
+    slot: I4, filtered: U1, which: U2, sources: U4, writer: U4,
+) -> bool:  # fmt: skip
+    """Whether nothing of a frame needs a closer look before its walk, as of almost all: asked in one pass.
+
+    Every reading is dated within ``oldest`` to ``newest`` and after its stay began, has its channel, and comes from the
+    channel's first source (``which`` and ``sources`` as in ``owned``; no sources: nobody asks). Entries whose patients are
+    not followed become -1 in ``patient_of_entry``, whatever the answer is.
+    """
+    for entry in range(len(patient_of_entry)):
+        p = patient_of_entry[entry]
+        if p >= 0 and (active[p] == 0 or live[p] == 0):
+            patient_of_entry[entry] = -1
+    for i in range(len(patient)):
+        if time[i] < oldest or time[i] > newest:
+            return False
+        if patient[i] >= len(patient_of_entry) or signal[i] >= slot.shape[1]:
+            continue
+        p = patient_of_entry[patient[i]]
+        if p < 0:
+            continue
+        if time[i] < begin[p] or (filtered[signal[i]] != 0 and slot[p, signal[i]] < 0):
+            return False
+        if len(sources) > 0:
+            source = sources[min(int(which[i]), len(sources) - 1) if len(which) > 0 else 0]
+            if writer[p, signal[i]] != source:
+                return False
+    return True
+
+
+@kernel()
+def _expect(
+    i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8
+) -> None:  # fmt: skip
+    """Ask memory for the rows of a reading that comes later in the frame."""
+    if patient[i] < len(patient_of_entry) and signal[i] < slot.shape[1]:
+        p = patient_of_entry[patient[i]]
+        if p >= 0:
+            row = slot[p, signal[i]]
+            if row >= 0:
+                prefetch(state, row)
+                prefetch(watch, row)
+                prefetch(limit, row)
+                prefetch(due, row)
+
+
+@kernel()
+def frame(
+    begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
+    watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, shown: F8, phase: U1, since: I8, due: F8, foretold: F4,
+    stretch: F4, tried: U2, parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
+) -> int:  # fmt: skip
+    """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
+
+    ``counts[0]`` receives the number of events written; the walk pauses when ``events`` could overflow.
+    """
+    n = 0
+    k = begin
+    while k < len(time):
+        if n + READING_EVENTS > len(events):
+            break
+        i = k
+        k += 1
+        if i + _AHEAD < len(time):
+            _expect(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due)
+        if patient[i] >= len(patient_of_entry) or signal[i] >= len(parameters) or not np.isfinite(value[i]):
+            status[i] = INVALID
+            continue
+        p = patient_of_entry[patient[i]]
+        if p < 0:
+            status[i] = UNKNOWN_PATIENT
+            continue
+        row = slot[p, signal[i]]
+        if row < 0:
+            status[i] = UNFILTERED
+            continue
+        if time[i] > received + FUTURE_US:
+            status[i] = FUTURE
+            continue
+        t = float(time[i])
+        own = state[row]
+        before = own[LAST]
+        touched[p] = 1
+        if t <= before:
+            verdict = late.insert(own, parameters[signal[i]], watch[row], ring[row], kept[row], t, value[i])
+            status[i] = verdict
+            # Late news is still news from the sensor: it is not silent.
+            watch[row, RECEIVED] = float(received)
+            if verdict in (late.INSERTED, late.CORRECTED):
+                watch[row, DIRTY] = 1.0
+                # A late value that differs, or another one in its place, says that the line was not flat.
+                if t > watch[row, FLAT_SINCE] and (verdict == late.CORRECTED or value[i] != own[VALUE]):
+                    watch[row, FLAT_SINCE] = before
+            if verdict != late.DUPLICATE:
+                n = limits.after_late(
+                    row, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row], judged,
+                    mark[row], phase[row], since[row], events, n,
+                )  # fmt: skip
+            continue
+        late.keep(own, watch[row], ring[row], kept[row], t, value[i])
+        verdict = late.take(own, parameters[signal[i]], t, value[i])
+        status[i] = verdict
+        if before > 0.0 and not (verdict == channel.ACCEPTED and own[T] < t):
+            gap = (t - before) * 1e-6
+            watch[row, INTERVAL] = (
+                gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
+            )
+        # Most readings meet no forecast: asked here, as a call hands over every array piece by piece.
+        if verdict != channel.IMPLAUSIBLE and not t < due[row, calibration.NEXT]:
+            taken = 0 if verdict == channel.GATED else 1
+            calibration.calibrate(
+                own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], foretold[row], stretch[row],
+                tried[row],
+            )  # fmt: skip
+        n = limits.after_reading(
+            row, verdict, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row],
+            judged, mark[row], shown[row], phase[row], since[row], events, n,
+        )  # fmt: skip
+    counts[0] = n
+    return k
+
+
+@kernel(allocates=True)
+def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
+    """Rows of ``patients`` that changed since they were last emitted, in patient and signal order; marks them clean."""
+    rows = np.empty(len(patients) * slot.shape[1], np.int64)
+    n = 0
+    for i in range(len(patients)):
+        for s in range(slot.shape[1]):
+            row = slot[patients[i], s]
+            if row >= 0 and watch[row, DIRTY] != 0.0:
+                watch[row, DIRTY] = 0.0
+                rows[n] = row
+                n += 1
+    return rows[:n].copy()
+
+
+@kernel()
+def predictions(
+    begin: int, rows: I8, now: int, signal_of_row: U2, state: F8, judged: F8, stretch: F4, watch: F8, ring: F8, limit: F8,
+    phase: U1, since: I8, parameters: F8, scratch: F4, events: F8, counts: I8,
+) -> int:  # fmt: skip
+    """Predicted crossings of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
+    n = 0
+    k = begin
+    while k < len(rows):
+        if n + 2 > len(events):
+            break
+        # The last for the statement of estimates as well, which comes next.
+        prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
+        row = rows[k]
+        k += 1
+        # From the past nothing is foretold; a lag only makes an age shorter.
+        age = now - state[row, LAST]
+        if age > RECENT_LEAST_US:
+            recent = limits.recent_us(limit[row])
+            if age > recent and age - judged[row, LAG] > recent:
+                continue
+        if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
+            n = crossing.predicted(
+                row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
+                since[row], scratch, events, n,
+            )  # fmt: skip
+    counts[0] = n
+    return k
+
+
+@kernel()
+def tick(
+    begin: int, rows: int, now: int, patient_of_row: I8, signal_of_row: U2, live: U1, parameters: F8, state: F8, watch: F8,
+    ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8, events: F8, counts: I8,
+) -> int:  # fmt: skip
+    """Conditions that time moves, over rows ``begin`` to ``rows`` of live patients; pauses and counts as ``frame`` does."""
+    n = 0
+    row = begin
+    while row < rows:
+        if n + READING_EVENTS > len(events):
+            break
+        p = patient_of_row[row]
+        if p >= 0 and live[p] != 0 and not limits.at_rest(float(now), watch[row], limit[row], phase[row]):
+            n = limits.after_tick(
+                row, float(now), parameters[signal_of_row[row]], state[row], watch[row], ring[row], limit[row], judged,
+                mark[row], phase[row], since[row], events, n,
+            )  # fmt: skip
+        row += 1
+    counts[0] = n
+    return row
