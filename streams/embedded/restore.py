@@ -14,7 +14,7 @@ from streams.errors import LogUnavailable
 from streams.history import SqliteHistory
 from streams.log.log import Entry, decode_record
 from streams.worker.worker import Worker, readable, version_of
-from twins.bank.bank import VERSION
+from twins.bank.checkpoint import VERSION
 from twins.records import Record
 
 __all__ = ["Restored", "Stored", "restore", "stored"]

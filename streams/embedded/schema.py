@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from streams.errors import LogUnavailable, StreamsError
 from streams.private import keep_private
-from twins.bank.bank import VERSION
+from twins.bank.checkpoint import VERSION
 
 __all__ = [
     "FORMAT",

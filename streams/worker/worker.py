@@ -10,7 +10,8 @@ import numpy as np
 from streams.history.base import History
 from streams.history.kept_forecasts import Foretold
 from streams.history.packing import coarse
-from twins.bank.bank import BLOCK, Bank, Block, Foundation
+from twins.bank.bank import BLOCK, Bank
+from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
 from twins.bank.rebuild import begin_patients, begin_wards, keep_alarms
 from twins.models.registry import ChannelModel
 from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Revision, Status
@@ -276,7 +277,7 @@ class Worker:
         blobs: list[Blob] = []
         for partition, number in chosen:
             bank, offset = self.banks[partition], self.offsets[partition]
-            kept = bank.foundation(offset, committed[partition]) if number < 0 else bank.block(number, offset)
+            kept = foundation_of(bank, offset, committed[partition]) if number < 0 else block_of(bank, number, offset)
             blobs.append((partition, number, offset, msgspec.msgpack.encode(kept)))
             del self._first_dirty[partition, number]
             if time.monotonic() - began > budget_s:
@@ -295,9 +296,9 @@ def _into(bank: Bank, kept: Block | Foundation, committed: int) -> bool:
     """Restore a checkpoint; ``False`` where its parts do not fit each other."""
     try:
         if isinstance(kept, Foundation):
-            bank.restore_foundation(kept, committed)
+            restore_foundation(bank, kept, committed)
         else:
-            bank.restore(kept)
+            restore(bank, kept)
     except (ValueError, LookupError, TypeError):
         return False
     return True

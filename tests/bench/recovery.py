@@ -19,6 +19,7 @@ from tests.support.posting import Posting
 from tests.support.wire import Wire
 from twins.bank import layout
 from twins.bank.bank import BLOCK, Bank
+from twins.bank.checkpoint import block_of
 from twins.records import Columns, Frame
 from twins.step.dispatch import step
 
@@ -137,7 +138,7 @@ def readings_of(columns: Columns) -> list[Reading]:
 
 def state_of(bank: Bank, offset: int) -> bytes:
     """Everything a partition's twins hold, as their checkpoints would be."""
-    blocks = [bank.block(number, offset) for number in range(-(-bank.patients // BLOCK))]
+    blocks = [block_of(bank, number, offset) for number in range(-(-bank.patients // BLOCK))]
     return msgspec.msgpack.encode((blocks, bank.time, sorted(bank.ward_limits.items())))
 
 

@@ -14,7 +14,8 @@ from twins.alarms import lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, priority_of
 from twins.arrays import F8, I8, U1
 from twins.bank import layout
-from twins.bank.bank import Bank, Past, Told
+from twins.bank.bank import Bank
+from twins.bank.memory import Past, Told
 from twins.records import Columns, Status, Transition
 from twins.signals import SIGNALS
 from twins.step import arrival

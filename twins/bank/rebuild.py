@@ -7,7 +7,8 @@ and the alarms that stand. Everything else follows from the records.
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.lifecycle import Alarm
 from twins.bank import layout
-from twins.bank.bank import BLOCK, Bank, Block
+from twins.bank.bank import BLOCK, Bank
+from twins.bank.checkpoint import Block, restore_patients
 from twins.models.deterioration.news2 import PARAMETERS
 from twins.records import SetLimits, SetWard
 
@@ -21,7 +22,7 @@ _SCORE = {condition.name: at for at, condition in enumerate(SCORE_CONDITIONS)}
 def begin_patients(bank: Bank, block: Block) -> None:
     """Admit who is in the block to a bank that has read nothing yet, as they were left; without channels."""
     charted = {name: block.arrays[name] for name in _CHARTED if name in block.arrays}
-    bank.restore_patients(block, charted)
+    restore_patients(bank, block, charted)
     bank.covered[block.number] = -1
 
 

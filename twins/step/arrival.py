@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from twins.arrays import I8
 from twins.bank import layout
-from twins.bank.bank import Bank, Clock
+from twins.bank.bank import Bank
+from twins.bank.memory import Clock
 from twins.records import Columns, Fact, Frame, Retract
 from twins.signals import BY_NAME, SIGNALS
 from twins.step.walk import FUTURE_US, extent

@@ -12,7 +12,8 @@ import numpy as np
 
 from twins.arrays import I8, U2, U4
 from twins.bank import layout
-from twins.bank.bank import Bank, Others
+from twins.bank.bank import Bank
+from twins.bank.memory import Others
 from twins.records import Columns, Frame, Retract, Revision, Status
 from twins.signals import BY_NAME, SIGNALS
 from twins.step import walk

@@ -20,7 +20,7 @@ from streams.history.nothing import NoHistory
 from streams.settings import Settings
 from streams.worker.worker import Worker
 from tests.streams.embedded.test_service import until
-from twins.bank.bank import VERSION
+from twins.bank.checkpoint import VERSION
 from twins.step.estimates import complete
 
 FILES = Path(__file__).parent / "files"

@@ -10,7 +10,7 @@ from streams.history.nothing import NoHistory
 from streams.history.packing import pack
 from streams.log.frame import as_record
 from streams.worker.worker import Worker
-from twins.bank.bank import Block
+from twins.bank.checkpoint import Block, block_of
 from twins.records import Admit, Columns, SetLimits
 from twins.signals import BY_NAME
 
@@ -80,7 +80,7 @@ def test_checkpoints_may_come_in_any_order(order) -> None:
     assert again.assign(0, [blobs[place] for place in order], 103) == 104
     # Blocks and rows as they were, though they lie elsewhere.
     again.banks[0].finish_catch_up()
-    assert [msgspec.msgpack.encode(again.banks[0].block(number, 103)) for number in (0, 1)] == blobs[1:]
+    assert [msgspec.msgpack.encode(block_of(again.banks[0], number, 103)) for number in (0, 1)] == blobs[1:]
     # Where an alarm's channel begins anew, its limits are the ward's, wherever those stood.
     anew = Worker(NoHistory())
     anew.assign(0, [blobs[0] if place == 0 else of_another_version(blobs[place]) for place in order], 103)

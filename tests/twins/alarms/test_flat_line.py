@@ -7,7 +7,8 @@ import pytest
 from streams.log.frame import as_record
 from streams.recordings.recording import cut, read
 from twins.bank import layout
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.records import Admit, Columns, Status
 from twins.signals import BY_NAME, SIGNALS
 from twins.step.dispatch import step
@@ -141,16 +142,16 @@ def test_each_fault_tells_its_reason():
 def test_a_restore_in_the_middle_gives_the_same_future():
     channel = Channel("arterial_mean_bp")
     channel.read(np.arange(1, 400), 80)
-    kept = msgspec.msgpack.encode(channel.bank.block(0, len(channel.log) - 1))
+    kept = msgspec.msgpack.encode(block_of(channel.bank, 0, len(channel.log) - 1))
     at = len(channel.log)
     channel.read(np.arange(400, 700), 80)
     restored = Bank()
-    restored.restore(msgspec.msgpack.decode(kept, type=Block))
+    restore(restored, msgspec.msgpack.decode(kept, type=Block))
     changes = [c for o in range(at, len(channel.log)) for c in step(restored, channel.log[o], o).transitions]
     told = [change for change in changes if change.condition == "sensor.fault"]
     assert [msgspec.json.encode(change) for change in told] == [msgspec.json.encode(change) for change in channel.told]
     assert channel.presences() == ["on"]
-    assert msgspec.msgpack.encode(restored.block(0, at)) == msgspec.msgpack.encode(channel.bank.block(0, at))
+    assert msgspec.msgpack.encode(block_of(restored, 0, at)) == msgspec.msgpack.encode(block_of(channel.bank, 0, at))
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from tests.twins.step.test_step import T0, S, Ward
 from twins.alarms.off import LONGEST_US
 from twins.bank.bank import Bank
+from twins.bank.checkpoint import block_of, restore
 from twins.records import Discharge, SetAlarmOff, Tick
 
 
@@ -79,7 +80,7 @@ def test_a_signal_without_limits_has_nothing_to_turn_off():
 def test_it_outlives_a_restart_and_ends_after_it():
     ward = critical(until_s=120)
     restored = Bank()
-    restored.restore(ward.bank.block(0, len(ward.log) - 1))
+    restore(restored, block_of(ward.bank, 0, len(ward.log) - 1))
     restored.finish_catch_up()
     ward.bank = restored
     ward.steady(61, 119, value=160.0)

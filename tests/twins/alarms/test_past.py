@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from tests.twins.step.test_arrival import T0, Bed, S
 from twins.alarms import past
 from twins.bank import layout
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.records import Discharge, Retract
 from twins.signals import BY_NAME
 
@@ -156,10 +157,10 @@ def test_what_was_taken_back_or_corrected_leaves_no_episode():
 def test_episodes_to_be_told_are_in_the_checkpoint_and_are_told_at_a_discharge():
     line = Line()
     line.send(NOW, *(("glucose", value, time) for value, time in GAP))
-    raw = msgspec.msgpack.encode(line.bank.block(0, len(line.log) - 1))
+    raw = msgspec.msgpack.encode(block_of(line.bank, 0, len(line.log) - 1))
     other = Line()
     other.bank = Bank()
-    other.bank.restore(msgspec.msgpack.decode(raw, type=Block))
+    restore(other.bank, msgspec.msgpack.decode(raw, type=Block))
     other.bank.finish_catch_up()
     other.bank.time, other.log = line.bank.time, list(line.log)
     record = Discharge(patient="p", received=T0 + (NOW + 1) * S)

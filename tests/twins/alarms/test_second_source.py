@@ -6,7 +6,8 @@ import pytest
 
 from streams.log.frame import as_record
 from twins.bank import layout
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.models.channel.agreement import PAIRS, PLACE
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration.news2 import PARAMETERS
@@ -197,11 +198,11 @@ def test_a_checkpoint_that_knows_one_pair_restores_with_its_filters():
     bedside = Bedside()
     bedside.run(1, 120, 96.0, 94.0)
     bedside.bank.agreement[0, 0, layout.G_BIAS] = 1.5
-    block = msgspec.msgpack.decode(msgspec.msgpack.encode(bedside.bank.block(0, 120)), type=Block)
+    block = msgspec.msgpack.decode(msgspec.msgpack.encode(block_of(bedside.bank, 0, 120)), type=Block)
     kept = np.frombuffer(block.arrays["agreement"]).reshape(1, len(PAIRS), layout.AGREEMENT_WIDTH)
     block.arrays["agreement"] = kept[:, 0].tobytes()
     restored = Bank()
-    restored.restore(block)
+    restore(restored, block)
     assert restored.agreement[0, 0].tobytes() == kept[0, 0].tobytes()
     assert not restored.agreement[0, 1:].any()
     assert (
@@ -213,11 +214,11 @@ def test_a_restore_goes_on_as_if_nothing_had_been():
     bedside = Bedside()
     bedside.run(1, 300, 96.0, 94.0)
     bedside.run(300, 308, 96.0, 86.0)
-    block = msgspec.msgpack.decode(msgspec.msgpack.encode(bedside.bank.block(0, len(bedside.log) - 1)), type=Block)
+    block = msgspec.msgpack.decode(msgspec.msgpack.encode(block_of(bedside.bank, 0, len(bedside.log) - 1)), type=Block)
     at = len(bedside.log)
     bedside.run(308, 400, 96.0, 86.0)
     restored = Bank()
-    restored.restore(block)
+    restore(restored, block)
     for offset in range(at, len(bedside.log)):
         step(restored, bedside.log[offset], offset)
     assert restored.agreement[0].tobytes() == bedside.bank.agreement[0].tobytes()

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.twins.step.test_step import T0, S, Ward, frame
+from twins.bank.checkpoint import block_of, restore
 from twins.records import Acknowledge, Retract, Tick, Transition
 from twins.signals import BY_NAME, SIGNALS
 from twins.step.estimates import complete
@@ -159,7 +160,7 @@ def test_what_worsens_is_judged_from_where_the_checkpoint_stands():
         ward.steady(60, 80, "oxygen_saturation", 84)
         acknowledge(ward, 80, "limit.critical_low")
     fresh = type(cut.bank)()
-    fresh.restore(cut.bank.block(0, len(cut.log) - 1))
+    restore(fresh, block_of(cut.bank, 0, len(cut.log) - 1))
     fresh.finish_catch_up()
     fresh.time = cut.bank.time
     cut.bank = fresh
@@ -173,12 +174,12 @@ def test_a_score_alarm_is_held_while_there_is_no_score_and_ends_with_one():
     ward = Ward()
     sick(ward, 1, 120, **ILL)
     acknowledge(ward, 120, "news2.high")
-    block = ward.bank.block(0, len(ward.log) - 1)
+    block = block_of(ward.bank, 0, len(ward.log) - 1)
     block.version -= 1  # the columns of a channel meant something else then: filters begin anew
     for name in ("known_parts", "score_told", "mark"):
         del block.arrays[name]
     fresh = type(ward.bank)()
-    fresh.restore(block)
+    restore(fresh, block)
     fresh.finish_catch_up()
     fresh.time = ward.bank.time
     ward.bank = fresh

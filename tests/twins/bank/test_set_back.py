@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from tests.twins.step.test_step import T0, S, Ward, frame
-from twins.bank.bank import Bank, Block, Foundation
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
 from twins.records import Acknowledge, SetLimits, Tick
 from twins.step.dispatch import step
 
@@ -72,13 +73,13 @@ def test_a_restart_from_a_checkpoint_before_or_after_gives_the_same(kept_at):
     first = Bank()
     for offset, record in enumerate(whole.log[: kept_at + 1]):
         step(first, record, offset)
-    block = msgspec.msgpack.encode(first.block(0, kept_at))
-    again.restore_foundation(
-        msgspec.msgpack.decode(msgspec.msgpack.encode(first.foundation(kept_at)), type=Foundation), kept_at
+    block = msgspec.msgpack.encode(block_of(first, 0, kept_at))
+    restore_foundation(
+        again, msgspec.msgpack.decode(msgspec.msgpack.encode(foundation_of(first, kept_at)), type=Foundation), kept_at
     )
-    again.restore(msgspec.msgpack.decode(block, type=Block))
+    restore(again, msgspec.msgpack.decode(block, type=Block))
     for offset, record in enumerate(whole.log[kept_at + 1 :], kept_at + 1):
         step(again, record, offset)
     again.finish_catch_up()
     assert again.time == whole.bank.time
-    assert msgspec.msgpack.encode(again.block(0, 999)) == msgspec.msgpack.encode(whole.bank.block(0, 999))
+    assert msgspec.msgpack.encode(block_of(again, 0, 999)) == msgspec.msgpack.encode(block_of(whole.bank, 0, 999))

@@ -7,7 +7,8 @@ import pytest
 from streams.log.frame import as_record
 from twins.alarms import limits
 from twins.bank import layout
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.compiled.warm_up import warm
 from twins.models.channel import agreement, late
 from twins.models.deterioration import scoring as deterioration
@@ -204,10 +205,10 @@ def test_a_checkpoint_holds_what_is_known_of_clocks():
     for at in range(1, 30):
         bed.send(at, spo2(97, at + 30))
         bed.send(at + 0.5, ("heart_rate", 80, at - 1000))
-    raw = msgspec.msgpack.encode(bed.bank.block(0, len(bed.log) - 1))
+    raw = msgspec.msgpack.encode(block_of(bed.bank, 0, len(bed.log) - 1))
     other = Bed()
     other.bank = Bank()
-    other.bank.restore(msgspec.msgpack.decode(raw, type=Block))
+    restore(other.bank, msgspec.msgpack.decode(raw, type=Block))
     other.bank.finish_catch_up()
     other.bank.time, other.log, other.at = bed.bank.time, list(bed.log), bed.at
     outcomes = [

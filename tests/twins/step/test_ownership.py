@@ -9,7 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from streams.log.frame import as_record
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.records import Admit, Columns, Discharge, Frame, Outcome, Record, Retract, Status
 from twins.signals import BY_NAME
 from twins.step.dispatch import step
@@ -141,9 +142,9 @@ def test_a_moment_is_whose_it_was_first_and_survives_a_checkpoint(readings, cut)
         del number
     for at, one in enumerate(frames):
         if at == cut % (len(frames) + 1):
-            kept = channel.bank.block(0, channel.offset)
+            kept = block_of(channel.bank, 0, channel.offset)
             again = Bank()
-            again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=Block))
+            restore(again, msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=Block))
             again.time = channel.bank.time
             channel.bank = again
         for (source, time, value), status in zip(one, channel.send(*one), strict=True):

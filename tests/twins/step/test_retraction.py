@@ -6,7 +6,8 @@ import pytest
 
 from tests.twins.step.test_arrival import T0, Bed, S
 from twins.bank import layout
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.records import Retract, Status
 from twins.signals import BY_NAME
 
@@ -129,10 +130,10 @@ def test_what_was_taken_back_is_in_the_checkpoint():
     ward = wrong_patient()
     for time in range(1, 45):
         ward.take_back("heart_rate", time)
-    raw = msgspec.msgpack.encode(ward.bank.block(0, len(ward.log) - 1))
+    raw = msgspec.msgpack.encode(block_of(ward.bank, 0, len(ward.log) - 1))
     other = Ward()
     other.bank = Bank()
-    other.bank.restore(msgspec.msgpack.decode(raw, type=Block))
+    restore(other.bank, msgspec.msgpack.decode(raw, type=Block))
     other.bank.finish_catch_up()
     other.bank.time, other.log, other.at = ward.bank.time, list(ward.log), ward.at
     told = [

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from streams.log.frame import as_record
 from streams.registry import projected
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.records import (
     Acknowledge,
     Admit,
@@ -215,7 +216,7 @@ def test_stays_survive_a_checkpoint_and_what_comes_after_is_the_same(picked, cut
         step(before, one, at)
     after = Bank()
     if before.patients:
-        after.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(before.block(0, cut - 1)), type=Block))
+        restore(after, msgspec.msgpack.decode(msgspec.msgpack.encode(block_of(before, 0, cut - 1)), type=Block))
     after.time = before.time
     found = [step(after, one, at) for at, one in enumerate(records) if at >= cut]
     assert [msgspec.msgpack.encode(one) for one in found] == [msgspec.msgpack.encode(one) for one in wanted[cut:]]
@@ -257,11 +258,11 @@ def test_what_a_door_foresees_is_what_the_log_decides(picked) -> None:
 def test_an_older_checkpoint_shows_nothing_from_before_its_admission() -> None:
     ward = used()
     ward.take(Admit(patient="bed-3", ward="B", received=T0 + 90 * S))
-    kept = ward.bank.block(0, ward.offset)
+    kept = block_of(ward.bank, 0, ward.offset)
     del kept.arrays["begin"]
     kept.profiles[0].begin, kept.profiles[0].admission = -1, -1
     again = Bank()
-    again.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=Block))
+    restore(again, msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=Block))
     assert again.begin[0] == again.profile(0).begin == T0 + 90 * S
 
 
@@ -281,4 +282,4 @@ def status(outcome: Outcome) -> list[int]:
 
 
 def block(bank: Bank, offset: int) -> bytes:
-    return msgspec.msgpack.encode(bank.block(0, offset))
+    return msgspec.msgpack.encode(block_of(bank, 0, offset))

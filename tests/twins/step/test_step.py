@@ -8,7 +8,8 @@ import pytest
 
 from streams.log.frame import as_record
 from twins.bank import layout
-from twins.bank.bank import Bank, Block, Foundation
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
 from twins.records import (
     Acknowledge,
     Admit,
@@ -335,13 +336,13 @@ def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begi
     ward.take(SetLimits(patient="p", signal="heart_rate", high=110.0, delay_s=0.0, received=T0))
     ward.steady(1, 20, value=120.0)
     assert ward.told("limit.high") == ["on"]
-    block = ward.bank.block(0, 100)
+    block = block_of(ward.bank, 0, 100)
     block.version -= 1
     block.arrays["state"] = block.arrays["state"][:-8]
     del block.arrays["agreement"]
     restored = Ward.__new__(Ward)
     restored.bank, restored.log, restored.outcomes = Bank(), [None] * 101, []
-    restored.bank.restore(block)
+    restore(restored.bank, block)
     restored.bank.finish_catch_up()
     assert restored.bank.limits_in_force(restored.bank.index["p"], 0)[0]["high"] == 110.0
     assert [alarm.condition for alarm in restored.bank.alarms.values()] == ["limit.high"]
@@ -422,8 +423,8 @@ def busy_log(seed, patients=150, seconds=90):
 
 def bits(bank, offset):
     """The whole state as bytes, whatever the rows' places."""
-    blocks = [msgspec.msgpack.encode(bank.block(n, offset)) for n in range(math.ceil(bank.patients / 64))]
-    return blocks, msgspec.msgpack.encode(bank.foundation(offset))
+    blocks = [msgspec.msgpack.encode(block_of(bank, n, offset)) for n in range(math.ceil(bank.patients / 64))]
+    return blocks, msgspec.msgpack.encode(foundation_of(bank, offset))
 
 
 def run(log):
@@ -453,15 +454,15 @@ def test_blocks_kept_at_different_offsets_and_a_replay_give_the_uninterrupted_st
         step(bank, record, offset)
         for number, cut in cuts.items():
             if cut == offset:
-                cut_off = bank.foundation(offset) if number < 0 else bank.block(number, offset)
+                cut_off = foundation_of(bank, offset) if number < 0 else block_of(bank, number, offset)
                 kept.append(msgspec.msgpack.encode(cut_off))
     restored = Bank()
     for raw in kept:
         block = msgspec.msgpack.decode(raw, type=Block | Foundation)
         if isinstance(block, Block):
-            restored.restore(block)
+            restore(restored, block)
         else:
-            restored.restore_foundation(block, min(cuts.values()))
+            restore_foundation(restored, block, min(cuts.values()))
     restored.catching_up = True
     for offset in range(min(cuts.values()) + 1, len(log)):
         step(restored, log[offset], offset)

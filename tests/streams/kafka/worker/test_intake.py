@@ -16,6 +16,7 @@ from streams.log.log import encode_record
 from streams.settings import Settings
 from streams.worker.worker import Worker
 from twins.bank.bank import Bank
+from twins.bank.checkpoint import block_of
 from twins.records import Acknowledge, Admit, Columns, Discharge, Fact, Frame, Record, Retract, SetLimits, Tick
 from twins.step.dispatch import step
 
@@ -288,4 +289,4 @@ def test_a_checkpoint_that_cannot_be_read_comes_again_from_the_log(damage: str) 
     again.banks[0].finish_catch_up()
     end = len(log) - 1
     for number in range(3):
-        assert again.banks[0].block(number, end) == worker.banks[0].block(number, end)
+        assert block_of(again.banks[0], number, end) == block_of(worker.banks[0], number, end)

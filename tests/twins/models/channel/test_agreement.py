@@ -10,7 +10,8 @@ from streams.log.frame import as_record
 from streams.recordings.recording import cut, read
 from twins.alarms.lifecycle import Alarm
 from twins.bank import layout
-from twins.bank.bank import Bank, Block
+from twins.bank.bank import Bank
+from twins.bank.checkpoint import Block, block_of, restore
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration.news2 import PARAMETERS
 from twins.records import Admit, Columns, Discharge, Tick
@@ -197,18 +198,18 @@ def test_a_replay_and_a_restore_give_the_same():
     bedside = Bedside()
     bedside.run(1, 120, pulse=83.0)
     bedside.run(120, 128, pulse=40.0)
-    kept = msgspec.msgpack.encode(bedside.bank.block(0, len(bedside.log) - 1))
+    kept = msgspec.msgpack.encode(block_of(bedside.bank, 0, len(bedside.log) - 1))
     at = len(bedside.log)
     bedside.run(128, 200, pulse=40.0)
     restored = Bank()
-    restored.restore(msgspec.msgpack.decode(kept, type=Block))
+    restore(restored, msgspec.msgpack.decode(kept, type=Block))
     changes = []
     for offset in range(at, len(bedside.log)):
         changes += step(restored, bedside.log[offset], offset).transitions
     told = [change for change in changes if change.condition == "sensor.disagreement"]
     assert [msgspec.json.encode(change) for change in told] == [msgspec.json.encode(change) for change in bedside.told]
     assert bedside.presences() == ["on"]
-    assert msgspec.msgpack.encode(restored.block(0, at)) == msgspec.msgpack.encode(bedside.bank.block(0, at))
+    assert msgspec.msgpack.encode(block_of(restored, 0, at)) == msgspec.msgpack.encode(block_of(bedside.bank, 0, at))
 
 
 def played(columns, seconds_a_frame=1):
@@ -237,7 +238,7 @@ def test_an_alarm_kept_in_a_checkpoint_is_still_an_alarm():
     bedside.run(1, 120)
     bedside.run(120, 180, pulse=40.0)
     ((number, condition, code, alarm),) = [
-        entry for entry in bedside.bank.block(0, 0).alarms if entry[1] == "sensor.disagreement"
+        entry for entry in block_of(bedside.bank, 0, 0).alarms if entry[1] == "sensor.disagreement"
     ]
     assert (number, condition, code) == (0, "sensor.disagreement", PULSE)
     assert isinstance(alarm, Alarm)

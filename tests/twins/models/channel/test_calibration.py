@@ -5,6 +5,7 @@ import pytest
 
 from twins.bank import layout
 from twins.bank.bank import Bank
+from twins.bank.checkpoint import block_of, restore
 from twins.models.channel.calibration import calibrate
 from twins.models.channel.forecast import TAIL
 from twins.models.channel.model import CHANNEL, plain
@@ -119,6 +120,6 @@ def test_what_was_learnt_is_kept_with_the_patient():
     )  # fmt: skip
     assert bank.stretch[0].any()
     other = Bank()
-    other.restore(bank.block(0, 1))
+    restore(other, block_of(bank, 0, 1))
     for name in ("due", "foretold", "stretch", "tried", "kept", "ring"):
         assert getattr(other, name)[0].tobytes() == getattr(bank, name)[0].tobytes()

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.twins.alarms.test_worsening import changes, sick
 from tests.twins.step.test_step import T0, S, Ward
 from twins.bank.bank import Bank
+from twins.bank.checkpoint import block_of, foundation_of, restore, restore_foundation
 from twins.models.deterioration.eligibility import DAY_US, age_of, unscored
 from twins.records import Admit, Discharge, Move, Profile, SetLimits, SetProfile, SetWard, Tick
 from twins.step.estimates import complete
@@ -112,8 +113,8 @@ def test_what_was_said_outlives_a_restart():
     ward.take(SetWard(ward="A", news2=False, received=T0))
     offset = len(ward.log) - 1
     fresh = Bank()
-    fresh.restore_foundation(ward.bank.foundation(offset, offset), offset)
-    fresh.restore(ward.bank.block(0, offset))
+    restore_foundation(fresh, foundation_of(ward.bank, offset, offset), offset)
+    restore(fresh, block_of(ward.bank, 0, offset))
     fresh.finish_catch_up()
     assert fresh.ward_scores == {"A": False}
     ward.bank = fresh

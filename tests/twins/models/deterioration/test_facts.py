@@ -7,6 +7,7 @@ import pytest
 from tests.twins.models.deterioration.test_eligibility import scores
 from tests.twins.step.test_step import T0, S, Ward, frame
 from twins.bank.bank import Bank
+from twins.bank.checkpoint import block_of, restore
 from twins.records import Fact, Retract, SetProfile, Tick
 
 
@@ -104,8 +105,8 @@ def test_it_outlives_a_restart():
     ward = Ward()
     tell(ward, 5, heart_rate=80, oxygen_flow=6)
     fresh = Bank()
-    fresh.restore(ward.bank.block(0, len(ward.log) - 1))
+    restore(fresh, block_of(ward.bank, 0, len(ward.log) - 1))
     fresh.finish_catch_up()
-    assert fresh.block(0, 9).arrays == ward.bank.block(0, 9).arrays
+    assert block_of(fresh, 0, 9).arrays == block_of(ward.bank, 0, 9).arrays
     assert fresh.profile(0).measured["oxygen_flow"].value == 6
     assert math.isnan(fresh.device[0, 2, 0])

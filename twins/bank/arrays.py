@@ -1,0 +1,85 @@
+"""The arrays of a bank: what each holds per channel or per patient, of which type, and what stands in them at first."""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.bank import layout
+from twins.compiled.prefetch import aligned
+from twins.models.channel import agreement
+from twins.signals import SIGNALS
+
+__all__ = ["BLANK", "KEPT_PATIENTS", "KEPT_ROWS", "OF_READINGS", "PATIENTS", "ROWS", "grown", "new"]
+
+ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "state": ("f8", (layout.STATE_WIDTH,)),
+    "watch": ("f8", (layout.WATCH_WIDTH,)),
+    "ring": ("f8", (layout.RING, 2)),
+    "kept": ("f8", (2, layout.STATE_WIDTH)),
+    "limit": ("f8", (layout.LIMIT_WIDTH,)),
+    "judged": ("f8", (layout.JUDGED_WIDTH,)),
+    "due": ("f8", (layout.HORIZONS * layout.SLOTS + 1,)),
+    "foretold": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
+    "stretch": ("f4", (layout.HORIZONS, 2)),
+    "tried": ("u2", (layout.HORIZONS,)),
+    "mark": ("f8", (layout.LIMIT_CONDITIONS, 2)),
+    "shown": ("f8", (2,)),
+    "phase": ("u1", (layout.CONDITIONS,)),
+    "since": ("i8", (layout.CONDITIONS,)),
+    "signal_of_row": ("u2", ()),
+    "patient_of_row": ("i8", ()),
+}
+PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
+    "slot": ("i4", (len(SIGNALS),)),
+    "active": ("u1", ()),
+    "live": ("u1", ()),
+    "pending": ("u1", ()),
+    "begin": ("i8", ()),
+    "writer": ("u4", (len(SIGNALS),)),
+    "emitted": ("i8", ()),
+    "oxygen": ("f8", ()),
+    "oxygen_time": ("i8", ()),
+    "consciousness": ("f8", ()),
+    "consciousness_time": ("i8", ()),
+    "device": ("f8", (3, 2)),
+    "scale2": ("u1", ()),
+    "unscored": ("u1", ()),
+    "parts": ("i1", (7,)),
+    "stale": ("u1", (7,)),
+    "scored": ("i8", ()),
+    "score_phase": ("u1", (3,)),
+    "score_since": ("i8", (3,)),
+    "score_told": ("i1", (2,)),
+    "known_parts": ("i1", (7,)),
+    "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
+}
+KEPT_ROWS = tuple(name for name in ROWS if name != "patient_of_row")
+"""Arrays with a row a channel that checkpoints keep."""
+OF_READINGS = tuple(name for name in ROWS if name not in ("limit", "signal_of_row", "patient_of_row"))
+"""Those that follow from readings alone."""
+KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
+"""Arrays with a row a patient that checkpoints keep."""
+_FILL: dict[str, float] = {
+    "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
+    "mark": np.nan, "score_told": -1, "known_parts": -1,
+}  # fmt: skip
+
+
+def new(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
+    """An array of the bank as it is before anything is known."""
+    made = aligned(shape, dtype)
+    if name in _FILL:
+        made[...] = _FILL[name]
+    return made
+
+
+def grown(name: str, array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    """A longer copy; what is added is as in ``new``."""
+    grown = new(name, array.dtype, (count, *array.shape[1:]))
+    grown[: len(array)] = array
+    return grown
+
+
+BLANK = {name: new(name, dtype, (1, *shape))[0] for name, (dtype, shape) in (ROWS | PATIENTS).items()}
+"""A row of each array as at the beginning; made once, as a ward that is admitted asks for it a thousand times."""

@@ -1,0 +1,228 @@
+"""A bank cut into blocks for checkpoints, and put together from them again."""
+
+from collections.abc import Iterable
+
+import msgspec
+import numpy as np
+
+from twins.alarms.conditions import CHANNEL_CONDITIONS
+from twins.alarms.lifecycle import Alarm
+from twins.bank import layout
+from twins.bank.arrays import KEPT_PATIENTS, KEPT_ROWS, PATIENTS, ROWS
+from twins.bank.bank import BLOCK, Bank
+from twins.bank.memory import Clock, Others, Past
+from twins.records import Profile, SetLimits, SetWard
+
+__all__ = [
+    "VERSION",
+    "Block",
+    "Foundation",
+    "block_of",
+    "foundation_of",
+    "restore",
+    "restore_foundation",
+    "restore_patients",
+]
+
+VERSION = 2
+"""Of the columns of a channel's row in a checkpoint."""
+
+
+class Block(msgspec.Struct, tag="block"):
+    """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
+
+    version: int
+    partition: int
+    number: int
+    offset: int
+    profiles: list[Profile]
+    limits: list[dict[str, dict[str, float]]]
+    alarms: list[tuple[int, str, int, Alarm]]
+    rows: list[int]
+    arrays: dict[str, bytes]
+    models: dict[str, bytes]
+    claims: list[tuple[int, int, list[tuple[int, int]]]] = []
+    clocks: list[tuple[int, int, Clock]] = []
+    taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
+    others: list[tuple[int, int, list[tuple[int, int]], int]] = []
+    charted: list[list[str]] = []
+    past: list[tuple[int, int, Past]] = []
+
+
+class Foundation(msgspec.Struct, tag="foundation"):
+    """What a partition knows that is no patient's: the log's time, ward limits, counts of readings by status."""
+
+    version: int
+    partition: int
+    offset: int
+    time: int
+    ward_changes: list[tuple[int, SetLimits]]
+    wards: list[tuple[int, SetWard]] = []
+
+
+def block_of(bank: Bank, number: int, offset: int) -> Block:
+    """A checkpoint of block ``number`` as of ``offset``."""
+    first, last = number * BLOCK, min((number + 1) * BLOCK, len(bank.profiles))
+    slots = bank.slot[first:last]
+    # Rows in (patient, signal) order: the same state gives the same bytes wherever its rows happen to lie.
+    order = slots[slots >= 0].astype(np.intp)
+    arrays = {name: getattr(bank, name).take(order, 0).tobytes() for name in KEPT_ROWS}
+    arrays |= {name: getattr(bank, name)[first:last].tobytes() for name in KEPT_PATIENTS}
+    return Block(
+        version=VERSION,
+        partition=bank.partition,
+        number=number,
+        offset=offset,
+        profiles=[profile or Profile(patient="") for profile in bank.profiles[first:last]],
+        limits=bank.patient_limits[first:last],
+        alarms=sorted(
+            ((n - first, condition, signal, alarm) for (n, condition, signal), alarm in bank.alarms.items()
+             if first <= n < last), key=lambda item: item[:3],
+        ),
+        rows=(bank.patient_of_row[order] - first).tolist(),
+        arrays=arrays,
+        models={name: held[order].tobytes() for name, held in bank.model_state.items()},
+        claims=sorted(
+            (n - first, code, list(claims.items())) for (n, code), claims in bank.claims.items() if first <= n < last
+        ),
+        clocks=sorted(
+            ((n - first, code, clock) for (n, code), clock in bank.clocks.items() if first <= n < last),
+            key=lambda item: item[:2],
+        ),
+        others=sorted(
+            (n - first, code, list(others.times.items()), others.floor)
+            for (n, code), others in bank.others.items() if first <= n < last
+        ),
+        taken=sorted(
+            (n - first, code, list(taken.items())) for (n, code), taken in bank.taken.items() if first <= n < last
+        ),
+        charted=bank.charted[first:last],
+        past=sorted(
+            ((n - first, code, past) for (n, code), past in bank.past.items() if first <= n < last),
+            key=lambda item: item[:2],
+        ),
+    )  # fmt: skip
+
+
+def restore(bank: Bank, block: Block) -> None:
+    """Take over a checkpoint; blocks may come in any order, each once and before any record."""
+    first, count = block.number * BLOCK, len(block.profiles)
+    restore_patients(bank, block, block.arrays)
+    _restore_happenings(bank, block, first)
+    if block.version == VERSION:
+        _restore_rows(bank, block, first)
+    else:
+        _begin_anew(bank, block, first)
+    _vacate(bank, range(first, first + count))
+
+
+def _restore_happenings(bank: Bank, block: Block, first: int) -> None:
+    """Alarms and what is known of senders' clocks, of those places where somebody is."""
+    somebody = [profile is not None for profile in bank.profiles[first:]]
+    for owner, condition, code, alarm in block.alarms:
+        if somebody[owner]:
+            bank.alarms[first + owner, condition, code] = alarm
+    bank.claims |= {(first + at, code): dict(claims) for at, code, claims in block.claims if somebody[at]}
+    bank.clocks |= {(first + at, code): clock for at, code, clock in block.clocks if somebody[at]}
+    bank.taken |= {(first + at, code): dict(taken) for at, code, taken in block.taken if somebody[at]}
+    bank.past |= {(first + at, code): past for at, code, past in block.past if somebody[at]}
+    bank.unsettled |= {(first + at, code) for at, code, past in block.past if somebody[at] and past.changed}
+    for owner, code, times, floor in block.others:
+        if somebody[owner]:
+            bank.others[first + owner, code] = Others(dict(times), floor)
+
+
+def _restore_rows(bank: Bank, block: Block, first: int) -> None:
+    rows = _rows_of(bank, block, first)
+    for name in KEPT_ROWS:
+        if name not in block.arrays:
+            continue  # what an older checkpoint does not know of is as at the beginning
+        dtype, shape = ROWS[name]
+        getattr(bank, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(block.rows), *shape)
+    for name, held in bank.model_state.items():
+        if name in block.models and len(block.models[name]) == len(block.rows) * held.dtype.itemsize:
+            held[rows] = np.frombuffer(block.models[name], held.dtype)
+
+
+def restore_patients(bank: Bank, block: Block, arrays: dict[str, bytes]) -> None:
+    """Take over who is in a checkpoint, with those of its ``arrays`` that have a row a patient."""
+    first, count = block.number * BLOCK, len(block.profiles)
+    bank.extend(first + count)
+    bank.covered[block.number] = block.offset
+    for at, profile in enumerate(block.profiles):
+        if profile.patient:
+            bank.index[profile.patient] = first + at
+            # An earlier version did not say whether somebody else had the id before: what is older is not shown.
+            profile.begin = profile.admitted if profile.begin < 0 else profile.begin
+            bank.begin[first + at] = profile.begin
+            bank.profiles[first + at] = profile
+            bank.patient_limits[first + at] = block.limits[at]
+            bank.charted[first + at] = block.charted[at] if block.charted else []
+            bank.live[first + at] = 1
+            bank.note_alarms_off(first + at)
+    if not count:
+        return
+    for name in KEPT_PATIENTS:
+        if name in arrays:
+            # Pairs of sources are only appended: what an older checkpoint does not know of is as at the beginning.
+            kept = np.frombuffer(arrays[name], PATIENTS[name][0]).reshape(count, -1)
+            array = getattr(bank, name)
+            array.reshape(len(array), -1)[first : first + count, : kept.shape[1]] = kept
+    if "known_parts" not in arrays and "parts" in arrays:
+        bank.known_parts[first : first + count] = bank.parts[first : first + count]
+
+
+def _vacate(bank: Bank, numbers: Iterable[int]) -> None:
+    """Leave nothing where nobody is: an earlier version let in a patient without a name, who is none after a restart."""
+    for number in numbers:
+        if bank.profiles[number] is None and (bank.active[number] or (bank.slot[number] >= 0).any()):
+            bank.forget(number)
+
+
+def _rows_of(bank: Bank, block: Block, first: int) -> slice:
+    """New rows for a block's channels, side by side; their limits come with the block."""
+    rows = slice(bank.rows, bank.rows + len(block.rows))
+    if rows.stop > len(bank.state):
+        bank.room_for_rows(max(rows.stop, 2 * len(bank.state)))
+    numbers = first + np.array(block.rows, np.int64)
+    bank.slot[numbers, np.frombuffer(block.arrays["signal_of_row"], "u2")] = np.arange(rows.start, rows.stop)
+    bank.patient_of_row[rows] = numbers
+    bank.rows = rows.stop
+    return rows
+
+
+def _begin_anew(bank: Bank, block: Block, first: int) -> None:
+    """Channels of a checkpoint whose rows mean something else: filters start afresh, active alarms stay to be ended."""
+    for owner, condition, code, alarm in block.alarms:
+        which = next((at for at, known in enumerate(CHANNEL_CONDITIONS) if known.name == condition), -1)
+        if bank.profiles[first + owner] is None:
+            continue
+        if code >= 0 and 0 <= which < layout.CONDITIONS and alarm.presence != "latched":
+            row = bank.open_channel(first + owner, code)
+            bank.phase[row, which] = layout.ON
+            bank.since[row, which] = alarm.onset
+
+
+def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:
+    """A checkpoint of what belongs to no patient; a replay never begins before ``committed`` + 1."""
+    newest: dict[tuple[str, str], int] = {}
+    for at, limits in bank.ward_changes:
+        if at <= committed:
+            newest[limits.ward, limits.signal] = at
+    bank.ward_changes = [
+        (at, limits) for at, limits in bank.ward_changes if at >= newest.get((limits.ward, limits.signal), -1)
+    ]
+    said = {ward.ward: at for at, ward in bank.wards if at <= committed}
+    bank.wards = [(at, ward) for at, ward in bank.wards if at >= said.get(ward.ward, -1)]
+    return Foundation(1, bank.partition, offset, bank.time, bank.ward_changes, bank.wards)
+
+
+def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> None:
+    """Take over such a checkpoint as of ``committed``: later changes come again with the log."""
+    bank.time_kept, bank.time_kept_at = foundation.time, foundation.offset
+    for at, limits in foundation.ward_changes:
+        if at <= committed:
+            bank.set_ward_limits(at, limits)
+    for at, ward in foundation.wards:
+        if at <= committed:
+            bank.set_ward(at, ward)
