@@ -1,0 +1,31 @@
+"""A channel judged anew after readings of it were corrected or taken back."""
+
+from twins.alarms import limits
+from twins.bank import layout
+from twins.models.deterioration import model as deterioration
+from twins.step import retraction
+from twins.step.effects import Effects
+
+__all__ = ["judge_anew"]
+
+
+def judge_anew(effects: Effects, row: int, reason: str) -> None:
+    """Readings of a channel were corrected or taken back: it is judged as if they had never been."""
+    bank = effects.bank
+    number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
+    effects.wrong[number, code] = reason
+    bank.watch[row, layout.PREDICTED] = 0.0
+    bank.watch[row, layout.DIRTY] = 1.0
+    effects.urgent.add(number)
+    if retraction.empty(bank, row):
+        column = deterioration.column_of(code)
+        if column >= 0:
+            bank.known_parts[number, column] = -1
+    else:
+        effects.counts[0] = limits.anew(
+            row, float(effects.now), layout.PARAMETERS[code], bank.state[row], bank.watch[row], bank.ring[row],
+            bank.limit[row], bank.judged, bank.mark[row], bank.phase[row], bank.since[row], effects.events, 0,
+        )  # fmt: skip
+        effects.raised()
+    for key in retraction.unsupported(bank, row):
+        effects.withdraw(key, reason)

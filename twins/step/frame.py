@@ -1,0 +1,154 @@
+"""A frame of readings: its walk in arrival order, and what is done where something of it is unusual."""
+
+from itertools import repeat
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from twins.alarms import limits, past
+from twins.arrays import I8
+from twins.bank import layout
+from twins.bank.bank import BLOCK
+from twins.models.deterioration import facts
+from twins.records import (
+    Columns,
+    Frame,
+    Status,
+)  # fmt: skip
+from twins.signals import FILTERED
+from twins.step import arrival, emission, retraction, walk
+from twins.step.correction import judge_anew
+from twins.step.effects import Effects
+from twins.step.emission import emit
+from twins.step.ownership import foreign, revision, sources_of
+from twins.step.restate import restate
+from twins.step.stays import of_this_stay
+
+__all__ = ["walk_frame"]
+
+
+_FILTERED = FILTERED.astype(np.uint8)
+_NONE: I8 = np.empty(0, np.int64)
+
+
+class _Look(NamedTuple):
+    """A frame's readings as they are filed and as far as they are of the stay (nobody's: not), and what else was seen."""
+
+    columns: Columns
+    of_stay: Columns
+    early: npt.NDArray[np.bool_] | None
+    """Which are from before the stay, if any may be."""
+    others: I8
+    """The places of readings at moments that are another source's."""
+    unusual: bool
+
+
+def walk_frame(effects: Effects, frame: Frame) -> None:
+    """Walk a frame's readings in arrival order."""
+    bank = effects.bank
+    columns = frame.columns
+    find = bank.index.get
+    numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
+    bank.filed = columns
+    look = _Look(columns, columns, None, _NONE, False)
+    if not walk.usual(
+        columns.patient, columns.signal, columns.time, *arrival.usual(frame.received), numbers, bank.active, bank.live,
+        bank.begin, bank.slot, _FILTERED, *sources_of(frame), bank.writer,
+    ) or bank.others:  # fmt: skip
+        look = _look(effects, frame, numbers)
+        columns = bank.filed = look.columns
+    patient, others = look.of_stay.patient, look.others
+    if len(others):
+        patient = patient.copy()
+        patient[others] = len(numbers)
+        patient.flags.writeable = False
+    status = np.zeros(len(columns), np.uint8)
+    touched = np.zeros(len(bank.active), np.uint8)
+    at = 0
+    while at < len(columns):
+        at = walk.frame(
+            at, patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
+            bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.shown, bank.phase,
+            bank.since, bank.due,
+            bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, effects.events, effects.counts,
+        )  # fmt: skip
+        effects.raised()
+    if look.early is not None:
+        status[look.early] = Status.BEFORE_STAY
+    if len(others):
+        status[others] = Status.FOREIGN
+        _heed(effects, columns, numbers, others, frame.received)
+    # Which statuses there are at all is asked of the bytes: that takes no time where there are none.
+    told = effects.outcome.status = status.tobytes()
+    _site_models(effects, columns, numbers, status)
+    if Status.CORRECTED in told or Status.FOREIGN in told:
+        _revise(effects, frame, columns, numbers, status)
+    if look.unusual:
+        effects.clocks(arrival.noticed(bank, frame, numbers, look.of_stay))
+        past.gather(bank, columns, numbers, status, frame.received)
+    if Status.UNFILTERED in told:
+        _measured(effects, look.of_stay, numbers, touched)
+    (moved,) = touched.view(np.bool_).nonzero()
+    bank.dirty.update((moved // BLOCK).tolist())
+    emit(effects, emission.due(bank, moved, effects.urgent, effects.now))
+
+
+def _look(effects: Effects, frame: Frame, numbers: I8) -> "_Look":
+    """What a frame's times, stays and sources make of it; opens the channels that are missing."""
+    bank = effects.bank
+    columns = frame.columns
+    unusual = arrival.unusual(columns, frame.received)
+    if unusual:
+        columns = arrival.frame_in_time(bank, frame, columns)
+    patient, early = of_this_stay(bank, columns, numbers)
+    for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
+        bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
+    of_stay = Columns(columns.patients, patient, columns.signal, columns.time, columns.value)
+    return _Look(columns, of_stay, early, foreign(bank, frame, of_stay, numbers), unusual)
+
+
+def _revise(effects: Effects, frame: Frame, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
+    """Judge channels anew whose readings were corrected, and tell what was or would have been."""
+    bank = effects.bank
+    for place in (status == Status.CORRECTED).nonzero()[0].tolist():
+        row = int(bank.slot[numbers[columns.patient[place]], columns.signal[place]])
+        retraction.note(bank, row, int(columns.time[place]), within=True)
+        effects.wrong[int(bank.patient_of_row[row]), int(bank.signal_of_row[row])] = "corrected"
+    for place in np.isin(status, (Status.CORRECTED, Status.FOREIGN)).nonzero()[0].tolist():
+        effects.outcome.revisions.append(revision(frame, columns, place, int(status[place])))
+    for number, code in list(effects.wrong):
+        judge_anew(effects, int(bank.slot[number, code]), "corrected")
+
+
+def _measured(effects: Effects, columns: Columns, numbers: I8, touched: npt.NDArray[np.uint8]) -> None:
+    """Take what devices tell of oxygen and consciousness; whose profile changes is touched."""
+    for number in facts.take(effects.bank, columns, columns.patient, numbers):
+        restate(effects, number)
+        touched[number] = 1
+
+
+def _heed(effects: Effects, columns: Columns, numbers: I8, others: I8, received: int) -> None:
+    """Let the limits see readings of now that are not taken, as another source's stand at their moments."""
+    bank = effects.bank
+    rows = arrival.rows_of(bank, columns, numbers)[others]
+    fresh = (rows >= 0) & (received - columns.time[others] - bank.judged[rows, layout.LAG] <= layout.FRESH_US)
+    for row, place in zip(rows[fresh].tolist(), others[fresh].tolist(), strict=True):
+        effects.counts[0] = limits.after_late(
+            row, float(columns.time[place]), float(received), float(columns.value[place]),
+            layout.PARAMETERS[columns.signal[place]], bank.state[row], bank.watch[row], bank.ring[row], bank.limit[row],
+            bank.judged, bank.mark[row], bank.phase[row], bank.since[row], effects.events, 0,
+        )  # fmt: skip
+        effects.raised()
+
+
+def _site_models(effects: Effects, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
+    """Hand what the channel twin took to the site's own models."""
+    bank = effects.bank
+    if not bank.models:
+        return
+    taken = np.flatnonzero((status == Status.ACCEPTED) | (status == Status.REACQUIRED))
+    signal = columns.signal[taken]
+    rows = bank.slot[numbers[columns.patient[taken]], signal].astype(np.int64)
+    for model in bank.models:
+        model.update(bank.model_state[model.name], rows, signal, columns.time[taken], columns.value[taken])

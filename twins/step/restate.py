@@ -1,0 +1,52 @@
+"""Profiles and limits written and stated anew, after what they follow from has changed."""
+
+from collections.abc import Iterable
+
+from twins.alarms import lifecycle
+from twins.alarms.conditions import SCORE_CONDITIONS
+from twins.models.deterioration import eligibility
+from twins.models.deterioration import model as deterioration
+from twins.step.effects import Effects
+from twins.step.estimates import profile_of
+
+__all__ = ["birthdays", "restate", "settle_eligibility", "write_limits"]
+
+
+def settle_eligibility(effects: Effects, number: int) -> bool:
+    """Look at whether a patient is scored; whether that has changed. What is not scored has no score's alarm."""
+    bank = effects.bank
+    changed = eligibility.settle(bank, number, effects.now)
+    if changed and bank.unscored[number]:
+        for condition in SCORE_CONDITIONS:
+            alarm = bank.alarms.pop((number, condition.name, -1), None)
+            if alarm is not None:
+                alarm.latches = False
+                effects.tell(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
+        deterioration.forget(bank, number)
+    return changed
+
+
+def birthdays(effects: Effects) -> None:
+    """Once a day: who has come of age is scored from now on."""
+    bank = effects.bank
+    bank.day = effects.now // eligibility.DAY_US
+    for number, profile in enumerate(bank.profiles):
+        aged = profile is not None and (profile.birth_date or profile.age_years is not None)
+        if aged and bank.live[number] and settle_eligibility(effects, number):
+            restate(effects, number)
+
+
+def write_limits(effects: Effects, numbers: Iterable[int]) -> None:
+    """Write the limits in force into the channels of ``numbers``."""
+    bank = effects.bank
+    for number in numbers:
+        for row in bank.slot[number].tolist():
+            if row >= 0:
+                bank.set_row_limits(row)
+
+
+def restate(effects: Effects, number: int) -> None:
+    """State a patient's profile anew."""
+    bank = effects.bank
+    bank.touch(number)
+    effects.outcome.profiles.append(profile_of(bank, number))

@@ -1,0 +1,58 @@
+"""A tick: what time alone moves."""
+
+import numpy as np
+
+from twins.alarms import off as alarms_off
+from twins.alarms import past
+from twins.bank import layout
+from twins.bank.bank import BLOCK
+from twins.models.deterioration import eligibility
+from twins.records import (
+    Tick,
+)  # fmt: skip
+from twins.step import arrival, emission, walk
+from twins.step.effects import Effects
+from twins.step.emission import emit
+from twins.step.restate import birthdays, restate, write_limits
+
+__all__ = ["pass_time"]
+
+
+_LATE_TICK_US = 5_000_000
+
+
+def pass_time(effects: Effects, tick: Tick) -> None:
+    """Silence, delays, scores growing old, and what waited for its second."""
+    bank = effects.bank
+    if tick.received < effects.now - _LATE_TICK_US:
+        return  # held up on its way to the log, as readings may be: one that tells the time comes soon
+    if tick.unheard > 0:
+        _excuse(effects, tick.unheard)
+    for number in alarms_off.over(bank, effects.now):
+        write_limits(effects, [number])
+        restate(effects, number)
+    live = bank.live * bank.active
+    at = 0
+    while at < bank.rows:
+        at = walk.tick(
+            at, bank.rows, effects.now, bank.patient_of_row, bank.signal_of_row, live, layout.PARAMETERS, bank.state,
+            bank.watch, bank.ring, bank.limit, bank.judged, bank.mark, bank.phase, bank.since, effects.events, effects.counts,
+        )  # fmt: skip
+        effects.raised()
+    effects.clocks(arrival.settled(bank, effects.now))
+    if bank.unsettled:
+        effects.record(past.settled(bank, effects.now))
+    if effects.now // eligibility.DAY_US != bank.day:
+        birthdays(effects)
+    numbers = emission.due_by_time(bank, live, effects.urgent, effects.now)
+    bank.dirty.update((numbers // BLOCK).tolist())
+    emit(effects, numbers)
+
+
+def _excuse(effects: Effects, unheard: int) -> None:
+    """Nothing could be heard for ``unheard`` µs: it is as if every channel had been heard so much later."""
+    bank = effects.bank
+    rows = np.flatnonzero(bank.watch[: bank.rows, layout.RECEIVED] > 0.0)
+    rows = rows[bank.live[bank.patient_of_row[rows]] > 0]
+    bank.watch[rows, layout.RECEIVED] = np.minimum(bank.watch[rows, layout.RECEIVED] + unheard, effects.now)
+    bank.dirty.update((bank.patient_of_row[rows] // BLOCK).tolist())
