@@ -1,16 +1,16 @@
 /* The dashboard: who is signed in, which ward or patient is shown, and the state of everything that must not fail silently. */
 
-import { Alarms } from "./alarms.js";
-import { h, mark, write } from "./dom.js";
-import { Frame } from "./frame.js";
-import { Refused, get, items, millis, part } from "./http.js";
-import { load as loadMessages, t } from "./i18n.js";
-import { PatientPage } from "./patient.js";
-import { load as loadSignals } from "./signals.js";
-import { Connection } from "./socket.js";
-import { Sound } from "./sound.js";
-import { Store } from "./store.js";
-import { Ward } from "./ward.js";
+import { Alarms } from "./alarms/alarms.js";
+import { h, mark, write } from "./shared/dom.js";
+import { Frame } from "./shared/frame.js";
+import { Refused, get, items, millis, part } from "./shared/http.js";
+import { load as loadMessages, t } from "./shared/i18n.js";
+import { PatientPage } from "./patient/patient.js";
+import { load as loadSignals } from "./shared/signals.js";
+import { Connection } from "./shared/socket.js";
+import { Sound } from "./alarms/sound.js";
+import { Store } from "./shared/store.js";
+import { Ward } from "./ward/ward.js";
 
 const KEPT = "vitaltwin.ward";
 const place = (id) => document.getElementById(id);

@@ -14,9 +14,9 @@ DAY_MIN = 1440
 # bright as the line of readings is, as values of the axis.
 DRAWN = """
 async ({ low, high, dip, minutes }) => {
-  const { Chart } = await import("./chart.js");
-  const { Trace } = await import("./history.js");
-  const clock = await import("./clock.js");
+  const { Chart } = await import("./patient/chart.js");
+  const { Trace } = await import("./patient/history.js");
+  const clock = await import("./shared/clock.js");
   const chart = new Chart("oxygen_saturation");
   Object.assign(chart.root.style, { width: "600px" });
   document.body.append(chart.root);
@@ -53,8 +53,8 @@ async ({ low, high, dip, minutes }) => {
 """
 SPARKLINE = """
 async () => {
-  const { draw, follow } = await import("./sparkline.js");
-  const { Trace } = await import("./history.js");
+  const { draw, follow } = await import("./ward/sparkline.js");
+  const { Trace } = await import("./patient/history.js");
   const canvas = follow(document.createElement("canvas"));
   Object.assign(canvas.style, { width: "80px", height: "60px", display: "block" });
   document.body.append(canvas);
@@ -80,9 +80,9 @@ async ([low, high]) => {
     said.push(text);
     return write.call(this, text, ...rest);
   };
-  const { Chart } = await import("./chart.js");
-  const { Trace } = await import("./history.js");
-  const clock = await import("./clock.js");
+  const { Chart } = await import("./patient/chart.js");
+  const { Trace } = await import("./patient/history.js");
+  const clock = await import("./shared/clock.js");
   const chart = new Chart("oxygen_saturation");
   Object.assign(chart.root.style, { width: "600px" });
   document.body.append(chart.root);

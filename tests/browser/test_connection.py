@@ -159,7 +159,7 @@ def test_an_ended_subscription_of_a_ward_leaves_nothing_old(
 
 STORE = """
 async (count) => {
-  const { Store } = await import("./store.js");
+  const { Store } = await import("./shared/store.js");
   const store = new Store();
   store.take({ type: "snapshot", epoch: "e", offset: 0, entries: { p: { signals: {}, alarms: [] } } });
   const alarm = (i) => ({

@@ -17,7 +17,7 @@ from twins.signals import SIGNALS
 CONDITIONS = [condition.name for condition in (*CHANNEL_CONDITIONS, *SCORE_CONDITIONS)]
 PAGES = Path(__file__).parents[2] / "api" / "pages"
 LANGUAGES = sorted(path.stem for path in (PAGES / "messages").glob("*.json"))
-SOURCES = [*PAGES.glob("*.js"), *PAGES.glob("*.html")]
+SOURCES = [*(path for path in PAGES.rglob("*.js") if "vendor" not in path.parts), *PAGES.glob("*.html")]
 
 # t("a.b"), known("a.b", …), data-t="a.b", and keys kept in tables; then keys built from a value: `a.b.${…}`.
 LITERAL = re.compile(r"""["`]([a-z0-9_]+(?:\.[A-Za-z0-9_\-]+)+)["`]""")

@@ -1,11 +1,11 @@
 /* Limit alarms of one signal turned off for a while: who did it, why and until when, and for clinicians the way to do it. */
 
-import * as clock from "./clock.js";
-import { h, write } from "./dom.js";
-import { moment, signalName } from "./format.js";
-import { part, put, remove } from "./http.js";
-import { t } from "./i18n.js";
-import { signal } from "./signals.js";
+import * as clock from "../shared/clock.js";
+import { h, write } from "../shared/dom.js";
+import { moment, signalName } from "../shared/format.js";
+import { part, put, remove } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
+import { signal } from "../shared/signals.js";
 
 const MINUTES = [15, 30, 60, 120, 240, 720];
 const USUAL = 30;

@@ -1,11 +1,11 @@
 /* The alarm limits in force for a patient, and for clinicians the way to change one, or to give it back to the ward. */
 
-import { attribute, h, write } from "./dom.js";
-import { decimals, limitValue, number, signalName, unit, value } from "./format.js";
-import { get, part, patch } from "./http.js";
-import { locale, t } from "./i18n.js";
+import { attribute, h, write } from "../shared/dom.js";
+import { decimals, limitValue, number, signalName, unit, value } from "../shared/format.js";
+import { get, part, patch } from "../shared/http.js";
+import { locale, t } from "../shared/i18n.js";
 import { read } from "./numeral.js";
-import { signal } from "./signals.js";
+import { signal } from "../shared/signals.js";
 
 const BOUNDS = ["critical_low", "low", "high", "critical_high"];
 const FIELDS = [...BOUNDS, "delay_s"];

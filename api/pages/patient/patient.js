@@ -1,19 +1,19 @@
 /* The patient's page: every signal's course and forecast, the alarms with their reasons, the score, facts and limits. */
 
 import { AlarmsOff } from "./alarms-off.js";
-import * as clock from "./clock.js";
-import { Card, keep, line } from "./card.js";
-import { h, mark, write } from "./dom.js";
+import * as clock from "../shared/clock.js";
+import { Card, keep, line } from "../alarms/card.js";
+import { h, mark, write } from "../shared/dom.js";
 import { Facts } from "./facts.js";
-import { age, measure, moment, signalName } from "./format.js";
-import { get, items, part } from "./http.js";
-import { t } from "./i18n.js";
+import { age, measure, moment, signalName } from "../shared/format.js";
+import { get, items, part } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
 import { Limits } from "./limits.js";
 import { News2Table } from "./news2.js";
 import { SignalView } from "./signal.js";
-import { recorded, rows, PAIRS } from "./signals.js";
-import { byUrgency, Store } from "./store.js";
-import { whoLine } from "./words.js";
+import { recorded, rows, PAIRS } from "../shared/signals.js";
+import { byUrgency, Store } from "../shared/store.js";
+import { whoLine } from "../alarms/words.js";
 
 const RANGES_S = [1800, 7200, 28800, 86400];
 const KEPT = "vitaltwin.range";

@@ -1,10 +1,10 @@
 /* The panel of alarms: the active ones, most urgent first, and the latest transitions; and what is read out. */
 
-import * as clock from "./clock.js";
-import { h, mark, write } from "./dom.js";
-import { number } from "./format.js";
-import { t } from "./i18n.js";
-import { calling, episode } from "./store.js";
+import * as clock from "../shared/clock.js";
+import { h, mark, write } from "../shared/dom.js";
+import { number } from "../shared/format.js";
+import { t } from "../shared/i18n.js";
+import { calling, episode } from "../shared/store.js";
 import { alarmName, priorityName, whoLine, why } from "./words.js";
 import { Card, keep, line } from "./card.js";
 

@@ -1,8 +1,8 @@
 /* One's own password: set after a one-time link, or changed. */
 
-import { Refused, get, put } from "./http.js";
-import { load, t } from "./i18n.js";
-import { languages } from "./languages.js";
+import { Refused, get, put } from "../shared/http.js";
+import { load, t } from "../shared/i18n.js";
+import { languages } from "../shared/languages.js";
 
 await load();
 languages();

@@ -1,9 +1,9 @@
 /* What an alarm, a score and a signal's state are called, in one line each: the words shared by all views. */
 
-import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, value } from "./format.js";
-import { has, known, t } from "./i18n.js";
-import { isOld, present } from "./reading.js";
-import { standing } from "./store.js";
+import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, value } from "../shared/format.js";
+import { has, known, t } from "../shared/i18n.js";
+import { isOld, present } from "../patient/reading.js";
+import { standing } from "../shared/store.js";
 
 const CONDITIONS = {
   "limit.critical_low": "below", "limit.low": "below", "limit.high": "above", "limit.critical_high": "above",

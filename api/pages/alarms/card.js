@@ -1,12 +1,12 @@
 /* An alarm as a card: badge, what, who, why, since when, the way to acknowledge it, and its full explanation. */
 
-import * as clock from "./clock.js";
-import { badge, h, write } from "./dom.js";
+import * as clock from "../shared/clock.js";
+import { badge, h, write } from "../shared/dom.js";
 import { sentences } from "./explain.js";
-import { age, shortTime } from "./format.js";
-import { part, post } from "./http.js";
-import { t } from "./i18n.js";
-import { calling, episode } from "./store.js";
+import { age, shortTime } from "../shared/format.js";
+import { part, post } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
+import { calling, episode } from "../shared/store.js";
 import { alarmName, presenceName, priorityName, why } from "./words.js";
 
 /** Ask the service to acknowledge; the card changes when the transition comes back, on every screen at once. */

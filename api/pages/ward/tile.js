@@ -1,15 +1,15 @@
 /* One patient on the ward view: who, how urgent, each signal's value and course, and the foremost alarm. */
 
-import { offNames, offText } from "./alarms-off.js";
-import { attribute, badge, h, mark, write } from "./dom.js";
-import { age, number, percent, shortName, signalName, unit, value } from "./format.js";
-import { known, t } from "./i18n.js";
-import { off, scoreAge, silentInputs } from "./news2.js";
-import { isOld, present, rejected } from "./reading.js";
-import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "./signals.js";
+import { offNames, offText } from "../patient/alarms-off.js";
+import { attribute, badge, h, mark, write } from "../shared/dom.js";
+import { age, number, percent, shortName, signalName, unit, value } from "../shared/format.js";
+import { known, t } from "../shared/i18n.js";
+import { off, scoreAge, silentInputs } from "../patient/news2.js";
+import { isOld, present, rejected } from "../patient/reading.js";
+import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "../shared/signals.js";
 import { draw, follow } from "./sparkline.js";
-import { byUrgency, calling, episode, standing } from "./store.js";
-import { alarmName, ended, inputShort, lacking, presenceName, priorityName, who, whoLine, why } from "./words.js";
+import { byUrgency, calling, episode, standing } from "../shared/store.js";
+import { alarmName, ended, inputShort, lacking, presenceName, priorityName, who, whoLine, why } from "../alarms/words.js";
 
 const MOST_ROWS = 5;
 

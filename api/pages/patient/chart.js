@@ -1,11 +1,11 @@
 /* The chart of one signal on a patient's page: readings, the twin's course and band, the forecast's fan, the limits; where
    it is wished, what had been foretold of what was then measured. */
 
-import uPlot from "./vendor/uPlot-1.6.32.esm.js";
-import * as clock from "./clock.js";
-import { decimals, limitValue, measure, number, shortTime, time, value } from "./format.js";
-import { t } from "./i18n.js";
-import { HORIZONS_MIN } from "./sparkline.js";
+import uPlot from "../vendor/uPlot-1.6.32.esm.js";
+import * as clock from "../shared/clock.js";
+import { decimals, limitValue, measure, number, shortTime, time, value } from "../shared/format.js";
+import { t } from "../shared/i18n.js";
+import { HORIZONS_MIN } from "../ward/sparkline.js";
 
 const TEXT = "#9aa7b4";
 const GRID = "#222b34";

@@ -1,9 +1,9 @@
 /* The full explanation of an alarm, sentence by sentence, from its structured form. */
 
-import * as clock from "./clock.js";
-import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "./format.js";
-import { has, known, t } from "./i18n.js";
-import { HORIZONS_MIN } from "./sparkline.js";
+import * as clock from "../shared/clock.js";
+import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "../shared/format.js";
+import { has, known, t } from "../shared/i18n.js";
+import { HORIZONS_MIN } from "../ward/sparkline.js";
 import { inputName, newsParts } from "./words.js";
 
 const OBSERVATIONS = 5;

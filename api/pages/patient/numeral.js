@@ -1,6 +1,6 @@
 /* Numbers as people type them: a comma or a point for decimals, spaces anywhere a hand leaves them. */
 
-import { locale } from "./i18n.js";
+import { locale } from "../shared/i18n.js";
 
 const MARKS = /[.,’'٫٬]/g;
 

@@ -1,8 +1,8 @@
 /* A one-time link: nothing happens until the person asks for it, and nobody who is signed in here is swapped unasked. */
 
-import { Refused, get, part, post } from "./http.js";
-import { known, load, t } from "./i18n.js";
-import { languages } from "./languages.js";
+import { Refused, get, part, post } from "../shared/http.js";
+import { known, load, t } from "../shared/i18n.js";
+import { languages } from "../shared/languages.js";
 
 await load();
 document.title = `${t("link_page.title")} – ${t("app.title")}`;

@@ -1,12 +1,12 @@
 /* The NEWS2 score taken apart: each input's value, its points and its age; what is missing is said, never counted as 0. */
 
-import * as clock from "./clock.js";
-import { attribute, h, mark, write } from "./dom.js";
-import { age, measure, number, time } from "./format.js";
-import { known, t } from "./i18n.js";
+import * as clock from "../shared/clock.js";
+import { attribute, h, mark, write } from "../shared/dom.js";
+import { age, measure, number, time } from "../shared/format.js";
+import { known, t } from "../shared/i18n.js";
 import { isOld } from "./reading.js";
 import { Scoring } from "./scoring.js";
-import { inputName, lacking } from "./words.js";
+import { inputName, lacking } from "../alarms/words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
 const SOURCES = {

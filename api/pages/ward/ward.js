@@ -1,12 +1,12 @@
 /* The ward: a tile for every patient; only what is on screen and has changed is written and drawn. */
 
-import * as clock from "./clock.js";
-import { h, write } from "./dom.js";
-import { Traces } from "./history.js";
-import { get, part } from "./http.js";
-import { t } from "./i18n.js";
-import { signal } from "./signals.js";
-import { byUrgency } from "./store.js";
+import * as clock from "../shared/clock.js";
+import { h, write } from "../shared/dom.js";
+import { Traces } from "../patient/history.js";
+import { get, part } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
+import { signal } from "../shared/signals.js";
+import { byUrgency } from "../shared/store.js";
 import { Tile } from "./tile.js";
 
 const KEPT = "vitaltwin.order";

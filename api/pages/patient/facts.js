@@ -1,9 +1,9 @@
 /* Charting what no sensor knows: oxygen and consciousness. */
 
-import { h, write } from "./dom.js";
-import { measure } from "./format.js";
-import { post } from "./http.js";
-import { known, t } from "./i18n.js";
+import { h, write } from "../shared/dom.js";
+import { measure } from "../shared/format.js";
+import { post } from "../shared/http.js";
+import { known, t } from "../shared/i18n.js";
 import { read } from "./numeral.js";
 
 const LEVELS = ["A", "C", "V", "P", "U"];

@@ -1,8 +1,8 @@
 /* The sign-in page: name and password, or where to find the one-time link. */
 
-import { Refused, post } from "./http.js";
-import { load, t } from "./i18n.js";
-import { languages } from "./languages.js";
+import { Refused, post } from "../shared/http.js";
+import { load, t } from "../shared/i18n.js";
+import { languages } from "../shared/languages.js";
 
 await load();
 document.title = `${t("sign_in.title")} – ${t("app.title")}`;

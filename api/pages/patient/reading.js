@@ -1,6 +1,6 @@
 /* What a signal's newest reading is worth at this moment: fresh, old, or none that can be the patient's. */
 
-import { signal } from "./signals.js";
+import { signal } from "../shared/signals.js";
 
 /** A reading counts as old when the twin says silent, or when it is older than the signal's silence allows; none is not old. */
 export function isOld(name, reading, now) {

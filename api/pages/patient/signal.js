@@ -2,17 +2,17 @@
 
 import { offText } from "./alarms-off.js";
 import { Chart } from "./chart.js";
-import * as clock from "./clock.js";
-import { attribute, h, mark, write } from "./dom.js";
-import { trend } from "./explain.js";
-import { age, measure, number, percent, signalName, unit, value } from "./format.js";
+import * as clock from "../shared/clock.js";
+import { attribute, h, mark, write } from "../shared/dom.js";
+import { trend } from "../alarms/explain.js";
+import { age, measure, number, percent, signalName, unit, value } from "../shared/format.js";
 import { columns, foretold, read, smoothed, Trace } from "./history.js";
-import { t } from "./i18n.js";
-import { signal } from "./signals.js";
-import { fan } from "./sparkline.js";
+import { t } from "../shared/i18n.js";
+import { signal } from "../shared/signals.js";
+import { fan } from "../ward/sparkline.js";
 import { isImplausible, isOld, present, rejected } from "./reading.js";
-import { byUrgency, standing } from "./store.js";
-import { ended } from "./words.js";
+import { byUrgency, standing } from "../shared/store.js";
+import { ended } from "../alarms/words.js";
 
 const POINTS = 600;
 const FURTHEST_MS = 3600000;

@@ -1,8 +1,8 @@
 /* Whether a patient has a NEWS2 score: the age that is known, and what a clinician decided. */
 
-import { h, write } from "./dom.js";
-import { get, part, patch } from "./http.js";
-import { t } from "./i18n.js";
+import { h, write } from "../shared/dom.js";
+import { get, part, patch } from "../shared/http.js";
+import { t } from "../shared/i18n.js";
 
 export class Scoring {
   constructor(patient) {

@@ -1,9 +1,9 @@
 /* The readings behind a sparkline: the service's history once, then what arrives; thinned, never losing an extreme. */
 
-import { get, millis, part } from "./http.js";
+import { get, millis, part } from "../shared/http.js";
 import { isImplausible } from "./reading.js";
-import { signal, span } from "./signals.js";
-import * as clock from "./clock.js";
+import { signal, span } from "../shared/signals.js";
+import * as clock from "../shared/clock.js";
 
 const POINTS = 180;
 const AT_ONCE = 4;

@@ -3,9 +3,9 @@
  * at least four harmonics within 300–4000 Hz. Browsers hold audio back until a gesture, so the state is always shown.
  */
 
-import * as clock from "./clock.js";
-import { faults } from "./health.js";
-import { calling } from "./store.js";
+import * as clock from "../shared/clock.js";
+import { faults } from "../shared/health.js";
+import { calling } from "../shared/store.js";
 
 const PATTERNS = {
   high: { pitch: 523.25, pulse: 0.15, starts: [0, 0.26, 0.52, 1.0, 1.26, 2.1, 2.36, 2.62, 3.1, 3.36], repeat: 7 },
