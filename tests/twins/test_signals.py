@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from twins.models.channel.agreement import PAIRS
+from twins.alarms.agreement import PAIRS
 from twins.signals import BY_NAME, FILTERED, SECOND_SOURCE, SIGNALS, Signal
 
 ROOT = Path(__file__).parent.parent.parent

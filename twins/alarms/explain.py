@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twins.alarms import agreement
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.bank import layout
 from twins.bank.bank import Bank
-from twins.models.channel import agreement, forecast
+from twins.models.channel import forecast
 from twins.models.channel.fan import fan
 from twins.models.channel.model import CHANNEL
 from twins.records import Score

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twins.alarms import agreement
 from twins.bank import layout
 from twins.compiled.prefetch import aligned
-from twins.models.channel import agreement
 from twins.signals import SIGNALS
 
 __all__ = ["BLANK", "KEPT_PATIENTS", "KEPT_ROWS", "OF_READINGS", "PATIENTS", "ROWS", "grown", "new"]

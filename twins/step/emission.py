@@ -7,12 +7,11 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from twins.alarms import explain
+from twins.alarms import agreement, explain
 from twins.alarms.conditions import SCORE_CONDITIONS
 from twins.arrays import I8, U1
 from twins.bank import layout
 from twins.bank.bank import Bank
-from twins.models.channel import agreement
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration import scoring as kernel
 from twins.models.deterioration.scoring import ABOUT

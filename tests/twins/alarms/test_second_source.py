@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from streams.log.frame import as_record
+from twins.alarms.agreement import PAIRS, PLACE
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, block_of, restore
-from twins.models.channel.agreement import PAIRS, PLACE
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration.news2 import PARAMETERS
 from twins.records import Admit, Columns, SetLimits

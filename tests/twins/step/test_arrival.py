@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from streams.log.frame import as_record
-from twins.alarms import limits
+from twins.alarms import agreement, limits
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, block_of, restore
 from twins.compiled.warm_up import warm
-from twins.models.channel import agreement, late
+from twins.models.channel import late
 from twins.models.deterioration import scoring as deterioration
 from twins.records import Admit, Columns, Fact, Retract, Status, Tick
 from twins.signals import BY_NAME

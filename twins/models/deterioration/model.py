@@ -5,9 +5,9 @@ from math import isnan
 import numpy as np
 import numpy.typing as npt
 
+from twins.alarms import agreement
 from twins.arrays import F8, I8
 from twins.bank.bank import Bank
-from twins.models.channel import agreement
 from twins.models.deterioration import news2
 from twins.models.deterioration import scoring as kernel
 from twins.records import Score
@@ -31,7 +31,7 @@ _CODES = np.array([
 ])  # fmt: skip
 """Their codes, a row a parameter; -1 fills up, and stands alone where a charted fact is the source."""
 _PAIRED = np.array([[agreement.place(row[0], code) for code in row] for row in _CODES.tolist()])
-"""Where each of them stands to its parameter's first, see ``twins.models.channel.agreement``."""
+"""Where each of them stands to its parameter's first, see ``twins.alarms.agreement``."""
 _FORGOTTEN = np.array([news2.FORGOTTEN_AFTER_S[name] for name in news2.PARAMETERS])
 _STALE = np.array([news2.STALE_AFTER_S[name] for name in news2.PARAMETERS])
 
