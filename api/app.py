@@ -19,7 +19,6 @@ from api.http.body import Bounded
 from api.http.cursors import Cursors
 from api.http.guard import Guard
 from api.http.metrics import Figures, Timing
-from api.http.openapi import describe
 from api.http.proxied import Proxied
 from api.http.static import pages
 from api.http.strangers import Strangers
@@ -29,6 +28,7 @@ from api.live.hub import Hub
 from api.live.service_health import Pulse
 from api.live.sockets import router as sockets
 from api.live.state import View
+from api.openapi import describe
 from api.runtime import Service
 from streams.settings import Settings
 

@@ -11,6 +11,12 @@ import pytest
 ROOT = Path(__file__).parent.parent
 ROOMS = ("api", "streams", "twins")
 
+NAMED = (
+    "api/cli", "api/doors", "api/http", "api/intake", "api/live", "streams/embedded", "streams/kafka", "twins/models",
+    "twins/models/channel", "twins/models/deterioration",
+)  # fmt: skip
+"""Rooms that contracts name: a contract on a room that is not there is an error."""
+
 PURE = {
     "__future__",
     "abc",
@@ -75,10 +81,16 @@ def test_contracts_are_kept() -> None:
         ("twins", "import asyncio", "reads no clock"),
         ("streams", "import fastapi", "stays in api"),
         ("api", "import sqlite3", "not by SQL of its own"),
+        ("api/intake", "import api.doors", "every door ends at intake"),
+        ("api/live", "import api.doors", "know no door"),
+        ("api/http", "import api.doors", "know no door"),
+        ("twins/models/channel", "import twins.models.deterioration", "not look inside another model"),
+        ("twins/models/deterioration", "import twins.models.channel", "not look inside another model"),
+        ("streams/kafka", "import streams.embedded", "do not know each other"),
     ],
 )
 def test_contracts_bite(room: str, line: str, contract: str, tmp_path: Path) -> None:
-    for name in ROOMS:
+    for name in (*ROOMS, *NAMED):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
@@ -99,3 +111,25 @@ def test_twins_import_only_numerics(imports: dict[str, set[str]]) -> None:
 def test_library_stays_home(library: str, home: str, imports: dict[str, set[str]]) -> None:
     users = {module for module, names in imports.items() if library in names}
     assert {module for module in users if not f"{module}.".startswith(f"{home}.")} == set()
+
+
+IO = {
+    "asyncio",
+    "http",
+    "httpx",
+    "io",
+    "os",
+    "pathlib",
+    "socket",
+    "sqlite3",
+    "starlette",
+    "subprocess",
+    "threading",
+    "time",
+}
+
+
+def test_decoders_do_no_io(imports: dict[str, set[str]]) -> None:
+    """A protocol's ``decode`` module turns bytes into readings; its ``door`` beside it speaks to the device."""
+    decoders = {module: names & IO for module, names in imports.items() if module.split(".")[-1] == "decode"}
+    assert {module: names for module, names in decoders.items() if names} == {}
