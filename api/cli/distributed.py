@@ -84,7 +84,7 @@ async def _work(settings: "Settings") -> None:
     from streams.kafka.topics import mismatches
     from streams.kafka.worker.worker import KafkaWorker
     from streams.worker.site_models import site_models
-    from twins.compiled.warm_up import warm
+    from twins.warm_up import warm
 
     wrong = await mismatches(settings)
     if wrong:

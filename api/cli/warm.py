@@ -20,7 +20,7 @@ def warm(
     names = []
     with failures(), progress() as bars:
         task = bars.add_task("loading the compiler", total=None)
-        from twins.compiled.warm_up import warm as kernels
+        from twins.warm_up import warm as kernels
 
         for name in kernels():
             names.append(name)

@@ -14,8 +14,8 @@ import structlog
 
 from streams.log.log import Entry
 from streams.worker.worker import Saved, Worker
-from twins.compiled.warm_up import warm
 from twins.records import Frame, Outcome
+from twins.warm_up import warm
 
 __all__ = ["WorkerThread"]
 

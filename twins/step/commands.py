@@ -3,7 +3,7 @@
 import msgspec
 import numpy as np
 
-from twins.alarms import lifecycle, limits, past
+from twins.alarms import lifecycle, limits
 from twins.alarms import off as alarms_off
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.limit_settings import limits_given, set_by
@@ -25,7 +25,7 @@ from twins.records import (
     Status,
 )  # fmt: skip
 from twins.signals import BY_NAME, SIGNALS
-from twins.step import arrival, retraction
+from twins.step import arrival, past, retraction
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit, score

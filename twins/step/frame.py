@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from twins.alarms import limits, past
+from twins.alarms import limits
 from twins.arrays import I8
 from twins.bank import layout
 from twins.bank.bank import BLOCK
@@ -17,7 +17,7 @@ from twins.records import (
     Status,
 )  # fmt: skip
 from twins.signals import FILTERED
-from twins.step import arrival, emission, retraction, walk
+from twins.step import arrival, emission, past, retraction, walk
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit

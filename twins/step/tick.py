@@ -3,14 +3,13 @@
 import numpy as np
 
 from twins.alarms import off as alarms_off
-from twins.alarms import past
 from twins.bank import layout
 from twins.bank.bank import BLOCK
 from twins.models.deterioration import eligibility
 from twins.records import (
     Tick,
 )  # fmt: skip
-from twins.step import arrival, emission, walk
+from twins.step import arrival, emission, past, walk
 from twins.step.effects import Effects
 from twins.step.emission import emit
 from twins.step.restate import birthdays, restate, write_limits

@@ -9,7 +9,6 @@ from twins.alarms import agreement, limits
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, block_of, restore
-from twins.compiled.warm_up import warm
 from twins.models.channel import late
 from twins.models.deterioration import scoring as deterioration
 from twins.records import Admit, Columns, Fact, Retract, Status, Tick
@@ -17,6 +16,7 @@ from twins.signals import BY_NAME
 from twins.step import estimate_columns as statement
 from twins.step import walk
 from twins.step.dispatch import step
+from twins.warm_up import warm
 
 S = 1_000_000
 T0 = 1_700_000_000 * S

@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.twins.step.test_arrival import T0, Bed, S
-from twins.alarms import past
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, block_of, restore
 from twins.records import Discharge, Retract
 from twins.signals import BY_NAME
+from twins.step import past
 
 NOW = 6 * 3600
 
