@@ -133,3 +133,38 @@ def test_decoders_do_no_io(imports: dict[str, set[str]]) -> None:
     """A protocol's ``decode`` module turns bytes into readings; its ``door`` beside it speaks to the device."""
     decoders = {module: names & IO for module, names in imports.items() if module.split(".")[-1] == "decode"}
     assert {module: names for module, names in decoders.items() if names} == {}
+
+
+def room_of(module: str) -> tuple[str, str]:
+    """Package and room of a module: a folder, or a file beside the folders."""
+    package, _, rest = module.partition(".")
+    name = rest.partition(".")[0]
+    return package, name if (ROOT / package / name).is_dir() else f"{name}.py"
+
+
+def test_the_drawing_is_the_house() -> None:
+    """Rooms and their arrows in docs/architecture.md are those of the imports."""
+    drawn: dict[str, dict[str, str]] = {}
+    package = ""
+    for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():
+        if line.startswith("### `"):
+            package = line.split("`")[1].rstrip("/")
+            drawn[package] = {}
+        elif line.startswith("| `") and package:
+            room, _, uses = (cell.strip() for cell in line.strip("|").rsplit("|", 2))
+            drawn[package][room.strip("`")] = uses
+        elif line.startswith("## "):
+            package = ""
+    graph = grimp.build_graph(*ROOMS, cache_dir=None)
+    found: dict[str, dict[str, str]] = {name: {} for name in ROOMS}
+    uses_of: dict[tuple[str, str], set[str]] = {}
+    for module in graph.modules - set(ROOMS):
+        here = room_of(module)
+        uses = uses_of.setdefault(here, set())
+        for other in graph.find_modules_directly_imported_by(module) - set(ROOMS):
+            there = room_of(other)
+            if there != here and there[0] == here[0]:
+                uses.add(there[1])
+    for (name, room), uses in uses_of.items():
+        found[name][room] = ", ".join(sorted(uses)) or "–"
+    assert drawn == found
