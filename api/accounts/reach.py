@@ -31,10 +31,10 @@ class Reach:
             asking = asyncio.ensure_future(
                 self._database.read(lambda session: session.execute(text("SELECT 1")).scalar())
             )
-            await asyncio.wait([asking], timeout=_WITHIN_S)
-            if not asking.done():
-                self.trouble = _AWAY
             try:
+                await asyncio.wait([asking], timeout=_WITHIN_S)
+                if not asking.done():
+                    self.trouble = _AWAY
                 await asking
             except StoreUnavailable as error:
                 if not self.trouble:
@@ -42,4 +42,8 @@ class Reach:
                 self.trouble = _AWAY
             else:
                 self.trouble = ""
+            finally:
+                if not asking.done():  # it would open a connection that nobody closes
+                    asking.cancel()
+                    await asyncio.wait([asking], timeout=_WITHIN_S)
             await asyncio.sleep(_EVERY_S)
