@@ -92,8 +92,9 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
-        "compaction.GROUP_ROWS": 40, "compaction.READY_ROWS": 12, "compaction.READY_LOTS": 2, "compaction.FAN": 2,
-        "chunks.FAN": 2, "chunks.FULL_ROWS": 24, "chunks.MOST_ROWS": 32, "columns.PACK_ROWS": 4, "sqlite.LOT_ROWS": 16,
+        "columns.PACK_ROWS": 4, "sqlite.history.LOT_ROWS": 16,
+        "sqlite.compaction.GROUP_ROWS": 40, "sqlite.compaction.READY_ROWS": 12, "sqlite.compaction.READY_LOTS": 2,
+        "sqlite.compaction.FAN": 2, "sqlite.chunks.FAN": 2, "sqlite.chunks.FULL_ROWS": 24, "sqlite.chunks.MOST_ROWS": 32,
     }.items():  # fmt: skip
         monkeypatch.setattr(f"streams.history.{name}", value)
 
