@@ -8,9 +8,11 @@ than 200 pairs a file tells nothing and is left out, unless there is no other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from math import inf, isfinite
 
 import msgspec
 import numpy as np
+from scipy.optimize import OptimizeResult, minimize
 
 from streams.recordings.recording import Recording
 from streams.recordings.split import FEWEST_PAIRS, HORIZONS_S, MOST, Half, gather
@@ -28,7 +30,6 @@ from twins.fitting.likelihood import (
     WORK,
     follow,
 )
-from twins.fitting.simplex import minimise
 from twins.models.channel.modes import Modes
 from twins.signals import BY_NAME
 
@@ -172,10 +173,29 @@ def _descend(form: str, starts: Sequence[F8], frame: Frame, train: Sequence[Half
         return _mean(form, parameters, frame, train) + _MOVED_WEIGHT * moved + 0.5 * away**2 / (patients + 1)
 
     most = _CALLS * len(FORMS[form])
-    walks = [minimise(objective, start, most=most // (2 * len(starts)), tolerance=_TOLERANCE) for start in starts]
-    best = min(walks, key=lambda walk: walk.value)
-    last = minimise(objective, best.place, step=0.2, most=most // 2, tolerance=_TOLERANCE)
-    return last.place, last.calls + sum(walk.calls for walk in walks)
+    walks = [_walk(objective, start, step=0.4, most=most // (2 * len(starts))) for start in starts]
+    best = min(walks, key=lambda walk: float(walk.fun))
+    last = _walk(objective, best.x, step=0.2, most=most // 2)
+    return last.x, last.nfev + sum(walk.nfev for walk in walks)
+
+
+def _walk(objective: Callable[[F8], float], start: F8, *, step: float, most: int) -> OptimizeResult:
+    """Nelder and Mead's search from ``start``, the simplex's other corners ``step`` along each axis.
+
+    A value that is not a number counts as infinite: the search goes around it.
+    """
+
+    def value(place: F8) -> float:
+        found = objective(place)
+        return found if isfinite(found) else inf
+
+    return minimize(
+        value, start, method="Nelder-Mead",
+        options={
+            "adaptive": True, "initial_simplex": np.vstack([start, start + step * np.eye(len(start))]), "maxfev": most,
+            "fatol": _TOLERANCE, "xatol": _TOLERANCE**0.5,
+        },
+    )  # fmt: skip
 
 
 def _told(form: str, place: F8, frame: Frame, halves: tuple[Sequence[Half], Sequence[Half]], calls: int) -> Fit:

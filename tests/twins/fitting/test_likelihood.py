@@ -1,17 +1,15 @@
-"""The kernel of the fit against multivariate normal densities and matrix exponentials; forms and the simplex by hand."""
+"""The kernel of the fit against multivariate normal densities and matrix exponentials; forms by hand."""
 
 from itertools import pairwise
 
 import numpy as np
 import pytest
 from scipy.linalg import expm, solve_continuous_lyapunov
-from scipy.optimize import minimize, rosen
 from scipy.stats import multivariate_normal
 from sklearn.gaussian_process.kernels import Matern
 
 from twins.fitting.forms import FORMS, Frame, begin, decode, encode, modes_of, motion_of, reaches
 from twins.fitting.likelihood import PAIRS, PERSISTENCE, SCORE, SQUARES, TALLY_WIDTH, WORK, follow, limited, transition
-from twins.fitting.simplex import minimise
 from twins.models.channel.modes import Modes
 
 INF = np.inf
@@ -179,22 +177,3 @@ def test_parameters_stay_within_their_bounds_wherever_a_walk_goes(form, far):
 def test_a_single_mode_is_a_row_without_a_fast_one():
     assert modes_of("single", VALUES["single"]) == Modes(80.0, 2.0, 0.0, 10.0, 9.0, 4_000.0)
     assert modes_of("three", VALUES["three"]) is None
-
-
-@pytest.mark.parametrize("size", [2, 4, 6])
-def test_the_simplex_finds_rosenbrocks_valley_floor_as_scipys_does(size):
-    start = np.full(size, -1.2)
-    found = minimise(rosen, start, most=6_000, tolerance=1e-12)
-    peer = minimize(
-        rosen, start, method="Nelder-Mead", options={"adaptive": True, "maxfev": 6_000, "xatol": 1e-6, "fatol": 1e-12}
-    )
-    assert found.value <= max(peer.fun, 1e-10) * 1.01
-    assert found.calls <= 1.5 * peer.nfev
-    assert found.value == rosen(found.place)
-
-
-def test_the_simplex_stops_when_told_and_walks_around_what_is_no_number():
-    found = minimise(lambda x: float("nan") if x[0] < 1 else float(x @ x), np.array([3.0, 2.0]), most=400)
-    assert found.place == pytest.approx([1.0, 0.0], abs=1e-2)
-    assert minimise(rosen, np.zeros(5), most=50).calls <= 60
-    assert minimise(lambda _: 1.0, np.zeros(3)).value == 1.0
