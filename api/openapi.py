@@ -8,7 +8,7 @@ from fastapi.openapi.utils import get_openapi
 from api.context import COOKIE
 from api.doors.facts import SCHEMAS
 from api.doors.observations import FRAME, READERS
-from api.http.answers import problems
+from api.http.answers import problems, with_plain_names
 from api.intake.entries import ERROR
 from streams.log.entries import STATUSES
 from twins.signals import SIGNALS
@@ -138,12 +138,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
     """The document of an application; made once."""
     if app.openapi_schema is not None:
         return app.openapi_schema
-    document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=app.description,
-        routes=app.routes,
-        tags=app.openapi_tags,
+    document = with_plain_names(
+        get_openapi(
+            title=app.title,
+            version=app.version,
+            description=app.description,
+            routes=app.routes,
+            tags=app.openapi_tags,
+        )
     )
     paths = document["paths"]
     paths["/v1/observations"] = {"post": _observations()}

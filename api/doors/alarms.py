@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -12,52 +12,19 @@ from api.doors.stay_of_request import StayNamed, of_stay, readable, viewed
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Composed, Moment, Note
 from api.http.problems import Problem
-from api.live.protocol import alarm_of
+from api.live.alarm import Alarm, alarm_of
 from twins.records import Acknowledge, Transition
 
-__all__ = ["Alarm", "alarm", "router"]
+__all__ = ["router"]
 
 router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
-
-
-@dataclass(frozen=True, slots=True)
-class Alarm:
-    """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions.
-
-    ``number`` counts those. ``standing`` tells whether the condition itself is true, ``ended`` when it last ceased to be.
-    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode. ``past``
-    marks an episode that was over when its readings came: it never sounds.
-    """
-
-    id: str
-    transition: str
-    patient: str
-    ward: str
-    condition: str
-    signal: str
-    kind: Literal["physiological", "technical"]
-    priority: Literal["high", "medium", "low"]
-    presence: Literal["on", "latched", "acknowledged", "off"]
-    onset: Time
-    time: Time
-    number: int
-    past: bool
-    standing: bool
-    ended: Time | None
-    value: float | None
-    onset_value: float | None
-    extreme: float | None
-    limit: float | None
-    by: str
-    note: str
-    explanation: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Alarms:
     """One page of alarms, newest first; the Link header leads to the next."""
 
-    items: list[Alarm]
+    items: list[Alarm[Time]]
     next: str | None
 
 
@@ -65,48 +32,14 @@ class Alarms:
 class Course:
     """An alarm as it stands now, and how it came to that."""
 
-    alarm: Alarm
-    transitions: list[Alarm]
+    alarm: Alarm[Time]
+    transitions: list[Alarm[Time]]
 
 
 class Acknowledgement(Body):
     """What is said with it, if anything."""
 
     note: Note = ""
-
-
-def alarm(transition: Transition) -> Alarm:
-    """A transition as it is told."""
-    told: dict[str, Any] = {
-        name: getattr(transition, name)
-        for name in (
-            "patient",
-            "ward",
-            "condition",
-            "signal",
-            "kind",
-            "priority",
-            "presence",
-            "number",
-            "past",
-            "standing",
-            "value",
-            "onset_value",
-            "extreme",
-            "limit",
-            "by",
-            "note",
-        )
-    }
-    return Alarm(
-        id=transition.alarm,
-        transition=transition.id,
-        onset=iso(transition.onset),
-        time=iso(transition.time),
-        ended=iso(transition.ended) if transition.ended else None,
-        explanation=alarm_of(transition).explanation,
-        **told,
-    )
 
 
 _READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
@@ -139,7 +72,7 @@ async def list_alarms(
     if state == "active":
         found = [one for one in wired.view.active_alarms(patient=patient) if _within(wired, actor, one, ward)]
         past = shown is not None and not shown.present
-        return respond(Alarms([] if past else [alarm(one) for one in found], None))
+        return respond(Alarms([] if past else [alarm_of(one, iso) for one in found], None))
     purpose = f"alarms {patient} {ward} {start} {end} {stay} {sorted(actor.wards)}"
     place = wired.cursors.open(cursor, purpose)
     whose = patient or _reach(wired, actor, ward)
@@ -148,7 +81,11 @@ async def list_alarms(
         begin, until = shown.within(begin, until)
     page = await wired.service.history.alarms(whose, begin, until, cursor=place, limit=limit)
     following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
-    items = [alarm(one) for one in await _newest(wired, page.items) if shown is not None or readable(wired, actor, one)]
+    items = [
+        alarm_of(one, iso)
+        for one in await _newest(wired, page.items)
+        if shown is not None or readable(wired, actor, one)
+    ]
     return respond(Alarms(items, following), headers=wired.cursors.link(request.url, following))
 
 
@@ -157,12 +94,12 @@ async def read_alarm(wired: Wired, actor: Caller, id: str) -> Response:  # noqa:
     """One alarm with all its transitions and their explanations."""
     course = await _course(wired, actor, id)
     wired.accounts.audit(actor, Action.PATIENT_READ, course[-1].patient, detail=f"alarm {id}")
-    return respond(Course(alarm(course[-1]), [alarm(one) for one in course]))
+    return respond(Course(alarm_of(course[-1], iso), [alarm_of(one, iso) for one in course]))
 
 
 @router.post(
     "/{id}/acknowledge",
-    response_model=Alarm,
+    response_model=Alarm[Time],
     responses=_READ
     | problems(
         "malformed-body", "forbidden", "foreign-origin", "alarm-over", "body-too-large", "unsupported-media-type",
@@ -190,7 +127,7 @@ async def acknowledge(
         await wired.service.append(Acknowledge(patient=newest.patient, alarm=id, by=actor.name, note=note))
         wired.accounts.audit(actor, Action.ALARM_ACKNOWLEDGE, newest.patient, detail=f"alarm {id}")
         await settled(lambda: (wired.view.alarm(id) or newest).presence in {"acknowledged", "off"})
-    return respond(alarm(wired.view.alarm(id) or newest))
+    return respond(alarm_of(wired.view.alarm(id) or newest, iso))
 
 
 async def _course(wired: Wiring, actor: Actor, name: str) -> list[Transition]:

@@ -7,13 +7,14 @@ from fastapi import APIRouter, Query, Response
 
 from api.accounts import Action
 from api.context import Caller, Wired, patient_of
-from api.doors.alarms import Alarm, alarm
 from api.doors.patients import Patient, patient
 from api.http.answers import Time, iso, problems, respond
 from api.http.problems import Problem
+from api.live.alarm import Alarm, alarm_of
+from api.live.news2 import News2, news2_of
 from api.live.state import Estimate
 from streams.history.nothing import NoHistory
-from twins.records import HORIZONS_MIN, QUANTILES, Score
+from twins.records import HORIZONS_MIN, QUANTILES
 from twins.signals import BY_NAME
 
 __all__ = ["router"]
@@ -49,33 +50,13 @@ class SignalState:
 
 
 @dataclass(frozen=True, slots=True)
-class News2:
-    """A NEWS2 score; a parameter that is missing or too old is never counted as 0 but named.
-
-    ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of those are stale, ``void``
-    when none counts any more: then there is no ``score``.
-    """
-
-    score: int | None
-    risk: str
-    partial: bool
-    parts: dict[str, int]
-    missing: list[str]
-    stale: list[str]
-    ages_s: dict[str, float]
-    at: Time
-    state: Literal["current", "old", "void"]
-    measured: Time | None
-
-
-@dataclass(frozen=True, slots=True)
 class State:
     """All there is to know of a patient now; ``history`` says whether a past is kept that may be asked for."""
 
     patient: Patient
     signals: dict[str, SignalState]
-    news2: News2 | None
-    alarms: list[Alarm]
+    news2: News2[Time] | None
+    alarms: list[Alarm[Time]]
     history: bool
 
 
@@ -114,21 +95,6 @@ def _signal(estimate: Estimate) -> SignalState:
     )
 
 
-def _news2(score: Score) -> News2:
-    return News2(
-        score=score.total if score.state != "void" else None,
-        risk=score.risk,
-        partial=score.partial,
-        parts=score.parts,
-        missing=score.missing,
-        stale=score.stale,
-        ages_s=score.ages_s,
-        at=iso(score.time),
-        state=score.state,
-        measured=iso(score.measured) if score.measured else None,
-    )
-
-
 _READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
 
 
@@ -142,8 +108,8 @@ async def read_state(wired: Wired, actor: Caller, id: str) -> Response:  # noqa:
         State(
             patient=patient(profile),
             signals={estimate.signal: _signal(estimate) for estimate in wired.view.state(id) or ()},
-            news2=_news2(score) if score else None,
-            alarms=[alarm(one) for one in wired.view.active_alarms(patient=id)],
+            news2=news2_of(score, iso) if score else None,
+            alarms=[alarm_of(one, iso) for one in wired.view.active_alarms(patient=id)],
             history=not isinstance(wired.service.history, NoHistory),
         )
     )

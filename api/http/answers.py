@@ -1,5 +1,6 @@
 """Answers: times as text, bodies as JSON, and what every operation documents beside its success."""
 
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,7 +12,9 @@ from pydantic import AwareDatetime, WithJsonSchema
 
 from api.http.problems import MEDIA_TYPE, PROBLEMS
 
-__all__ = ["Responses", "Time", "iso", "iso_all", "microseconds", "milliseconds", "or_none", "problems", "respond"]
+__all__ = [
+    "Responses", "Time", "iso", "iso_all", "microseconds", "milliseconds", "or_none", "problems", "respond", "with_plain_names",
+]  # fmt: skip
 
 Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A moment in an answer: ISO 8601 in UTC, to the millisecond."""
@@ -74,3 +77,10 @@ def problems(*slugs: str) -> Responses:
             "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
         }
     return found
+
+
+def with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
+    """A document whose schemas of shapes shared by HTTP and ``/ws`` have no name of their times' type behind their own."""
+    named = re.sub(rb'"([^"]*?\w)_(?:Annotated_str__WithJsonSchema__|int_)"', rb'"\1"', msgspec.json.encode(document))
+    plain: dict[str, Any] = msgspec.json.decode(named)
+    return plain

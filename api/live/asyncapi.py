@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from api.http.answers import with_plain_names
 from api.live.protocol import (
     AlarmMessage,
     Auth,
@@ -69,6 +70,7 @@ def document() -> dict[str, Any]:
     """The whole document."""
     kinds = SENT + RECEIVED
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS + "{name}")
+    schemas = with_plain_names(schemas)
     # In a snapshot an entry is whole; only a delta leaves out what did not change.
     schemas["WholeEntry"] = {
         "allOf": [{"$ref": f"{_SCHEMAS}{Entry.__name__}"}, {"required": list(Entry.__struct_encode_fields__)}]

@@ -3,7 +3,9 @@
 import secrets
 from collections import deque
 
-from api.live.protocol import AlarmMessage, Wire, alarm_of, encode
+from api.http.answers import milliseconds
+from api.live.alarm import alarm_of
+from api.live.protocol import AlarmMessage, Wire, encode
 from twins.records import Transition
 
 __all__ = ["Event", "Ring"]
@@ -19,13 +21,13 @@ class Event:
     def __init__(self, offset: int, transition: Transition) -> None:
         self.offset = offset
         self.transition = transition
-        self.wire = Wire(AlarmMessage(sub=0, offset=offset, alarm=alarm_of(transition)))
+        self.wire = Wire(AlarmMessage(sub=0, offset=offset, alarm=alarm_of(transition, milliseconds)))
         self._sse = ""
 
     def sse(self, epoch: str) -> str:
         """As a server-sent event."""
         if not self._sse:
-            body = encode(alarm_of(self.transition)).decode()
+            body = encode(alarm_of(self.transition, milliseconds)).decode()
             self._sse = f"id: {epoch}:{self.offset}\nevent: alarm\ndata: {body}\n\n"
         return self._sse
 

@@ -8,10 +8,12 @@ waits for a client: each has a bounded outbox of its own.
 import asyncio
 from collections.abc import Callable
 
+from api.http.answers import milliseconds
+from api.live.alarm import alarm_of
 from api.live.event_ring import Ring
 from api.live.feed import Channel, Feed, Subscription
 from api.live.outbox import Outbox
-from api.live.protocol import Health, Ping, Since, alarm_of, encode
+from api.live.protocol import Health, Ping, Since, encode
 from api.live.service_health import grave
 from api.live.state import Changes, View
 from streams.clock import Clock
@@ -183,7 +185,7 @@ class Hub:
             "epoch": epoch,
             "offset": top,
             "server_time": self.clock.now() // 1000,
-            "alarms": list(map(alarm_of, alarms)),
+            "alarms": [alarm_of(one, milliseconds) for one in alarms],
         }
         text = f"id: {epoch}:{top}\nevent: snapshot\ndata: {encode(content).decode()}\n\n"
         outbox.put(text, len(text), whole=True)

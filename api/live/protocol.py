@@ -4,19 +4,19 @@ Times are integer milliseconds since 1970 UTC in service time; not-a-number trav
 subscriber is encoded once with ``sub`` 0; ``Wire`` puts each subscriber's own number in its place.
 """
 
-from math import isfinite
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 import numpy as np
 from msgspec import UNSET, UnsetType
 
-from twins.records import Score, Transition
+from api.live.alarm import Alarm
+from api.live.news2 import News2
 
 __all__ = [
-    "LARGEST_NUMBER", "STATES", "Alarm", "AlarmMessage", "Auth", "Delta", "Entry", "Health", "Inbound", "News2", "Ping",
+    "LARGEST_NUMBER", "STATES", "AlarmMessage", "Auth", "Delta", "Entry", "Health", "Inbound", "Ping",
     "Reason", "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "TurnedOff", "Unsubscribe", "Wire",
-    "alarm_of", "encode", "news2_of",
+    "encode",
 ]  # fmt: skip
 
 STATES: tuple[str, ...] = ("ok", "searching", "fault", "silent")
@@ -55,56 +55,6 @@ class SignalState(msgspec.Struct, gc=False):
     rejected: tuple[int, float] | UnsetType = UNSET
 
 
-class News2(msgspec.Struct):
-    """A NEWS2 score at ``at``; what is missing or stale is named, never counted as 0. ``ages`` in seconds.
-
-    ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of those are stale, ``void``
-    when none counts any more: then there is no ``score``.
-    """
-
-    score: int | None
-    risk: str
-    partial: bool
-    parts: dict[str, int]
-    missing: list[str]
-    stale: list[str]
-    ages: dict[str, float | None]
-    at: int
-    state: Literal["current", "old", "void"]
-    measured: int | None
-
-
-class Alarm(msgspec.Struct):
-    """One alarm condition as it stands; ``id`` names the episode and stays the same over its transitions.
-
-    ``number`` counts those. ``standing`` tells whether the condition is true now, ``ended`` when it last ceased to be.
-    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode.
-    ``past`` marks an episode that was over when its readings came: it is never active.
-    """
-
-    id: str
-    patient: str
-    ward: str
-    condition: str
-    signal: str
-    kind: Literal["physiological", "technical"]
-    priority: Literal["high", "medium", "low"]
-    presence: Literal["on", "latched", "acknowledged", "off"]
-    onset: int
-    time: int
-    number: int
-    past: bool
-    standing: bool
-    ended: int | None
-    value: float | None
-    onset_value: float | None
-    extreme: float | None
-    limit: float | None
-    by: str
-    note: str
-    explanation: dict[str, Any]
-
-
 class TurnedOff(msgspec.Struct):
     """A signal's limit alarms are off: by whom, why, and until when (ms)."""
 
@@ -132,9 +82,9 @@ class Entry(msgspec.Struct, kw_only=True):
     age: int | UnsetType | None = UNSET
     news2_off: Literal["", "child", "patient", "ward"] | UnsetType = UNSET
     adult_limits: bool | UnsetType = UNSET
-    news2: News2 | UnsetType | None = UNSET
+    news2: News2[int] | UnsetType | None = UNSET
     signals: dict[str, SignalState] | UnsetType = UNSET
-    alarms: list[Alarm] | UnsetType = UNSET
+    alarms: list[Alarm[int]] | UnsetType = UNSET
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", kw_only=True):
@@ -166,7 +116,7 @@ class AlarmMessage(msgspec.Struct, tag="alarm", kw_only=True):
 
     sub: int
     offset: int
-    alarm: Alarm
+    alarm: Alarm[int]
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -287,50 +237,3 @@ class Wire:
         if text is None:
             text = self._texts[sub] = f"{self._head}{sub}{self._tail}"
         return text
-
-
-def _number(value: float | None) -> float | None:
-    return value if value is not None and isfinite(value) else None
-
-
-def alarm_of(transition: Transition) -> Alarm:
-    """An alarm as it stands after ``transition``."""
-    return Alarm(
-        id=transition.alarm,
-        patient=transition.patient,
-        ward=transition.ward,
-        condition=transition.condition,
-        signal=transition.signal,
-        kind=transition.kind,  # type: ignore[arg-type] # the record's words are these
-        priority=transition.priority,  # type: ignore[arg-type] # the same
-        presence=transition.presence,  # type: ignore[arg-type] # the same
-        onset=transition.onset // 1000,
-        time=transition.time // 1000,
-        number=transition.number,
-        past=transition.past,
-        standing=transition.standing,
-        ended=transition.ended // 1000 if transition.ended else None,
-        value=_number(transition.value),
-        onset_value=_number(transition.onset_value),
-        extreme=_number(transition.extreme),
-        limit=_number(transition.limit),
-        by=transition.by,
-        note=transition.note,
-        explanation=transition.explanation,
-    )
-
-
-def news2_of(score: Score) -> News2:
-    """A score for the wire."""
-    return News2(
-        score=score.total if score.state != "void" else None,
-        risk=score.risk,
-        partial=score.partial,
-        parts=score.parts,
-        missing=score.missing,
-        stale=score.stale,
-        ages={name: round(age) if isfinite(age) else None for name, age in score.ages_s.items()},
-        at=score.time // 1000,
-        state=score.state,
-        measured=score.measured // 1000 if score.measured else None,
-    )

@@ -12,7 +12,10 @@ from typing import cast
 import msgspec
 import numpy as np
 
-from api.live.protocol import STATES, Entry, TurnedOff, alarm_of, encode, news2_of
+from api.http.answers import milliseconds
+from api.live.alarm import alarm_of
+from api.live.news2 import news2_of
+from api.live.protocol import STATES, Entry, TurnedOff, encode
 from api.live.state_table import Cells
 from twins.records import Estimates, Outcome, Profile, Score, Transition
 from twins.signals import SIGNALS
@@ -305,9 +308,9 @@ class View:
             if followed.profile_at > floor:
                 _describe(entry, followed.profile)
             if followed.score_at > floor or not floor:
-                entry.news2 = news2_of(followed.score) if followed.score else None
+                entry.news2 = news2_of(followed.score, milliseconds) if followed.score else None
             if followed.alarms_at > floor or not floor:
-                entry.alarms = [alarm_of(alarm) for alarm in followed.alarms.values()]
+                entry.alarms = [alarm_of(alarm, milliseconds) for alarm in followed.alarms.values()]
         return parts
 
     def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, Entry]:

@@ -86,7 +86,7 @@ export class News2Table {
   }
 
   #row(entry, input) {
-    const { parts = {}, missing = [], stale = [], ages = {}, at } = entry.news2 ?? {};
+    const { parts = {}, missing = [], stale = [], ages_s: ages = {}, at } = entry.news2 ?? {};
     const points = parts[input];
     const lost = missing.includes(input) || !Number.isFinite(points);
     const late = stale.includes(input);

@@ -1,0 +1,78 @@
+"""An alarm as doors and sockets tell it: one shape, whose times are text in HTTP and milliseconds on ``/ws``."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any, Generic, Literal, TypeVar
+
+from twins.records import Transition
+
+__all__ = ["Alarm", "alarm_of", "finite"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm(Generic[T]):
+    """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions.
+
+    ``number`` counts those. ``standing`` tells whether the condition itself is true, ``ended`` when it last ceased to be.
+    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode. ``past``
+    marks an episode that was over when its readings came: it is never active and never sounds.
+    """
+
+    id: str
+    transition: str
+    patient: str
+    ward: str
+    condition: str
+    signal: str
+    kind: Literal["physiological", "technical"]
+    priority: Literal["high", "medium", "low"]
+    presence: Literal["on", "latched", "acknowledged", "off"]
+    onset: T
+    time: T
+    number: int
+    past: bool
+    standing: bool
+    ended: T | None
+    value: float | None
+    onset_value: float | None
+    extreme: float | None
+    limit: float | None
+    by: str
+    note: str
+    explanation: dict[str, Any]
+
+
+def finite(value: float | None) -> float | None:
+    """A number for JSON; what is not finite becomes ``None``."""
+    return value if value is not None and isfinite(value) else None
+
+
+def alarm_of(transition: Transition, moment: Callable[[int], T]) -> Alarm[T]:
+    """An alarm as it stands after ``transition``; ``moment`` tells times, which are µs."""
+    return Alarm(
+        id=transition.alarm,
+        transition=transition.id,
+        patient=transition.patient,
+        ward=transition.ward,
+        condition=transition.condition,
+        signal=transition.signal,
+        kind=transition.kind,  # type: ignore[arg-type] # the record's words are these
+        priority=transition.priority,  # type: ignore[arg-type] # the same
+        presence=transition.presence,  # type: ignore[arg-type] # the same
+        onset=moment(transition.onset),
+        time=moment(transition.time),
+        number=transition.number,
+        past=transition.past,
+        standing=transition.standing,
+        ended=moment(transition.ended) if transition.ended else None,
+        value=finite(transition.value),
+        onset_value=finite(transition.onset_value),
+        extreme=finite(transition.extreme),
+        limit=finite(transition.limit),
+        by=transition.by,
+        note=transition.note,
+        explanation=transition.explanation,
+    )
