@@ -8,6 +8,8 @@ import typer
 from api.cli import environment
 from api.cli.output import failures, print_json, table
 from tests.bench import BENCHES, OPTIONS, run
+from tests.bench.against import against
+from tests.bench.machine import machine
 
 __all__ = ["bench", "main"]
 
@@ -21,6 +23,10 @@ def bench(
     runs: Annotated[
         int, typer.Option(min=0, help="How often `failover` breaks each and `restore` starts; 0: as usual.")
     ] = 0,
+    commit: Annotated[
+        str, typer.Option("--against", help="Measure this commit as well, in turn with what is here, and compare.")
+    ] = "",
+    pairs: Annotated[int, typer.Option(min=1, help="With --against: how often each is measured.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
     """Measure the service on this machine."""
@@ -32,7 +38,12 @@ def bench(
     if wrong:
         raise typer.BadParameter(f"bench {name} has no option --{wrong[0]}", param_hint=f"--{wrong[0]}")
     with failures():
-        figures = run(name, quick=quick, **options)
+        if commit:
+            said = [part for option, value in options.items() for part in (f"--{option}", str(value))]
+            figures = against(commit, name, [*said, *(["--quick"] if quick else [])], pairs)
+        else:
+            figures = run(name, quick=quick, **options)
+        figures["machine"] = machine()
     if as_json:
         print_json(figures)
     else:

@@ -1,15 +1,24 @@
-"""``infra/bench step``: the whole step of the twins without doors or disk: frames in, outcomes out, on one core."""
+"""``infra/bench step``: the whole step of the twins without doors or disk: frames in, outcomes out, on one core.
+
+``ns_per_reading`` says how the time of a reading divides.
+"""
 
 import time
+from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any
+from unittest import mock
 
 import numpy as np
 
 from api.cli.output import say
 from streams.log.frame import as_record
 from tests.support.load import Ward
+from twins.alarms import agreement
 from twins.bank.bank import Bank
+from twins.models.deterioration import model as deterioration
 from twins.records import Admit, Frame, Tick
+from twins.step import emission, walk
 from twins.step.dispatch import step
 
 __all__ = ["run"]
@@ -46,13 +55,57 @@ def run(*, quick: bool = False) -> dict[str, Any]:
                 estimates += len(outcome.estimates.signal) // 2
     seconds = time.perf_counter() - began
     readings = (rounds - warm_up) * ward.channels
+    parts = _parts(bank, ward, offset, begin + (rounds + 1) * _SECOND_US, 3 if quick else 10)
     return {
         "patients": patients,
         "readings": readings,
         "readings_per_s": readings / seconds,
         "estimates": estimates,
         "bytes_per_patient": bank.bytes_held / patients,
+        "ns_per_reading": parts,
     }
+
+
+_PARTS = {
+    "look": (walk, "usual"),
+    "filter_and_limits": (walk, "frame"),
+    "due": (walk, "due_rows"),
+    "predictions": (walk, "predictions"),
+    "agreement": (agreement, "compare"),
+    "news2": (deterioration, "evaluate"),
+    "estimates": (emission, "estimates_of"),
+    "tick": (walk, "tick"),
+}
+"""What a step calls, and how its time is named."""
+
+
+def _parts(bank: Bank, ward: Ward, offset: int, begin: int, rounds: int) -> dict[str, float]:
+    """How the time of a reading divides, in ns: by part, the rest of it and the whole; timed apart, as timing costs some."""
+    spent = dict.fromkeys(_PARTS, 0.0)
+
+    def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object) -> object:
+            began = time.perf_counter()
+            answer = function(*arguments)
+            spent[name] += time.perf_counter() - began
+            return answer
+
+        return call
+
+    frames = [_second(ward, begin + number * _SECOND_US) for number in range(rounds)]
+    with ExitStack() as patches:
+        for name, (module, attribute) in _PARTS.items():
+            patches.enter_context(mock.patch.object(module, attribute, timed(name, getattr(module, attribute))))
+        began = time.perf_counter()
+        for second in frames:
+            records: list[Frame | Tick] = [*second, Tick(second[-1].received)]
+            for record in records:
+                step(bank, record, offset)
+                offset += 1
+        whole = time.perf_counter() - began
+    readings = rounds * ward.channels
+    told = spent | {"rest": whole - sum(spent.values()), "whole": whole}
+    return {name: seconds / readings * 1e9 for name, seconds in told.items()}
 
 
 def _second(ward: Ward, received: int) -> list[Frame]:
