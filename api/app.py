@@ -11,8 +11,8 @@ from starlette.routing import Route
 
 from api import doors
 from api.accounts import Accounts
-from api.accounts.corrections import Revisions
-from api.context import COOKIE, Wiring
+from api.accounts.corrections import Corrections
+from api.context import COOKIE, AppContext
 from api.doors.observations import Observations
 from api.http import problems
 from api.http.body import Bounded
@@ -23,11 +23,11 @@ from api.http.proxied import Proxied
 from api.http.static import pages
 from api.http.strangers import Strangers
 from api.http.windows import Windows
-from api.intake.dead_letters import Letters
+from api.intake.dead_letters import DeadLetters
 from api.live.hub import Hub
-from api.live.service_health import Pulse
+from api.live.service_health import ServiceHealth
 from api.live.sockets import router as sockets
-from api.live.state import View
+from api.live.state import LiveState
 from api.openapi import describe
 from api.runtime import Service
 from streams.settings import Settings
@@ -43,17 +43,17 @@ _ABOUT = (
 )
 
 
-def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, settings: Settings) -> FastAPI:
+def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, settings: Settings) -> FastAPI:
     """The ASGI application; its lifespan starts what it is given, in order, and stops it again."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.listen(hub.publish)
-        service.listen(Revisions(accounts).heard)
+        service.listen(Corrections(accounts).heard)
         await service.start()
         try:
             await accounts.open()
-            wired.cursors.key = accounts.sealing_key  # whichever door began a list, each goes on with it
+            context.cursors.key = accounts.sealing_key  # whichever door began a list, each goes on with it
             try:
                 yield
             finally:
@@ -71,18 +71,18 @@ def create_app(service: Service, accounts: Accounts, view: View, hub: Hub, setti
         redoc_url=None,
         telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics is ours; paths name patients
     )
-    pulse = Pulse(service, settings.max_lag_readings)
+    pulse = ServiceHealth(service, settings.max_lag_readings)
     hub.health = pulse.now
     by_hand = Windows([(max(_BY_HAND, settings.new_patients_per_minute), 60.0)])
-    wired = Wiring(
-        service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse, by_hand, Letters(service)
+    context = AppContext(
+        service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse, by_hand, DeadLetters(service)
     )
-    figures = Figures(wired)
-    app.state.wiring = wired
+    figures = Figures(context)
+    app.state.context = context
     app.state.figures = figures
     problems.install(app)
     app.router.routes.insert(
-        0, Route("/v1/observations", Observations(wired), methods=["POST"], include_in_schema=False)
+        0, Route("/v1/observations", Observations(context), methods=["POST"], include_in_schema=False)
     )
     for router in doors.ROUTERS:
         app.include_router(router)

@@ -15,15 +15,15 @@ from api.http.cursors import Cursors
 from api.http.guard import host_name, is_loopback, same_origin
 from api.http.problems import Problem
 from api.http.windows import Windows
-from api.intake.dead_letters import Letters
+from api.intake.dead_letters import DeadLetters
 from api.live.hub import Hub
-from api.live.service_health import Pulse
-from api.live.state import View
+from api.live.service_health import ServiceHealth
+from api.live.state import LiveState
 from api.runtime import Service
 from streams.settings import Settings
 from twins.records import Profile
 
-__all__ = ["COOKIE", "Caller", "Wired", "Wiring", "caller", "own_pages_only", "patient_of", "settled"]
+__all__ = ["COOKIE", "AppContext", "Caller", "Context", "caller", "own_pages_only", "patient_of", "settled"]
 
 COOKIE = "vitaltwin_session"
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -32,7 +32,7 @@ _BEARER = "bearer "
 
 
 @dataclass(frozen=True, slots=True)
-class Wiring:
+class AppContext:
     """The parts of one running application.
 
     ``refused`` counts refused readings by reason, ``admitted`` who was admitted by hand lately, by key or session.
@@ -40,19 +40,19 @@ class Wiring:
 
     service: Service
     accounts: Accounts
-    view: View
+    view: LiveState
     hub: Hub
     settings: Settings
     cursors: Cursors
-    pulse: Pulse
+    pulse: ServiceHealth
     admitted: Windows
-    letters: Letters
+    letters: DeadLetters
     refused: Counter[str] = field(default_factory=Counter)
 
 
-def wiring(connection: HTTPConnection) -> Wiring:
-    """The wiring of the application that serves this connection."""
-    found: Wiring = connection.app.state.wiring
+def app_context(connection: HTTPConnection) -> AppContext:
+    """What the application that serves this connection was given."""
+    found: AppContext = connection.app.state.context
     return found
 
 
@@ -61,31 +61,31 @@ async def caller(connection: HTTPConnection) -> Actor:
 
     Raises ``Unauthenticated``; ``Problem`` foreign-origin when a browser was sent here by another site.
     """
-    wired = wiring(connection)
+    context = app_context(connection)
     headers = connection.headers
     authorization = headers.get("authorization", "")
     if authorization:
         if authorization[:7].lower() != _BEARER:
             raise Unauthenticated("only Authorization: Bearer with a device key is known here")
-        return await wired.accounts.recognise_device(authorization[7:].strip())
+        return await context.accounts.recognise_device(authorization[7:].strip())
     token = connection.cookies.get(COOKIE)
     if token is not None:
         try:
-            actor = await wired.accounts.authenticate(token)
+            actor = await context.accounts.authenticate(token)
         except Unauthenticated:
-            if not _local_demo(wired, connection):
+            if not _local_demo(context, connection):
                 raise
-            actor = wired.accounts.demo_actor()
-    elif _local_demo(wired, connection):
-        actor = wired.accounts.demo_actor()
+            actor = context.accounts.demo_actor()
+    elif _local_demo(context, connection):
+        actor = context.accounts.demo_actor()
     else:
         raise Unauthenticated("neither a session nor a device key came with the request")
     own_pages_only(connection, strict=actor.kind != "demo")
     return actor
 
 
-def _local_demo(wired: Wiring, connection: HTTPConnection) -> bool:
-    if not wired.settings.demo or connection.client is None:
+def _local_demo(context: AppContext, connection: HTTPConnection) -> bool:
+    if not context.settings.demo or connection.client is None:
         return False
     return is_loopback(connection.client.host) and is_loopback(host_name(connection.headers.get("host", "")))
 
@@ -102,13 +102,13 @@ def own_pages_only(connection: HTTPConnection, *, strict: bool) -> None:
         raise Problem("foreign-origin")
 
 
-def patient_of(wired: Wiring, actor: Actor, patient: str, action: Action = Action.PATIENT_READ) -> Profile:
+def patient_of(context: AppContext, actor: Actor, patient: str, action: Action = Action.PATIENT_READ) -> Profile:
     """The patient's profile if the actor may do this there.
 
     Raises ``Problem`` not-found for nobody and for those out of the actor's reach alike, ``Forbidden`` otherwise.
     """
     require(actor, action)
-    profile = wired.service.registry.get(patient)
+    profile = context.service.registry.get(patient)
     if profile is None or not actor.covers(profile.ward, patient):
         raise Problem("not-found", "no such patient")
     require(actor, action, profile.ward, patient)
@@ -124,5 +124,5 @@ async def settled(condition: Callable[[], bool], seconds: float = 1.0) -> bool:
     return condition()
 
 
-Wired = Annotated[Wiring, Depends(wiring)]
+Context = Annotated[AppContext, Depends(app_context)]
 Caller = Annotated[Actor, Depends(caller)]

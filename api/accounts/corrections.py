@@ -10,7 +10,7 @@ from api.accounts import Accounts, Actor
 from api.http.answers import iso
 from twins.records import Outcome, Revision
 
-__all__ = ["Revisions"]
+__all__ = ["Corrections"]
 
 _WITHIN_US = 60_000_000
 _MOST = 10_000
@@ -23,7 +23,7 @@ class _Key(NamedTuple):
     what: str
 
 
-class Revisions:
+class Corrections:
     """Listens to outcomes and records what of it concerns readings."""
 
     def __init__(self, accounts: Accounts) -> None:

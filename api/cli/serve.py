@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from api.accounts import Accounts
     from api.live.hub import Hub
-    from api.live.state import View
+    from api.live.state import LiveState
     from api.runtime import Service
     from streams.settings import Settings
 
@@ -42,7 +42,7 @@ class Running:
 
     service: "Service"
     accounts: "Accounts"
-    view: "View"
+    view: "LiveState"
     hub: "Hub"
     settings: "Settings"
     url: str
@@ -140,11 +140,11 @@ async def _serve(
     from api.app import create_app
     from api.http.server import configuration
     from api.live.hub import Hub
-    from api.live.state import View
+    from api.live.state import LiveState
 
     service = make(settings)
     accounts = Accounts(url=accounts_url(settings), clock=service.clock, audit_days=settings.audit_retention_days)
-    view = View()
+    view = LiveState()
     hub = Hub(view, service.clock)
     url = address(settings.host, listening.getsockname()[1])
     running = Running(service, accounts, view, hub, settings, url)

@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api import accounts
-from api.context import Caller, Wired
+from api.context import Caller, Context
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Ward
 
@@ -76,40 +76,40 @@ _WRITE = _ANY | problems("malformed-body", "not-found", "conflict", "body-too-la
 
 
 @router.get("/accounts", response_model=Accounts, responses=_ANY)
-async def list_accounts(wired: Wired, actor: Caller) -> Response:
+async def list_accounts(context: Context, actor: Caller) -> Response:
     """Every account, the disabled ones too."""
-    return respond(Accounts([_told(one) for one in await wired.accounts.list_accounts(actor)]))
+    return respond(Accounts([_told(one) for one in await context.accounts.list_accounts(actor)]))
 
 
 @router.post("/accounts", status_code=201, response_model=Account, responses=_WRITE)
-async def create_account(wired: Wired, actor: Caller, body: Wanted) -> Response:
+async def create_account(context: Context, actor: Caller, body: Wanted) -> Response:
     """Make an account."""
-    made = await wired.accounts.create_account(actor, body.name, body.role, wards=body.wards, password=body.password)
+    made = await context.accounts.create_account(actor, body.name, body.role, wards=body.wards, password=body.password)
     return respond(_told(made), 201)
 
 
 @router.patch("/accounts/{name}", response_model=Account, responses=_WRITE)
-async def change_account(wired: Wired, actor: Caller, name: str, body: Change) -> Response:
+async def change_account(context: Context, actor: Caller, name: str, body: Change) -> Response:
     """Change role, wards or password, or disable: all of it or nothing. A new password, or disabling, ends its sessions."""
-    changed = await wired.accounts.change_account(
+    changed = await context.accounts.change_account(
         actor, name, role=body.role, wards=body.wards, disabled=body.disabled, password=body.password
     )
     return respond(_told(changed))
 
 
 @router.post("/accounts/{name}/link", response_model=SignInLink, responses=_ANY | problems("not-found", "conflict"))
-async def make_link(wired: Wired, actor: Caller, name: str) -> Response:
+async def make_link(context: Context, actor: Caller, name: str) -> Response:
     """A one-time link, for an invitation or a forgotten password."""
-    token = await wired.accounts.sign_in_link(actor, name)
-    return respond(SignInLink(f"{wired.settings.path_prefix}/sign-in?token={token}"))
+    token = await context.accounts.sign_in_link(actor, name)
+    return respond(SignInLink(f"{context.settings.path_prefix}/sign-in?token={token}"))
 
 
 @router.put(
     "/session/password", status_code=204, responses=_WRITE | problems("invalid-credentials", "too-many-attempts")
 )
-async def change_password(wired: Wired, actor: Caller, body: NewPassword) -> Response:
+async def change_password(context: Context, actor: Caller, body: NewPassword) -> Response:
     """Change one's own password; one's other sessions end."""
-    await wired.accounts.change_password(actor, body.current, body.new)
+    await context.accounts.change_password(actor, body.current, body.new)
     return Response(status_code=204)
 
 

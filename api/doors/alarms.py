@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, Actor, require
-from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.context import AppContext, Caller, Context, patient_of, settled
 from api.doors.stay_of_request import StayNamed, of_stay, readable, viewed
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Composed, Moment, Note
@@ -49,7 +49,7 @@ _READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-
 async def list_alarms(
     *,
     request: Request,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     patient: Annotated[Composed, Query(max_length=128, description="Only this patient's.")] = "",
     ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward's.")] = None,
@@ -67,33 +67,33 @@ async def list_alarms(
     Of one patient those of one stay; without a patient those of a ward where it was said that they are to be seen.
     """
     require(actor, Action.PATIENT_READ)
-    shown = await viewed(wired, actor, patient, stay) if patient else None
-    wired.accounts.audit(actor, "alarm.list", patient, detail=f"{state}{of_stay(shown) if shown else ''}")
+    shown = await viewed(context, actor, patient, stay) if patient else None
+    context.accounts.audit(actor, "alarm.list", patient, detail=f"{state}{of_stay(shown) if shown else ''}")
     if state == "active":
-        found = [one for one in wired.view.active_alarms(patient=patient) if _within(wired, actor, one, ward)]
+        found = [one for one in context.view.active_alarms(patient=patient) if _within(context, actor, one, ward)]
         past = shown is not None and not shown.present
         return respond(Alarms([] if past else [alarm_of(one, iso) for one in found], None))
     purpose = f"alarms {patient} {ward} {start} {end} {stay} {sorted(actor.wards)}"
-    place = wired.cursors.open(cursor, purpose)
-    whose = patient or _reach(wired, actor, ward)
-    begin, until = start or 0, end or wired.service.clock.now() + 1
+    place = context.cursors.open(cursor, purpose)
+    whose = patient or _reach(context, actor, ward)
+    begin, until = start or 0, end or context.service.clock.now() + 1
     if shown is not None:
         begin, until = shown.within(begin, until)
-    page = await wired.service.history.alarms(whose, begin, until, cursor=place, limit=limit)
-    following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
+    page = await context.service.history.alarms(whose, begin, until, cursor=place, limit=limit)
+    following = context.cursors.seal(page.cursor, purpose) if page.cursor else None
     items = [
         alarm_of(one, iso)
-        for one in await _newest(wired, page.items)
-        if shown is not None or readable(wired, actor, one)
+        for one in await _newest(context, page.items)
+        if shown is not None or readable(context, actor, one)
     ]
-    return respond(Alarms(items, following), headers=wired.cursors.link(request.url, following))
+    return respond(Alarms(items, following), headers=context.cursors.link(request.url, following))
 
 
 @router.get("/{id}", response_model=Course, responses=_READ)
-async def read_alarm(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+async def read_alarm(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """One alarm with all its transitions and their explanations."""
-    course = await _course(wired, actor, id)
-    wired.accounts.audit(actor, Action.PATIENT_READ, course[-1].patient, detail=f"alarm {id}")
+    course = await _course(context, actor, id)
+    context.accounts.audit(actor, Action.PATIENT_READ, course[-1].patient, detail=f"alarm {id}")
     return respond(Course(alarm_of(course[-1], iso), [alarm_of(one, iso) for one in course]))
 
 
@@ -108,59 +108,59 @@ async def read_alarm(wired: Wired, actor: Caller, id: str) -> Response:  # noqa:
 )  # fmt: skip
 async def acknowledge(
     *,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     body: Acknowledgement | None = None,
 ) -> Response:
     """Acknowledge this alarm and no other; once is enough."""
-    newest = (await _course(wired, actor, id))[-1]
-    profile = wired.service.registry.get(newest.patient)
+    newest = (await _course(context, actor, id))[-1]
+    profile = context.service.registry.get(newest.patient)
     if profile is None or newest.onset < profile.begin:
         require(actor, Action.ALARM_ACKNOWLEDGE, newest.ward)
         raise Problem("alarm-over")
-    patient_of(wired, actor, newest.patient, Action.ALARM_ACKNOWLEDGE)
+    patient_of(context, actor, newest.patient, Action.ALARM_ACKNOWLEDGE)
     if newest.presence == "off":
         raise Problem("alarm-over")
     if newest.presence != "acknowledged":
         note = body.note if body else ""
-        await wired.service.append(Acknowledge(patient=newest.patient, alarm=id, by=actor.name, note=note))
-        wired.accounts.audit(actor, Action.ALARM_ACKNOWLEDGE, newest.patient, detail=f"alarm {id}")
-        await settled(lambda: (wired.view.alarm(id) or newest).presence in {"acknowledged", "off"})
-    return respond(alarm_of(wired.view.alarm(id) or newest, iso))
+        await context.service.append(Acknowledge(patient=newest.patient, alarm=id, by=actor.name, note=note))
+        context.accounts.audit(actor, Action.ALARM_ACKNOWLEDGE, newest.patient, detail=f"alarm {id}")
+        await settled(lambda: (context.view.alarm(id) or newest).presence in {"acknowledged", "off"})
+    return respond(alarm_of(context.view.alarm(id) or newest, iso))
 
 
-async def _course(wired: Wiring, actor: Actor, name: str) -> list[Transition]:
+async def _course(context: AppContext, actor: Actor, name: str) -> list[Transition]:
     """The transitions of an alarm the actor may read, oldest first; raises ``Problem`` not-found."""
     require(actor, Action.PATIENT_READ)
-    course = list(await wired.service.history.alarm(name))
-    newest = wired.view.alarm(name)
+    course = list(await context.service.history.alarm(name))
+    newest = context.view.alarm(name)
     if newest is not None and all(one.id != newest.id for one in course):
         course.append(newest)
     course.sort(key=lambda one: one.number)
-    if not course or not readable(wired, actor, course[-1]):
+    if not course or not readable(context, actor, course[-1]):
         raise Problem("not-found", "no such alarm")
     return course
 
 
-def _within(wired: Wiring, actor: Actor, transition: Transition, ward: str | None) -> bool:
-    profile = wired.service.registry.get(transition.patient)
+def _within(context: AppContext, actor: Actor, transition: Transition, ward: str | None) -> bool:
+    profile = context.service.registry.get(transition.patient)
     place = profile.ward if profile else transition.ward
     return (ward is None or place == ward) and actor.covers(place, transition.patient)
 
 
-def _reach(wired: Wiring, actor: Actor, ward: str | None) -> list[str] | None:
+def _reach(context: AppContext, actor: Actor, ward: str | None) -> list[str] | None:
     """The patients whose alarms are listed, ``None`` for all."""
     if actor.everywhere and ward is None:
         return None
     return [
         profile.patient
-        for profile in wired.service.registry.profiles()
+        for profile in context.service.registry.profiles()
         if (ward is None or profile.ward == ward) and actor.covers(profile.ward, profile.patient)
     ]
 
 
-async def _newest(wired: Wiring, transitions: Sequence[Transition]) -> list[Transition]:
+async def _newest(context: AppContext, transitions: Sequence[Transition]) -> list[Transition]:
     """One transition for each alarm: the newest, unless a page before has shown it."""
     seen: dict[str, Transition] = {}
     for transition in transitions:
@@ -169,13 +169,13 @@ async def _newest(wired: Wiring, transitions: Sequence[Transition]) -> list[Tran
             seen[transition.alarm] = transition
     # An episode of the past that turned out to be none, or part of another, is not listed.
     listed = [one for one in seen.values() if not (one.past and "withdrawn" in one.explanation)]
-    return [one for one in listed if await _is_newest(wired, one)]
+    return [one for one in listed if await _is_newest(context, one)]
 
 
-async def _is_newest(wired: Wiring, transition: Transition) -> bool:
+async def _is_newest(context: AppContext, transition: Transition) -> bool:
     """Whether nothing came after it; what ended before the service began is in the history alone."""
-    known = wired.view.alarm(transition.alarm)
+    known = context.view.alarm(transition.alarm)
     if known is None and transition.presence != "off":
-        course = await wired.service.history.alarm(transition.alarm)
+        course = await context.service.history.alarm(transition.alarm)
         known = course[-1] if course else None
     return known is None or known.number <= transition.number

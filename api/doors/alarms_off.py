@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api.accounts import Action, Actor
-from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.context import AppContext, Caller, Context, patient_of, settled
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Note
 from api.http.problems import Fault, Problem
@@ -53,31 +53,31 @@ def turned_off(off: Given) -> dict[str, TurnedOff]:
 
 
 @router.get("", response_model=dict[str, TurnedOff], responses=_READ)
-async def read_alarms_off(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+async def read_alarms_off(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """Which signals' limit alarms are off."""
-    return respond(turned_off(patient_of(wired, actor, id).alarms_off))
+    return respond(turned_off(patient_of(context, actor, id).alarms_off))
 
 
 @router.put("/{signal}", response_model=dict[str, TurnedOff], responses=_WRITE)
-async def turn_off(wired: Wired, actor: Caller, id: str, signal: str, body: Off) -> Response:  # noqa: A002 - as above
+async def turn_off(context: Context, actor: Caller, id: str, signal: str, body: Off) -> Response:  # noqa: A002 - as above
     """Turn the limit and predicted alarms of a signal off. They come on again by themselves, or with the end of the stay.
 
     What its sensor says of itself, faulty or silent, is told on; so is NEWS2.
     """
-    profile = _meant(wired, actor, id, signal)
-    now = wired.service.clock.now()
+    profile = _meant(context, actor, id, signal)
+    now = context.service.clock.now()
     until = now + body.minutes * 60_000_000
-    return await _set(wired, actor, profile, SetAlarmOff(patient=id, signal=signal, until=until, reason=body.reason))
+    return await _set(context, actor, profile, SetAlarmOff(patient=id, signal=signal, until=until, reason=body.reason))
 
 
 @router.delete("/{signal}", response_model=dict[str, TurnedOff], responses=_WRITE)
-async def turn_on(wired: Wired, actor: Caller, id: str, signal: str) -> Response:  # noqa: A002 - as above
+async def turn_on(context: Context, actor: Caller, id: str, signal: str) -> Response:  # noqa: A002 - as above
     """Turn the alarms of a signal on again."""
-    return await _set(wired, actor, _meant(wired, actor, id, signal), SetAlarmOff(patient=id, signal=signal))
+    return await _set(context, actor, _meant(context, actor, id, signal), SetAlarmOff(patient=id, signal=signal))
 
 
-def _meant(wired: Wiring, actor: Actor, patient: str, signal: str) -> Profile:
-    profile = patient_of(wired, actor, patient, Action.LIMITS_WRITE)
+def _meant(context: AppContext, actor: Actor, patient: str, signal: str) -> Profile:
+    profile = patient_of(context, actor, patient, Action.LIMITS_WRITE)
     if not profile.active:
         raise Problem("discharged")
     known = BY_NAME.get(signal)
@@ -86,14 +86,14 @@ def _meant(wired: Wiring, actor: Actor, patient: str, signal: str) -> Profile:
     return profile
 
 
-async def _set(wired: Wiring, actor: Actor, profile: Profile, command: SetAlarmOff) -> Response:
+async def _set(context: AppContext, actor: Actor, profile: Profile, command: SetAlarmOff) -> Response:
     command.by, command.stay = actor.name, profile.admitted
-    await wired.service.append(command)
+    await context.service.append(command)
     said = f"alarms off: {command.signal}, {command.reason}" if command.until else f"alarms on: {command.signal}"
-    wired.accounts.audit(actor, Action.LIMITS_WRITE, profile.patient, detail=said[:200])
+    context.accounts.audit(actor, Action.LIMITS_WRITE, profile.patient, detail=said[:200])
 
     def shown() -> Given:
-        held = wired.service.registry.get(profile.patient)
+        held = context.service.registry.get(profile.patient)
         return held.alarms_off if held else {}
 
     await settled(lambda: (command.signal in shown()) == bool(command.until), 10.0)

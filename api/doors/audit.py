@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import StreamingResponse
 
 from api import accounts
-from api.context import Caller, Wired
+from api.context import Caller, Context
 from api.http.answers import Responses, Time, iso, problems, respond
 from api.http.fields import Composed, Moment
 from api.http.problems import Problem
@@ -50,7 +50,7 @@ class AuditPage:
 async def read_audit(
     *,
     request: Request,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     patient: Annotated[Composed | None, Query(max_length=128, description="Only what concerns this patient.")] = None,
     by: Annotated[str | None, Query(max_length=128, description="Only what this account or device did.")] = None,
@@ -59,14 +59,14 @@ async def read_audit(
 ) -> Response:
     """Who read or changed what, newest first."""
     purpose = f"audit {patient} {by}"
-    place = wired.cursors.open(cursor, purpose)
+    place = context.cursors.open(cursor, purpose)
     try:
-        page = await wired.accounts.audit_page(actor, place, limit=limit, patient=patient, actor=by)
+        page = await context.accounts.audit_page(actor, place, limit=limit, patient=patient, actor=by)
     except ValueError:
         raise Problem("bad-cursor") from None
-    following = wired.cursors.seal(page.next, purpose) if page.next else None
+    following = context.cursors.seal(page.next, purpose) if page.next else None
     items = [_told(entry) for entry in page.entries]
-    return respond(AuditPage(items, following), headers=wired.cursors.link(request.url, following))
+    return respond(AuditPage(items, following), headers=context.cursors.link(request.url, following))
 
 
 _LINES: Responses = {200: {"description": "One entry a line", "content": {"application/x-ndjson": {}}}}
@@ -78,14 +78,14 @@ _LINES: Responses = {200: {"description": "One entry a line", "content": {"appli
     responses=_LINES | problems("unauthenticated", "forbidden", "invalid", "store-unavailable"),
 )
 async def export_audit(
-    wired: Wired,
+    context: Context,
     actor: Caller,
     since: Annotated[Moment | None, Query(description="The first moment wanted.")] = None,
     until: Annotated[Moment | None, Query(description="The first moment not wanted.")] = None,
 ) -> Response:
     """Every entry, oldest first, one JSON object a line; to be kept elsewhere before retention takes them."""
     stretch = f"from {iso(since) if since else 'the first'} to {iso(until) if until else 'the last'}"
-    entries = wired.accounts.audit_entries(actor, since=since or 0, until=until, detail=stretch)
+    entries = context.accounts.audit_entries(actor, since=since or 0, until=until, detail=stretch)
     nothing: list[accounts.AuditEntry] = []
     first = await anext(entries, nothing)  # what is refused is refused before the answer begins
 

@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, require
-from api.context import Caller, Wired
+from api.context import Caller, Context
 from api.http.answers import Time, iso, problems, respond
 
 __all__ = ["router"]
@@ -43,18 +43,18 @@ class DeadLetters:
 )
 async def read_dead_letters(
     request: Request,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
     """What was refused, newest first."""
     require(actor, Action.DEAD_LETTERS_READ)
-    place = wired.cursors.open(cursor, "dead letters")
-    found = await wired.service.dead_letters(int(place) if place else None, limit + 1)
+    place = context.cursors.open(cursor, "dead letters")
+    found = await context.service.dead_letters(int(place) if place else None, limit + 1)
     page = found[:limit]
-    following = wired.cursors.seal(str(page[-1][0]), "dead letters") if len(found) > limit else None
-    wired.accounts.audit(actor, Action.DEAD_LETTERS_READ, detail=f"{len(page)} letters")
+    following = context.cursors.seal(str(page[-1][0]), "dead letters") if len(found) > limit else None
+    context.accounts.audit(actor, Action.DEAD_LETTERS_READ, detail=f"{len(page)} letters")
     items = [
         DeadLetter(
             id=number,
@@ -67,4 +67,4 @@ async def read_dead_letters(
         )
         for number, one in page
     ]
-    return respond(DeadLetters(items, following), headers=wired.cursors.link(request.url, following))
+    return respond(DeadLetters(items, following), headers=context.cursors.link(request.url, following))

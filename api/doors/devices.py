@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from pydantic import Field
 
 from api import accounts
-from api.context import Caller, Wired
+from api.context import Caller, Context
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Label, PatientId, Ward
 
@@ -90,9 +90,9 @@ _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "invalid", "st
 
 
 @router.get("", response_model=Devices, responses=_ANY)
-async def list_devices(wired: Wired, actor: Caller) -> Response:
+async def list_devices(context: Context, actor: Caller) -> Response:
     """Every key, the revoked ones too."""
-    return respond(Devices([_told(one) for one in await wired.accounts.list_devices(actor)]))
+    return respond(Devices([_told(one) for one in await context.accounts.list_devices(actor)]))
 
 
 @router.post(
@@ -101,9 +101,9 @@ async def list_devices(wired: Wired, actor: Caller) -> Response:
     response_model=NewDevice,
     responses=_ANY | problems("malformed-body", "conflict", "body-too-large", "unsupported-media-type"),
 )
-async def create_device(wired: Wired, actor: Caller, body: Wanted) -> Response:
+async def create_device(context: Context, actor: Caller, body: Wanted) -> Response:
     """Make a key."""
-    made = await wired.accounts.create_device(
+    made = await context.accounts.create_device(
         actor,
         body.name,
         scopes=body.scopes,
@@ -117,9 +117,9 @@ async def create_device(wired: Wired, actor: Caller, body: Wanted) -> Response:
 
 
 @router.delete("/{id}", response_model=Device, responses=_ANY | problems("not-found"))
-async def revoke_device(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+async def revoke_device(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """Refuse a key from this moment on."""
-    return respond(_told(await wired.accounts.revoke_device(actor, id)))
+    return respond(_told(await context.accounts.revoke_device(actor, id)))
 
 
 def _told(device: accounts.Device) -> Device:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import Field, StrictFloat, StrictInt, TypeAdapter, ValidationError
 
 from api.accounts import Action, Actor, may, require
-from api.context import Caller, Wired, Wiring
+from api.context import AppContext, Caller, Context
 from api.http.answers import iso, problems, respond
 from api.http.body import Room, media_type, read_body
 from api.http.fields import Body, Label, Moment, Note, PatientId
@@ -135,17 +135,17 @@ SCHEMAS: dict[str, Any] = _SCHEMA.pop("$defs")
     ),
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}},
 )  # fmt: skip
-async def chart(request: Request, wired: Wired, actor: Caller) -> Response:
+async def chart(request: Request, context: Context, actor: Caller) -> Response:
     """Chart one fact or several; ``time`` is now if left out. The good ones are never lost to a bad neighbour."""
     require(actor, Action.FACT_WRITE)
     entries = await _entries(request)
     refusals = Refusals()
     letters: list[DeadLetter] = []
     good: list[records.Fact] = []
-    now = wired.service.clock.now()
+    now = context.service.clock.now()
     alike: Counter[bytes] = Counter()
     for index, entry in enumerate(entries):
-        fact = _read(wired, actor, entry, now)
+        fact = _read(context, actor, entry, now)
         if isinstance(fact, records.Fact):
             fact.id = _id(actor, entry, fact, alike)
             good.append(fact)
@@ -154,12 +154,12 @@ async def chart(request: Request, wired: Wired, actor: Caller) -> Response:
         refusals.add(index, reason, detail)
         body = json.dumps(entry).encode()[:_KEPT]
         letters.append(DeadLetter(now, actor.name, reason, f"fact {index}", detail, body))
-    await asyncio.gather(*map(wired.service.append, good))
+    await asyncio.gather(*map(context.service.append, good))
     for fact in good:
-        wired.accounts.audit(actor, Action.FACT_WRITE, fact.patient, detail=fact.kind)
+        context.accounts.audit(actor, Action.FACT_WRITE, fact.patient, detail=fact.kind)
     if letters:
-        wired.refused.update(refusals.counts)
-        await wired.letters.keep(actor.name, letters[: wired.letters.room(actor.name)])
+        context.refused.update(refusals.counts)
+        await context.letters.keep(actor.name, letters[: context.letters.room(actor.name)])
         if not good:
             raise Problem("nothing-taken", faults=refusals.faults, extra={"taken": 0, "refused": len(refusals)})
     ids = [fact.id for fact in good]
@@ -200,7 +200,7 @@ async def _entries(request: Request) -> list[Any]:
     return entries
 
 
-def _read(wired: Wiring, actor: Actor, entry: object, now: int) -> records.Fact | tuple[str, str]:
+def _read(context: AppContext, actor: Actor, entry: object, now: int) -> records.Fact | tuple[str, str]:
     """The record of an entry, or (reason, sentence) why there is none."""
     if isinstance(entry, dict) and len(entry) > _MEMBERS:  # each would be told as a fault of its own
         return "too_many_fields", f"{len(entry)} members; a fact has at most {_MEMBERS}"
@@ -212,14 +212,14 @@ def _read(wired: Wiring, actor: Actor, entry: object, now: int) -> records.Fact 
         return _REASONS.get(first["type"], first["type"]), f"{where}: {first['msg']}".removeprefix(": ")
     time = now if body.time is None else body.time
     return (
-        _out_of_time(wired, time, now)
-        or _out_of_reach(wired, actor, body.patient, time)
+        _out_of_time(context, time, now)
+        or _out_of_reach(context, actor, body.patient, time)
         or _record(body, time, actor.name)
     )
 
 
-def _out_of_time(wired: Wiring, time: int, now: int) -> tuple[str, str] | None:
-    settings = wired.settings
+def _out_of_time(context: AppContext, time: int, now: int) -> tuple[str, str] | None:
+    settings = context.settings
     if time > now + settings.future_tolerance_s * 1e6:
         return "time_in_future", f"{iso(time)} is ahead of the service's clock"
     if time < now - settings.oldest_accepted_s * 1e6:
@@ -227,8 +227,8 @@ def _out_of_time(wired: Wiring, time: int, now: int) -> tuple[str, str] | None:
     return None
 
 
-def _out_of_reach(wired: Wiring, actor: Actor, patient: str, time: int) -> tuple[str, str] | None:
-    profile = wired.service.registry.get(patient)
+def _out_of_reach(context: AppContext, actor: Actor, patient: str, time: int) -> tuple[str, str] | None:
+    profile = context.service.registry.get(patient)
     if profile is None or not actor.covers(profile.ward, patient):
         return "unknown_patient", "no such patient"
     if not may(actor, Action.FACT_WRITE, profile.ward, patient):

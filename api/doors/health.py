@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
-from api.context import Wired, Wiring, caller
+from api.context import AppContext, Context, caller
 from api.http.answers import Responses, problems, respond
 from api.http.metrics import MEDIA_TYPE, exposition
 from api.http.problems import PROBLEMS, Problem
@@ -55,12 +55,12 @@ async def live() -> Response:
     response_model=Ready,
     responses=_UNREADY | problems("unauthenticated"),
 )
-async def ready(request: Request, wired: Wired) -> Response:
+async def ready(request: Request, context: Context) -> Response:
     """200 once state is restored and the log can be written, 503 otherwise."""
-    await _admitted(request, wired)
+    await _admitted(request, context)
     # Readings are taken while the accounts' server is away, so readiness does not rest on it.
-    parts = wired.service.health() | {"accounts": wired.accounts.reach.trouble or "ok"}
-    good = wired.service.ready and bool(parts.get("ready", True)) and wired.pulse.now().writes != "overloaded"
+    parts = context.service.health() | {"accounts": context.accounts.reach.trouble or "ok"}
+    good = context.service.ready and bool(parts.get("ready", True)) and context.pulse.now().writes != "overloaded"
     return respond(Ready(good, parts), 200 if good else 503)
 
 
@@ -69,9 +69,9 @@ async def ready(request: Request, wired: Wired) -> Response:
     response_class=Response,
     responses=_FIGURES | problems("unauthenticated", "store-unavailable"),
 )
-async def metrics(request: Request, wired: Wired) -> Response:
+async def metrics(request: Request, context: Context) -> Response:
     """Figures of the service for Prometheus."""
-    await _admitted(request, wired)
+    await _admitted(request, context)
     return Response(exposition(request.app.state.figures), media_type=MEDIA_TYPE)
 
 
@@ -84,6 +84,6 @@ async def explain(slug: str) -> Response:
     return respond(ProblemPage(kind.address, kind.title, kind.status, kind.advice))
 
 
-async def _admitted(request: Request, wired: Wiring) -> None:
-    if wired.settings.metrics_need_sign_in:
+async def _admitted(request: Request, context: AppContext) -> None:
+    if context.settings.metrics_need_sign_in:
         await caller(request)

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action
-from api.context import Caller, Wired, Wiring
+from api.context import AppContext, Caller, Context
 from api.doors.stay_of_request import StayNamed, of_stay, viewed
 from api.http.answers import Time, iso, iso_all, or_none, problems, respond
 from api.http.fields import Moment
@@ -138,7 +138,7 @@ class Facts:
 async def read_history(
     *,
     request: Request,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     kind: Literal["observations", "estimates", "forecasts", "facts", "revisions"] = "observations",
@@ -154,31 +154,31 @@ async def read_history(
     stay: StayNamed = None,
 ) -> Response:
     """The part of the window [start, end) that lies in the stay: one signal, or the charted facts."""
-    shown = await viewed(wired, actor, id, stay)
-    begin, until = shown.within(*window_of(wired, start, end))
+    shown = await viewed(context, actor, id, stay)
+    begin, until = shown.within(*window_of(context, start, end))
     drawn = kind == "observations" and stay is None and _is_drawn(points, until - begin)
-    if not (drawn and actor.key and wired.hub.has_on_screen(actor.key, _ward(wired, id))):
+    if not (drawn and actor.key and context.hub.has_on_screen(actor.key, _ward(context, id))):
         detail = f"history of {kind} {signal}{of_stay(shown)}".strip()
-        wired.accounts.audit(actor, Action.PATIENT_READ, id, detail=detail)
+        context.accounts.audit(actor, Action.PATIENT_READ, id, detail=detail)
     if kind == "facts":
-        return await _facts(wired, id, begin, until)
+        return await _facts(context, id, begin, until)
     found = signal_named(signal)
     window = (id, found.name, found.unit, iso(begin), iso(until))
     if kind == "revisions":
-        return await _revisions(wired, found, window, (begin, until))
+        return await _revisions(context, found, window, (begin, until))
     if kind == "estimates":
-        return await _estimates(wired, found, window, (begin, until, points))
+        return await _estimates(context, found, window, (begin, until, points))
     if kind == "forecasts":
-        return await _forecasts(wired, found, window, (begin, until, points))
+        return await _forecasts(context, found, window, (begin, until, points))
     if points is not None:
-        return await _buckets(wired, found, window, (begin, until, points))
+        return await _buckets(context, found, window, (begin, until, points))
     purpose = f"history {id} {signal} {begin if start else ''} {until if end else ''} {shown.stay.admitted}"
-    place = wired.cursors.open(cursor, purpose)
-    page = await wired.service.history.observations_page(id, found.code, begin, until, cursor=place, limit=limit)
-    following = wired.cursors.seal(page.cursor, purpose) if page.cursor else None
+    place = context.cursors.open(cursor, purpose)
+    page = await context.service.history.observations_page(id, found.code, begin, until, cursor=place, limit=limit)
+    following = context.cursors.seal(page.cursor, purpose) if page.cursor else None
     series = page.series
     told = Observations(*window, iso_all(series.time), or_none(series.value), series.status.tolist(), following)
-    return respond(told, headers=wired.cursors.link(request.url, following))
+    return respond(told, headers=context.cursors.link(request.url, following))
 
 
 def _is_drawn(points: int | None, span: int) -> bool:
@@ -186,15 +186,15 @@ def _is_drawn(points: int | None, span: int) -> bool:
     return points is not None and points <= _DRAWN_POINTS and span <= _DRAWN_US
 
 
-def _ward(wired: Wiring, patient: str) -> str:
+def _ward(context: AppContext, patient: str) -> str:
     """The ward a patient is in now; empty for nobody."""
-    profile = wired.service.registry.get(patient)
+    profile = context.service.registry.get(patient)
     return profile.ward if profile is not None and profile.active else ""
 
 
-def window_of(wired: Wiring, start: int | None, end: int | None) -> tuple[int, int]:
+def window_of(context: AppContext, start: int | None, end: int | None) -> tuple[int, int]:
     """The window asked for: up to now and an hour long, where nothing else is said; raises ``Problem``."""
-    until = wired.service.clock.now() + 1 if end is None else end
+    until = context.service.clock.now() + 1 if end is None else end
     begin = until - _HOUR_US if start is None else start
     if begin > until:
         raise Problem(
@@ -213,10 +213,10 @@ def signal_named(name: str) -> Signal:
 
 
 async def _buckets(
-    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int]
+    context: AppContext, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int]
 ) -> Response:
     begin, until, points = span
-    found = await wired.service.history.observations(window[0], signal.code, begin, until, points=points)
+    found = await context.service.history.observations(window[0], signal.code, begin, until, points=points)
     return respond(
         Buckets(
             *window,
@@ -230,28 +230,28 @@ async def _buckets(
 
 
 async def _estimates(
-    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int | None]
+    context: AppContext, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int | None]
 ) -> Response:
     begin, until, points = span
-    found = await wired.service.history.estimates(window[0], signal.code, begin, until, points=points)
+    found = await context.service.history.estimates(window[0], signal.code, begin, until, points=points)
     told = Estimates(*window, iso_all(found.time), or_none(found.mean), or_none(found.sd), or_none(found.quality))
     return respond(told)
 
 
 async def _forecasts(
-    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int | None]
+    context: AppContext, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int, int | None]
 ) -> Response:
     begin, until, points = span
-    found = await wired.service.history.forecasts(window[0], signal.code, begin, until, points=points)
+    found = await context.service.history.forecasts(window[0], signal.code, begin, until, points=points)
     told: list[list[list[float | None]]] = found.quantiles.tolist()  # NaN becomes null
     return respond(PastForecasts(*window, list(FORETOLD_MIN), list(FORETOLD_QUANTILES), iso_all(found.time), told))
 
 
 async def _revisions(
-    wired: Wiring, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int]
+    context: AppContext, signal: Signal, window: tuple[str, str, str, str, str], span: tuple[int, int]
 ) -> Response:
-    done = await wired.service.history.revisions(window[0], signal.name, *span)
-    sent = await wired.service.history.versions(window[0], signal.code, *span) if done else None
+    done = await context.service.history.revisions(window[0], signal.name, *span)
+    sent = await context.service.history.versions(window[0], signal.code, *span) if done else None
     before: dict[int, float] = {}
     if sent is not None:
         for time, value, status in zip(sent.time.tolist(), sent.value.tolist(), sent.status.tolist(), strict=True):
@@ -263,7 +263,7 @@ async def _revisions(
     return respond(Revisions(*window, items))
 
 
-async def _facts(wired: Wiring, patient: str, begin: int, until: int) -> Response:
-    found = await wired.service.history.facts(patient, begin, until)
+async def _facts(context: AppContext, patient: str, begin: int, until: int) -> Response:
+    found = await context.service.history.facts(patient, begin, until)
     items = [ChartedFact(fact_id(one), one.kind, iso(one.time), one.value, one.unit, one.note, one.by) for one in found]
     return respond(Facts(patient, iso(begin), iso(until), items))

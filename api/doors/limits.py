@@ -11,7 +11,7 @@ from pydantic import Field, RootModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.accounts import Action, Actor, require
-from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.context import AppContext, Caller, Context, patient_of, settled
 from api.doors.stay_of_request import StayMeant, meant
 from api.http.answers import problems, respond
 from api.http.fields import Body, Ward
@@ -108,80 +108,82 @@ WardName = Annotated[Ward, Query(description="Whose limits.")]
 
 
 @router.get("/limits", response_model=dict[str, InForce], responses=_READ)
-async def read_ward_limits(wired: Wired, actor: Caller, ward: Annotated[Ward | None, Query()] = None) -> Response:
+async def read_ward_limits(context: Context, actor: Caller, ward: Annotated[Ward | None, Query()] = None) -> Response:
     """Limits in force in a ward where nothing was set for the patient; without ward, the defaults."""
     require(actor, Action.PATIENT_READ, ward)
-    return respond(in_force(wired.service.ward_limits(ward) if ward else {}))
+    return respond(in_force(context.service.ward_limits(ward) if ward else {}))
 
 
 @router.put("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
-async def set_ward_limits(wired: Wired, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
+async def set_ward_limits(context: Context, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
     """Set limits for a ward: for all its patients that have none of their own."""
-    return await _set_ward(wired, actor, ward, body, whole=True)
+    return await _set_ward(context, actor, ward, body, whole=True)
 
 
 @router.patch("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
-async def change_ward_limits(wired: Wired, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
+async def change_ward_limits(context: Context, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
     """Change single bounds of a ward: those left out stay as they are, null falls back to the default."""
-    return await _set_ward(wired, actor, ward, body, whole=False)
+    return await _set_ward(context, actor, ward, body, whole=False)
 
 
-async def _set_ward(wired: Wiring, actor: Actor, ward: str, body: WantedLimits, *, whole: bool) -> Response:
+async def _set_ward(context: AppContext, actor: Actor, ward: str, body: WantedLimits, *, whole: bool) -> Response:
     require(actor, Action.LIMITS_WRITE, ward)
-    changes = _checked(body, in_force(wired.service.ward_limits(ward)), whole=whole)
+    changes = _checked(body, in_force(context.service.ward_limits(ward)), whole=whole)
     for name, change in changes.items():
-        await wired.service.append(_command(change, ward=ward, signal=name, by=actor.name))
-    wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(changes)}"[:200])
-    await settled(lambda: _same(wired.service.ward_limits(ward), changes), _SHOWN_S)
-    return respond(in_force(wired.service.ward_limits(ward)))
+        await context.service.append(_command(change, ward=ward, signal=name, by=actor.name))
+    context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(changes)}"[:200])
+    await settled(lambda: _same(context.service.ward_limits(ward), changes), _SHOWN_S)
+    return respond(in_force(context.service.ward_limits(ward)))
 
 
 @router.get("/patients/{id}/limits", response_model=dict[str, InForce], responses=_READ)
-async def read_limits(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+async def read_limits(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """Limits in force for a patient."""
-    patient_of(wired, actor, id)
-    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="limits")
-    return respond(_of_patient(wired, id))
+    patient_of(context, actor, id)
+    context.accounts.audit(actor, Action.PATIENT_READ, id, detail="limits")
+    return respond(_of_patient(context, id))
 
 
 @router.put("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
 async def set_limits(
     *,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     body: WantedLimits,
     stay: StayMeant = None,
 ) -> Response:
     """Set limits for the rest of a patient's stay: of each signal named, all bounds; those left out follow the ward."""
-    profile = meant(patient_of(wired, actor, id, Action.LIMITS_WRITE), stay)
-    return await _set_patient(wired, actor, profile, body, whole=True)
+    profile = meant(patient_of(context, actor, id, Action.LIMITS_WRITE), stay)
+    return await _set_patient(context, actor, profile, body, whole=True)
 
 
 @router.patch("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
 async def change_limits(
     *,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     body: WantedLimits,
     stay: StayMeant = None,
 ) -> Response:
     """Change single bounds of a patient: those left out stay as they are, null follows the ward again."""
-    profile = meant(patient_of(wired, actor, id, Action.LIMITS_WRITE), stay)
-    return await _set_patient(wired, actor, profile, body, whole=False)
+    profile = meant(patient_of(context, actor, id, Action.LIMITS_WRITE), stay)
+    return await _set_patient(context, actor, profile, body, whole=False)
 
 
-async def _set_patient(wired: Wiring, actor: Actor, profile: Profile, body: WantedLimits, *, whole: bool) -> Response:
+async def _set_patient(
+    context: AppContext, actor: Actor, profile: Profile, body: WantedLimits, *, whole: bool
+) -> Response:
     patient, stay = profile.patient, profile.admitted
     if not profile.active:
         raise Problem("discharged")
-    changes = _checked(body, _of_patient(wired, patient), whole=whole)
+    changes = _checked(body, _of_patient(context, patient), whole=whole)
     for name, change in changes.items():
-        await wired.service.append(_command(change, patient=patient, stay=stay, signal=name, by=actor.name))
-    wired.accounts.audit(actor, Action.LIMITS_WRITE, patient, detail=", ".join(changes)[:200])
-    await settled(lambda: _same(_own(wired, patient), changes), _SHOWN_S)
-    return respond(_of_patient(wired, patient))
+        await context.service.append(_command(change, patient=patient, stay=stay, signal=name, by=actor.name))
+    context.accounts.audit(actor, Action.LIMITS_WRITE, patient, detail=", ".join(changes)[:200])
+    await settled(lambda: _same(_own(context, patient), changes), _SHOWN_S)
+    return respond(_of_patient(context, patient))
 
 
 def in_force(ward: Given, own: Given | None = None) -> dict[str, InForce]:
@@ -217,15 +219,15 @@ def _followed(signal: str, default: dict[str, float | None], ward: Given, own: G
     return Followed(**below)
 
 
-def _own(wired: Wiring, patient: str) -> Given:
-    profile = wired.service.registry.get(patient)
+def _own(context: AppContext, patient: str) -> Given:
+    profile = context.service.registry.get(patient)
     return profile.limits if profile else {}
 
 
-def _of_patient(wired: Wiring, patient: str) -> dict[str, InForce]:
-    profile = wired.service.registry.get(patient)
-    ward = wired.service.ward_limits(profile.ward) if profile else {}
-    return in_force(ward, _own(wired, patient))
+def _of_patient(context: AppContext, patient: str) -> dict[str, InForce]:
+    profile = context.service.registry.get(patient)
+    ward = context.service.ward_limits(profile.ward) if profile else {}
+    return in_force(ward, _own(context, patient))
 
 
 @dataclass(frozen=True, slots=True)

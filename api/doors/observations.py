@@ -15,13 +15,13 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from api.accounts import Action, Actor, require
-from api.context import Wiring, caller
+from api.context import AppContext, caller
 from api.http.answers import iso
 from api.http.body import BodyTooLarge, Room, Share, inflate, media_type, read_body
-from api.http.offload import Beside
+from api.http.offload import Offload
 from api.http.problems import Fault, Problem
 from api.intake.admission import Admissions
-from api.intake.batch import Lot
+from api.intake.batch import Batch
 from api.intake.entries import ERROR, Terms, read_json, read_json_now, read_lines, read_lines_now
 from streams.errors import FrameError, Overloaded
 from streams.log.frame import REASONS, check, decode_frame
@@ -41,21 +41,21 @@ _AT_ONCE = 50
 _BEARER = b"Bearer "
 
 
-def read_frame(body: bytes, _: Terms) -> Lot:
+def read_frame(body: bytes, _: Terms) -> Batch:
     """The observations of a frame; raises ``Problem``."""
     try:
         columns = decode_frame(body)
     except FrameError as error:
         fault = Fault(error.reason, error.detail, field=error.where)
         raise Problem("malformed-body", f"the frame cannot be read: {error}", faults=[fault]) from None
-    return Lot(columns, lambda _, row: _row(columns, row))
+    return Batch(columns, lambda _, row: _row(columns, row))
 
 
 class Reader(NamedTuple):
     """How a kind of body is read: ``now`` if it is small and wholly good (else it gives ``None``), or with patience."""
 
-    now: Callable[[bytes, Terms], Lot | None]
-    whole: Callable[[bytes, Terms], Lot]
+    now: Callable[[bytes, Terms], Batch | None]
+    whole: Callable[[bytes, Terms], Batch]
 
 
 _JSON = Reader(read_json_now, read_json)
@@ -75,16 +75,16 @@ READERS: dict[str, Reader] = {
 class Observations:
     """Reads a batch, refuses what cannot be taken entry by entry, and answers once the rest is durable."""
 
-    def __init__(self, wired: Wiring) -> None:
-        self._wired = wired
-        self._service = wired.service
-        self._admissions = Admissions(wired.service)
-        settings = wired.settings
+    def __init__(self, context: AppContext) -> None:
+        self._wired = context
+        self._service = context.service
+        self._admissions = Admissions(context.service)
+        settings = context.settings
         self._future_us = int(settings.future_tolerance_s * 1e6)
         self._oldest_s = settings.oldest_accepted_s
         self._room = Room(settings.max_bodies_bytes)
-        self._beside = Beside()
-        self._letters = wired.letters
+        self._beside = Offload()
+        self._letters = context.letters
         self._kept_s = max(settings.history_retention_days * 86_400.0, settings.oldest_accepted_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -100,30 +100,30 @@ class Observations:
             response = await self._take(await self._lot(headers, receive, actor, share), actor)
         await response(scope, receive, send)
 
-    async def _take(self, lot: Lot, actor: Actor) -> Response:
-        if len(lot) > _MANY:
-            await self._beside.run(actor.name, self._look, lot, self._oldest_s)
+    async def _take(self, batch: Batch, actor: Actor) -> Response:
+        if len(batch) > _MANY:
+            await self._beside.run(actor.name, self._look, batch, self._oldest_s)
         else:
-            self._look(lot, self._oldest_s)
-        _assign(lot, actor)
-        later = await self._admissions.sift(lot, actor) if len(lot) else 0.0
+            self._look(batch, self._oldest_s)
+        _assign(batch, actor)
+        later = await self._admissions.sift(batch, actor) if len(batch) else 0.0
         again = {"Retry-After": str(math.ceil(later))} if later else None
-        taken = len(lot)
+        taken = len(batch)
         if taken:
-            await self._service.observe(lot.columns, actor.source)
-        retracted = await self._retract(lot.errors, actor) if lot.errors else 0
-        if lot.refusals:
-            await self._keep(lot, actor)
+            await self._service.observe(batch.columns, actor.source)
+        retracted = await self._retract(batch.errors, actor) if batch.errors else 0
+        if batch.refusals:
+            await self._keep(batch, actor)
             if not taken and not retracted:
                 raise Problem(
                     "nothing-taken",
-                    faults=lot.refusals.faults,
+                    faults=batch.refusals.faults,
                     headers=again,
-                    extra={"taken": 0, "refused": len(lot.refusals)},
+                    extra={"taken": 0, "refused": len(batch.refusals)},
                 )
-        return Response(_success(lot, taken, retracted), headers=again, media_type="application/json")
+        return Response(_success(batch, taken, retracted), headers=again, media_type="application/json")
 
-    async def _retract(self, errors: Lot, actor: Actor) -> int:
+    async def _retract(self, errors: Batch, actor: Actor) -> int:
         """Take readings back, after those that came beside them; returns how many, once that is durable."""
         self._look(errors, self._kept_s)
         _assign(errors, actor)
@@ -156,8 +156,8 @@ class Observations:
             return await self._wired.accounts.recognise_device(key[7:].decode("latin-1").strip())
         return await caller(HTTPConnection(scope))
 
-    async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor, share: Share) -> Lot:
-        """The body as a lot; what cannot be read at all is kept as a dead letter."""
+    async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor, share: Share) -> Batch:
+        """The body as a batch; what cannot be read at all is kept as a dead letter."""
         settings = self._wired.settings
         body = b""
         try:
@@ -166,9 +166,9 @@ class Observations:
             terms = Terms(settings.max_entries, actor.units)
             encoding = headers.get(b"content-encoding", b"identity").strip().lower()
             if encoding == b"identity" and len(body) <= _INLINE:
-                lot = reader.now(body, terms)
-                if lot is not None:
-                    return lot
+                batch = reader.now(body, terms)
+                if batch is not None:
+                    return batch
             content = body
             if encoding in {b"gzip", b"x-gzip"}:
                 content = await self._beside.run(actor.name, inflate, body, settings.max_inflated_bytes)
@@ -184,13 +184,13 @@ class Observations:
             await self._letters.keep(actor.name, [self._letter(actor, fault, fault.field or "body", body)])
             raise
 
-    def _look(self, lot: Lot, oldest_s: float) -> None:
+    def _look(self, batch: Batch, oldest_s: float) -> None:
         """Drop the readings whose value, signal or time cannot be taken; they are ``oldest_s`` old at most."""
         now = self._service.clock.now()
-        verdict = check(lot.columns, now, self._future_us, int(oldest_s * 1e6))
+        verdict = check(batch.columns, now, self._future_us, int(oldest_s * 1e6))
         if not verdict.any():
             return
-        columns = lot.columns
+        columns = batch.columns
         for code in np.unique(verdict[verdict != 0]).tolist():
             rows = np.flatnonzero(verdict == code)
             reason = REASONS[code]
@@ -198,8 +198,8 @@ class Observations:
             def tell(nth: int, reason: str = reason, rows: npt.NDArray[np.intp] = rows) -> str:
                 return self._told(reason, columns, int(rows[nth]), oldest_s)
 
-            lot.refusals.add_many(lot.entries(rows), reason, tell)
-        lot.without(verdict != 0)
+            batch.refusals.add_many(batch.entries(rows), reason, tell)
+        batch.without(verdict != 0)
 
     def _told(self, reason: str, columns: Columns, row: int, oldest_s: float) -> str:
         if reason == "time_in_future":
@@ -213,18 +213,18 @@ class Observations:
             return "the value is not a finite number"
         return f"patient {int(columns.patient[row])} is not among the {len(columns.patients)} named"
 
-    async def _keep(self, lot: Lot, actor: Actor) -> None:
+    async def _keep(self, batch: Batch, actor: Actor) -> None:
         """Dead letters for what was refused: one an entry as far as they are told and kept, one more that counts the rest."""
-        self._wired.refused.update(lot.refusals.counts)
-        faults = lot.refusals.faults[: self._letters.room(actor.name)]
+        self._wired.refused.update(batch.refusals.counts)
+        faults = batch.refusals.faults[: self._letters.room(actor.name)]
         letters = [
-            self._letter(actor, fault, f"entry {fault.index}", lot.bytes_of(fault.index or 0)[:_KEPT_OF_ENTRY])
+            self._letter(actor, fault, f"entry {fault.index}", batch.bytes_of(fault.index or 0)[:_KEPT_OF_ENTRY])
             for fault in faults
         ]
-        if len(lot.refusals) > len(faults):
-            counts = msgspec.json.encode(lot.refusals.counts)
+        if len(batch.refusals) > len(faults):
+            counts = msgspec.json.encode(batch.refusals.counts)
             rest = Fault(
-                "and_more", f"{len(lot.refusals) - len(faults)} more entries were refused; all by reason in the body"
+                "and_more", f"{len(batch.refusals) - len(faults)} more entries were refused; all by reason in the body"
             )
             letters.append(self._letter(actor, rest, "body", counts))
         await self._letters.keep(actor.name, letters)
@@ -240,10 +240,10 @@ class Observations:
         )
 
 
-def _assign(lot: Lot, actor: Actor) -> None:
+def _assign(batch: Batch, actor: Actor) -> None:
     """Have the known signals of a second source mean the second ones."""
     if actor.second_source:
-        lot.columns = structs.replace(lot.columns, signal=SECOND_SOURCE[lot.columns.signal])
+        batch.columns = structs.replace(batch.columns, signal=SECOND_SOURCE[batch.columns.signal])
 
 
 def _reader(headers: Mapping[bytes, bytes]) -> Reader:
@@ -255,10 +255,10 @@ def _reader(headers: Mapping[bytes, bytes]) -> Reader:
     return reader
 
 
-def _success(lot: Lot, taken: int, retracted: int) -> bytes:
-    if not lot.refusals and not retracted:
+def _success(batch: Batch, taken: int, retracted: int) -> bytes:
+    if not batch.refusals and not retracted:
         return b'{"taken":%d,"refused":0,"errors":[]}' % taken
-    answer = {"taken": taken, "refused": len(lot.refusals), "errors": lot.refusals.faults}
+    answer = {"taken": taken, "refused": len(batch.refusals), "errors": batch.refusals.faults}
     return msgspec.json.encode(answer | {"retracted": retracted} if retracted else answer)
 
 

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, WithJsonSchema, model_validator
 from pydantic_core import PydanticCustomError
 
 from api.accounts import Action, Actor, require
-from api.context import Caller, Wired, Wiring, patient_of, settled
+from api.context import AppContext, Caller, Context, patient_of, settled
 from api.doors.alarms_off import TurnedOff, turned_off
 from api.doors.stay_of_request import StayMeant, meant, stays_of
 from api.http.answers import Time, iso, problems, respond
@@ -201,29 +201,29 @@ _WRITE = problems(
 
 
 @router.get("/wards", response_model=Wards, responses=problems("unauthenticated", "forbidden", "store-unavailable"))
-async def list_wards(wired: Wired, actor: Caller) -> Response:
+async def list_wards(context: Context, actor: Caller) -> Response:
     """The wards within the caller's reach, with the number of admitted patients in each."""
     require(actor, Action.PATIENT_READ)
-    sizes = sorted(wired.view.wards().items())
-    scores = wired.service.ward_scores
+    sizes = sorted(context.view.wards().items())
+    scores = context.service.ward_scores
     return respond(Wards([WardSize(name, count, scores(name)) for name, count in sizes if actor.covers(name)]))
 
 
 @router.patch("/wards/{name}", response_model=WardSize, responses=_WRITE)
-async def change_ward(wired: Wired, actor: Caller, name: Ward, body: WardChange) -> Response:
+async def change_ward(context: Context, actor: Caller, name: Ward, body: WardChange) -> Response:
     """Say whether a ward uses NEWS2; a ward of children does not."""
     require(actor, Action.LIMITS_WRITE, name)
-    await wired.service.append(SetWard(ward=name, news2=body.news2, by=actor.name))
-    wired.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: news2 {body.news2}")
-    await settled(lambda: wired.service.ward_scores(name) is body.news2)
-    return respond(WardSize(name, wired.view.wards().get(name, 0), wired.service.ward_scores(name)))
+    await context.service.append(SetWard(ward=name, news2=body.news2, by=actor.name))
+    context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: news2 {body.news2}")
+    await settled(lambda: context.service.ward_scores(name) is body.news2)
+    return respond(WardSize(name, context.view.wards().get(name, 0), context.service.ward_scores(name)))
 
 
 @router.get("/patients", response_model=Patients, responses=_READ | problems("bad-cursor"))
 async def list_patients(
     *,
     request: Request,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward.")] = None,
     discharged: Annotated[bool, Query(description="The discharged ones instead.")] = False,
@@ -233,10 +233,10 @@ async def list_patients(
     """Patients within the caller's reach, by id."""
     require(actor, Action.PATIENT_READ)
     purpose = f"patients {ward} {discharged}"
-    after = wired.cursors.open(cursor, purpose)
+    after = context.cursors.open(cursor, purpose)
     found = [
         profile
-        for profile in wired.service.registry.profiles()
+        for profile in context.service.registry.profiles()
         if profile.active is not discharged
         and (ward is None or profile.ward == ward)
         and actor.covers(profile.ward, profile.patient)
@@ -244,69 +244,69 @@ async def list_patients(
     ]
     found.sort(key=lambda profile: profile.patient)
     page = found[:limit]
-    following = wired.cursors.seal(page[-1].patient, purpose) if len(found) > limit else None
-    wired.accounts.audit(actor, "patient.list", detail=f"{len(page)} patients, ward {ward or '*'}")
+    following = context.cursors.seal(page[-1].patient, purpose) if len(found) > limit else None
+    context.accounts.audit(actor, "patient.list", detail=f"{len(page)} patients, ward {ward or '*'}")
     return respond(
-        Patients([patient(one) for one in page], following), headers=wired.cursors.link(request.url, following)
+        Patients([patient(one) for one in page], following), headers=context.cursors.link(request.url, following)
     )
 
 
 @router.post("/patients", status_code=201, response_model=Patient, responses=_WRITE | problems("too-many-attempts"))
-async def admit(wired: Wired, actor: Caller, body: Admission) -> Response:
+async def admit(context: Context, actor: Caller, body: Admission) -> Response:
     """Begin a stay, of somebody new or with the id of somebody discharged; it begins with nothing of a stay before.
 
     The log decides: of several who admit one id at the same time one is answered 201. Where the id is in use out of the
     caller's reach, 409 says no more than that it cannot be used here.
     """
-    ward = body.ward or wired.settings.default_ward
+    ward = body.ward or context.settings.default_ward
     require(actor, Action.PATIENT_ADMIT, ward)
-    _born_by_now(wired, body)
-    registry = wired.service.registry
+    _born_by_now(context, body)
+    registry = context.service.registry
     if registry.known(body.id):
-        raise _in_use(wired, actor, body.id)
+        raise _in_use(context, actor, body.id)
     whose = actor.key or actor.name
-    if not wired.admitted.left(whose):
-        wait = math.ceil(wired.admitted.wait(whose))
+    if not context.admitted.left(whose):
+        wait = math.ceil(context.admitted.wait(whose))
         raise Problem("too-many-attempts", "too many admissions within a minute", headers={"Retry-After": str(wait)})
-    wired.admitted.add(whose)
+    context.admitted.add(whose)
     wanted = Admit(patient=body.id, ward=ward, bed=body.bed, label=body.label, by=actor.name, **_said(body))
-    partition, offset = await wired.service.append(wanted)
+    partition, offset = await context.service.append(wanted)
     if not await registry.decided((partition, offset), _DECIDED_S):
-        wired.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}", outcome="undecided")
+        context.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}", outcome="undecided")
         detail = "the admission is recorded, the twins have not come to it yet; look again before you ask again"
         raise Problem("overloaded", detail, headers={"Retry-After": "5"})
     profile = registry.get(body.id)
     if profile is None or profile.admission != offset:
-        raise _in_use(wired, actor, body.id)
-    wired.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}")
+        raise _in_use(context, actor, body.id)
+    context.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}")
     return respond(patient(profile), 201, {"Location": f"/v1/patients/{quote(body.id, safe='')}"})
 
 
-def _in_use(wired: Wiring, actor: Actor, name: str) -> Problem:
+def _in_use(context: AppContext, actor: Actor, name: str) -> Problem:
     """The conflict of an admission: who may not see the patient learns only that the id cannot be used."""
-    wired.accounts.audit(actor, Action.PATIENT_ADMIT, name, outcome="conflict")
-    wired.refused["id_in_use"] += 1
-    profile = wired.service.registry.get(name)
+    context.accounts.audit(actor, Action.PATIENT_ADMIT, name, outcome="conflict")
+    context.refused["id_in_use"] += 1
+    profile = context.service.registry.get(name)
     if profile is not None and actor.covers(profile.ward, name):
         return Problem("conflict", "a patient of this id is admitted already")
     return Problem("conflict", "this id cannot be used here")
 
 
 @router.get("/patients/{id}", response_model=Patient, responses=_READ)
-async def read_patient(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+async def read_patient(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """One patient, discharged ones too."""
-    profile = patient_of(wired, actor, id)
-    wired.accounts.audit(actor, Action.PATIENT_READ, id)
+    profile = patient_of(context, actor, id)
+    context.accounts.audit(actor, Action.PATIENT_READ, id)
     return respond(patient(profile))
 
 
 @router.get("/patients/{id}/stays", response_model=Stays, responses=_READ)
-async def list_stays(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - as above
+async def list_stays(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - as above
     """The stays of this id that the caller may see: the newest where the patient is, others where they ended."""
-    found = await stays_of(wired, actor, id)
+    found = await stays_of(context, actor, id)
     if not found:
         raise Problem("not-found", "no such patient")
-    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="stays")
+    context.accounts.audit(actor, Action.PATIENT_READ, id, detail="stays")
     items = [
         Stay(
             admitted=iso(one.stay.admitted),
@@ -323,39 +323,39 @@ async def list_stays(wired: Wired, actor: Caller, id: str) -> Response:  # noqa:
 
 @router.patch("/patients/{id}", response_model=Patient, responses=_WRITE | problems("discharged"))
 async def change_patient(
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     body: Change,
     stay: StayMeant = None,
 ) -> Response:
     """Move a patient to another ward or bed, or change the label or the SpO2 scale of NEWS2."""
-    profile = meant(patient_of(wired, actor, id, Action.PATIENT_MOVE), stay)
+    profile = meant(patient_of(context, actor, id, Action.PATIENT_MOVE), stay)
     if not profile.active:
         raise Problem("discharged")
     if body.ward is not None and body.ward != profile.ward:
         require(actor, Action.PATIENT_MOVE, body.ward)
-    _born_by_now(wired, body)
+    _born_by_now(context, body)
     wanted = body.model_dump(exclude_none=True)
     said = _said(body)
     place = {name: value for name, value in wanted.items() if name not in said}
     if place:
-        await wired.service.append(Move(patient=id, stay=profile.admitted, by=actor.name, **place))
+        await context.service.append(Move(patient=id, stay=profile.admitted, by=actor.name, **place))
     if said:
-        await wired.service.append(SetProfile(patient=id, stay=profile.admitted, by=actor.name, **said))
-    wired.accounts.audit(
+        await context.service.append(SetProfile(patient=id, stay=profile.admitted, by=actor.name, **said))
+    context.accounts.audit(
         actor,
         Action.PATIENT_MOVE,
         id,
         detail=", ".join(k if k in _PERSONAL else f"{k} {v}" for k, v in wanted.items())[:200],
     )
-    await settled(lambda: _shows(wired, id, **_kept(wanted)))
-    return respond(patient(wired.service.registry.get(id) or profile))
+    await settled(lambda: _shows(context, id, **_kept(wanted)))
+    return respond(patient(context.service.registry.get(id) or profile))
 
 
 @router.delete("/patients/{id}", response_model=Patient, responses=_WRITE)
 async def discharge(
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     stay: StayMeant = None,
@@ -364,17 +364,17 @@ async def discharge(
 
     What was recorded stays, as that of this stay.
     """
-    profile = meant(patient_of(wired, actor, id, Action.PATIENT_DISCHARGE), stay)
+    profile = meant(patient_of(context, actor, id, Action.PATIENT_DISCHARGE), stay)
     if profile.active:
-        await wired.service.append(Discharge(patient=id, stay=profile.admitted, by=actor.name))
-        wired.accounts.audit(actor, Action.PATIENT_DISCHARGE, id)
-        await settled(lambda: not wired.service.registry.known(id))
-    return respond(patient(wired.service.registry.get(id) or profile))
+        await context.service.append(Discharge(patient=id, stay=profile.admitted, by=actor.name))
+        context.accounts.audit(actor, Action.PATIENT_DISCHARGE, id)
+        await settled(lambda: not context.service.registry.known(id))
+    return respond(patient(context.service.registry.get(id) or profile))
 
 
-def _born_by_now(wired: Wiring, body: Admission | Change) -> None:
+def _born_by_now(context: AppContext, body: Admission | Change) -> None:
     """Refuse a date of birth that is still to come; raises ``Problem`` invalid."""
-    if body.birth_date is not None and body.birth_date > iso(wired.service.clock.now() + DAY_US)[:10]:
+    if body.birth_date is not None and body.birth_date > iso(context.service.clock.now() + DAY_US)[:10]:
         raise Problem("invalid", "birth_date: it is still to come")
 
 
@@ -392,6 +392,6 @@ def _kept(wanted: Mapping[str, Any]) -> dict[str, Any]:
     return {name: None if value == "by_ward" else value for name, value in wanted.items()}
 
 
-def _shows(wired: Wiring, name: str, **wanted: object) -> bool:
-    profile = wired.service.registry.get(name)
+def _shows(context: AppContext, name: str, **wanted: object) -> bool:
+    profile = context.service.registry.get(name)
     return profile is not None and profile.active and all(getattr(profile, key) == wanted[key] for key in wanted)

@@ -12,7 +12,7 @@ from starlette.responses import HTMLResponse
 from api.accounts import Actor, SignedIn
 from api.accounts.browsers import LIFETIME_DAYS
 from api.accounts.errors import Unauthenticated
-from api.context import COOKIE, Caller, Wired, Wiring, own_pages_only
+from api.context import COOKIE, AppContext, Caller, Context, own_pages_only
 from api.http.answers import problems, respond
 from api.http.fields import Body
 from api.http.problems import Problem
@@ -66,9 +66,9 @@ _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "store-unavail
 
 
 @router.get("/v1/session", response_model=Session, responses=_ANY)
-async def read_session(wired: Wired, actor: Caller) -> Response:
+async def read_session(context: Context, actor: Caller) -> Response:
     """Who stands behind this request."""
-    return respond(_session(wired, actor))
+    return respond(_session(context, actor))
 
 
 @router.post(
@@ -79,27 +79,27 @@ async def read_session(wired: Wired, actor: Caller) -> Response:
         "invalid", "too-many-attempts", "store-unavailable",
     ),
 )  # fmt: skip
-async def sign_in(request: Request, wired: Wired, body: SignIn) -> Response:
+async def sign_in(request: Request, context: Context, body: SignIn) -> Response:
     """Sign in with name and password; the session is a cookie."""
     own_pages_only(request, strict=False)
-    signed = await wired.accounts.sign_in(body.name, body.password, _address(request), request.cookies.get(_BROWSER))
-    return _signed_in(request, wired, signed)
+    signed = await context.accounts.sign_in(body.name, body.password, _address(request), request.cookies.get(_BROWSER))
+    return _signed_in(request, context, signed)
 
 
 @router.delete("/v1/session", status_code=204, responses=_ANY)
-async def sign_out(wired: Wired, actor: Caller) -> Response:
+async def sign_out(context: Context, actor: Caller) -> Response:
     """End this session."""
     if actor.kind == "account":
-        await wired.accounts.sign_out(actor)
+        await context.accounts.sign_out(actor)
     response = Response(status_code=204)
-    response.delete_cookie(COOKIE, path=_cookie_path(wired), httponly=True, samesite="strict")
+    response.delete_cookie(COOKIE, path=_cookie_path(context), httponly=True, samesite="strict")
     return response
 
 
 @router.post("/v1/tickets", response_model=SocketTicket, responses=_ANY | problems("too-many-attempts"))
-async def issue_ticket(wired: Wired, actor: Caller) -> Response:
+async def issue_ticket(context: Context, actor: Caller) -> Response:
     """A ticket to open one socket with."""
-    ticket = await wired.accounts.issue_ticket(actor)
+    ticket = await context.accounts.issue_ticket(actor)
     return respond(SocketTicket(ticket.ticket, ticket.expires_in))
 
 
@@ -122,24 +122,24 @@ async def show_link(
 )
 async def follow_link(
     request: Request,
-    wired: Wired,
+    context: Context,
     token: Annotated[str, Query(max_length=256, description="Of the one-time link.")],
     instead_of: Annotated[str, Query(max_length=128, description="Whose session in this browser is to end.")] = "",
 ) -> Response:
     """Sign in by a one-time link. Whoever is signed in here already has to be named: nobody is swapped unasked."""
     own_pages_only(request, strict=False)
-    present = await _present(request, wired)
+    present = await _present(request, context)
     if present is not None and present.name != instead_of:
         raise Problem("signed-in-already", f"{present.name} is signed in here", extra={"name": present.name})
-    signed = await wired.accounts.redeem_link(token, _address(request), request.cookies.get(_BROWSER))
+    signed = await context.accounts.redeem_link(token, _address(request), request.cookies.get(_BROWSER))
     if present is not None:
-        await wired.accounts.sign_out(present)
-    return _signed_in(request, wired, signed)
+        await context.accounts.sign_out(present)
+    return _signed_in(request, context, signed)
 
 
-async def _present(request: Request, wired: Wiring) -> Actor | None:
+async def _present(request: Request, context: AppContext) -> Actor | None:
     try:
-        return await wired.accounts.authenticate(request.cookies.get(COOKIE))
+        return await context.accounts.authenticate(request.cookies.get(COOKIE))
     except Unauthenticated:
         return None
 
@@ -148,13 +148,13 @@ def _address(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
-def _session(wired: Wiring, actor: Actor) -> Session:
-    pace = ClockPace(wired.service.clock.speed)
-    return Session(actor.name, actor.role, sorted(actor.wards), actor.by_link, pace, wired.settings.demo, _VERSION)
+def _session(context: AppContext, actor: Actor) -> Session:
+    pace = ClockPace(context.service.clock.speed)
+    return Session(actor.name, actor.role, sorted(actor.wards), actor.by_link, pace, context.settings.demo, _VERSION)
 
 
-def _signed_in(request: Request, wired: Wiring, signed: SignedIn) -> Response:
-    response = respond(_session(wired, signed.actor))
+def _signed_in(request: Request, context: AppContext, signed: SignedIn) -> Response:
+    response = respond(_session(context, signed.actor))
     for name, value, seconds in (
         (COOKIE, signed.token, signed.max_age),
         (_BROWSER, signed.browser, LIFETIME_DAYS * 86_400),
@@ -163,7 +163,7 @@ def _signed_in(request: Request, wired: Wiring, signed: SignedIn) -> Response:
             name,
             value,
             max_age=seconds,
-            path=_cookie_path(wired),
+            path=_cookie_path(context),
             httponly=True,
             samesite="strict",
             secure=request.url.scheme == "https",
@@ -171,5 +171,5 @@ def _signed_in(request: Request, wired: Wiring, signed: SignedIn) -> Response:
     return response
 
 
-def _cookie_path(wired: Wiring) -> str:
-    return f"{wired.settings.path_prefix}/"
+def _cookie_path(context: AppContext) -> str:
+    return f"{context.settings.path_prefix}/"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
-from api.context import Caller, Wired
+from api.context import Caller, Context
 from api.http.answers import Time, iso, problems, respond
 from twins.signals import SIGNALS, Signal
 from twins.units import accepted
@@ -94,7 +94,7 @@ async def list_signals(_: Caller) -> Response:
 
 
 @router.get("/clock", response_model=ServiceClock, responses=_ANY)
-async def read_clock(wired: Wired, _: Caller) -> Response:
+async def read_clock(context: Context, _: Caller) -> Response:
     """What time it is for the service: the times of observations are judged by it."""
-    clock = wired.service.clock
+    clock = context.service.clock
     return respond(ServiceClock(iso(clock.now()), clock.speed, round(clock.apart() / 1e6, 3)))

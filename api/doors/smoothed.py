@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 
 from api.accounts import Action
-from api.context import Caller, Wired
+from api.context import Caller, Context
 from api.doors.histories import Window, signal_named, window_of
 from api.doors.stay_of_request import StayNamed, of_stay, viewed
 from api.http.answers import Time, iso, iso_all, problems, respond
@@ -35,7 +35,7 @@ class Smoothed(Window):
 )
 async def read_smoothed(
     *,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     signal: Annotated[str, Query(max_length=64, description="A vital sign or glucose.")],
@@ -50,15 +50,15 @@ async def read_smoothed(
     what the twin refused does not count. Times are those of the history thinned to as many points. It begins with the
     first reading, spans gaps with a wider sd, and is a forecast after the last reading.
     """
-    shown = await viewed(wired, actor, id, stay)
-    span = shown.within(*window_of(wired, start, end))
-    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail=f"history smoothed {signal}{of_stay(shown)}".strip())
+    shown = await viewed(context, actor, id, stay)
+    span = shown.within(*window_of(context, start, end))
+    context.accounts.audit(actor, Action.PATIENT_READ, id, detail=f"history smoothed {signal}{of_stay(shown)}".strip())
     found = signal_named(signal)
     if not found.filtered:
         fault = Fault("unfiltered_signal", "only vital signs and glucose are followed by a twin", field="query.signal")
         raise Problem("invalid", "no twin follows this signal", faults=[fault])
     try:
-        told = await course(wired.service.history, id, found, span, points, since=shown.begin)
+        told = await course(context.service.history, id, found, span, points, since=shown.begin)
     except TooManyReadings as error:
         fault = Fault("too_many_readings", f"{MOST_READINGS} can be smoothed at once", field="query.start")
         raise Problem("invalid", "the window holds too many readings; ask for a shorter one", faults=[fault]) from error

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query, Response
 
 from api.accounts import Action
-from api.context import Caller, Wired, patient_of
+from api.context import Caller, Context, patient_of
 from api.doors.patients import Patient, patient
 from api.http.answers import Time, iso, problems, respond
 from api.http.problems import Problem
@@ -99,18 +99,18 @@ _READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-
 
 
 @router.get("/state", response_model=State, responses=_READ)
-async def read_state(wired: Wired, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
+async def read_state(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """Newest readings, estimates, NEWS2 and active alarms."""
-    profile = patient_of(wired, actor, id)
-    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="state")
-    score = wired.view.score(id)
+    profile = patient_of(context, actor, id)
+    context.accounts.audit(actor, Action.PATIENT_READ, id, detail="state")
+    score = context.view.score(id)
     return respond(
         State(
             patient=patient(profile),
-            signals={estimate.signal: _signal(estimate) for estimate in wired.view.state(id) or ()},
+            signals={estimate.signal: _signal(estimate) for estimate in context.view.state(id) or ()},
             news2=news2_of(score, iso) if score else None,
-            alarms=[alarm_of(one, iso) for one in wired.view.active_alarms(patient=id)],
-            history=not isinstance(wired.service.history, NoHistory),
+            alarms=[alarm_of(one, iso) for one in context.view.active_alarms(patient=id)],
+            history=not isinstance(context.service.history, NoHistory),
         )
     )
 
@@ -118,18 +118,18 @@ async def read_state(wired: Wired, actor: Caller, id: str) -> Response:  # noqa:
 @router.get("/forecast", response_model=Forecast, responses=_READ)
 async def read_forecast(
     *,
-    wired: Wired,
+    context: Context,
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     signal: Annotated[str, Query(max_length=64, description="Only this signal.")] = "",
 ) -> Response:
     """Forecast quantiles by horizon of every signal that has them."""
-    patient_of(wired, actor, id)
+    patient_of(context, actor, id)
     if signal and signal not in BY_NAME:
         raise Problem("invalid", "no such signal; GET /v1/signals lists them")
-    wired.accounts.audit(actor, Action.PATIENT_READ, id, detail="forecast")
+    context.accounts.audit(actor, Action.PATIENT_READ, id, detail="forecast")
     fans = {
         estimate.signal: Fan(BY_NAME[estimate.signal].unit, iso(estimate.time), list(map(list, estimate.quantiles)))
-        for estimate in wired.view.forecast(id, signal)
+        for estimate in context.view.forecast(id, signal)
     }
     return respond(Forecast(id, list(HORIZONS_MIN), list(QUANTILES), fans))

@@ -11,7 +11,7 @@ from typing import Annotated
 from fastapi import Query
 
 from api.accounts import Action, Actor, require
-from api.context import Wiring, patient_of
+from api.context import AppContext, patient_of
 from api.http.answers import iso
 from api.http.fields import Moment
 from api.http.problems import Problem
@@ -46,26 +46,26 @@ class Viewed:
         return begin, max(begin, until)
 
 
-async def viewed(wired: Wiring, actor: Actor, patient: str, stay: int | None = None) -> Viewed:
+async def viewed(context: AppContext, actor: Actor, patient: str, stay: int | None = None) -> Viewed:
     """The stay to be shown: the newest, or the one named; raises as ``patient_of``, not-found for one out of reach too."""
-    profile = wired.service.registry.get(patient)
+    profile = context.service.registry.get(patient)
     if stay is None or (profile is not None and profile.admitted // 1000 == stay // 1000):
-        newest = stay_of(patient_of(wired, actor, patient))
+        newest = stay_of(patient_of(context, actor, patient))
         return Viewed(newest, newest.begin, None, present=True)
     require(actor, Action.PATIENT_READ)
-    for one in await stays_of(wired, actor, patient):
+    for one in await stays_of(context, actor, patient):
         if one.stay.admitted // 1000 == stay // 1000:
             return one
     raise Problem("not-found", "no such patient")
 
 
-async def stays_of(wired: Wiring, actor: Actor, patient: str) -> list[Viewed]:
+async def stays_of(context: AppContext, actor: Actor, patient: str) -> list[Viewed]:
     """The stays of an id that the actor may see, oldest first; none for nobody and those out of reach alike."""
     require(actor, Action.PATIENT_READ)
-    profile = wired.service.registry.get(patient)
+    profile = context.service.registry.get(patient)
     if profile is None:
         return []
-    kept = [one for one in await wired.service.history.stays(patient) if one.admitted < profile.admitted]
+    kept = [one for one in await context.service.history.stays(patient) if one.admitted < profile.admitted]
     whole: Sequence[Stay] = [*kept, stay_of(profile)]
     ends = [*[one.begin for one in whole[1:]], None]
     found = [Viewed(one, one.begin, end, present=end is None) for one, end in zip(whole, ends, strict=True)]
@@ -84,9 +84,9 @@ def meant(profile: Profile, stay: int | None) -> Profile:
     return profile
 
 
-def readable(wired: Wiring, actor: Actor, transition: Transition) -> bool:
+def readable(context: AppContext, actor: Actor, transition: Transition) -> bool:
     """Whether the actor may see an alarm: of the newest stay where the patient is, of one before where it was."""
-    profile = wired.service.registry.get(transition.patient)
+    profile = context.service.registry.get(transition.patient)
     if profile is None or transition.onset < profile.begin:
         return actor.covers(transition.ward)
     return actor.covers(profile.ward, transition.patient)

@@ -88,7 +88,7 @@ class Connections:
         self.wait(connection)
         if len(self._all) <= self._most:
             return True
-        crowd = max(self._waiting.values(), key=lambda lots: len(lots[0]) + len(lots[1]), default=None)
+        crowd = max(self._waiting.values(), key=lambda batches: len(batches[0]) + len(batches[1]), default=None)
         victim = _oldest(crowd, but=connection) if crowd else None
         if victim is None:
             self.refused += 1
@@ -99,24 +99,24 @@ class Connections:
 
     def wait(self, connection: Connection) -> None:
         """It is its turn to say something."""
-        lots = self._waiting.setdefault(connection.place, (OrderedDict(), OrderedDict()))
+        batches = self._waiting.setdefault(connection.place, (OrderedDict(), OrderedDict()))
         idle = connection.phase == Phase.IDLE
-        lots[not idle].pop(connection, None)
-        lot = lots[idle]
-        lot[connection] = None
-        lot.move_to_end(connection)
-        if len(lots[0]) + len(lots[1]) > self._waiting_most and not self._is_proxy(connection):
-            victim = _oldest(lots, but=connection)
+        batches[not idle].pop(connection, None)
+        batch = batches[idle]
+        batch[connection] = None
+        batch.move_to_end(connection)
+        if len(batches[0]) + len(batches[1]) > self._waiting_most and not self._is_proxy(connection):
+            victim = _oldest(batches, but=connection)
             if victim is not None:
                 self._evict(victim)
 
     def go_on(self, connection: Connection) -> None:
         """It has said what it wants."""
-        lots = self._waiting.get(connection.place)
-        if lots is not None:
-            lots[0].pop(connection, None)
-            lots[1].pop(connection, None)
-            if not lots[0] and not lots[1]:
+        batches = self._waiting.get(connection.place)
+        if batches is not None:
+            batches[0].pop(connection, None)
+            batches[1].pop(connection, None)
+            if not batches[0] and not batches[1]:
                 del self._waiting[connection.place]
 
     def leave(self, connection: Connection) -> None:
@@ -189,7 +189,7 @@ def _place(address: str) -> str:
 
 
 def _oldest(
-    lots: tuple[OrderedDict[Connection, None], OrderedDict[Connection, None]], but: Connection
+    batches: tuple[OrderedDict[Connection, None], OrderedDict[Connection, None]], but: Connection
 ) -> Connection | None:
     """Who has waited longest: first of those that never said anything, then of the idle."""
-    return next((one for lot in lots for one in lot if one is not but), None)
+    return next((one for batch in batches for one in batch if one is not but), None)

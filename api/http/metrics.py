@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.context import Wiring
+from api.context import AppContext
 from api.http.connections import Connections
 from api.http.logs import request_id
 
@@ -86,20 +86,20 @@ _READINGS = "readings_"
 class _Counted(Collector):
     """The counters of service, accounts and hub, read when somebody asks."""
 
-    def __init__(self, wired: Wiring, figures: "Figures") -> None:
-        self._wired = wired
+    def __init__(self, context: AppContext, figures: "Figures") -> None:
+        self._wired = context
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
         """Every figure under its name."""
-        wired = self._wired
-        ready = float(bool(wired.service.health().get("ready")))
+        context = self._wired
+        ready = float(bool(context.service.health().get("ready")))
         yield GaugeMetricFamily("vitaltwin_ready", "1 once state is restored and the log writable", ready)
-        yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", wired.refused)
-        yield from metrics_of(wired.service.counters())
+        yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", context.refused)
+        yield from metrics_of(context.service.counters())
         if self._figures.connections is not None:
             yield from metrics_of(self._figures.connections.counters(), "connections_")
-        for part, found in (("websocket_", wired.hub.counters()), ("accounts_", wired.accounts.counters())):
+        for part, found in (("websocket_", context.hub.counters()), ("accounts_", context.accounts.counters())):
             yield from metrics_of(found, part)
 
 
@@ -149,11 +149,11 @@ def _clean(name: str) -> str:
 class Figures:
     """The registry of one application."""
 
-    def __init__(self, wired: Wiring) -> None:
+    def __init__(self, context: AppContext) -> None:
         self.registry = CollectorRegistry()
         self.connections: Connections | None = None
         """Those of the server, once there is one."""
-        self.registry.register(_Counted(wired, self))
+        self.registry.register(_Counted(context, self))
         self.requests = Histogram(
             "vitaltwin_http_request_seconds",
             "Time to answer a request, by route",

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 from weakref import WeakValueDictionary
 
-__all__ = ["Beside", "Pace"]
+__all__ = ["Offload", "Pace"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -35,7 +35,7 @@ class Pace:
             self._began = time.thread_time()
 
 
-class Beside:
+class Offload:
     """Runs functions in ``threads`` threads of its own, one at a time for each sender.
 
     Threads of Python share one interpreter lock with the event loop: the fewer compete for it, the sooner the loop, and

@@ -1,4 +1,4 @@
-"""Who of a lot may have readings taken: known patients within reach, strangers admitted or not."""
+"""Who of a batch may have readings taken: known patients within reach, strangers admitted or not."""
 
 import asyncio
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from api.accounts import Actor
 from api.http.windows import Windows
-from api.intake.batch import Lot
+from api.intake.batch import Batch
 from api.runtime import Service
 from streams.errors import StreamsError
 from streams.log.entries import quoted
@@ -51,28 +51,28 @@ class Admissions:
         self._under_way: dict[str, asyncio.Future[tuple[int, int] | None]] = {}
         self._lately = Windows([(service.settings.new_patients_per_minute, 60.0)])
 
-    async def sift(self, lot: Lot, actor: Actor) -> float:
+    async def sift(self, batch: Batch, actor: Actor) -> float:
         """Drop the readings of patients that may not come in, with reasons; admit those that may.
 
         Returns the seconds after which it is worth sending again who was refused for coming too fast; 0 if nobody was.
         """
-        patients = lot.columns.patients
+        patients = batch.columns.patients
         known = self._service.registry.index
         if actor.everywhere and all(map(known.__contains__, patients)):
             return 0.0
         named = np.zeros(len(patients), np.bool_)
-        named[lot.columns.patient] = True
+        named[batch.columns.patient] = True
         verdict = await self._judged(patients, np.flatnonzero(named).tolist(), actor)
         if not verdict.any():
             return 0.0
-        _drop(lot, verdict)
+        _drop(batch, verdict)
         return self._lately.wait(actor.key or actor.name) if (verdict == _TOO_FAST).any() else 0.0
 
-    def sift_known(self, lot: Lot, actor: Actor) -> None:
+    def sift_known(self, batch: Batch, actor: Actor) -> None:
         """Drop the readings of patients who are not followed or out of reach, with reasons; admit nobody."""
         registry, ward = self._service.registry, home(actor, self._service.settings.default_ward)
-        verdict = np.zeros(len(lot.columns.patients), np.uint8)
-        for place, name in enumerate(lot.columns.patients):
+        verdict = np.zeros(len(batch.columns.patients), np.uint8)
+        for place, name in enumerate(batch.columns.patients):
             profile = registry.get(name)
             if not actor.covers(ward if profile is None else profile.ward, name):
                 verdict[place] = _OUT_OF_SCOPE
@@ -81,7 +81,7 @@ class Admissions:
             elif not profile.active:
                 verdict[place] = _DISCHARGED
         if verdict.any():
-            _drop(lot, verdict)
+            _drop(batch, verdict)
 
     async def admit(self, names: Sequence[str], ward: str, by: str) -> None:
         """Return once the log has decided whether each of the patients is admitted, or after a second without word."""
@@ -182,8 +182,8 @@ def home(actor: Actor, default: str) -> str:
     return next(iter(actor.wards)) if len(actor.wards) == 1 and not actor.everywhere else default
 
 
-def _drop(lot: Lot, verdict: npt.NDArray[np.uint8]) -> None:
-    names, patient = lot.columns.patients, lot.columns.patient
+def _drop(batch: Batch, verdict: npt.NDArray[np.uint8]) -> None:
+    names, patient = batch.columns.patients, batch.columns.patient
     of_reading = verdict[patient]
     for code in np.unique(of_reading[of_reading != _IN]).tolist():
         rows = np.flatnonzero(of_reading == code)
@@ -193,5 +193,5 @@ def _drop(lot: Lot, verdict: npt.NDArray[np.uint8]) -> None:
             name = names[int(patient[rows[nth]])]
             return f"{quoted(name)}: {text or flaw(name)}"
 
-        lot.refusals.add_many(lot.entries(rows), reason, tell)
-    lot.without(of_reading != _IN)
+        batch.refusals.add_many(batch.entries(rows), reason, tell)
+    batch.without(of_reading != _IN)

@@ -1,4 +1,4 @@
-"""A lot: the readings of one request as columns, and what of them was refused and why."""
+"""A batch: the readings of one request as columns, and what of them was refused and why."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from api.intake.split import Cut
 from streams.log.frame import select
 from twins.records import Columns
 
-__all__ = ["SHOWN", "Lot", "Refusals", "raw_entry"]
+__all__ = ["SHOWN", "Batch", "Refusals", "raw_entry"]
 
 SHOWN = 1000
 """Most refused entries told one by one, in the answer and as dead letters; the rest are counted."""
@@ -46,23 +46,23 @@ class Refusals:
         return sorted(self.shown, key=lambda fault: fault.index or 0)
 
 
-class Lot:
+class Batch:
     """Readings of one body: ``places`` gives each reading's entry (``None``: the n-th reading is the n-th entry).
 
-    ``errors`` are those it takes back as entered in error, a lot with the same refusals whose values mean nothing.
+    ``errors`` are those it takes back as entered in error, a batch with the same refusals whose values mean nothing.
     """
 
     def __init__(
         self,
         columns: Columns,
-        bytes_of: Callable[["Lot", int], bytes],
+        bytes_of: Callable[["Batch", int], bytes],
         places: npt.NDArray[np.intp] | None = None,
         refusals: Refusals | None = None,
     ) -> None:
         self.columns = columns
         # An empty one counts for nothing, but may be shared.
         self.refusals = Refusals() if refusals is None else refusals
-        self.errors: Lot | None = None
+        self.errors: Batch | None = None
         self._places = places
         self._bytes_of = bytes_of
 
@@ -84,11 +84,11 @@ class Lot:
         return self._bytes_of(self, entry)
 
 
-def raw_entry(cut: Callable[[], Cut]) -> Callable[[Lot, int], bytes]:
+def raw_entry(cut: Callable[[], Cut]) -> Callable[[Batch, int], bytes]:
     """``bytes_of`` for bodies whose entries can be cut out again; done once, and only if something was refused."""
     done: list[Cut] = []
 
-    def find(_: Lot, entry: int) -> bytes:
+    def find(_: Batch, entry: int) -> bytes:
         if not done:
             done.append(cut())
         return done[0][entry]

@@ -6,15 +6,15 @@ from api.http.windows import Windows
 from api.runtime import Service
 from streams.log.log import DeadLetter
 
-__all__ = ["A_MINUTE", "Letters"]
+__all__ = ["A_MINUTE", "DeadLetters"]
 
 A_MINUTE = 5_000
 """Entries of one sender kept in a minute, half of what there is room for: the oldest letters go first, whosesoever."""
 _AT_ONCE = 25
-"""Letters of one commit: a reading that comes meanwhile waits for so many and no more."""
+"""DeadLetters of one commit: a reading that comes meanwhile waits for so many and no more."""
 
 
-class Letters:
+class DeadLetters:
     """Keeps dead letters; a sender who goes on and on pushes out nobody else's."""
 
     def __init__(self, service: Service) -> None:

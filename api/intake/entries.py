@@ -14,15 +14,15 @@ import numpy.typing as npt
 
 from api.http.offload import Pace
 from api.http.problems import Problem
-from api.intake.batch import Lot, Refusals, raw_entry
+from api.intake.batch import Batch, Refusals, raw_entry
 from api.intake.split import MOST_ENTRIES, Cut, array, lines, malformed
 from streams.log.entries import (
     ERROR,
     LARGEST,
     NO_UNITS,
     UNREADABLE,
-    Entry,
-    Refused,
+    EntryRefused,
+    Observation,
     Standing,
     columns,
     error_of,
@@ -30,7 +30,7 @@ from streams.log.entries import (
 )  # fmt: skip
 from twins.records import Columns
 
-__all__ = ["AT_ONCE", "ERROR", "Entry", "Terms", "read_json", "read_json_now", "read_lines", "read_lines_now"]
+__all__ = ["AT_ONCE", "ERROR", "Observation", "Terms", "read_json", "read_json_now", "read_lines", "read_lines_now"]
 
 AT_ONCE = 64 << 10
 """So many bytes are decoded in one go: other threads wait for it."""
@@ -43,7 +43,7 @@ _entries = msgspec.json.Decoder(list[Standing])
 _raws = msgspec.json.Decoder(list[msgspec.Raw])
 _any = msgspec.json.Decoder()
 
-Decode = Callable[[Cut, slice], Sequence[Entry]]
+Decode = Callable[[Cut, slice], Sequence[Observation]]
 
 
 class Terms(NamedTuple):
@@ -53,7 +53,7 @@ class Terms(NamedTuple):
     units: Mapping[str, str] = NO_UNITS
 
 
-def read_json_now(body: bytes, terms: Terms) -> Lot | None:
+def read_json_now(body: bytes, terms: Terms) -> Batch | None:
     """The observations of a small array of which every entry is good; ``None`` where it needs more patience."""
     if body[:64].lstrip()[:1] != b"[":
         return None
@@ -61,44 +61,44 @@ def read_json_now(body: bytes, terms: Terms) -> Lot | None:
         entries = _entries.decode(body)
         if _unusual(body, entries, terms):
             return None
-        return Lot(columns(entries, terms.units), raw_entry(lambda: array(body, terms.most)))
+        return Batch(columns(entries, terms.units), raw_entry(lambda: array(body, terms.most)))
     except (*UNREADABLE, KeyError):
         return None
 
 
-def read_lines_now(body: bytes, terms: Terms) -> Lot | None:
+def read_lines_now(body: bytes, terms: Terms) -> Batch | None:
     """As ``read_json_now``, of NDJSON."""
     try:
         entries = _line.decode_lines(body)
         if _unusual(body, entries, terms):
             return None
-        return Lot(columns(entries, terms.units), raw_entry(lambda: lines(body, terms.most)))
+        return Batch(columns(entries, terms.units), raw_entry(lambda: lines(body, terms.most)))
     except (*UNREADABLE, KeyError):
         return None
 
 
-def read_json(body: bytes, terms: Terms = Terms()) -> Lot:  # noqa: B008 - it cannot be changed
+def read_json(body: bytes, terms: Terms = Terms()) -> Batch:  # noqa: B008 - it cannot be changed
     """The observations of a JSON body, an object or an array; raises ``Problem`` when it is not JSON."""
     if body[:64].lstrip()[:1] == b"[":
         return _patiently(array(body, terms.most), terms, _decode_run, _checked_run)
     return _patiently(array(b"[" + _whole(body) + b"]"), terms, _decode_run, _checked_run)
 
 
-def read_lines(body: bytes, terms: Terms = Terms()) -> Lot:  # noqa: B008 - it cannot be changed
+def read_lines(body: bytes, terms: Terms = Terms()) -> Batch:  # noqa: B008 - it cannot be changed
     """The observations of an NDJSON body; empty lines do not count as entries."""
     return _patiently(lines(body, terms.most), terms, _decode_lines, None)
 
 
-def _unusual(body: bytes, entries: Sequence[Entry], terms: Terms) -> bool:
+def _unusual(body: bytes, entries: Sequence[Observation], terms: Terms) -> bool:
     """Whether there are too many entries, or so few that some may be too large."""
     return len(entries) > terms.most or LARGEST < len(body) > _SPARSE * len(entries)
 
 
-def _decode_run(cut: Cut, run: slice) -> Sequence[Entry]:
+def _decode_run(cut: Cut, run: slice) -> Sequence[Observation]:
     return _entries.decode(b"[" + cut.together(run) + b"]")
 
 
-def _decode_lines(cut: Cut, run: slice) -> Sequence[Entry]:
+def _decode_lines(cut: Cut, run: slice) -> Sequence[Observation]:
     return _line.decode_lines(cut.together(run))
 
 
@@ -136,13 +136,13 @@ def _told(error: Exception) -> Problem:
     return malformed(str(error))
 
 
-def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Sequence[int]], None] | None) -> Lot:
+def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Sequence[int]], None] | None) -> Batch:
     """Run by run: each strictly, and where that fails entry by entry, with rests."""
     pace = Pace()
     refusals = Refusals()
     parts: list[Columns] = []
     places: list[int] = []
-    errors: list[Entry] = []
+    errors: list[Observation] = []
     errors_at: list[int] = []
     for run in cut.slices(AT_ONCE):
         here = range(run.start, run.stop)
@@ -157,7 +157,7 @@ def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Seq
         readable = [place for place in here if not _beyond(cut, place, refusals)]
         if check is not None and readable:
             check(cut, readable)
-        good: list[Entry] = []
+        good: list[Observation] = []
         for place in readable:
             raw = cut[place]
             try:
@@ -168,14 +168,14 @@ def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Seq
                 else:
                     errors.append(error)
                     errors_at.append(place)
-            except Refused as refused:
+            except EntryRefused as refused:
                 refusals.add(place, refused.reason, refused)
         if good:
             parts.append(columns(good))
-    lot = Lot(_joined(parts), _of(cut), _places(places, len(cut)), refusals)
+    batch = Batch(_joined(parts), _of(cut), _places(places, len(cut)), refusals)
     if errors:
-        lot.errors = Lot(columns(errors), _of(cut), np.array(errors_at, np.intp), refusals)
-    return lot
+        batch.errors = Batch(columns(errors), _of(cut), np.array(errors_at, np.intp), refusals)
+    return batch
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
@@ -202,7 +202,7 @@ def _places(places: list[int], count: int) -> npt.NDArray[np.intp] | None:
     return None if len(places) == count else np.array(places, np.intp)
 
 
-def _of(cut: Cut) -> Callable[[Lot, int], bytes]:
+def _of(cut: Cut) -> Callable[[Batch, int], bytes]:
     return lambda _, entry: cut[entry]
 
 

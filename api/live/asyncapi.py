@@ -11,7 +11,7 @@ from api.live.protocol import (
     AlarmMessage,
     Auth,
     Delta,
-    Entry,
+    PatientEntry,
     Ping,
     Refusal,
     Result,
@@ -73,7 +73,10 @@ def document() -> dict[str, Any]:
     schemas = with_plain_names(schemas)
     # In a snapshot an entry is whole; only a delta leaves out what did not change.
     schemas["WholeEntry"] = {
-        "allOf": [{"$ref": f"{_SCHEMAS}{Entry.__name__}"}, {"required": list(Entry.__struct_encode_fields__)}]
+        "allOf": [
+            {"$ref": f"{_SCHEMAS}{PatientEntry.__name__}"},
+            {"required": list(PatientEntry.__struct_encode_fields__)},
+        ]
     }
     schemas["Snapshot"]["properties"]["entries"]["additionalProperties"] = {"$ref": f"{_SCHEMAS}WholeEntry"}
     return {

@@ -8,7 +8,7 @@ from api.live.alarm import alarm_of
 from api.live.protocol import AlarmMessage, Wire, encode
 from twins.records import Transition
 
-__all__ = ["Event", "Ring"]
+__all__ = ["Event", "EventRing"]
 
 _KEPT = 8192
 
@@ -32,10 +32,10 @@ class Event:
         return self._sse
 
 
-class Ring:
+class EventRing:
     """Transitions numbered from 1; ``epoch`` names the numbering, which begins anew with every process.
 
-    >>> ring = Ring()
+    >>> ring = EventRing()
     >>> ring.since(ring.epoch, 0), ring.since("another", 0)
     ([], None)
     """

@@ -12,10 +12,10 @@ from math import inf
 
 import msgspec
 
-from api.live.event_ring import Event, Ring
+from api.live.event_ring import Event, EventRing
 from api.live.outbox import Outbox
 from api.live.protocol import Delta, Refusal, Snapshot, Wire, encode
-from api.live.state import View
+from api.live.state import LiveState
 from streams.clock import Clock
 
 __all__ = ["Channel", "Feed", "Subscription"]
@@ -40,7 +40,7 @@ class Channel(msgspec.Struct, frozen=True):
         """Whether a patient of this ward is on the channel."""
         return patient == self.patient if self.patient else self.wards is None or ward in self.wards
 
-    def rows(self, view: View) -> list[int]:
+    def rows(self, view: LiveState) -> list[int]:
         """The rows of those on the channel now."""
         if not self.patient:
             return view.rows(self.wards)
@@ -68,7 +68,7 @@ class Subscription(msgspec.Struct, frozen=True, eq=False):
 class Feed:
     """A channel at a pace; ``period`` in seconds of the wall."""
 
-    def __init__(self, view: View, ring: Ring, clock: Clock, channel: Channel, period: float) -> None:
+    def __init__(self, view: LiveState, ring: EventRing, clock: Clock, channel: Channel, period: float) -> None:
         self.channel = channel
         self.period = period
         self.subscriptions: set[Subscription] = set()

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 from api.http.answers import milliseconds
 from api.live.alarm import alarm_of
-from api.live.event_ring import Ring
+from api.live.event_ring import EventRing
 from api.live.feed import Channel, Feed, Subscription
 from api.live.outbox import Outbox
 from api.live.protocol import Health, Ping, Since, encode
 from api.live.service_health import grave
-from api.live.state import Changes, View
+from api.live.state import Changes, LiveState
 from streams.clock import Clock
 from twins.records import Outcome
 
@@ -28,12 +28,12 @@ _PACES_HZ = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
 class Hub:
     """Delivers what happens, and every ``ping`` seconds a heartbeat."""
 
-    def __init__(self, view: View, clock: Clock, ping: float = 2.0, queue_bytes: int = 1 << 20) -> None:
+    def __init__(self, view: LiveState, clock: Clock, ping: float = 2.0, queue_bytes: int = 1 << 20) -> None:
         self.view = view
         self.clock = clock
         self.ping = ping
         self.queue_bytes = queue_bytes
-        self.ring = Ring()
+        self.ring = EventRing()
         self._feeds: dict[tuple[Channel, float], Feed] = {}
         self._patient_feeds: dict[str, set[Feed]] = {}
         self._clients: dict[Outbox, dict[int, tuple[Feed, Subscription]]] = {}

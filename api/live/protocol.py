@@ -14,8 +14,25 @@ from api.live.alarm import Alarm
 from api.live.news2 import News2
 
 __all__ = [
-    "LARGEST_NUMBER", "STATES", "AlarmMessage", "Auth", "Delta", "Entry", "Health", "Inbound", "Ping",
-    "Reason", "Refusal", "Result", "SignalState", "Since", "Snapshot", "Subscribe", "TurnedOff", "Unsubscribe", "Wire",
+    "LARGEST_NUMBER",
+    "STATES",
+    "AlarmMessage",
+    "Auth",
+    "Delta",
+    "Health",
+    "Inbound",
+    "PatientEntry",
+    "Ping",
+    "Reason",
+    "Refusal",
+    "Result",
+    "SignalState",
+    "Since",
+    "Snapshot",
+    "Subscribe",
+    "TurnedOff",
+    "Unsubscribe",
+    "Wire",
     "encode",
 ]  # fmt: skip
 
@@ -63,7 +80,7 @@ class TurnedOff(msgspec.Struct):
     reason: str
 
 
-class Entry(msgspec.Struct, kw_only=True):
+class PatientEntry(msgspec.Struct, kw_only=True):
     """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal.
 
     ``measured`` is what devices tell of oxygen and consciousness, by signal (value, since when in ms). ``news2_off`` says
@@ -98,7 +115,7 @@ class Snapshot(msgspec.Struct, tag="snapshot", kw_only=True):
     offset: int
     server_time: int
     recovered: bool = False
-    entries: dict[str, Entry]
+    entries: dict[str, PatientEntry]
 
 
 class Delta(msgspec.Struct, tag="delta", kw_only=True):
@@ -107,7 +124,7 @@ class Delta(msgspec.Struct, tag="delta", kw_only=True):
     sub: int
     offset: int
     server_time: int
-    set: dict[str, Entry] = {}
+    set: dict[str, PatientEntry] = {}
     gone: list[str] = msgspec.field(name="del", default_factory=list)
 
 

@@ -6,14 +6,14 @@ from math import isfinite
 from api.live.protocol import Health
 from api.runtime import Service
 
-__all__ = ["Pulse", "grave"]
+__all__ = ["ServiceHealth", "grave"]
 
 _FRESH_S = 0.25
 _STEPS_S = (5.0, 10.0, 60.0)
 """Where a delay becomes another: a page tells them apart."""
 
 
-class Pulse:
+class ServiceHealth:
     """The health of a service; ``most_lag`` readings behind, no more are taken."""
 
     def __init__(self, service: Service, most_lag: int) -> None:

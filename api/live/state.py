@@ -1,6 +1,6 @@
 """The view: what is true now of every admitted patient, projected from outcomes.
 
-``View.apply`` is all that ever changes it, so two views that were given the same outcomes answer the same. It costs
+``LiveState.apply`` is all that ever changes it, so two views that were given the same outcomes answer the same. It costs
 little when nobody looks: estimates stay columns until somebody asks. Every change is stamped with the revision that made
 it, so "what changed since revision r" is a comparison, and one number per subscriber is all the bookkeeping there is.
 """
@@ -15,12 +15,12 @@ import numpy as np
 from api.http.answers import milliseconds
 from api.live.alarm import alarm_of
 from api.live.news2 import news2_of
-from api.live.protocol import STATES, Entry, TurnedOff, encode
-from api.live.state_table import Cells
+from api.live.protocol import STATES, PatientEntry, TurnedOff, encode
+from api.live.state_table import StateTable
 from twins.records import Estimates, Outcome, Profile, Score, Transition
 from twins.signals import SIGNALS
 
-__all__ = ["Changes", "Estimate", "Moved", "View"]
+__all__ = ["Changes", "Estimate", "LiveState", "Moved"]
 
 _ENDED = 1024
 """So many ended alarms stay at hand; older ones are in the history."""
@@ -83,7 +83,7 @@ class _Followed:
         self.profile_at = self.score_at = self.alarms_at = 0
 
 
-class View:
+class LiveState:
     """All admitted patients; patients have a row number while they are here."""
 
     def __init__(self) -> None:
@@ -91,7 +91,7 @@ class View:
         self._row: dict[str, int] = {}
         self._followed: list[_Followed | None] = []
         self._free: list[int] = []
-        self._cells = Cells()
+        self._cells = StateTable()
         self._wholes: dict[tuple[int, bool], tuple[int, msgspec.Raw]] = {}
         self._alarms: dict[str, Transition] = {}
         self._ended: OrderedDict[str, Transition] = OrderedDict()
@@ -261,7 +261,7 @@ class View:
         here = [one for one in found if self._within(self._row[one.patient], wards)]
         return sorted(here, key=lambda one: (_RANK.get(one.priority, 3), -one.onset, one.alarm))
 
-    def entry(self, patient: str, *, full: bool = False) -> Entry | None:
+    def entry(self, patient: str, *, full: bool = False) -> PatientEntry | None:
         """The patient as on a channel; ``full`` with all forecast quantiles. ``None`` if not admitted."""
         row = self._row.get(patient, -1)
         return self.parts([row], {}, full=full)[patient] if row >= 0 else None
@@ -295,14 +295,14 @@ class View:
                 sorted_out.setdefault(one.profile.ward, []).append(row)
         return sorted_out
 
-    def parts(self, rows: Sequence[int], since: Mapping[int, int], *, full: bool) -> dict[str, Entry]:
+    def parts(self, rows: Sequence[int], since: Mapping[int, int], *, full: bool) -> dict[str, PatientEntry]:
         """Entries with what changed after each row's revision in ``since``; a row without one is told whole."""
         floors = [since.get(row, 0) for row in rows]
         signals = self._cells.states(rows, floors, full=full)
-        parts: dict[str, Entry] = {}
+        parts: dict[str, PatientEntry] = {}
         for row, floor, states in zip(rows, floors, signals, strict=True):
             followed = self._at(row)
-            entry = parts[followed.profile.patient] = Entry()
+            entry = parts[followed.profile.patient] = PatientEntry()
             if states or not floor:
                 entry.signals = states
             if followed.profile_at > floor:
@@ -313,7 +313,7 @@ class View:
                 entry.alarms = [alarm_of(alarm, milliseconds) for alarm in followed.alarms.values()]
         return parts
 
-    def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, Entry]:
+    def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, PatientEntry]:
         """Whole entries, ready for the wire: only those are made anew in which something has changed since.
 
         However often a large ward is asked for, it costs what has happened there meanwhile.
@@ -327,13 +327,13 @@ class View:
         for row, entry in zip(stale, self.parts(stale, {}, full=full).values(), strict=True):
             held[row, full] = (self.revision, msgspec.Raw(encode(entry)))
         # What is encoded already stands for the entry it is.
-        return cast("dict[str, Entry]", {self._at(row).profile.patient: held[row, full][1] for row in rows})
+        return cast("dict[str, PatientEntry]", {self._at(row).profile.patient: held[row, full][1] for row in rows})
 
     def _within(self, row: int, wards: Collection[str] | None) -> bool:
         return wards is None or self._at(row).profile.ward in wards
 
 
-def _describe(entry: Entry, profile: Profile) -> None:
+def _describe(entry: PatientEntry, profile: Profile) -> None:
     entry.label = profile.label
     entry.ward = profile.ward
     entry.bed = profile.bed

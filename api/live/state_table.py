@@ -17,7 +17,7 @@ from twins.models.channel.fan import fan
 from twins.records import QUANTILES, Estimates
 from twins.signals import SIGNALS
 
-__all__ = ["Cells"]
+__all__ = ["StateTable"]
 
 
 _COLUMNS = np.dtype(
@@ -58,7 +58,7 @@ def _rejected(cells: npt.NDArray[np.void], factor: F8) -> list[tuple[int, float]
     return found
 
 
-class Cells:
+class StateTable:
     """One cell per (row, signal) ever estimated; a row is a patient's number in the view."""
 
     def __init__(self) -> None:
@@ -66,7 +66,7 @@ class Cells:
         self._cells = np.zeros(256, _COLUMNS)
         self._free: list[int] = list(range(255, -1, -1))
         self._with_rejected: set[int] = set()
-        """Cells that hold a rejected reading: only while there are some are those columns written."""
+        """StateTable that hold a rejected reading: only while there are some are those columns written."""
 
     def room(self, rows: int) -> None:
         """Make room for ``rows`` patients."""

@@ -22,7 +22,7 @@ from streams.embedded.wal import WalCheckpoints
 from streams.errors import LogUnavailable
 from streams.history import SqliteHistory
 from streams.log.gathering import READING_BYTES, frames
-from streams.log.log import DeadLetter, Entry, encode_record, unheard_us
+from streams.log.log import DeadLetter, LogEntry, encode_record, unheard_us
 from streams.registry import Registry
 from streams.worker.worker import Saved
 from twins.records import Columns, Record, Tick
@@ -53,14 +53,14 @@ class Ordered(msgspec.Struct):
     future: "Future[tuple[int, int]]"
 
 
-class Refused(msgspec.Struct):
+class AppendRefused(msgspec.Struct):
     """Dead letters waiting for the disk."""
 
     letters: Sequence[DeadLetter]
     future: "Future[None]"
 
 
-Waiting = Observed | Ordered | Refused
+Waiting = Observed | Ordered | AppendRefused
 
 
 class _Placed:
@@ -68,13 +68,13 @@ class _Placed:
 
     def __init__(self, upcoming: list[int]) -> None:
         self.upcoming = upcoming
-        self.entries: list[Entry] = []
+        self.entries: list[LogEntry] = []
 
     def one(self, partition: int, record: Record) -> tuple[int, int]:
         """Place a record; returns where."""
         offset = self.upcoming[partition]
         self.upcoming[partition] += 1
-        self.entries.append(Entry(partition, offset, record))
+        self.entries.append(LogEntry(partition, offset, record))
         return partition, offset
 
     def everywhere(self, record: Record) -> tuple[int, int]:
@@ -101,7 +101,7 @@ class GroupCommit:
 
     def __init__(
         self, connection: sqlite3.Connection, history: SqliteHistory, registry: Registry, clock: Clock, *,
-        next_offsets: list[int], last_received: int, deliver: Callable[[list[Entry]], None],
+        next_offsets: list[int], last_received: int, deliver: Callable[[list[LogEntry]], None],
         answer: Callable[[list[Answer]], None], tick_seconds: float,
         wal: WalCheckpoints, dead_letter_limit: int, retention: Retention, committed: dict[int, int],
         died: Callable[[BaseException], None],
@@ -226,7 +226,7 @@ class GroupCommit:
         back = set_back_us(self._last_received, now)
         received = now if back else max(now, self._last_received)
         observed = [item for item in items if isinstance(item, Observed)]
-        letters = [letter for item in items if isinstance(item, Refused) for letter in item.letters]
+        letters = [letter for item in items if isinstance(item, AppendRefused) for letter in item.letters]
         try:
             placed = _Placed(list(self._next))
             for tick in self._first(received, back):
@@ -270,7 +270,7 @@ class GroupCommit:
         return [Tick(received, unheard)] if unheard else []
 
     def _write(
-        self, entries: list[Entry], received: int, letters: list[DeadLetter], saved: list[Saved], *, back: int = 0
+        self, entries: list[LogEntry], received: int, letters: list[DeadLetter], saved: list[Saved], *, back: int = 0
     ) -> int:
         connection = self._connection
         rows = [

@@ -12,7 +12,7 @@ from streams.embedded.checkpoints import Checkpoints, find
 from streams.embedded.schema import OFFSET_BITS, check_format, open_for_reading, sound
 from streams.errors import LogUnavailable
 from streams.history import SqliteHistory
-from streams.log.log import Entry, decode_record
+from streams.log.log import LogEntry, decode_record
 from streams.worker.worker import Worker, readable, version_of
 from twins.bank.checkpoint import VERSION
 from twins.records import Record
@@ -166,10 +166,10 @@ class Stored:
         if not self.partitions:
             raise LogUnavailable(f"{path} holds no log")
 
-    def entries(self, partition: int) -> Iterator[Entry]:
+    def entries(self, partition: int) -> Iterator[LogEntry]:
         """Every record of a partition the log still holds, in order."""
         for offset, raw in _rows(self._connection, partition, 0):
-            yield Entry(partition, offset, decode_record(raw))
+            yield LogEntry(partition, offset, decode_record(raw))
 
     def worker(self) -> Worker:
         """The twins a service starting on this file would have."""

@@ -8,7 +8,7 @@ from typing import TypeVar
 import structlog
 
 from streams.clock import Clock, span
-from streams.embedded.commit import Answer, GroupCommit, Observed, Ordered, Refused
+from streams.embedded.commit import Answer, AppendRefused, GroupCommit, Observed, Ordered
 from streams.embedded.lock import FileLock
 from streams.embedded.restore import renew, restore
 from streams.embedded.retention import Retention
@@ -207,7 +207,7 @@ class EmbeddedService:
         """Return once the dead letters are durable; raises ``LogUnavailable``."""
         if entries:
             future: asyncio.Future[None] = self._future()
-            self._commit_thread.submit(Refused(entries, future))
+            self._commit_thread.submit(AppendRefused(entries, future))
             await future
 
     async def dead_letters(self, before: int | None = None, limit: int = 100) -> list[tuple[int, DeadLetter]]:

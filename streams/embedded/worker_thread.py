@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import structlog
 
-from streams.log.log import Entry
+from streams.log.log import LogEntry
 from streams.worker.worker import Saved, Worker
 from twins.records import Frame, Outcome
 from twins.warm_up import warm
@@ -42,7 +42,7 @@ class WorkerThread:
         self._keep = keep
         self._died = died
         self._gathered: list[Outcome] = []
-        self._queue: queue.SimpleQueue[list[Entry] | None] = queue.SimpleQueue()
+        self._queue: queue.SimpleQueue[list[LogEntry] | None] = queue.SimpleQueue()
         self._since: deque[float] = deque()
         """When each commit still on its way through the twins was handed over, oldest first."""
         self._changed = threading.Condition()
@@ -60,7 +60,7 @@ class WorkerThread:
         self.worker.listen(self._gather)
         self._thread.start()
 
-    def hand_over(self, entries: list[Entry]) -> None:
+    def hand_over(self, entries: list[LogEntry]) -> None:
         """Take durable records, in order; waits while far too much is waiting."""
         with self._changed:
             if self._ended:
@@ -120,5 +120,5 @@ class WorkerThread:
                 next_sweep = time.monotonic() + _SWEEP_S
 
 
-def _readings(entries: list[Entry]) -> int:
+def _readings(entries: list[LogEntry]) -> int:
     return sum(len(entry.record.signal) // 2 for entry in entries if isinstance(entry.record, Frame))

@@ -3,7 +3,7 @@
 import msgspec
 
 from streams.errors import FrameError
-from streams.log.entries import UNREADABLE, Entry, Refused, columns, error_of, taken
+from streams.log.entries import UNREADABLE, EntryRefused, Observation, columns, error_of, taken
 from streams.log.log import decode_record
 from twins.records import Columns, Frame, Record
 
@@ -59,8 +59,8 @@ def _foreign(raw: bytes) -> tuple[Foreign, list[Poison]]:
         parts = _raws.decode(raw) if raw.lstrip()[:1] == b"[" else [msgspec.Raw(raw)]
     except UNREADABLE as error:
         raise Poison("malformed_json", "record", str(error)) from None
-    good: list[Entry] = []
-    errors: list[Entry] = []
+    good: list[Observation] = []
+    errors: list[Observation] = []
     places: list[int] = []
     error_places: list[int] = []
     poison = []
@@ -73,6 +73,6 @@ def _foreign(raw: bytes) -> tuple[Foreign, list[Poison]]:
             else:
                 errors.append(retracted)
                 error_places.append(number)
-        except Refused as refused:
+        except EntryRefused as refused:
             poison.append(Poison(refused.reason, f"entry {number}", str(refused)))
     return Foreign(columns(good), places, columns(errors), error_places), poison

@@ -22,8 +22,18 @@ from twins.signals import BY_NAME, SIGNALS, Signal
 from twins.units import accepted, examples, factor
 
 __all__ = [
-    "ERROR", "LARGEST", "NO_UNITS", "STATUSES", "UNREADABLE", "Entry", "Refused", "Standing", "columns", "error_of",
-    "quoted", "taken",
+    "ERROR",
+    "LARGEST",
+    "NO_UNITS",
+    "STATUSES",
+    "UNREADABLE",
+    "EntryRefused",
+    "Observation",
+    "Standing",
+    "columns",
+    "error_of",
+    "quoted",
+    "taken",
 ]  # fmt: skip
 
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
@@ -37,7 +47,7 @@ STATUSES: tuple[str, ...] = get_args(Counting)
 """FHIR's statuses under which a value is a reading."""
 
 
-class Entry(msgspec.Struct, gc=False):
+class Observation(msgspec.Struct, gc=False):
     """One observation as sent; members not named here are ignored."""
 
     patient: str
@@ -47,7 +57,7 @@ class Entry(msgspec.Struct, gc=False):
     unit: str = ""
 
 
-class Standing(Entry, gc=False):
+class Standing(Observation, gc=False):
     """One observation that surely is one: by a status of FHIR's under which a reading counts, or by none."""
 
     status: Counting = "final"
@@ -97,7 +107,7 @@ _TEXTS = {
 _STATUS = f"an observation of status {{}} is no reading; those of {', '.join(STATUSES)} are, and {ERROR} takes one back"
 
 
-class Refused(Exception):
+class EntryRefused(Exception):
     """Why one entry is not taken; the sentence is made when it is asked for, and of thousands only some are."""
 
     def __init__(self, reason: str, detail: str | Callable[[], str] = "") -> None:
@@ -134,11 +144,11 @@ def _known() -> tuple[dict[str, dict[str, int]], npt.NDArray[np.uint16], npt.NDA
 _ROWS, _CODES, _CONVERSIONS = _known()
 
 
-def _unknown(name: str, unit: str) -> Refused:
+def _unknown(name: str, unit: str) -> EntryRefused:
     signal = BY_NAME.get(name)
     if signal is None:
-        return Refused("unknown_signal", f"no signal {quoted(name)}; GET /v1/signals lists them")
-    return Refused("unknown_unit" if unit else "unit_missing", lambda: _of_unit(signal, unit))
+        return EntryRefused("unknown_signal", f"no signal {quoted(name)}; GET /v1/signals lists them")
+    return EntryRefused("unknown_unit" if unit else "unit_missing", lambda: _of_unit(signal, unit))
 
 
 def _of_unit(signal: Signal, unit: str) -> str:
@@ -159,7 +169,7 @@ def _nearest(signal: Signal, unit: str) -> str:
     return known[looks[0]] if looks else ""
 
 
-def columns(entries: Sequence[Entry], units: Mapping[str, str] = NO_UNITS) -> Columns:
+def columns(entries: Sequence[Observation], units: Mapping[str, str] = NO_UNITS) -> Columns:
     """Entries side by side; raises ``KeyError`` or ``ValueError`` when one cannot be taken.
 
     ``units`` are those, by signal, of entries that name none.
@@ -188,10 +198,10 @@ def _numbered(names: list[str]) -> tuple[list[str], npt.NDArray[np.uint32]]:
     return all_composed(number), np.array(place, np.uint32)
 
 
-def error_of(raw: bytes) -> Entry | None:
+def error_of(raw: bytes) -> Observation | None:
     """The reading that an entry takes back, with a value that means nothing; ``None`` if it takes none back.
 
-    Raises ``Refused``.
+    Raises ``EntryRefused``.
     """
     _readable(raw)
     try:
@@ -203,7 +213,7 @@ def error_of(raw: bytes) -> Entry | None:
     if found.status != ERROR:
         return None
     signal = BY_NAME.get(found.signal)
-    return _known_good(Entry(found.patient, found.signal, found.time, 0.0, signal.unit if signal else ""))
+    return _known_good(Observation(found.patient, found.signal, found.time, 0.0, signal.unit if signal else ""))
 
 
 def _says_error(raw: bytes) -> bool:
@@ -215,21 +225,21 @@ def _says_error(raw: bytes) -> bool:
     return isinstance(found, dict) and found.get("status") == ERROR
 
 
-def taken(raw: bytes, units: Mapping[str, str] = NO_UNITS) -> Entry:
-    """One entry, every part of it known to be good; raises ``Refused``. ``units`` as in ``columns``."""
+def taken(raw: bytes, units: Mapping[str, str] = NO_UNITS) -> Observation:
+    """One entry, every part of it known to be good; raises ``EntryRefused``. ``units`` as in ``columns``."""
     _readable(raw)
     try:
         sent = _sent.decode(raw)
     except UNREADABLE:
         raise _explained(raw) from None
     if sent.status and sent.status not in STATUSES:
-        raise Refused("status_not_taken", _STATUS.format(quoted(sent.status)))
+        raise EntryRefused("status_not_taken", _STATUS.format(quoted(sent.status)))
     unit = sent.unit or units.get(sent.signal, "")
     if isinstance(sent.value, str):
         value, unit = _end_of_range(sent.signal, sent.value)
     else:
         value = sent.value
-    return _known_good(Entry(sent.patient, sent.signal, sent.time, value, unit))
+    return _known_good(Observation(sent.patient, sent.signal, sent.time, value, unit))
 
 
 def _end_of_range(name: str, word: str) -> tuple[float, str]:
@@ -240,67 +250,69 @@ def _end_of_range(name: str, word: str) -> tuple[float, str]:
     value = signal.end_of_range(word)
     if value is None:
         wrong = _wrong("value", word)
-        raise wrong or Refused("wrong_type", "value must be a number")
+        raise wrong or EntryRefused("wrong_type", "value must be a number")
     return value, signal.unit
 
 
 def _readable(raw: bytes) -> None:
-    """Raise ``Refused`` for an entry whose reading would cost more than an observation is worth."""
+    """Raise ``EntryRefused`` for an entry whose reading would cost more than an observation is worth."""
     if len(raw) > LARGEST:
-        raise Refused("entry_too_large")
+        raise EntryRefused("entry_too_large")
 
 
-def _known_good(entry: Entry) -> Entry:
+def _known_good(entry: Observation) -> Observation:
     if entry.unit not in _ROWS.get(entry.signal, ()):
         raise _unknown(entry.signal, entry.unit)
     try:
         moments.moment(entry.time)
     except ValueError as error:
-        raise Refused(str(error)) from None
+        raise EntryRefused(str(error)) from None
     return entry
 
 
-def _explained(raw: bytes, wanted: tuple[str, ...] = _WANTED) -> Refused:
+def _explained(raw: bytes, wanted: tuple[str, ...] = _WANTED) -> EntryRefused:
     """What is wrong with an entry that could not be decoded and needs the members ``wanted``."""
     try:
         found: Any = _any.decode(raw)
     except UNREADABLE as error:
         return _unread(raw, error)
     if not isinstance(found, dict):
-        return Refused("not_an_object")
+        return EntryRefused("not_an_object")
     for name in wanted:
         if name not in found:
-            return Refused("missing_field", f"the observation has no {name}")
+            return EntryRefused("missing_field", f"the observation has no {name}")
     for name in (*wanted, "unit"):
         wrong = _wrong(name, found.get(name, ""))
         if wrong:
             return wrong
     if not isinstance(found.get("status", ""), str):
-        return Refused("wrong_type", f"status must be a string, not {_KINDS.get(type(found['status']), 'a number')}")
-    return Refused("wrong_type", "the observation cannot be read")
+        return EntryRefused(
+            "wrong_type", f"status must be a string, not {_KINDS.get(type(found['status']), 'a number')}"
+        )
+    return EntryRefused("wrong_type", "the observation cannot be read")
 
 
-def _unread(raw: bytes, error: Exception) -> Refused:
+def _unread(raw: bytes, error: Exception) -> EntryRefused:
     text = str(error)
     if isinstance(error, RecursionError):
-        return Refused("wrong_type", "the entry is nested too deeply")
+        return EntryRefused("wrong_type", "the entry is nested too deeply")
     if isinstance(error, UnicodeError) or "utf-8" in text.lower():
-        return Refused("invalid_utf8")
+        return EntryRefused("invalid_utf8")
     if "out of range" in text or b"NaN" in raw or b"Infinity" in raw:
-        return Refused("not_finite")
-    return Refused("malformed_json", text)
+        return EntryRefused("not_finite")
+    return EntryRefused("malformed_json", text)
 
 
-def _wrong(name: str, value: object) -> Refused | None:
+def _wrong(name: str, value: object) -> EntryRefused | None:
     """What is wrong with one field, if anything."""
     if name == "value":
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return None if -_LARGEST <= value <= _LARGEST else Refused("not_finite")
+            return None if -_LARGEST <= value <= _LARGEST else EntryRefused("not_finite")
         if isinstance(value, str) and value.strip().lower().lstrip("+-") in {"nan", "inf", "infinity"}:
-            return Refused("not_finite")
+            return EntryRefused("not_finite")
     elif isinstance(value, str):
         return None
     wanted = "a number" if name == "value" else "a string"
     if name == "time" and isinstance(value, int | float):
         wanted = "a string like 2026-01-01T00:00:00.000Z (seconds or milliseconds are not told apart here)"
-    return Refused("wrong_type", f"{name} must be {wanted}, not {_KINDS.get(type(value), 'a number')}")
+    return EntryRefused("wrong_type", f"{name} must be {wanted}, not {_KINDS.get(type(value), 'a number')}")

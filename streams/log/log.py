@@ -6,7 +6,7 @@ from twins.records import Record
 
 __all__ = [
     "DeadLetter",
-    "Entry",
+    "LogEntry",
     "decode_dead_letter",
     "decode_record",
     "encode_dead_letter",
@@ -31,7 +31,7 @@ class DeadLetter(msgspec.Struct, frozen=True):
     body: bytes
 
 
-class Entry(msgspec.Struct, frozen=True):
+class LogEntry(msgspec.Struct, frozen=True):
     """A record at its place in the log."""
 
     partition: int

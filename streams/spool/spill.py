@@ -16,7 +16,7 @@ from typing import IO, NamedTuple
 
 import structlog
 
-__all__ = ["Entry", "Spill"]
+__all__ = ["Spill", "SpoolEntry"]
 
 _logger = structlog.get_logger(__name__)
 _HEAD = struct.Struct("<IIBI")
@@ -24,7 +24,7 @@ FILE_BYTES = 8 << 20
 """Above this a new file begins: the bound on the folder gives up whole files."""
 
 
-class Entry(NamedTuple):
+class SpoolEntry(NamedTuple):
     """Lines of one request: the bucket's number, how many lines, and the lines."""
 
     bucket: int
@@ -58,7 +58,7 @@ class Spill:
         """Whether nothing waits here."""
         return not self._files
 
-    def append(self, entry: Entry) -> None:
+    def append(self, entry: SpoolEntry) -> None:
         """Put an entry behind the others; raises OSError, ``ENOSPC`` where they are too much and none is given up."""
         if self._out is None:
             self._make_room()
@@ -79,7 +79,7 @@ class Spill:
             _sync_folder(self._own)
         self._unsynced = False
 
-    def first(self, lines: int = 1) -> Entry | None:
+    def first(self, lines: int = 1) -> SpoolEntry | None:
         """The oldest entry, again and again until ``pop``; with it those behind it, up to so many lines of its bucket."""
         while self._files:
             if self._in is None:
@@ -174,17 +174,17 @@ class Spill:
         path.unlink()
 
 
-def _read(file: IO[bytes]) -> Entry | None:
+def _read(file: IO[bytes]) -> SpoolEntry | None:
     """The entry at the file's place; ``None`` at its end or where it is torn."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
     length, crc, bucket, count = _HEAD.unpack(head)
     body = file.read(length)
-    return Entry(bucket, count, body) if len(body) == length and zlib.crc32(body) == crc else None
+    return SpoolEntry(bucket, count, body) if len(body) == length and zlib.crc32(body) == crc else None
 
 
-def _joined(file: IO[bytes], lines: int) -> tuple[Entry | None, int]:
+def _joined(file: IO[bytes], lines: int) -> tuple[SpoolEntry | None, int]:
     """The entry at the file's place with those behind it that fit into one request, and the place behind them."""
     whole = _read(file)
     behind = file.tell()
@@ -197,7 +197,7 @@ def _joined(file: IO[bytes], lines: int) -> tuple[Entry | None, int]:
         bodies.append(other.body)
         count += other.lines
         behind = file.tell()
-    return Entry(whole.bucket, count, b"".join(bodies)), behind
+    return SpoolEntry(whole.bucket, count, b"".join(bodies)), behind
 
 
 def _write(file: IO[bytes], entry: bytes) -> None:

@@ -21,7 +21,7 @@ from api.cli.serve import accounts_url
 from api.http.answers import iso
 from api.http.server import configuration
 from api.live.hub import Hub
-from api.live.state import View
+from api.live.state import LiveState
 from streams.embedded.service import EmbeddedService
 from streams.settings import Settings
 from tests.support.postgres import Server
@@ -45,7 +45,7 @@ class Running:
     url: str
     service: EmbeddedService
     accounts: Accounts
-    view: View
+    view: LiveState
     hub: Hub
     loop: asyncio.AbstractEventLoop
     clients: list[httpx.Client] = field(default_factory=list)
@@ -96,7 +96,7 @@ def serving(database: Path, **settings: Any) -> Iterator[Running]:
     accounts = Accounts(
         accounts_url(chosen), clock=service.clock, passwords=cheap, audit_days=chosen.audit_retention_days
     )
-    view = View()
+    view = LiveState()
     hub = Hub(view, service.clock)
     app = create_app(service, accounts, view, hub, chosen)
     config = configuration(app, chosen, host="127.0.0.1", port=0, log_config=None, lifespan="on")

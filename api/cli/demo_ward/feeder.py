@@ -12,7 +12,7 @@ from streams.errors import LogUnavailable, Overloaded
 from twins.records import Admit, Columns, Fact
 
 if TYPE_CHECKING:
-    from api.live.state import View
+    from api.live.state import LiveState
     from api.runtime import Service
 
 __all__ = ["Feeder"]
@@ -26,7 +26,7 @@ _FRAME = 20_000
 class Feeder:
     """Feeds a service through its front door as devices would; ``run`` goes on until it is cancelled."""
 
-    def __init__(self, service: "Service", view: "View", beds: list[Bed]) -> None:
+    def __init__(self, service: "Service", view: "LiveState", beds: list[Bed]) -> None:
         self._service = service
         self._view = view
         self._beds = beds

@@ -20,7 +20,7 @@ from influxdb_client.rest import ApiException
 from streams.errors import HistoryUnavailable
 from streams.settings import Settings
 
-__all__ = ["Away", "Link", "Refused", "Taken"]
+__all__ = ["Away", "LinesRefused", "Link", "Taken"]
 
 _logger = structlog.get_logger(__name__)
 _CSV = Dialect(header=True, annotations=[], delimiter=",", date_time_format="RFC3339")
@@ -36,7 +36,7 @@ class Taken(NamedTuple):
     dropped: int
 
 
-class Refused(NamedTuple):
+class LinesRefused(NamedTuple):
     """Nothing of a request was taken because of lines in it, or because it is too long."""
 
     reason: str
@@ -114,7 +114,7 @@ class Link:
             raise HistoryUnavailable(f"InfluxDB does not answer: {_name(error)}") from error
         return answer
 
-    async def write(self, bucket: str, body: bytes, precision: str, within_s: float) -> Taken | Refused | Away:
+    async def write(self, bucket: str, body: bytes, precision: str, within_s: float) -> Taken | LinesRefused | Away:
         """Hand over lines, once, and say what became of them."""
         try:
             async with asyncio.timeout(within_s):
@@ -126,14 +126,14 @@ class Link:
         return Taken(0)
 
 
-def _outcome(error: ApiException) -> Taken | Refused | Away:
+def _outcome(error: ApiException) -> Taken | LinesRefused | Away:
     said = _said(error)
     if error.status == 422:  # what has another type or is too old was left out, the rest taken
         number = re.search(r"dropped=(\d+)", said)
         _logger.warning("InfluxDB left points out", reason=said[:_WORDS])
         return Taken(int(number[1]) if number else 1)
     if error.status == 413 or (error.status == 400 and "unable to parse" in said):
-        return Refused(f"HTTP {error.status}")
+        return LinesRefused(f"HTTP {error.status}")
     wait = str((error.headers or {}).get("Retry-After", ""))
     return Away(said[:_WORDS], float(wait) if wait.isdecimal() else 0.0)
 

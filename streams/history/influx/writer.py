@@ -20,8 +20,8 @@ from streams.history.buffer import Buffer, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
 from streams.history.influx.layout import fact_line, revision_line, stay_line, transition_line
 from streams.history.influx.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
-from streams.history.influx.link import Away, Link, Refused, Taken
-from streams.spool.spill import Entry, Spill
+from streams.history.influx.link import Away, LinesRefused, Link, Taken
+from streams.spool.spill import Spill, SpoolEntry
 
 __all__ = ["Writer"]
 
@@ -133,7 +133,7 @@ class Writer:
         except OSError:
             _logger.exception("the spill cannot be written")
 
-    def _entries(self, waiting: Waiting) -> Iterator[Entry]:
+    def _entries(self, waiting: Waiting) -> Iterator[SpoolEntry]:
         """Requests, each of about ``BATCH_LINES`` lines."""
         bodies: list[bytes] = []
         count = 0
@@ -143,12 +143,12 @@ class Writer:
                 told = lines(tags, _cut(batch.lot, first, first + BATCH_LINES))
                 self.dropped += told.lost
                 if count + told.lines > BATCH_LINES:
-                    yield Entry(READINGS, count, b"".join(bodies))
+                    yield SpoolEntry(READINGS, count, b"".join(bodies))
                     bodies, count = [], 0
                 bodies.append(told.body)
                 count += told.lines
         if count:
-            yield Entry(READINGS, count, b"".join(bodies))
+            yield SpoolEntry(READINGS, count, b"".join(bodies))
         events = [transition_line(placed) for placed in waiting.transitions]
         events += [fact_line(noted) for noted in waiting.facts]
         events += [stay_line(lodged) for lodged in waiting.stays]
@@ -157,17 +157,17 @@ class Writer:
         self.dropped += len(events) - len(kept)
         for first in range(0, len(kept), BATCH_LINES):
             part = kept[first : first + BATCH_LINES]
-            yield Entry(EVENTS, len(part), b"".join(part))
+            yield SpoolEntry(EVENTS, len(part), b"".join(part))
 
-    async def _put(self, entry: Entry) -> None:
+    async def _put(self, entry: SpoolEntry) -> None:
         """Bring an entry to InfluxDB or, where that is away or busy or others wait there, into the spill."""
-        left: list[Entry] = [entry]
+        left: list[SpoolEntry] = [entry]
         if self._spill.empty and self._buffer.rows < BUSY_ROWS:
             left = await self._send(entry, _LIVE_S)
         for part in left:
             self._keep(part)
 
-    def _keep(self, part: Entry) -> None:
+    def _keep(self, part: SpoolEntry) -> None:
         """Put an entry into the spill; on a full disk in place of the oldest there."""
         while True:
             try:
@@ -197,7 +197,7 @@ class Writer:
         except Exception:  # whatever goes wrong with one round, the next goes on
             _logger.exception("the spill could not be brought to InfluxDB")
 
-    async def _send(self, entry: Entry, within_s: float) -> list[Entry]:
+    async def _send(self, entry: SpoolEntry, within_s: float) -> list[SpoolEntry]:
         """Bring an entry to InfluxDB; returns what it did not take for now. Lines it never will take are dropped."""
         todo = [entry]
         while todo:
@@ -207,13 +207,13 @@ class Writer:
             if isinstance(outcome, Away):
                 self._failed(outcome)
                 return [part, *reversed(todo)]
-            if isinstance(outcome, Refused):
+            if isinstance(outcome, LinesRefused):
                 todo += self._halves(part, outcome)
                 continue
             self._took(part, outcome)
         return []
 
-    def _took(self, part: Entry, taken: Taken) -> None:
+    def _took(self, part: SpoolEntry, taken: Taken) -> None:
         if self._failures:
             _logger.info("InfluxDB takes points again")
         self._failures, self._again = 0, 0.0
@@ -228,7 +228,7 @@ class Writer:
         self._failures += 1
         self._again = time.monotonic() + max(wait, min(away.after_s, 10 * longest))
 
-    def _halves(self, part: Entry, refused: Refused) -> list[Entry]:
+    def _halves(self, part: SpoolEntry, refused: LinesRefused) -> list[SpoolEntry]:
         """The later half, then the earlier; of a single line nothing, it is dropped."""
         if part.lines == 1:
             self.dropped += 1
@@ -238,7 +238,7 @@ class Writer:
             return []
         lines = [line + b"\n" for line in part.body.split(b"\n")[:-1]]
         middle = len(lines) // 2
-        return [Entry(part.bucket, len(half), b"".join(half)) for half in (lines[middle:], lines[:middle])]
+        return [SpoolEntry(part.bucket, len(half), b"".join(half)) for half in (lines[middle:], lines[:middle])]
 
 
 def _cut(lot: Lot, first: int, last: int) -> Lot:

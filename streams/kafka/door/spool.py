@@ -13,7 +13,7 @@ import msgspec
 import structlog
 
 from streams.errors import LogUnavailable
-from streams.spool.spill import Entry, Spill
+from streams.spool.spill import Spill, SpoolEntry
 
 __all__ = ["Record", "Spool"]
 
@@ -51,7 +51,7 @@ class Spool:
         """Return once the records survive a loss of power; raises ``LogUnavailable`` when they cannot be kept."""
 
         def kept() -> None:
-            self._spill.append(Entry(0, min(readings, 0xFFFFFFFF), _encode(records)))
+            self._spill.append(SpoolEntry(0, min(readings, 0xFFFFFFFF), _encode(records)))
             self._spill.sync()
 
         async with self._using:
@@ -80,7 +80,7 @@ class Spool:
                 _logger.exception("the spool cannot be read")
             await asyncio.sleep(_PAUSE_S)
 
-    async def _first(self) -> Entry | None:
+    async def _first(self) -> SpoolEntry | None:
         async with self._using:
             return await asyncio.to_thread(self._spill.first)
 

@@ -9,7 +9,7 @@ import msgspec
 
 from streams.kafka.worker.ticks import Ticks
 
-__all__ = ["Held", "Place"]
+__all__ = ["Partition", "Place"]
 
 
 class Place(Enum):
@@ -29,7 +29,7 @@ class Taken(msgspec.Struct):
     event: faust.EventT
 
 
-class Held:
+class Partition:
     """``due`` is the offset of the next record; ``ready`` is set once the twins are restored."""
 
     def __init__(self, partition: int, tick_s: float = 1.0) -> None:

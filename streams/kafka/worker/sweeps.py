@@ -8,7 +8,7 @@ from streams.history.base import History
 from streams.kafka.topics import Topics
 from streams.kafka.worker import checkpoints
 from streams.kafka.worker.outgoing import Outgoing
-from streams.kafka.worker.partition import Held
+from streams.kafka.worker.partition import Partition
 from streams.worker.worker import Worker
 
 __all__ = ["Sweeps"]
@@ -24,7 +24,7 @@ class Sweeps:
     """Writes what changed in ``worker``; ``held`` says where each of its partitions is."""
 
     def __init__(
-        self, worker: Worker, held: dict[int, Held], history: History, outgoing: Outgoing, topics: Topics
+        self, worker: Worker, held: dict[int, Partition], history: History, outgoing: Outgoing, topics: Topics
     ) -> None:
         self._worker = worker
         self._held = held

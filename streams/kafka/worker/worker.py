@@ -26,7 +26,7 @@ from streams.kafka.worker.application import application
 from streams.kafka.worker.intake import AHEAD_US, Intake, arrival
 from streams.kafka.worker.log_time import BrokerTime, log_time
 from streams.kafka.worker.outgoing import Outgoing
-from streams.kafka.worker.partition import Held, Place
+from streams.kafka.worker.partition import Partition, Place
 from streams.kafka.worker.roll_call import answer_calls, state_to
 from streams.kafka.worker.sweeps import Sweeps
 from streams.log.log import DeadLetter, encode_record
@@ -56,7 +56,7 @@ class KafkaWorker:
         self.clock = Clock()
         self.history = history
         self.worker = Worker(history, models, self._failed)
-        self.held: dict[int, Held] = {}
+        self.held: dict[int, Partition] = {}
         self.broker_time = BrokerTime(self.clock.now)
         self._intake = Intake(settings)
         self.counts = dict.fromkeys(("records", "gaps", "holes", "skipped", "poison", "restores", "set_back"), 0)
@@ -130,7 +130,7 @@ class KafkaWorker:
         new = sorted(mine - self.held.keys())
         _logger.info("partitions assigned", assigned=sorted(mine), new=new, given_up=given_up)
         for partition in new:
-            self.held[partition] = Held(partition, self.settings.tick_seconds)
+            self.held[partition] = Partition(partition, self.settings.tick_seconds)
         if new:
             task = asyncio.create_task(self._restore(new))
             self._restoring.add(task)
@@ -186,7 +186,7 @@ class KafkaWorker:
             restored = [number for number in wanted if number in self.held and self.held[number].ready.is_set()]
             _logger.info("partitions restored", partitions=restored, seconds=round(loop.time() - began, 3))
 
-    def _catch_up(self, held: Held) -> None:
+    def _catch_up(self, held: Partition) -> None:
         bank = self.worker.banks[held.partition]
         if bank.catching_up and held.due > max(bank.covered, default=-1):
             bank.finish_catch_up()
@@ -226,7 +226,7 @@ class KafkaWorker:
         self.counts["records"] += 1
         await self._tell(held, outcome, message.offset)
 
-    async def _tell(self, held: Held, outcome: Outcome | None, offset: int) -> None:
+    async def _tell(self, held: Partition, outcome: Outcome | None, offset: int) -> None:
         """Say what a record brought about, and about once a second that somebody is at work."""
         bank = self.worker.banks[held.partition]
         if outcome is not None and outcome.complete:
@@ -238,7 +238,7 @@ class KafkaWorker:
             held.beat_due, held.beaten = False, now
             await self._outgoing.beat(held.partition, offset, bank.time, held.arrived)
 
-    async def _seek_back(self, held: Held, offset: int) -> None:
+    async def _seek_back(self, held: Partition, offset: int) -> None:
         """Records are missing before ``offset``: have them read again from the one due."""
         loop = asyncio.get_running_loop()
         if loop.time() - self._sought < _SEEK_AGAIN_S:
@@ -261,7 +261,7 @@ class KafkaWorker:
             consumer.resume_flow()
             self._sought = loop.time()
 
-    def _moved(self, held: Held, offset: int, raw: bytes | None, arrived: int) -> Outcome | None:
+    def _moved(self, held: Partition, offset: int, raw: bytes | None, arrived: int) -> Outcome | None:
         """Move the twins by an input; what it brought about, if anybody is to hear of it."""
         partition = held.partition
         records, poison = self._intake.records(raw, arrived, self.worker.banks[partition])
@@ -305,7 +305,7 @@ class KafkaWorker:
                     held.ticks.sent(await self._outgoing.send(self.topics.inputs, encode_record(tick), held.partition))
             await asyncio.sleep(self.settings.tick_seconds)
 
-    def _next_tick(self, held: Held) -> Tick:
+    def _next_tick(self, held: Partition) -> Tick:
         last, now = self.worker.banks[held.partition].time, self.broker_time.now()
         at_end = held.due >= self._end(held)
         if at_end and last - now > AHEAD_US:
@@ -334,7 +334,7 @@ class KafkaWorker:
             behind[partition] = max(0, end - held.due) if held.ready.is_set() else end
         return behind
 
-    def _end(self, held: Held) -> int:
+    def _end(self, held: Partition) -> int:
         """The log's end as far as it is known here."""
         try:
             return self.app.consumer.highwater(TP(self.topics.inputs, held.partition)) or held.target

@@ -40,10 +40,10 @@ def test_bad_entries_are_read_with_rests_and_good_ones_without(monkeypatch):
     breaths = []
     monkeypatch.setattr(Pace, "breathe", lambda _: breaths.append(1))
     good = b'{"patient":"p","signal":"heart_rate","time":"2026-01-01T00:00:00Z","value":72}'
-    lot = read_json(b"[" + b",".join([good] * 5000) + b"]")
-    assert (len(lot), len(breaths)) == (5000, 0)
-    lot = read_json(b"[" + b",".join([b"1"] * 5000) + b"]")
-    assert (len(lot), len(lot.refusals)) == (0, 5000)
+    batch = read_json(b"[" + b",".join([good] * 5000) + b"]")
+    assert (len(batch), len(breaths)) == (5000, 0)
+    batch = read_json(b"[" + b",".join([b"1"] * 5000) + b"]")
+    assert (len(batch), len(batch.refusals)) == (0, 5000)
     assert len(breaths) >= 5
 
 

@@ -23,9 +23,9 @@ def body(*wanted):
     return json.dumps(list(wanted)).encode()
 
 
-def only_reason(lot):
-    assert len(lot.refusals) == 1
-    return lot.refusals.faults[0].reason
+def only_reason(batch):
+    assert len(batch.refusals) == 1
+    return batch.refusals.faults[0].reason
 
 
 def test_an_object_and_an_array_read_the_same():
@@ -41,15 +41,17 @@ def test_lines_with_empty_ones_between():
 
 
 def test_units_become_the_signals_own():
-    lot = entries.read_json(body(GOOD | {"signal": "glucose", "unit": "mmol/L", "value": 5.0}, GOOD | {"unit": "/min"}))
-    assert lot.columns.value.tolist() == [5.0 * 18.0156, 72.0]
-    assert lot.columns.signal.tolist() == [BY_NAME["glucose"].code, 0]
+    batch = entries.read_json(
+        body(GOOD | {"signal": "glucose", "unit": "mmol/L", "value": 5.0}, GOOD | {"unit": "/min"})
+    )
+    assert batch.columns.value.tolist() == [5.0 * 18.0156, 72.0]
+    assert batch.columns.signal.tolist() == [BY_NAME["glucose"].code, 0]
 
 
 def test_many_readings_of_few_patients_name_them_once():
-    lot = entries.read_json(body(*[GOOD | {"patient": f"p{n % 3}"} for n in range(30)]))
-    assert lot.columns.patients == ["p0", "p1", "p2"]
-    assert lot.columns.patient.tolist() == [n % 3 for n in range(30)]
+    batch = entries.read_json(body(*[GOOD | {"patient": f"p{n % 3}"} for n in range(30)]))
+    assert batch.columns.patients == ["p0", "p1", "p2"]
+    assert batch.columns.patient.tolist() == [n % 3 for n in range(30)]
 
 
 @pytest.mark.parametrize(
@@ -79,12 +81,12 @@ def test_many_readings_of_few_patients_name_them_once():
     ],
 )
 def test_a_bad_entry_has_a_reason_and_costs_no_neighbour(entry, reason):
-    lot = entries.read_json(body(GOOD, entry, GOOD | {"value": 73}))
-    assert lot.columns.value.tolist() == [72.0, 73.0]
-    assert only_reason(lot) == reason
-    assert lot.refusals.faults[0].index == 1
-    assert lot.entries(np.arange(2)).tolist() == [0, 2]
-    raw = lot.bytes_of(1)
+    batch = entries.read_json(body(GOOD, entry, GOOD | {"value": 73}))
+    assert batch.columns.value.tolist() == [72.0, 73.0]
+    assert only_reason(batch) == reason
+    assert batch.refusals.faults[0].index == 1
+    assert batch.entries(np.arange(2)).tolist() == [0, 2]
+    raw = batch.bytes_of(1)
     assert raw in {json.dumps(entry).encode(), msgspec.json.encode(entry)}
 
 
@@ -93,27 +95,27 @@ ERROR = {"patient": "p1", "signal": "heart_rate", "time": "2026-01-01T00:00:00.2
 
 @pytest.mark.parametrize("error", [ERROR, ERROR | {"value": 72}, ERROR | {"value": None}])
 def test_an_entry_entered_in_error_is_taken_back(error):
-    for lot in (
+    for batch in (
         entries.read_json(json.dumps(error).encode()),
         entries.read_json(body(error)),
         entries.read_lines(json.dumps(error).encode()),
     ):
-        assert (len(lot), len(lot.refusals)) == (0, 0)
-        assert lot.errors.columns.patients == ["p1"]
-        assert lot.errors.columns.time.tolist() == [1_767_225_600_250_000]
+        assert (len(batch), len(batch.refusals)) == (0, 0)
+        assert batch.errors.columns.patients == ["p1"]
+        assert batch.errors.columns.time.tolist() == [1_767_225_600_250_000]
 
 
 def test_a_status_told_in_another_spelling_of_json_is_told_as_well():
-    lot = entries.read_json(body(GOOD, ERROR | {"value": 1}).replace(b"in-error", b"in\\u002derror"))
-    assert (len(lot), len(lot.errors)) == (1, 1)
+    batch = entries.read_json(body(GOOD, ERROR | {"value": 1}).replace(b"in-error", b"in\\u002derror"))
+    assert (len(batch), len(batch.errors)) == (1, 1)
 
 
 @pytest.mark.parametrize(
     "status", ["final", "preliminary", "registered", "amended", "corrected", "appended", "unknown", "", None]
 )
 def test_a_status_under_which_a_value_is_a_reading(status):
-    lot = entries.read_json(body(GOOD, GOOD | {"status": status}))
-    assert (len(lot), lot.errors, len(lot.refusals)) == (2, None, 0)
+    batch = entries.read_json(body(GOOD, GOOD | {"status": status}))
+    assert (len(batch), batch.errors, len(batch.refusals)) == (2, None, 0)
 
 
 @pytest.mark.parametrize(
@@ -128,17 +130,17 @@ def test_a_status_under_which_a_value_is_a_reading(status):
     ],
 )
 def test_under_another_status_nothing_is_a_reading(status, reason):
-    for lot in (
+    for batch in (
         entries.read_json(body(GOOD, GOOD | {"status": status})),
         entries.read_lines(b"\n".join(json.dumps(GOOD | extra).encode() for extra in ({}, {"status": status}))),
     ):
-        assert (len(lot), lot.errors, only_reason(lot)) == (1, None, reason)
+        assert (len(batch), batch.errors, only_reason(batch)) == (1, None, reason)
 
 
 def refused(entry):
-    lot = entries.read_json(body(entry))
-    assert len(lot) == 0
-    return lot.refusals.faults[0]
+    batch = entries.read_json(body(entry))
+    assert len(batch) == 0
+    return batch.refusals.faults[0]
 
 
 GLUCOSE = GOOD | {"signal": "glucose", "value": 22.1}
@@ -170,8 +172,8 @@ def test_the_refusal_of_a_unit_names_one_spelling_of_each_and_the_likeliest():
 )
 def test_the_word_of_a_sensor_at_the_end_of_its_range(signal, word, value):
     for unit in ({}, {"unit": "mmol/L"}):
-        lot = entries.read_json(body(GLUCOSE | {"signal": signal, "value": word} | unit))
-        assert lot.columns.value.tolist() == [value]
+        batch = entries.read_json(body(GLUCOSE | {"signal": signal, "value": word} | unit))
+        assert batch.columns.value.tolist() == [value]
 
 
 @pytest.mark.parametrize(("signal", "word"), [("heart_rate", "LOW"), ("glucose", "LOWER"), ("glucose", "<40")])
@@ -189,8 +191,8 @@ def test_other_words_are_no_values(signal, word):
 )  # fmt: skip
 def test_what_is_no_moment_is_refused_alone_and_beside_good_ones(time):
     assert refused(GOOD | {"time": time}).reason in {"time_unreadable", "time_without_zone"}
-    lot = entries.read_json(body(GOOD, GOOD | {"time": time}))
-    assert len(lot) == 1
+    batch = entries.read_json(body(GOOD, GOOD | {"time": time}))
+    assert len(batch) == 1
 
 
 @pytest.mark.parametrize("time", [1_767_225_600, 1_767_225_600_000, 1.5])
@@ -202,11 +204,11 @@ def test_a_time_that_is_a_number_is_told_what_a_time_is(time):
 
 def test_entries_of_both_kinds_keep_their_places():
     noted = GOOD | {"status": "final", "note": "not entered-in-error"}
-    lot = entries.read_json(body(ERROR, GOOD, ERROR | {"patient": "p2"}, {"value": 1}, noted))
-    assert lot.entries(np.arange(2)).tolist() == [1, 4]
-    assert lot.errors.entries(np.arange(2)).tolist() == [0, 2]
-    assert lot.errors.refusals is lot.refusals
-    assert lot.refusals.faults[0].index == 3
+    batch = entries.read_json(body(ERROR, GOOD, ERROR | {"patient": "p2"}, {"value": 1}, noted))
+    assert batch.entries(np.arange(2)).tolist() == [1, 4]
+    assert batch.errors.entries(np.arange(2)).tolist() == [0, 2]
+    assert batch.errors.refusals is batch.refusals
+    assert batch.refusals.faults[0].index == 3
 
 
 @pytest.mark.parametrize(
@@ -221,16 +223,16 @@ def test_entries_of_both_kinds_keep_their_places():
     ],
 )
 def test_a_bad_entry_in_error_is_refused_by_itself(error, reason):
-    lot = entries.read_json(body(GOOD, error, ERROR))
-    assert only_reason(lot) == reason
-    assert lot.refusals.faults[0].index == 1
-    assert (len(lot), len(lot.errors)) == (1, 1)
+    batch = entries.read_json(body(GOOD, error, ERROR))
+    assert only_reason(batch) == reason
+    assert batch.refusals.faults[0].index == 1
+    assert (len(batch), len(batch.errors)) == (1, 1)
 
 
 def test_invalid_utf8_in_one_entry():
-    lot = entries.read_json(body(GOOD, GOOD).replace(b"p1", b"p\xff", 1))
-    assert len(lot) == 1
-    assert only_reason(lot) == "invalid_utf8"
+    batch = entries.read_json(body(GOOD, GOOD).replace(b"p1", b"p\xff", 1))
+    assert len(batch) == 1
+    assert only_reason(batch) == "invalid_utf8"
 
 
 @pytest.mark.parametrize("text", [b"", b" ", b"{", b"[1,", b"nope", b"\xff\xfe", b'{"a":' * 100_000, b"[" * 100_000])

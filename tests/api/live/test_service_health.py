@@ -8,7 +8,7 @@ import pytest
 from websockets.sync.client import connect
 
 from api.live.protocol import Health
-from api.live.service_health import Pulse, grave
+from api.live.service_health import ServiceHealth, grave
 
 
 class Told:
@@ -33,12 +33,12 @@ class Told:
     ],
 )
 def test_why_nothing_is_recorded(parts, writes):
-    assert Pulse(Told(**parts), 100).now().writes == writes
+    assert ServiceHealth(Told(**parts), 100).now().writes == writes
 
 
 def test_what_a_runtime_does_not_know_is_calm_and_what_is_no_number_travels_as_one():
-    assert Pulse(Told(), 100).now() == Health()
-    assert Pulse(Told(lag_s=float("inf"), clock_apart_s=-3.0), 100).now() == Health(clock_apart_s=-3.0)
+    assert ServiceHealth(Told(), 100).now() == Health()
+    assert ServiceHealth(Told(lag_s=float("inf"), clock_apart_s=-3.0), 100).now() == Health(clock_apart_s=-3.0)
 
 
 def test_which_changes_are_told_at_once():

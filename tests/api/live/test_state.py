@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.live.protocol import encode
-from api.live.state import View
+from api.live.state import LiveState
 from twins.records import Outcome, Profile, Score
 
 NAMES = ["a", "b", "c"]
@@ -41,7 +41,7 @@ def outcome(number, what, name):
     )
 )
 def test_they_are_what_a_fresh_look_finds(history):
-    view = View()
+    view = LiveState()
     for number, (what, name, look) in enumerate(history):
         view.apply(outcome(number, what, name))
         if look:
@@ -51,7 +51,7 @@ def test_they_are_what_a_fresh_look_finds(history):
 
 
 def test_only_what_changed_is_made_anew(monkeypatch):
-    view = View()
+    view = LiveState()
     for number, name in enumerate(NAMES):
         view.apply(outcome(number, "admit", name))
     view.wholes(view.rows(), full=False)

@@ -8,7 +8,7 @@ import numpy as np
 
 from streams.history import SqliteHistory
 from streams.kafka.messages import inputs_of
-from streams.kafka.worker.partition import Held
+from streams.kafka.worker.partition import Partition
 from streams.kafka.worker.worker import KafkaWorker
 from streams.log.frame import as_record
 from streams.log.log import encode_record
@@ -74,7 +74,7 @@ async def test_a_strangers_first_reading_of_a_patient_is_in_the_history(tmp_path
     working = KafkaWorker(Settings(), history)
     working.worker.assign(0, [])
     raw = json.dumps(GOOD | {"patient": "new"}).encode()
-    assert working._moved(Held(0), 0, raw, 1_767_225_601_000_000) is not None
+    assert working._moved(Partition(0), 0, raw, 1_767_225_601_000_000) is not None
     connection.execute("BEGIN")
     history.flush(connection)
     connection.execute("COMMIT")

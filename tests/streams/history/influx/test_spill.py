@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from streams.spool import spill
-from streams.spool.spill import Entry, Spill
+from streams.spool.spill import Spill, SpoolEntry
 
 MUCH = 1 << 30
 
 
-def entry(number: int) -> Entry:
-    return Entry(number % 2, number + 1, b"line %d\n" % number * (number + 1))
+def entry(number: int) -> SpoolEntry:
+    return SpoolEntry(number % 2, number + 1, b"line %d\n" % number * (number + 1))
 
 
-def drained(one: Spill) -> list[Entry]:
+def drained(one: Spill) -> list[SpoolEntry]:
     found = []
     while (next_ := one.first()) is not None:
         assert one.first() == next_
@@ -61,7 +61,7 @@ def test_what_is_torn_at_the_end_is_left_out(tmp_path: Path) -> None:
 def test_the_oldest_go_and_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(spill, "FILE_BYTES", 400)
     one = Spill(tmp_path, 2000)
-    entries = [Entry(0, 7, b"x" * 150) for _ in range(50)]
+    entries = [SpoolEntry(0, 7, b"x" * 150) for _ in range(50)]
     for each in entries:
         one.append(each)
         assert sum(file.stat().st_size for file in tmp_path.rglob("*.lines")) == one.bytes <= 2000
@@ -118,7 +118,7 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path) -> None:
 def test_small_entries_of_one_bucket_are_joined(tmp_path: Path) -> None:
     one = Spill(tmp_path, MUCH)
     for bucket, lines in ((0, 2), (0, 3), (0, 1), (1, 1), (1, 9), (0, 1)):
-        one.append(Entry(bucket, lines, b"%d\n" % lines * lines))
+        one.append(SpoolEntry(bucket, lines, b"%d\n" % lines * lines))
     found = []
     while (joined := one.first(5)) is not None:
         assert one.first(5) == joined

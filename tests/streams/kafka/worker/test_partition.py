@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.kafka.worker.partition import Held, Place
+from streams.kafka.worker.partition import Partition, Place
 
 
 class Event:
@@ -14,13 +14,13 @@ class Event:
 
 
 @pytest.fixture
-def held() -> Held:
-    found = Held(0)
+def held() -> Partition:
+    found = Partition(0)
     found.due = 10
     return found
 
 
-def test_places(held: Held) -> None:
+def test_places(held: Partition) -> None:
     assert held.place(10) is Place.DUE
     assert held.place(9) is Place.SEEN
     assert held.place(12) is Place.AHEAD
@@ -28,14 +28,14 @@ def test_places(held: Held) -> None:
     assert held.place(10) is Place.DUE, "read again, the record that was missing"
 
 
-def test_a_hole_is_what_comes_again_without_what_was_due(held: Held) -> None:
+def test_a_hole_is_what_comes_again_without_what_was_due(held: Partition) -> None:
     assert held.place(12) is Place.AHEAD
     assert held.place(12) is Place.HOLE
     held.took(12, 1, Event([], 12))
     assert held.place(13) is Place.DUE
 
 
-def test_only_what_is_covered_is_acknowledged(held: Held) -> None:
+def test_only_what_is_covered_is_acknowledged(held: Partition) -> None:
     acknowledged: list[int] = []
     for offset in range(10, 15):
         held.took(offset, 100 + offset, Event(acknowledged, offset))
@@ -46,7 +46,7 @@ def test_only_what_is_covered_is_acknowledged(held: Held) -> None:
     assert held.time_at(14) == 114
 
 
-def test_what_comes_again_is_acknowledged_too(held: Held) -> None:
+def test_what_comes_again_is_acknowledged_too(held: Partition) -> None:
     """Faust commits as far as acknowledgements have no gap: one that never comes would hold the group for ever."""
     acknowledged: list[int] = []
     held.covered = 7
