@@ -7,6 +7,9 @@ from fastapi import APIRouter, Response
 
 from api.context import Caller, Context
 from api.http.answers import Time, iso, problems, respond
+from api.live.protocol import STATES
+from twins.models.deterioration.model import SOURCE_OF
+from twins.records import HORIZONS_MIN, QUANTILES
 from twins.signals import SIGNALS, Signal
 from twins.units import accepted
 
@@ -29,7 +32,9 @@ class DefaultLimits:
 class SignalRow:
     """One measurable quantity; ``code`` is its number in frames, ``units`` what it may come in.
 
-    ``unit_needed``: a reading in JSON or a file has to name its unit.
+    ``unit_needed``: a reading in JSON or a file has to name its unit. ``news2`` is the input of NEWS2 it feeds, if any, and
+    ``news2_order`` its place among the sources of that input: of readings of one time the first counts. ``horizons_min``
+    and ``quantiles`` are those of its forecasts, ``states`` what its twin may be doing; empty where there is no twin.
     """
 
     code: int
@@ -47,6 +52,11 @@ class SignalRow:
     delay_s: float
     critical_delay_s: float
     silence_s: float
+    news2: str | None
+    news2_order: int | None
+    horizons_min: list[int]
+    quantiles: list[float]
+    states: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +74,7 @@ def _bound(value: float) -> float | None:
 
 def _row(signal: Signal) -> SignalRow:
     limits = signal.limits
+    news2, order = SOURCE_OF.get(signal.name, (None, None))
     return SignalRow(
         code=signal.code,
         name=signal.name,
@@ -80,6 +91,11 @@ def _row(signal: Signal) -> SignalRow:
         delay_s=signal.delay_s,
         critical_delay_s=signal.critical_delay_s,
         silence_s=signal.silence_s,
+        news2=news2,
+        news2_order=order,
+        horizons_min=list(HORIZONS_MIN) if signal.filtered else [],
+        quantiles=list(QUANTILES) if signal.filtered else [],
+        states=list(STATES) if signal.filtered else [],
     )
 
 

@@ -190,6 +190,10 @@ def test_the_table_of_signals_and_the_clock(admin):
     rows = admin.get("/v1/signals").json()
     assert [row["code"] for row in rows] == list(range(len(rows)))
     assert rows[3]["limits"]["high"] is None
+    by_name = {row["name"]: row for row in rows}
+    assert (by_name["pulse_rate"]["news2"], by_name["pulse_rate"]["news2_order"]) == ("pulse", 1)
+    assert (by_name["glucose"]["news2"], by_name["glucose"]["horizons_min"][-1]) == (None, 120)
+    assert (by_name["glasgow_coma_scale"]["horizons_min"], by_name["glasgow_coma_scale"]["states"]) == ([], [])
     assert admin.get("/v1/clock").json()["speed"] == 1.0
 
 

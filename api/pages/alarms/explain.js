@@ -3,7 +3,7 @@
 import * as clock from "../shared/clock.js";
 import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "../shared/format.js";
 import { has, known, t } from "../shared/i18n.js";
-import { HORIZONS_MIN } from "../ward/sparkline.js";
+import { horizons } from "../shared/signals.js";
 import { inputName, newsParts } from "./words.js";
 
 const OBSERVATIONS = 5;
@@ -77,8 +77,9 @@ function forecast({ signal, limit: bound }, made) {
     said.push(t("explain.forecast", texts));
   }
   if (Number.isFinite(expected)) said.push(t("explain.expected", { minutes: number(Math.max(1, Math.round(expected))) }));
-  const nearest = HORIZONS_MIN.reduce((best, at) => (Math.abs(at - minutes) < Math.abs(best - minutes) ? at : best));
-  const row = quantiles?.[HORIZONS_MIN.indexOf(nearest)];
+  const ahead = horizons();
+  const nearest = ahead.reduce((best, at) => (Math.abs(at - minutes) < Math.abs(best - minutes) ? at : best), Infinity);
+  const row = quantiles?.[ahead.indexOf(nearest)];
   if (row?.every(Number.isFinite)) {
     said.push(t("explain.forecast_at", {
       minutes: number(nearest), value: measure(signal, row[3]), low: measure(signal, row[0]), high: measure(signal, row[6]),

@@ -5,7 +5,7 @@ import uPlot from "../vendor/uPlot-1.6.32.esm.js";
 import * as clock from "../shared/clock.js";
 import { decimals, limitValue, measure, number, shortTime, time, value } from "../shared/format.js";
 import { t } from "../shared/i18n.js";
-import { HORIZONS_MIN } from "../ward/sparkline.js";
+import { horizons } from "../shared/signals.js";
 
 const TEXT = "#9aa7b4";
 const GRID = "#222b34";
@@ -61,9 +61,10 @@ function until(end, { time, low, high, last }) {
 
 /** The forecast as columns: from the estimate now, through the horizons, five quantiles of the seven. */
 function ahead(reading, minutes) {
-  const rows = (reading.f ?? []).filter((row, i) => HORIZONS_MIN[i] <= minutes && row.length === 7 && row.every(Number.isFinite));
+  const known = horizons();
+  const rows = (reading.f ?? []).filter((row, i) => known[i] <= minutes && row.length === 7 && row.every(Number.isFinite));
   if (!rows.length) return [[], [], [], [], [], []];
-  const times = [0, ...HORIZONS_MIN.slice(0, rows.length)].map((minute) => (reading.t + minute * 60000) / 1000);
+  const times = [0, ...known.slice(0, rows.length)].map((minute) => (reading.t + minute * 60000) / 1000);
   const start = reading.m ?? reading.v;
   return [times, ...[0, 2, 3, 4, 6].map((q) => [start, ...rows.map((row) => row[q])])];
 }

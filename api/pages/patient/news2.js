@@ -4,15 +4,12 @@ import * as clock from "../shared/clock.js";
 import { attribute, h, mark, write } from "../shared/dom.js";
 import { age, measure, number, time } from "../shared/format.js";
 import { known, t } from "../shared/i18n.js";
+import { sources } from "../shared/signals.js";
 import { isOld } from "./reading.js";
 import { Scoring } from "./scoring.js";
 import { inputName, lacking } from "../alarms/words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
-const SOURCES = {
-  respiratory_rate: ["respiratory_rate"], oxygen_saturation: ["oxygen_saturation", "second_oxygen_saturation"],
-  systolic_bp: ["arterial_systolic_bp", "systolic_bp"], pulse: ["heart_rate", "pulse_rate"], temperature: ["body_temperature"],
-};
 /* Of sources measured so near in time the first is shown: the score brings a second one to its scale. */
 const TOGETHER_MS = 10000;
 
@@ -22,7 +19,7 @@ function shown(entry, input) {
     if (entry.oxygen === null || entry.oxygen === undefined) return "–";
     return entry.oxygen > 0 ? measure("oxygen_flow", entry.oxygen) : t("facts.air");
   }
-  const here = SOURCES[input].filter((name) => Number.isFinite(entry.signals[name]?.m ?? entry.signals[name]?.v));
+  const here = sources(input).filter((name) => Number.isFinite(entry.signals[name]?.m ?? entry.signals[name]?.v));
   const newest = Math.max(...here.map((name) => entry.signals[name].t));
   const source = here.find((name) => newest - entry.signals[name].t <= TOGETHER_MS);
   return source ? measure(source, entry.signals[source].m ?? entry.signals[source].v) : "–";
@@ -34,7 +31,7 @@ function shown(entry, input) {
  */
 export function scoreAge({ news2, signals }, now) {
   if (!news2) return null;
-  const here = Object.values(SOURCES).flat().filter((name) => Number.isFinite(signals[name]?.t));
+  const here = INPUTS.flatMap(sources).filter((name) => Number.isFinite(signals[name]?.t));
   if (!here.length || here.some((name) => !isOld(name, signals[name], now))) return null;
   return (now - Math.max(...here.map((name) => signals[name].t))) / 1000;
 }
@@ -44,12 +41,12 @@ export const off = (entry) => (entry.news2_off ? t(`news2.off.${entry.news2_off}
 
 /** The inputs of the score whose sensors have gone silent, though their points still count, and how old they are. */
 export function silentInputs({ news2, signals }, now) {
-  const gone = ([input, names]) => {
-    const here = names.filter((name) => Number.isFinite(signals[name]?.t));
+  const gone = (input) => {
+    const here = sources(input).filter((name) => Number.isFinite(signals[name]?.t));
     if (!(input in (news2?.parts ?? {})) || !here.length || here.some((name) => !isOld(name, signals[name], now))) return [];
     return [[input, (now - Math.max(...here.map((name) => signals[name].t))) / 1000]];
   };
-  return Object.entries(SOURCES).flatMap(gone);
+  return INPUTS.flatMap(gone);
 }
 
 export class News2Table {

@@ -18,8 +18,15 @@ const AGAIN = { pulse_rate: "heart_rate", second_oxygen_saturation: "oxygen_satu
 const SECOND = Object.fromEntries(Object.entries(PAIRS).map(([first, second]) => [second, first]));
 
 export async function load() {
-  const answer = await get("v1/signals");
-  for (const row of Array.isArray(answer) ? answer : answer.signals) table.set(row.name, row);
+  for (const row of await get("v1/signals")) table.set(row.name, row);
+}
+
+/** The horizons of forecasts, in minutes. */
+export const horizons = () => [...table.values()].find((row) => row.horizons_min.length)?.horizons_min ?? [];
+
+/** The signals that feed an input of NEWS2; of readings of one time the first counts. */
+export function sources(input) {
+  return [...table.values()].filter((row) => row.news2 === input).sort((a, b) => a.news2_order - b.news2_order).map((row) => row.name);
 }
 
 export function signal(name) {

@@ -1,14 +1,16 @@
 /* One canvas of a tile: what was read, where it is heading, and where the limits lie. */
 
-export const HORIZONS_MIN = [1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120];
+import { horizons } from "../shared/signals.js";
+
 export const COLOURS = {
   line: "#c9d4df", old: "#6f7c88", now: "#46525e", limit: "#7d5a5a", fan: "rgb(108 182 255 / 24%)", median: "#6cb6ff",
 };
 
 /** The forecast's quantiles as {minutes, low, mid, high}; a ward's entry has three a horizon, a patient's seven. */
 export function fan(forecast) {
+  const minutes = horizons();
   return (forecast ?? []).map((row, i) => ({
-    minutes: HORIZONS_MIN[i], low: row[0], mid: row[(row.length - 1) / 2], high: row[row.length - 1],
+    minutes: minutes[i], low: row[0], mid: row[(row.length - 1) / 2], high: row[row.length - 1],
   })).filter(({ low, mid, high }) => [low, mid, high].every(Number.isFinite));
 }
 

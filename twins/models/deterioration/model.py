@@ -13,7 +13,7 @@ from twins.models.deterioration import scoring as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
 
-__all__ = ["column_of", "evaluate", "forget", "inputs", "name_of", "note_told", "score_of", "turns_off"]
+__all__ = ["SOURCE_OF", "column_of", "evaluate", "forget", "inputs", "name_of", "note_told", "score_of", "turns_off"]
 
 
 _SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -24,6 +24,9 @@ _SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("temperature", ("body_temperature",)),
 )
 """Channels a parameter may come from: the newest measurement wins; see the kernel for two of one quantity."""
+
+SOURCE_OF = {name: (parameter, place) for parameter, names in _SOURCES for place, name in enumerate(names)}
+"""By channel the parameter it feeds, and its place among the sources of that."""
 
 _CODES = np.array([
     [BY_NAME[source].code for source in sources] + [-1] * (2 - len(sources))
