@@ -30,6 +30,8 @@ __all__ = ["walk_frame"]
 
 _FILTERED = FILTERED.astype(np.uint8)
 _NONE: I8 = np.empty(0, np.int64)
+_CORRECTED, _FOREIGN, _UNFILTERED = int(Status.CORRECTED), int(Status.FOREIGN), int(Status.UNFILTERED)
+"""As plain numbers, which a search in bytes takes without asking an enumeration."""
 
 
 class _Look(NamedTuple):
@@ -82,12 +84,12 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
     # Which statuses there are at all is asked of the bytes: that takes no time where there are none.
     told = effects.outcome.status = status.tobytes()
     _site_models(effects, columns, numbers, status)
-    if Status.CORRECTED in told or Status.FOREIGN in told:
+    if _CORRECTED in told or _FOREIGN in told:
         _revise(effects, frame, columns, numbers, status)
     if look.unusual:
         effects.clocks(arrival.noticed(bank, frame, numbers, look.of_stay))
         past.gather(bank, columns, numbers, status, frame.received)
-    if Status.UNFILTERED in told:
+    if _UNFILTERED in told:
         _measured(effects, look.of_stay, numbers, touched)
     (moved,) = touched.view(np.bool_).nonzero()
     bank.dirty.update((moved // BLOCK).tolist())

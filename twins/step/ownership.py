@@ -39,8 +39,13 @@ def named(source: str) -> str:
     return source.removeprefix(WIDE).partition("/")[2] or source.removeprefix(WIDE)
 
 
+_NO_SOURCES: tuple[U2, U4] = (np.frombuffer(b"", "<u2"), np.empty(0, np.uint32))
+
+
 def sources_of(frame: Frame) -> tuple[U2, U4]:
     """The place of each reading's source among those of the frame (empty: the first one's), and the sources, as numbers."""
+    if not frame.sources:
+        return _NO_SOURCES
     return np.frombuffer(frame.source, "<u2"), np.array([_source(name) for name in frame.sources], np.uint32)
 
 
