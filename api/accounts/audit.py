@@ -2,7 +2,7 @@
 
 An entry is queued in memory and written with others in one transaction, so recording never waits for the disk. What a
 killed process had not written yet, at most about a second, is lost; changes of a patient's record are then still in
-the log, with their author. Refusals are counted first (`refusals.py`).
+the log, with their author. Refusals are counted first (`refused_attempts.py`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from sqlalchemy.orm import Session
 from api.accounts.database import Database
 from api.accounts.errors import AuditUnavailable, Invalid, StoreUnavailable
 from api.accounts.models import AuditRow
-from api.accounts.refusals import Refusals
+from api.accounts.refused_attempts import RefusedAttempts
 from api.accounts.rights import Actor
 from streams.clock import Clock
 
@@ -63,7 +63,7 @@ class AuditTrail:
         self._database = database
         self._clock = clock
         self._pending: deque[dict[str, Any]] = deque()
-        self._refusals = Refusals()
+        self._refusals = RefusedAttempts()
         self._waiting = asyncio.Event()
         self._closing = asyncio.Event()
         self._flushing = asyncio.Lock()

@@ -16,7 +16,7 @@ from api.http.answers import iso, problems, respond
 from api.http.body import Room, media_type, read_body
 from api.http.fields import Body, Label, Moment, Note, PatientId
 from api.http.problems import Problem
-from api.intake.batch import Refusals
+from api.intake.batch import RejectedEntries
 from streams.log.log import DeadLetter
 from twins.records import inputs as records
 
@@ -139,7 +139,7 @@ async def chart(request: Request, context: Context, actor: Caller) -> Response:
     """Chart one fact or several; ``time`` is now if left out. The good ones are never lost to a bad neighbour."""
     require(actor, Action.FACT_WRITE)
     entries = await _entries(request)
-    refusals = Refusals()
+    refusals = RejectedEntries()
     letters: list[DeadLetter] = []
     good: list[records.Fact] = []
     now = context.service.clock.now()

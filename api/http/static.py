@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import re
 from pathlib import Path
 
 from starlette.requests import Request
@@ -24,13 +25,19 @@ _TYPES = {
     ".txt": "text/plain; charset=utf-8",
 }
 _SQUEEZED = 1400
+_INCLUDE = re.compile(rb"<!-- include (\S+) -->\n")
 
 
 class Page:
-    """One file under one address; browsers keep it and ask whether it changed."""
+    """One file under one address; browsers keep it and ask whether it changed.
+
+    A line ``<!-- include shared/head.part -->`` in an HTML file stands for that file, beside it.
+    """
 
     def __init__(self, path: Path) -> None:
         self._plain = path.read_bytes()
+        if path.suffix == ".html":
+            self._plain = _INCLUDE.sub(lambda line: (path.parent / line[1].decode()).read_bytes(), self._plain)
         self._squeezed = gzip.compress(self._plain, 6, mtime=0) if len(self._plain) > _SQUEEZED else b""
         self._headers = {
             "ETag": f'"{hashlib.sha256(self._plain).hexdigest()[:20]}"',

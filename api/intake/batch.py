@@ -11,13 +11,13 @@ from api.intake.split import Cut
 from streams.log.frame import select
 from twins.records import Columns
 
-__all__ = ["SHOWN", "Batch", "Refusals", "raw_entry"]
+__all__ = ["SHOWN", "Batch", "RejectedEntries", "raw_entry"]
 
 SHOWN = 1000
 """Most refused entries told one by one, in the answer and as dead letters; the rest are counted."""
 
 
-class Refusals:
+class RejectedEntries:
     """What was refused, in the order it was found."""
 
     def __init__(self) -> None:
@@ -57,11 +57,11 @@ class Batch:
         columns: Columns,
         bytes_of: Callable[["Batch", int], bytes],
         places: npt.NDArray[np.intp] | None = None,
-        refusals: Refusals | None = None,
+        refusals: RejectedEntries | None = None,
     ) -> None:
         self.columns = columns
         # An empty one counts for nothing, but may be shared.
-        self.refusals = Refusals() if refusals is None else refusals
+        self.refusals = RejectedEntries() if refusals is None else refusals
         self.errors: Batch | None = None
         self._places = places
         self._bytes_of = bytes_of

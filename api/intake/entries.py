@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from api.http.offload import Pace
 from api.http.problems import Problem
-from api.intake.batch import Batch, Refusals, raw_entry
+from api.intake.batch import Batch, RejectedEntries, raw_entry
 from api.intake.split import MOST_ENTRIES, Cut, array, lines, malformed
 from streams.log.entries import (
     ERROR,
@@ -139,7 +139,7 @@ def _told(error: Exception) -> Problem:
 def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Sequence[int]], None] | None) -> Batch:
     """Run by run: each strictly, and where that fails entry by entry, with rests."""
     pace = Pace()
-    refusals = Refusals()
+    refusals = RejectedEntries()
     parts: list[Columns] = []
     places: list[int] = []
     errors: list[Observation] = []
@@ -206,7 +206,7 @@ def _of(cut: Cut) -> Callable[[Batch, int], bytes]:
     return lambda _, entry: cut[entry]
 
 
-def _beyond(cut: Cut, place: int, refusals: Refusals) -> bool:
+def _beyond(cut: Cut, place: int, refusals: RejectedEntries) -> bool:
     """Whether an entry is too large or too deep to be looked into; it is refused then."""
     if cut.too_deep(place):
         refusals.add(place, "too_deep", "the entry is nested too deeply")

@@ -20,7 +20,7 @@ _UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
 _decoder: msgspec.json.Decoder[Inbound] = msgspec.json.Decoder(Inbound)
 
 
-class _Refused(Exception):
+class _RequestRefused(Exception):
     """A request is answered with an error."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
@@ -79,7 +79,7 @@ class Conversation:
             raise Closed(4400, "malformed") from error
         try:
             self._carry_out(request)
-        except _Refused as refused:
+        except _RequestRefused as refused:
             self.answer(Refusal(id=request.id, reason=refused.reason, detail=refused.detail))
 
     def answer(self, message: Result | Refusal) -> None:
@@ -92,24 +92,24 @@ class Conversation:
             self._subscribe(request)
         elif isinstance(request, Unsubscribe):
             if not self._hub.unsubscribe(self._outbox, request.sub):
-                raise _Refused("unknown_sub", "there is no such subscription")
+                raise _RequestRefused("unknown_sub", "there is no such subscription")
             self.answer(Result(id=request.id))
         else:
-            raise _Refused("already", "you are signed in")
+            raise _RequestRefused("already", "you are signed in")
 
     def _subscribe(self, request: Subscribe) -> None:
         hub, outbox, actor = self._hub, self._outbox, self._actor
         if not (isfinite(request.max_hz) and request.max_hz > 0):
-            raise _Refused("malformed", "max_hz is above 0")
+            raise _RequestRefused("malformed", "max_hz is above 0")
         if hub.has(outbox, request.id):
-            raise _Refused("already", "this id already names a subscription")
+            raise _RequestRefused("already", "this id already names a subscription")
         if hub.subscriptions(outbox) >= _MOST_SUBSCRIPTIONS:
-            raise _Refused("too_many", f"at most {_MOST_SUBSCRIPTIONS} subscriptions a connection")
+            raise _RequestRefused("too_many", f"at most {_MOST_SUBSCRIPTIONS} subscriptions a connection")
         channel = self._channel(request.channel)
         try:
             self._accounts.audit(actor, Action.PATIENT_READ, channel.patient, detail=f"follow {request.channel}")
         except AuditUnavailable as error:
-            raise _Refused("unavailable", "the audit trail cannot be written") from error
+            raise _RequestRefused("unavailable", "the audit trail cannot be written") from error
 
         def permits(ward: str, patient: str) -> bool:
             return may(actor, Action.PATIENT_READ, ward, patient)
@@ -130,11 +130,11 @@ class Conversation:
         elif kind == "patient" and place:
             profile = self._hub.view.profile(place)
             if profile is None or not may(self._actor, Action.PATIENT_READ, profile.ward, place):
-                raise _Refused("unknown_patient", "no such patient")
+                raise _RequestRefused("unknown_patient", "no such patient")
             return Channel(patient=place)
         else:
-            raise _Refused("unknown_channel", "channels are ward/<name>, ward/* and patient/<id>")
-        raise _Refused("forbidden", "you may not read this ward")
+            raise _RequestRefused("unknown_channel", "channels are ward/<name>, ward/* and patient/<id>")
+        raise _RequestRefused("forbidden", "you may not read this ward")
 
 
 def _bounded(text: str) -> str:

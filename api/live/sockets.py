@@ -21,7 +21,7 @@ from api.live.feed import Channel
 from api.live.hub import Hub
 from api.live.outbox import Closed, Outbox
 from api.live.protocol import Result, Since, encode
-from api.live.session_watch import Watch
+from api.live.session_watch import SessionWatch
 
 __all__ = ["router"]
 
@@ -39,7 +39,7 @@ _log = structlog.get_logger("vitaltwin.api")
 class Sockets:
     """Serves one WebSocket after the other over the same hub."""
 
-    def __init__(self, hub: Hub, accounts: Accounts, watch: Watch) -> None:
+    def __init__(self, hub: Hub, accounts: Accounts, watch: SessionWatch) -> None:
         self._hub = hub
         self._accounts = accounts
         self._watch = watch
@@ -176,7 +176,7 @@ def _last_seen(last_event_id: str) -> Since | None:
 def router(hub: Hub, accounts: Accounts) -> APIRouter:
     """The routes, over this hub and these accounts."""
     routes = APIRouter()
-    watch = Watch(accounts)
+    watch = SessionWatch(accounts)
     routes.add_api_websocket_route("/ws", Sockets(hub, accounts, watch).serve)
 
     async def stream(request: Request, actor: Actor, channel: Channel, since: Since | None) -> AsyncIterator[str]:

@@ -17,7 +17,11 @@ from twins.signals import SIGNALS
 CONDITIONS = [condition.name for condition in (*CHANNEL_CONDITIONS, *SCORE_CONDITIONS)]
 PAGES = Path(__file__).parents[2] / "api" / "pages"
 LANGUAGES = sorted(path.stem for path in (PAGES / "messages").glob("*.json"))
-SOURCES = [*(path for path in PAGES.rglob("*.js") if "vendor" not in path.parts), *PAGES.glob("*.html")]
+SOURCES = [
+    *(path for path in PAGES.rglob("*.js") if "vendor" not in path.parts),
+    *PAGES.glob("*.html"),
+    *PAGES.rglob("*.part"),
+]
 
 # t("a.b"), known("a.b", …), data-t="a.b", and keys kept in tables; then keys built from a value: `a.b.${…}`.
 LITERAL = re.compile(r"""["`]([a-z0-9_]+(?:\.[A-Za-z0-9_\-]+)+)["`]""")
@@ -111,7 +115,7 @@ def test_pages_carry_nothing_inline_and_fetch_nothing_elsewhere() -> None:
         text = source.read_text("utf-8")
         assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//|from ["']https?:|import\(["']https?:""", text), source
         assert not re.search(r"innerHTML|insertAdjacentHTML|document\.write|\beval\(", text), source
-        if source.suffix == ".html":
+        if source.suffix in {".html", ".part"}:
             assert not re.search(r"<style|\sstyle=|\son\w+=|<script(?![^>]*\ssrc=)", text), source
 
 

@@ -5,10 +5,9 @@ import time
 import pytest
 from sqlalchemy.exc import IntegrityError
 
-from api.accounts import Accounts, Actor, errors
-from api.accounts import refusals as refusals_module
+from api.accounts import Accounts, Actor, errors, refused_attempts
 from api.accounts import retention as retention_module
-from api.accounts.refusals import QUARTER_S, Refusals
+from api.accounts.refused_attempts import QUARTER_S, RefusedAttempts
 from api.accounts.retention import DAY_US, Retention
 from streams.clock import Clock
 
@@ -117,7 +116,7 @@ def entry(actor="ada", outcome="invalid-credentials"):
 
 def test_tries_of_one_kind_are_one_entry_a_quarter_of_an_hour():
     seconds = [0.0]
-    refusals = Refusals(lambda: seconds[0])
+    refusals = RefusedAttempts(lambda: seconds[0])
     for _ in range(5):
         refusals.add(entry(), "192.0.2.1")
     refusals.add(entry(), "192.0.2.2")
@@ -132,8 +131,8 @@ def test_tries_of_one_kind_are_one_entry_a_quarter_of_an_hour():
 
 
 def test_no_flood_makes_many_entries(monkeypatch):
-    monkeypatch.setattr(refusals_module, "_MOST", 50)
-    refusals = Refusals()
+    monkeypatch.setattr(refused_attempts, "_MOST", 50)
+    refusals = RefusedAttempts()
     for number in range(5000):
         refusals.add(entry(f"name{number}"), f"192.0.2.{number % 250}")
     due = refusals.due(all_of_them=True)
@@ -142,7 +141,7 @@ def test_no_flood_makes_many_entries(monkeypatch):
 
 
 async def test_refusals_reach_the_trail_when_their_quarter_is_over(accounts, ask, monkeypatch):
-    monkeypatch.setattr(refusals_module, "QUARTER_S", 0.0)
+    monkeypatch.setattr(refused_attempts, "QUARTER_S", 0.0)
     for _ in range(3):
         with pytest.raises(errors.InvalidCredentials):
             await accounts.sign_in("ada", "wrong", "192.0.2.1")

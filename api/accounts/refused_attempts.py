@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["QUARTER_S", "Refusals"]
+__all__ = ["QUARTER_S", "RefusedAttempts"]
 
 QUARTER_S = 900.0
 _MOST_NAMES = 20
@@ -32,7 +32,7 @@ class _Tries:
     count: int = 1
 
 
-class Refusals:
+class RefusedAttempts:
     """Gathers entries that differ in nothing but their time; `due` hands them out, each with its `count`."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
