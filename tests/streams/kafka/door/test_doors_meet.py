@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from api.live.state import View
+from api.live.state import LiveState
 from streams.clock import Clock
 from streams.history.nothing import NoHistory
 from streams.kafka.door.service import KafkaService
@@ -59,7 +59,7 @@ async def test_a_door_that_starts_midstream_shows_what_came_between_the_parts(
     """The worker goes on between two parts of its answer: somebody is admitted there, and falls into a critical state."""
     gate, begun = tmp_path / "gate", tmp_path / "begun"
     worker.program[1:] = ["-c", HELD_UP.format(gate=str(gate), begun=str(begun)), "worker"]
-    view, news = View(), list[Transition]()
+    view, news = LiveState(), list[Transition]()
     door = KafkaService(settings, NoHistory())
     door.listen(lambda outcome: news.extend(view.apply(outcome).events))
     async with Producer(settings) as producer:

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from api.live.state import View
+from api.live.state import LiveState
 from streams.history.nothing import NoHistory
 from streams.kafka.door.service import KafkaService
 from streams.kafka.messages import encode_outcome
@@ -59,9 +59,9 @@ async def written(bank: Bank, door: str, monkeypatch: pytest.MonkeyPatch, offset
     return out.records
 
 
-def there_from_the_start(state: Outcome, after: list[Outcome]) -> View:
+def there_from_the_start(state: Outcome, after: list[Outcome]) -> LiveState:
     """What a door shows that had the state and then heard everything."""
-    view = View()
+    view = LiveState()
     for outcome in (state, *after):
         view.apply(outcome)
     return view
@@ -81,25 +81,25 @@ def gone_on(bank: Bank) -> list[Outcome]:
     return found
 
 
-def door(view: View, news: list[Transition]) -> KafkaService:
+def door(view: LiveState, news: list[Transition]) -> KafkaService:
     service = KafkaService(Settings(kafka_partitions=1), NoHistory())
     service.listen(lambda outcome: news.extend(view.apply(outcome).events))
     return service
 
 
-def shown(view: View) -> tuple[list[Profile], list[str], list[str]]:
+def shown(view: LiveState) -> tuple[list[Profile], list[str], list[str]]:
     states = [str(view.state(name)) for name in [*NAMES, "new"]]
     return view.patients(), states, [alarm.id for alarm in view.active_alarms()]
 
 
 async def test_a_door_shows_what_the_worker_holds(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     for raw, headers in await written(bank, service._door, monkeypatch):
         assert not service.ready
         service._heard(raw, headers)
     assert service.ready
-    wanted = View()
+    wanted = LiveState()
     wanted.apply(complete(bank, 140))
     assert shown(view) == shown(wanted)
     assert view.active_alarms()
@@ -107,7 +107,7 @@ async def test_a_door_shows_what_the_worker_holds(bank: Bank, monkeypatch: pytes
 
 
 async def test_a_part_that_is_missing_is_waited_for(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     first, second, third = await written(bank, service._door, monkeypatch)
     for raw, headers in (second, first, third, first, second):
@@ -119,7 +119,7 @@ async def test_a_part_that_is_missing_is_waited_for(bank: Bank, monkeypatch: pyt
 
 
 async def test_the_answer_to_another_door_is_not_ours(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    service = door(View(), [])
+    service = door(LiveState(), [])
     for raw, headers in await written(bank, "another", monkeypatch):
         service._heard(raw, headers)
     assert not service.ready
@@ -129,7 +129,7 @@ async def test_what_comes_between_the_parts_is_shown_once_and_in_order(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An admission and a critical alarm after the state's offset, before its last part: neither may be lost."""
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     first, second, third = await written(bank, service._door, monkeypatch)
     state = complete(bank, 140)
@@ -149,7 +149,7 @@ async def test_what_comes_between_the_parts_is_shown_once_and_in_order(
 
 
 async def test_what_the_state_holds_already_is_no_news(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     for outcome in gone_on(bank):
         service._heard(encode_outcome(outcome), {})
@@ -167,7 +167,7 @@ async def test_wherever_the_parts_stand_a_door_shows_what_one_does_that_was_ther
 ) -> None:
     """Two answers of one worker, and one of a worker that has lost the partition, between the outcomes and each other."""
     chance = random.Random(seed)
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     behind = await written(bank, service._door, monkeypatch, 130)
     state = await written(bank, service._door, monkeypatch)
@@ -186,14 +186,14 @@ async def test_wherever_the_parts_stand_a_door_shows_what_one_does_that_was_ther
 
 async def test_a_state_for_everybody_replaces_what_was(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """As where a worker set the log's time back: nobody has asked, and all doors take it."""
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     for raw, headers in await written(bank, service._door, monkeypatch):
         service._heard(raw, headers)
     gone_on(bank)
     for raw, headers in await written(bank, "*", monkeypatch, 153):
         service._heard(raw, headers)
-    wanted = View()
+    wanted = LiveState()
     wanted.apply(complete(bank, 153))
     assert shown(view) == shown(wanted)
     for raw, headers in await written(bank, "*", monkeypatch, 153):
@@ -202,7 +202,7 @@ async def test_a_state_for_everybody_replaces_what_was(bank: Bank, monkeypatch: 
 
 
 async def test_how_old_the_estimates_are(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     now = service.clock.now()
     service._since = now
@@ -229,7 +229,7 @@ async def test_how_old_the_estimates_are(bank: Bank, monkeypatch: pytest.MonkeyP
 
 async def test_a_topic_that_jumps_makes_a_door_ask_again(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
     """A door that slept longer than the topic keeps has missed something, whatever it hears next."""
-    view, news = View(), []
+    view, news = LiveState(), []
     service = door(view, news)
     for position, (raw, headers) in enumerate(await written(bank, service._door, monkeypatch)):
         service._following.at(0, position)
