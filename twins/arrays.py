@@ -1,4 +1,4 @@
-"""Types of arrays, named by what their elements are and how many bytes each takes."""
+"""Array types, named by the kind of their elements and their size in bytes."""
 
 import numpy as np
 import numpy.typing as npt

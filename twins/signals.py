@@ -1,28 +1,28 @@
 """The one table of signals: names, units, codes, plausible ranges, noise figures and default limits.
 
-Doors, kernels, dashboard and documentation all read this table; ``docs/signals.md`` is printed from it by
-``infra/signals-doc``. A signal's ``code`` is its place in ``SIGNALS`` and travels on the wire and in the log, so rows
-are only ever appended.
+Requests, kernels, dashboard and documentation all read this table; ``infra/signals-doc`` writes ``docs/signals.md``
+from it. A signal's ``code`` is its place in ``SIGNALS``. Codes are on the wire and in the log, so new rows are only
+ever appended.
 
 Sources:
 
-- LOINC: the codes of FHIR's vital signs profiles and of the CGM guide, and their neighbours by method (8889-8 is a
-  heart rate by pulse oximetry, 76213-8 to 76215-3 are pressures of an arterial line). Some differ only in the unit's
-  kind (mass or moles): the unit sent decides, never the code.
-- MDC: reference identifiers of ISO/IEEE 11073-10101 as ``partition * 65536 + term``, of what monitors and personal
-  devices send. Panels and identifiers that leave open how something was measured and could mean two signals
-  (150017 to 150019, a pressure; 150324, an oxygen saturation without method) are left out.
-- UCUM units; insulin is written ``U`` as on every pump (UCUM ``[iU]``). The perfusion index is the number of percent.
-- Modes: fitted by ``vitaltwin fit`` on recordings, see docs/channel.md; for signals that no recording holds, those of the
-  nearest.
+- LOINC: the codes of FHIR's vital signs profiles and of the CGM guide, and codes for the same quantity by another method
+  (8889-8 is a heart rate by pulse oximetry, 76213-8 to 76215-3 are pressures of an arterial line). Some codes differ only
+  in the kind of unit (mass or moles): the unit that was sent decides, never the code.
+- MDC: reference identifiers of ISO/IEEE 11073-10101 as ``partition * 65536 + term``, for what monitors and personal
+  devices send. Left out: panels, and identifiers that do not say how something was measured and could mean two signals
+  (150017 to 150019, a pressure; 150324, an oxygen saturation without method).
+- UCUM units; insulin is written ``U`` as on every pump (UCUM ``[iU]``). The perfusion index is a number of percent.
+- Modes: fitted by ``vitaltwin fit`` on recordings, see docs/channel.md. A signal that is in no recording has the modes of
+  the most similar signal.
 - Flat lines: clearly longer than the longest in the recordings: 1010 s of one heart rate, 884 s of one pulse rate, 1667 s
   of one respiratory rate (mimic4wdb-p10079700), 4 h of one glucose (d1namo-004, at the end of its sensor's range).
-- Second sources: a monitor numbers its second oximeter (SpO2 2, SpO2 l and r), and no foreign code tells the two apart;
-  a device says which it is by the signal's name or by its key.
-- Worse: about the distance from the low or high limit to the critical one, a little beyond what the sensor itself errs
-  by (4 % for an oximeter, ISO 80601-2-61): so much farther is another patient than the one somebody acknowledged.
-- Farthest limits: beyond what wards set for anybody, infants and cyanotic heart disease (SpO2 in the seventies) included,
-  and within what a monitor's own limit range allows.
+- Second sources: a monitor numbers its second oximeter (SpO2 2, SpO2 l and r), and no foreign code distinguishes the two.
+  A device says which one it is by the name of the signal or by its key.
+- Worse: about the distance from the low or high limit to the critical one, and a little more than the error of the sensor
+  (4 % for an oximeter, ISO 80601-2-61). A patient who is so much worse is no longer in the acknowledged state.
+- Farthest limits: beyond what wards set for any patient, including infants and cyanotic heart disease (SpO2 in the
+  seventies), and within the limit range of common monitors.
 - Limits: adult defaults of common bedside practice, to be set by ward and patient; for glucose the levels of the
   international consensus on time in range (below 54 and 70, above 250 mg/dL).
 """
@@ -39,7 +39,7 @@ from twins.models.channel.modes import MODES, Modes
 __all__ = ["BY_NAME", "FILTERED", "FIRST_OF", "SECOND_SOURCE", "SIGNALS", "Limits", "Signal"]
 
 _ENDS = {"LOW": 0, "LO": 0, "HIGH": 1, "HI": 1}
-"""What CGMs and glucose meters show in place of a number."""
+"""What CGMs and glucose meters show instead of a number."""
 
 Kind = Literal["vital", "glucose", "dose", "setting", "score", "laboratory"]
 
@@ -56,19 +56,19 @@ class Limits(msgspec.Struct, frozen=True):
 class Signal(msgspec.Struct, frozen=True, kw_only=True):
     """One measurable quantity.
 
-    ``plausible`` bounds what a living patient and a working sensor can give; ``step`` is the quantum of the
-    sensor's display; ``jump`` is farther than the signal goes within seconds (a minute more lets it go as far again);
-    ``trend_s`` is the window of the trend that is shown; ``censored`` says where the sensor's range ends: a reading
-    below the first is only known to lie there, one above the second to lie between it and the third; ``silence_s`` is
-    the shortest gap that counts as silence; ``worse`` is how much farther below a low limit, and above a high one, is
-    clearly worse than what an alarm told before; values from ``perhaps_from`` to the plausible range may be a dying patient
-    as well as a sensor (asystole, apnoea); within ``repeat_s`` of a
-    reading one that says the same came by another way and confirms nothing; ``flat_s`` is longer than a living patient's
-    value stays exactly the same,
-    0 where it may for ever; ``second`` names the signal that another device's readings of this one are recorded as;
-    ``unit_needed``: a bare number means too many things, so that a reading has to name its unit; ``ends`` are the values
-    that stand for "LOW" and "HIGH", just outside the range that sensors of the kind tell; ``farthest`` is how far out
-    each limit and ``longest_delay_s`` how long the delay may be set: beyond that an alarm would be as good as off.
+    ``plausible`` is the range that a living patient and a working sensor can give. ``step`` is the resolution of the
+    sensor's display. ``jump`` is farther than the signal moves within seconds (each further minute allows as much
+    again). ``trend_s`` is the window of the displayed trend. ``censored`` says where the sensor's range ends: the true
+    value of a reading below the first bound is only known to be below it; that of a reading above the second bound is
+    between it and the third. ``silence_s`` is the shortest gap that counts as silence. ``worse`` is how much farther
+    below a low limit, and above a high one, a value is clearly worse than the last alarm reported. Values from
+    ``perhaps_from`` to the plausible range may come from a dying patient as well as from a sensor (asystole, apnoea).
+    ``repeat_s``: a reading that repeats the value of another within this time is the same reading received twice, and
+    confirms nothing. ``flat_s`` is longer than the value of a living patient stays exactly the same; 0 if there is no
+    such time. ``second`` names the signal under which readings of this quantity from a second device are recorded.
+    ``unit_needed``: a number without a unit is ambiguous, so a reading must give its unit. ``ends`` are the values
+    that represent "LOW" and "HIGH", just outside the measuring range of such sensors. ``farthest`` is how far out each
+    limit may be set, and ``longest_delay_s`` how long the delay may be; an alarm beyond that would practically be off.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -100,7 +100,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     longest_delay_s: float = 120.0
 
     def end_of_range(self, word: str) -> float | None:
-        """The value that stands for a sensor's word at the end of its range; ``None`` for other words and signals.
+        """The value that represents a sensor's word for the end of its range; ``None`` for other words and signals.
 
         >>> BY_NAME["glucose"].end_of_range("LOW"), BY_NAME["glucose"].end_of_range("HI")
         (39.0, 401.0)
@@ -110,7 +110,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def modes(self) -> Modes:
-        """How the signal moves about the population's mean."""
+        """How the signal moves around the mean of the population."""
         return MODES.get(self.name, Modes())
 
     @property
@@ -119,7 +119,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
         return self.kind in ("vital", "glucose")
 
 
-# Below, one signal reads as one paragraph.
+# Below, each signal is written as one paragraph.
 # fmt: off
 def _cuff(
     code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits
@@ -260,10 +260,10 @@ SIGNALS: tuple[Signal, ...] = (
         code=24, name="glasgow_coma_scale", unit="{score}", kind="score", plausible=(3.0, 15.0),
         loinc=("9269-2",), step=1.0,
     ),
-    # A crossing is foretold once, by the first source.
+    # Only the first source predicts a crossing, so that it is reported once.
     _oximeter(25, "second_oxygen_saturation"),
 )
-"""Every signal, at the place of its code."""
+"""Every signal, indexed by its code."""
 # fmt: on
 
 BY_NAME: dict[str, Signal] = {signal.name: signal for signal in SIGNALS}
@@ -273,7 +273,7 @@ FILTERED: npt.NDArray[np.bool_] = np.array([signal.filtered for signal in SIGNAL
 """By code, whether a channel twin follows the signal."""
 
 SECOND_SOURCE: npt.NDArray[np.uint16] = np.array([BY_NAME[s.second or s.name].code for s in SIGNALS], np.uint16)
-"""By code, the signal that readings of a second source are recorded as; its own where there is none."""
+"""By code, the signal under which readings of a second source are recorded; the signal itself if there is none."""
 
 FIRST_OF: dict[str, str] = {signal.second: signal.name for signal in SIGNALS if signal.second}
-"""By the name of a second source, the signal that it is one of."""
+"""By the name of a second source, the signal that it measures."""

@@ -1,10 +1,11 @@
-"""Conversions of the units devices send into the one unit of each signal.
+"""Conversion of the units that devices send into the one unit of each signal.
 
-Every conversion is ``canonical = value * scale + offset``. The key is the unit's exact text: UCUM codes are case
-sensitive (``Cel``, ``mm[Hg]``, ``[degF]``), and beside them stand the spellings devices really use (``mmHg``, ``°C``,
-``bpm``). The signal fixes the dimension, so a spelling that means something else in UCUM (``C`` is a coulomb, ``F`` a
-farad, ``U`` an enzyme unit) is safe here. A unit that contradicts its signal is refused, not guessed: beats are no
-respiratory rate, and ``mg/dL`` is no ketone unit, since the molar mass of glucose does not hold for it.
+Every conversion is ``canonical = value * scale + offset``. The key is the exact text of the unit. UCUM codes are case
+sensitive (``Cel``, ``mm[Hg]``, ``[degF]``). The table also has the spellings that devices really use (``mmHg``,
+``°C``, ``bpm``). The signal fixes the dimension, so a spelling that means something else in UCUM (``C`` is a coulomb,
+``F`` a farad, ``U`` an enzyme unit) is safe here. A unit that does not fit its signal is refused: the service never
+guesses. For example, beats are no respiratory rate, and ``mg/dL`` is no ketone unit, because ketones have another
+molar mass than glucose.
 
 Factors:
 
@@ -22,10 +23,10 @@ from twins.signals import SIGNALS, Signal
 __all__ = ["MG_PER_DL_IN_MMOL_PER_L", "MMHG_IN_KPA", "accepted", "examples", "factor"]
 
 MG_PER_DL_IN_MMOL_PER_L = 18.0156
-"""Glucose only: the mg/dL that make 1 mmol/L."""
+"""Glucose only: 1 mmol/L in mg/dL."""
 
 MMHG_IN_KPA = 1000.0 / 133.322387415
-"""The millimetres of mercury that make 1 kPa, 7.500616."""
+"""1 kPa in millimetres of mercury, 7.500616."""
 
 Spellings = dict[str, tuple[float, float]]
 
@@ -99,7 +100,7 @@ _SPELLINGS: tuple[Spellings, ...] = tuple(_BY_SIGNAL.get(signal.name) or _BY_UNI
 
 
 def factor(signal: Signal, unit: str) -> tuple[float, float] | None:
-    """The ``(scale, offset)`` that brings a value in ``unit`` to the signal's own unit, or ``None`` if refused.
+    """The ``(scale, offset)`` that converts a value in ``unit`` to the signal's own unit, ``None`` if refused.
 
     >>> from twins.signals import BY_NAME
     >>> factor(BY_NAME["glucose"], "mmol/L")
@@ -111,12 +112,12 @@ def factor(signal: Signal, unit: str) -> tuple[float, float] | None:
 
 
 def accepted(signal: Signal) -> tuple[str, ...]:
-    """The units a signal may come in, its own first."""
+    """The units that are accepted for a signal, its own first."""
     return (signal.unit, *(unit for unit in _SPELLINGS[signal.code] if unit != signal.unit))
 
 
 def examples(signal: Signal) -> tuple[str, ...]:
-    """One spelling of every unit a signal may come in, its own first: for a sentence that says what would work.
+    """One spelling of every unit that is accepted for a signal, its own first; for error messages.
 
     >>> from twins.signals import BY_NAME
     >>> examples(BY_NAME["glucose"])

@@ -1,4 +1,4 @@
-"""Compile every kernel for the types it is called with, by moving a bank of one patient through a few records."""
+"""Compile every kernel for the types it is called with, by moving a bank with one patient through a few records."""
 
 from collections.abc import Iterator
 
@@ -45,7 +45,7 @@ def warm() -> Iterator[str]:
     )  # fmt: skip
     judge(patient, signal, time, value, 1, 1, 0, 1, verdict)
     for column in (patient, signal, time, value):
-        column.flags.writeable = False  # as they come from the wire: another type to numba
+        column.flags.writeable = False  # as they come from the wire: a read-only array is another type to numba
     judge(patient, signal, time, value, 1, 1, 0, 1, verdict)
     text, starts, ends, deep = (
         np.frombuffer(b"[1]", np.uint8),

@@ -1,7 +1,8 @@
-"""Two sources of one quantity, such as heart rate (ECG) and pulse rate: how far apart they usually are, when they disagree.
+"""Two sources of one quantity, such as heart rate (ECG) and pulse rate: their usual difference, and when they disagree.
 
-The usual difference, the bias, is a slow random walk followed by a scalar Kalman filter on pairs of posteriors, and the
-spread about it a running variance. A difference far from the bias moves neither; where it lasts, one sensor is wrong.
+The usual difference is the bias. It is modelled as a slow random walk and followed by a scalar Kalman filter on pairs
+of posteriors; the spread around it is a running variance. A difference far from the bias changes neither. If such a
+difference lasts, one of the sensors is wrong.
 """
 
 import math
@@ -9,7 +10,7 @@ import math
 import msgspec
 import numpy as np
 
-from twins.alarms.limits import note
+from twins.alarms.phases import note
 from twins.arrays import F8, I4, I8, U1
 from twins.bank.layout import (
     A_ABOVE,
@@ -48,12 +49,12 @@ __all__ = ["CODES", "HOLD_US", "PAIRS", "PLACE", "Pair", "compare", "place"]
 
 
 class Pair(msgspec.Struct, frozen=True, kw_only=True):
-    """Two signals that measure one quantity, and how they may differ, in their unit.
+    """Two signals that measure one quantity, and how far they may differ, in their unit.
 
-    Nearer to the bias than ``tolerance``, or than the share ``relative`` of the first, is never a disagreement.
-    ``bias_sd`` and ``spread_sd`` hold before both have been measured; the bias walks ``drift`` in an hour; the spread
-    grows to ``spread_most`` of the tolerance. With ``readings`` the newest readings have to disagree as well as the
-    estimates: where filters take in a step within a minute, each does so in its own time.
+    A difference closer to the bias than ``tolerance``, or than the share ``relative`` of the first signal, is never a
+    disagreement. ``bias_sd`` and ``spread_sd`` are the values before any pair was measured. The bias walks by ``drift``
+    in an hour. The spread grows to at most ``spread_most`` of the tolerance. With ``readings``, the newest readings
+    must disagree as well as the estimates: if the filters take in a step within a minute, each does so at its own pace.
     """
 
     first: str
@@ -73,43 +74,45 @@ PAIRS: tuple[Pair, ...] = (
         first="heart_rate", second="pulse_rate", tolerance=10.0, relative=0.1, bias_sd=3.0, spread_sd=2.0,
         spread_most=0.5, drift=1.0, readings=False,
     ),
-    # ISO 80601-2-61 lets an oximeter err by 4 % (root mean square). Before anything is learned two may stand 7 apart; then
-    # the bias holds how each of them errs, and one that leaves it by 4 has become another.
+    # ISO 80601-2-61 allows an oximeter an error of 4 % (root mean square). Before anything is learned, two may differ
+    # by 7. Afterwards the bias contains the error of each, and a difference of 4 from the bias means that one has
+    # changed.
     Pair(
         first="oxygen_saturation", second="second_oxygen_saturation", tolerance=4.0, relative=0.0, bias_sd=1.5,
         spread_sd=1.0, spread_most=0.25, drift=0.5, readings=True,
     ),
 )  # fmt: skip
-"""At the place of their row in ``agreement``; rows are only ever appended."""
+"""Indexed by their row in ``agreement``; rows are only ever appended."""
 
 CODES = np.array([[BY_NAME[pair.first].code, BY_NAME[pair.second].code] for pair in PAIRS])
 """The codes of both, (pairs, 2)."""
 PLACE: dict[str, int] = {pair.second: at for at, pair in enumerate(PAIRS)}
-"""By the name of the second source, which pair it belongs to."""
+"""By the name of the second source, the index of its pair."""
 _TOLERANCE, _RELATIVE, _BIAS_SD, _SPREAD_SD, _SPREAD_MOST, _DRIFT, _READINGS = range(7)
 _FIGURES = np.array([
     [p.tolerance, p.relative, p.bias_sd, p.spread_sd, p.spread_most, p.drift**2 / 3600.0, float(p.readings)]
     for p in PAIRS
 ])  # fmt: skip
-"""As the kernel reads them, (pairs, 7); the drift as variance per s."""
+"""The pairs as the kernel reads them, (pairs, 7); the drift as variance per s."""
 APART_US, APART_INTERVALS = 10e6, 3.0
-"""Measurements make a pair up to so far apart, or so many of the usual intervals of the slower source."""
+"""Two measurements make a pair if they are at most this far apart, or this many usual intervals of the slower source.
+"""
 SIGMAS = 4.0
-"""What lies within so many standard deviations of the bias is no disagreement either."""
+"""A difference within this many standard deviations of the bias is no disagreement either."""
 HOLD_US, HOLD_PAIRS = 15e6, 3.0
-"""A disagreement begins, and ends, when so many pairs in a row over so long say so."""
+"""A disagreement begins, and ends, after this many pairs in a row over this time."""
 BACK = 0.7
-"""It ends within this share of what begins it."""
+"""It ends when the difference is within this share of the difference that begins it."""
 TOGETHER_S = 20.0
-"""Posteriors so near in time say the same: only pairs so far apart count in full for the bias."""
+"""Posteriors closer in time carry the same information: only pairs this far apart count in full for the bias."""
 SPREAD_S = 300.0
 MOST = 0.5
-"""The bias does not grow beyond this share of the tolerance: a sensor that drifts away is not followed."""
+"""The bias does not grow beyond this share of the tolerance, so it does not follow a sensor that drifts away."""
 
 
 @kernel()
 def _turn(own: F8, true: bool, t: float) -> int:  # noqa: FBT001 - a truth is what is judged
-    """Turn the condition when ``true``, which asks for the turn, has held long enough: +1 begins, -1 ends, else 0."""
+    """Switch the condition after ``true``, which asks for it, lasted long enough: +1 begins, -1 ends, else 0."""
     if not true:
         own[G_SINCE] = own[G_RUN] = 0.0
         return 0
@@ -126,7 +129,7 @@ def _turn(own: F8, true: bool, t: float) -> int:  # noqa: FBT001 - a truth is wh
 
 @kernel()
 def _learn(own: F8, error: float, noise: float, most: float, most_spread: float, dt: float) -> None:
-    """Move bias and spread by a difference ``error`` from the bias, ``dt`` seconds after the last one."""
+    """Update bias and spread with ``error``, a difference from the bias, ``dt`` seconds after the last one."""
     share = dt / (SPREAD_S + dt)
     own[G_SPREAD] = min(own[G_SPREAD] + share * (error * error - own[G_SPREAD]), most_spread * most_spread)
     if dt > 0.0:
@@ -137,13 +140,13 @@ def _learn(own: F8, error: float, noise: float, most: float, most_spread: float,
 
 @kernel()
 def _judge(first: F8, second: F8, of_first: F8, of_second: F8, figures: F8, apart: float, own: F8) -> tuple[int, float]:
-    """Take a pair, if there is a new one, and judge it: the turn (+1 begins, -1 ends, else 0) and the distance allowed.
+    """Take the newest pair, if any, and judge it: the turn (+1 begins, -1 ends, else 0) and the allowed distance.
 
-    ``apart`` is the most µs between the measurements of a pair, 0 where a source is silent.
+    ``apart`` is the most µs between the measurements of a pair, 0 if a source is silent.
     """
     t = max(first[T], second[T])
     if first[COUNT] == 0.0 or second[COUNT] == 0.0 or abs(first[T] - second[T]) > apart or apart == 0.0:
-        # A source that says nothing contradicts nobody.
+        # A silent source cannot disagree.
         ends = own[G_PHASE] == ON
         own[G_PHASE] = IDLE
         own[G_SINCE] = own[G_RUN] = 0.0
@@ -178,7 +181,7 @@ def _judge(first: F8, second: F8, of_first: F8, of_second: F8, figures: F8, apar
     turned = _turn(own, agree if on else abs(error) > allowed and not agree, t)
     if not on and max(abs(error), shown) <= allowed:
         if first[VALUE] > of_first[A_ABOVE] and second[VALUE] > of_second[A_ABOVE]:
-            # Both at the end of their range: how far apart they are is known to within the room there, no nearer.
+            # Both are at the end of their range. Their true difference is only known up to the width beyond that end.
             error = math.copysign(max(abs(error) - (of_first[A_TOP] - of_first[A_ABOVE]), 0.0), error)
         _learn(own, error, noise, MOST * tolerance, figures[_SPREAD_MOST] * tolerance, dt)
     return turned, allowed
@@ -189,10 +192,10 @@ def compare(
     begin: int, numbers: I8, now: int, slot: I4, state: F8, watch: F8, ring: F8, phase: U1, parameters: F8, agreement: F8,
     events: F8, counts: I8,
 ) -> int:  # fmt: skip
-    """Judge both sources of patients ``numbers`` from place ``begin``; pauses and counts as ``walk.frame`` does.
+    """Compare both sources of patients ``numbers`` from place ``begin``; pauses and counts as ``walk.frame`` does.
 
-    The condition is the second one's; its event tells the difference (second less first) and the distance allowed from
-    the bias. A patient with one source costs a look.
+    The condition belongs to the second source. Its event has the difference (second minus first) and the allowed
+    distance from the bias. For a patient with one source this costs one lookup.
     """
     n = 0
     k = begin
@@ -211,7 +214,7 @@ def compare(
                 apart = 0.0
             own = agreement[number, pair]
             if own[G_PHASE] != ON and now - max(state[first, T], state[second, T]) > RECENT_MOST_US:
-                continue  # what came late is of the past
+                continue  # a late measurement belongs to the past
             turned, allowed = _judge(
                 state[first], state[second], parameters[a], parameters[b], _FIGURES[pair], apart, own
             )
@@ -228,7 +231,7 @@ def compare(
 
 
 def place(first: int, second: int) -> int:
-    """The pair that two signals are, by their codes; -1 for none.
+    """The pair of two signals, by their codes; -1 if there is none.
 
     >>> place(0, 1), place(0, 2)
     (0, -1)

@@ -1,4 +1,4 @@
-"""The alarm conditions there are: name, kind, priority, whether they latch, and which twin they rest on."""
+"""All alarm conditions: name, kind, priority, whether they latch, and which twin they come from."""
 
 from typing import Literal
 
@@ -13,7 +13,7 @@ Priority = Literal["high", "medium", "low"]
 
 
 class Condition(msgspec.Struct, frozen=True):
-    """One kind of alarm. ``latches``: it stays after its end until somebody has acknowledged it."""
+    """One kind of alarm. ``latches``: after its end it stays until somebody acknowledges it."""
 
     name: str
     kind: Literal["physiological", "technical"]
@@ -21,7 +21,7 @@ class Condition(msgspec.Struct, frozen=True):
     latches: bool = False
     side: Literal["low", "high", ""] = ""
     least: int = 0
-    """The score from which it holds."""
+    """The score from which the condition is true."""
 
 
 CHANNEL_CONDITIONS: tuple[Condition, ...] = (
@@ -36,7 +36,7 @@ CHANNEL_CONDITIONS: tuple[Condition, ...] = (
     Condition("sensor.disagreement", "technical", "low"),
     Condition("sensor.clock", "technical", "low"),
 )
-"""In the order of the kernels' condition numbers."""
+"""In the order of the condition numbers in the kernels."""
 
 SCORE_CONDITIONS: tuple[Condition, ...] = (
     Condition("news2.high", "physiological", "high", latches=True, least=7),
@@ -47,10 +47,10 @@ SCORE_CONDITIONS: tuple[Condition, ...] = (
 
 
 def priority_of(number: int, signal: int, value: float) -> Priority:
-    """The priority of a channel's condition: predictions follow the signals table.
+    """The priority of a channel's condition; that of a prediction is in the signals table.
 
-    A fault is told as urgently as a critical limit where the readings may be the patient's: a heart rate of 0 is a lead
-    that is off, or asystole.
+    A fault is as urgent as a critical limit if the readings may be real: a heart rate of 0 means a lead that is off, or
+    asystole.
     """
     if number == layout.FAULT and SIGNALS[signal].perhaps_from <= value < SIGNALS[signal].plausible[0]:
         return "high"

@@ -2,7 +2,7 @@
 
 import math
 
-from twins.alarms.limits import note, turn
+from twins.alarms.phases import note, turn
 from twins.arrays import F4, F8, I8, U1
 from twins.bank.layout import (
     A_FAST,
@@ -49,20 +49,22 @@ PREDICT_ON, PREDICT_OFF = 0.5, 0.3
 PREDICT_EVERY_US = 5e6
 _NODES = (-2.85697001387280, -1.35562617997427, 0.0, 1.35562617997427, 2.85697001387280)
 _WEIGHTS = (0.0112574113277207, 0.222075922005613, 0.533333333333333, 0.222075922005613, 0.0112574113277207)
-"""Gauss-Hermite for a standard normal variable."""
+"""Gauss-Hermite nodes and weights for a standard normal variable."""
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 FAR = 4.0
-"""So many of its spreads away from the level at its nearest, a limit is out of question: 0.00006 at most."""
+"""If the level stays more than this many spreads away from a limit, no crossing is considered: its probability is at
+most 0.00006.
+"""
 PREDICT_AFTER = 6.0
-"""Measurements a channel needs before its forecast may alarm."""
+"""Measurements that a channel needs before its forecast may raise an alarm."""
 
 
 @kernel(forceinline=True)
 def _nearness(state: F8, parameter: F8, limit: float, side: float, stretch: float) -> float:
-    """How many of its spreads the level at its nearest stays away from a limit within ``PREDICT_WITHIN_S``.
+    """The smallest distance of the level from a limit within ``PREDICT_WITHIN_S``, in spreads.
 
-    Each mode's mean only comes closer to nothing and the spread only grows, so the nearer end of each mode and the last
-    spread are not beaten in between.
+    The mean of each mode only approaches zero and the spread only grows. So the nearer end of each mode and the last
+    spread give a bound for all times between.
     """
     stay_fast, stay_slow = parameter[A_STAY_FAST], parameter[A_STAY_SLOW]
     fast = side * (state[M0] - parameter[A_MEAN] - state[M1])
@@ -76,11 +78,12 @@ def _nearness(state: F8, parameter: F8, limit: float, side: float, stretch: floa
 
 @kernel()
 def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: float, matters: float) -> bool:
-    """Whether a crossing within ``PREDICT_WITHIN_S`` is so much less likely than ``matters`` that no paths need be drawn.
+    """Whether a crossing within ``PREDICT_WITHIN_S`` is so much less likely than ``matters`` that no paths are needed.
 
-    For uncoupled modes with the level not near the limit: the slow mode stands where it may be (five Gauss-Hermite nodes)
-    and the fast one hits the limit, z of its spreads away, at the rate λ z φ(z) of a stationary Ornstein-Uhlenbeck
-    process at a high level (Leadbetter, Lindgren & Rootzén 1983, chapter 12). Doubled, it must stay below ``matters``.
+    For uncoupled modes when the level is not near the limit. The slow mode takes the values of five Gauss-Hermite
+    nodes. The fast mode hits the limit, z of its spreads away, at the rate λ z φ(z) of a stationary Ornstein-Uhlenbeck
+    process at a high level (Leadbetter, Lindgren & Rootzén 1983, chapter 12). Twice this probability must stay below
+    ``matters``.
     """
     fast_sd = stretch * math.sqrt(parameter[A_S11])
     if parameter[A_S12] != 0.0 or side * (limit - state[M0]) < 2.0 * fast_sd:
@@ -104,10 +107,10 @@ def _unlikely(state: F8, parameter: F8, limit: float, side: float, stretch: floa
 def _crossing(
     state: F8, parameter: F8, limit: float, side: float, stretch: float, on: int, scratch: F4
 ) -> tuple[float, float]:  # fmt: skip
-    """Probability that the level crosses within ``PREDICT_WITHIN_S`` and the expected time to it (s).
+    """The probability that the level crosses within ``PREDICT_WITHIN_S``, and the expected time to it (s).
 
-    Bands that were found too narrow or too wide stretch the process: its covariances are taken so many times as large.
-    Where the bounds already decide, the paths are spared: the upper one, or 0 far from the limit, is given back.
+    The calibration of the bands stretches the process: its covariances are multiplied by that factor. If the bounds
+    already decide, no paths are drawn: the upper bound is returned, or 0 far from the limit.
     """
     if math.isnan(limit) or _nearness(state, parameter, limit, side, stretch) > FAR:
         return 0.0, math.nan
@@ -131,11 +134,11 @@ def _crossing(
 
 @kernel(forceinline=True)
 def awaited(state: F8, parameter: F8, watch: F8) -> bool:
-    """Whether the channel may be predicted to cross and has not been asked for a while."""
+    """Whether the channel's crossing may be predicted now and has not been computed recently."""
     if parameter[A_PREDICTIVE] == 0.0 or state[COUNT] < PREDICT_AFTER:
         return False
     if state[LAST] > state[T] and watch[RUN] > 0.0:
-        return False  # the newest reading repeats the one before: it confirms nothing
+        return False  # the newest reading repeats the one before, so it confirms nothing
     return not state[LAST] - watch[PREDICTED] < PREDICT_EVERY_US
 
 
@@ -144,15 +147,15 @@ def predicted(
     row: int, state: F8, parameter: F8, stretch: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, scratch: F4,
     events: F8, n: int,
 ) -> int:  # fmt: skip
-    """Predicted crossings of the low and high limit within half an hour of an ``awaited`` row; returns the new event count.
+    """Predicted crossings of the low and high limit within half an hour, for ``awaited`` rows; returns the event count.
 
-    By the first-passage probability of the level: on from ``PREDICT_ON``, off below ``PREDICT_OFF`` or when the limit
-    itself is crossed.
+    Uses the first-passage probability of the level: on above ``PREDICT_ON``, off below ``PREDICT_OFF`` or when the
+    limit itself is crossed.
     """
     t = state[LAST]
     watch[PREDICTED] = t
     wide = stretch_at(stretch, PREDICT_WITHIN_S, 0)
-    # One more reading must agree where readings are sparse; 20 s of agreement where they are dense.
+    # If readings are sparse, one more reading must agree; if they are dense, they must agree for 20 s.
     delay = 20e6 if watch[INTERVAL] < 10.0 else 1.0
     for which in range(2):
         condition = PREDICTED_LOW if which == 0 else PREDICTED_HIGH

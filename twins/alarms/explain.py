@@ -1,4 +1,4 @@
-"""Why an alarm is there: the limit in force, the observations behind it, the twin's state, the forecast it rested on."""
+"""Why an alarm exists: the limit in force, the observations behind it, the twin's state, the forecast it is based on."""
 
 import math
 from typing import Any
@@ -19,11 +19,11 @@ from twins.signals import SIGNALS
 __all__ = ["FAULTS", "of_clock", "of_event", "of_score"]
 
 FAULTS: dict[int, str] = {layout.UNRELIABLE: "implausible", layout.MISFIT: "misfit", layout.FLAT: "flat"}
-"""Why a sensor is taken for faulty, by the kernels' reason."""
+"""Why a sensor is considered faulty, by the reason code of the kernels."""
 
 
 def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """The explanation of a channel condition, from the event the kernel wrote when it began."""
+    """The explanation of a channel condition, from the event that the kernel wrote when the condition began."""
     row = int(event[layout.E_ROW])
     number = int(event[layout.E_CONDITION])
     condition = CHANNEL_CONDITIONS[number]
@@ -76,7 +76,7 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 
 def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """What stands against each other: both estimates, how they usually differ, and how far from that is still agreement."""
+    """The two sources that disagree: both estimates, their usual difference, and how far from it is still agreement."""
     number = int(bank.patient_of_row[int(event[layout.E_ROW])])
     pair = agreement.PLACE[SIGNALS[int(bank.signal_of_row[int(event[layout.E_ROW])])].name]
     own = bank.agreement[number, pair]
@@ -100,7 +100,7 @@ def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
 
 
 def of_clock(apart: int) -> dict[str, Any]:
-    """The explanation of a sender's wrong clock: by how much (``apart`` µs, ahead is positive)."""
+    """The explanation of a sender's wrong clock: its error (``apart`` µs; positive means ahead)."""
     return {"clock": {"side": "ahead" if apart > 0 else "behind", "apart_s": round(abs(apart) * 1e-6, 1)}}
 
 

@@ -1,7 +1,8 @@
-"""What becomes of an alarm condition: presence on, latched, acknowledged, off (words of IEEE 11073-10207).
+"""The life of an alarm: its presence is on, latched, acknowledged or off (words of IEEE 11073-10207).
 
-Pure functions: an ``Alarm`` in, its next state and the transition out. Ids follow from (patient, condition, signal, onset)
-and the number of the change, so that the same log gives the same ids and a re-emitted transition overwrites itself.
+Pure functions: an ``Alarm`` in, its next state and the transition out. Ids are derived from (patient, condition,
+signal, onset) and the number of the change. So the same log gives the same ids, and a transition that is emitted again
+overwrites the first copy.
 """
 
 from hashlib import blake2b
@@ -30,9 +31,9 @@ class Alarm(msgspec.Struct, kw_only=True):
     time: int
     latches: bool = False
     standing: bool = True
-    """Whether the condition itself is true now (a latched alarm's is not)."""
+    """Whether the condition itself is true now (for a latched alarm it is not)."""
     ended: int = 0
-    """When the condition last ceased to be true; 0 if it never did."""
+    """When the condition last became false; 0 if it never did."""
     changes: int = 0
     value: float | None = None
     onset_value: float | None = None
@@ -53,7 +54,7 @@ def episode(patient: str, condition: str, signal: str, onset: int) -> str:
 
 
 def meet(alarm: Alarm, value: float | None, *, falling: bool) -> None:
-    """Note the newest ``value`` of an alarm, and the worst of its episode: the lowest where ``falling``, else the highest."""
+    """Record the newest ``value`` of an alarm and the worst so far: the lowest if ``falling``, else highest."""
     alarm.value = value
     if value is None:
         return
@@ -71,7 +72,7 @@ def begin(alarm: Alarm, ward: str, time: int) -> Transition:
 
 
 def worsen(alarm: Alarm, ward: str, time: int) -> Transition | None:
-    """The condition, true already, is clearly worse: whatever was acknowledged was something milder."""
+    """The condition was already true and is clearly worse: an acknowledgement was for a milder state."""
     if not alarm.standing:
         return None
     alarm.by = alarm.note = ""
@@ -79,7 +80,7 @@ def worsen(alarm: Alarm, ward: str, time: int) -> Transition | None:
 
 
 def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Transition | None:
-    """The condition is no longer true: off, or latched where nobody has acknowledged a latching one."""
+    """The condition is no longer true: off, or latched if it latches and nobody has acknowledged it."""
     if alarm.standing:
         alarm.ended = max(time, alarm.time)
     alarm.standing = False
@@ -92,7 +93,7 @@ def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Trans
 
 
 def withdraw(alarm: Alarm, ward: str, time: int, reason: str) -> Transition:
-    """What the alarm rested on was wrong: it is over for good, and says why (``taken_back``, ``corrected``)."""
+    """The readings behind the alarm were wrong: it ends for good, with the reason (``taken_back``, ``corrected``)."""
     if alarm.standing:
         alarm.ended = max(time, alarm.time)
     alarm.standing = alarm.latches = False
@@ -102,7 +103,7 @@ def withdraw(alarm: Alarm, ward: str, time: int, reason: str) -> Transition:
 
 
 def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> Transition | None:
-    """Somebody has seen it: silent until the condition ends or worsens; a latched alarm ends with it."""
+    """Somebody has acknowledged it: it is silent until the condition ends or worsens. A latched alarm ends."""
     if alarm.presence not in ("on", "latched"):
         return None
     alarm.presence = "acknowledged" if alarm.standing else "off"
@@ -112,7 +113,7 @@ def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> 
 
 
 def _change(alarm: Alarm, ward: str, time: int) -> Transition:
-    """Number the change; what a late reading brought about is stamped no earlier than the change before."""
+    """Number the change; its time is never earlier than that of the change before, even if a late reading caused it."""
     alarm.changes += 1
     alarm.time = max(time, alarm.time)
     return snapshot(alarm, ward)

@@ -1,4 +1,4 @@
-"""Alarm limits by name: those of the signals table, and those a command sets."""
+"""Alarm limits by name: those of the signals table and those that a command sets."""
 
 from collections.abc import Callable, Mapping
 from math import isnan
@@ -10,7 +10,7 @@ from twins.units import examples, factor
 __all__ = ["BOUNDS", "default_limits", "flaw", "in_own_unit", "limits_given", "of_signal", "set_by"]
 
 BOUNDS: tuple[str, ...] = Limits.__struct_fields__
-"""The names of the bounds, from the lowest to the highest."""
+"""The names of the bounds, from lowest to highest."""
 
 
 def default_limits(signal: str) -> dict[str, float]:
@@ -26,7 +26,7 @@ def limits_given(command: SetLimits) -> dict[str, float]:
 
 
 def set_by(command: SetLimits, before: Mapping[str, float]) -> dict[str, float]:
-    """What a level sets for a signal after the command, where it set ``before``.
+    """What a level sets for a signal after the command; ``before`` is what it set so far.
 
     >>> set_by(SetLimits(signal="heart_rate", high=110.0, keep=["low"]), {"low": 45.0, "high": 130.0, "delay_s": 5.0})
     {'low': 45.0, 'high': 110.0}
@@ -36,7 +36,7 @@ def set_by(command: SetLimits, before: Mapping[str, float]) -> dict[str, float]:
 
 
 def of_signal(signal: str, find: Callable[[str], Mapping[str, float] | None]) -> dict[str, float]:
-    """What one level sets for a signal; each bound that a second source has not there is that of the first.
+    """What one level sets for a signal. A bound that is not set for a second source is taken from the first source.
 
     >>> of_signal("second_oxygen_saturation", {"oxygen_saturation": {"low": 84.0}}.get)
     {'low': 84.0}
@@ -46,7 +46,7 @@ def of_signal(signal: str, find: Callable[[str], Mapping[str, float] | None]) ->
 
 
 def in_own_unit(signal: Signal, given: Mapping[str, float], unit: str) -> dict[str, float]:
-    """Bounds given in ``unit`` in the signal's own; a delay stays what it is. Raises ``ValueError`` for another's unit.
+    """Convert bounds in ``unit`` to the signal's own; a delay is unchanged. Raises ``ValueError`` for a wrong unit.
 
     >>> in_own_unit(BY_NAME["body_temperature"], {"high": 104.0, "delay_s": 5.0}, "[degF]")
     {'high': 40.0, 'delay_s': 5.0}
@@ -61,8 +61,8 @@ def in_own_unit(signal: Signal, given: Mapping[str, float], unit: str) -> dict[s
 def flaw(signal: Signal, given: Mapping[str, float], unit: str = "") -> tuple[str, str]:
     """The first of ``given`` (bounds in ``unit``, the signal's own if empty) that may not be set, and a sentence why.
 
-    ('', '') if all may. A bound that the signal cannot reach would switch the alarm off without a word: most often it is
-    in another unit, and the sentence asks so.
+    ('', '') if all may be set. A bound that the signal cannot reach would switch the alarm off without notice. Usually
+    it is in another unit, so the sentence suggests that unit.
 
     >>> flaw(BY_NAME["glucose"], {"low": 3.9})[1]
     'low: 3.9 mg/dL lies outside 20 to 600 mg/dL; did you mean 3.9 mmol/L? Then say "unit": "mmol/L"'
@@ -83,7 +83,7 @@ def flaw(signal: Signal, given: Mapping[str, float], unit: str = "") -> tuple[st
         farthest = getattr(signal.farthest, name)
         if not isnan(farthest) and (value < farthest if "low" in name else value > farthest):
             least = "at least" if "low" in name else "at most"
-            return name, f"{said}: {least} {farthest:g} {signal.unit}; beyond that the alarm would be as good as off"
+            return name, f"{said}: {least} {farthest:g} {signal.unit}; an alarm beyond that would practically be off"
     return "", ""
 
 

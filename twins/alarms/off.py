@@ -1,7 +1,7 @@
-"""Limit alarms of one signal that somebody has turned off for a while: until when, by whom and why, for everybody to see.
+"""Limit alarms of one signal turned off for a limited time: until when, by whom and why, visible to everybody.
 
-A limit so far out that it never alarms is refused; this is the act in its place. It ends by itself, with the stay, or when
-somebody turns the alarms on again. What a sensor says of itself (faulty, silent) is told on.
+A limit so far out that it never alarms is refused; turning the alarm off is the right way. It ends by itself, with the
+stay, or when somebody turns the alarms on again. Alarms about the sensor itself (faulty, silent) are still raised.
 """
 
 from twins.bank.bank import Bank
@@ -11,7 +11,7 @@ from twins.signals import BY_NAME
 __all__ = ["LONGEST_US", "over", "turn"]
 
 LONGEST_US = 12 * 3_600_000_000
-"""A shift: whoever comes after decides again."""
+"""One shift: the next shift decides again."""
 
 
 def turn(bank: Bank, number: int, command: SetAlarmOff, now: int) -> bool:
@@ -30,9 +30,9 @@ def turn(bank: Bank, number: int, command: SetAlarmOff, now: int) -> bool:
 
 
 def over(bank: Bank, now: int) -> list[int]:
-    """Turn on what is due by ``now`` (µs) and give back the numbers of its patients.
+    """Turn on alarms whose time is over at ``now`` (µs); returns the numbers of their patients.
 
-    So is what lies further ahead than it may: it was turned off by a clock that was wrong.
+    An end that is further ahead than allowed counts as over: a wrong clock has set it.
     """
     numbers = []
     for number in sorted(bank.with_alarms_off):

@@ -1,7 +1,7 @@
-"""Where the entries of a body begin and end, found in one pass over its bytes and before anything is made of them.
+"""Where the entries of a body begin and end, found in one pass over its bytes before anything is decoded.
 
-A reader that decodes first and counts afterwards pays for whatever was sent: 32 MB of ``[1,1,…]`` are 16 million objects.
-Here the count is known, and is bounded, when nothing but two columns of offsets has been made.
+A reader that decodes first and counts afterwards creates every object that was sent: 32 MB of ``[1,1,…]`` are 16
+million objects. Here the count is known, and limited, after only two columns of offsets have been written.
 """
 
 import numpy as np
@@ -22,12 +22,12 @@ def _blank(byte: int) -> bool:
 
 @kernel()
 def cut_array(body: U1, deepest: int, starts: I8, ends: I8, deep: U1) -> tuple[int, int]:
-    """Return (entries, ``WHOLE``) of a JSON array, or what was found and why not: ``MALFORMED``, ``TOO_MANY``, ``TOO_DEEP``.
+    """Return (entries, ``WHOLE``) of a JSON array, or the count so far and ``MALFORMED``, ``TOO_MANY`` or ``TOO_DEEP``.
 
-    Entry i is ``body[starts[i]:ends[i]]`` without the white space around it; ``deep[i]`` is 1 where it is nested more
-    than ``deepest`` levels. Only brackets, commas and strings are looked at: that an entry is JSON is for its reader to
-    find. An array that never ends is ``TOO_DEEP`` where that is what it is. The columns are as long as the most entries
-    there may be.
+    Entry i is ``body[starts[i]:ends[i]]`` without the white space around it. ``deep[i]`` is 1 if it has more than
+    ``deepest`` levels of nesting. The scan only looks at brackets, commas and strings; whether an entry is valid JSON
+    is checked by the decoder. An array that never ends is ``TOO_DEEP`` if its nesting is the reason. The columns must
+    be as long as the largest number of entries that is allowed.
     """
     quote, backslash, comma = 0x22, 0x5C, 0x2C
     i, size = 0, len(body)
@@ -79,7 +79,7 @@ def cut_array(body: U1, deepest: int, starts: I8, ends: I8, deep: U1) -> tuple[i
 
 @kernel()
 def cut_lines(body: U1, starts: I8, ends: I8) -> tuple[int, int]:
-    """Return (lines, ``WHOLE`` or ``TOO_MANY``) of a body of lines; those with nothing but white space do not count."""
+    """Return (lines, ``WHOLE`` or ``TOO_MANY``) of a body of lines; lines with only white space do not count."""
     count, first, last = 0, -1, -1
     size = len(body)
     for i in range(size + 1):

@@ -1,9 +1,10 @@
-"""Rows that lie on cache lines, and asking for one before it is needed: memory answers while others are worked on.
+"""Rows aligned to cache lines, and prefetching: a row is requested early, while other rows are worked on.
 
-Over a million rows in random order a walk waits for memory most of its time: 200 ns a reading as against 30 with both.
-Either alone helps little: a row that straddles one line more than it fills is waited for all the same. Asked for into the
-second cache, a row takes 5 ns of such a walk that does nothing else, into the first, or to be written, 15: the first
-can wait for few lines at once.
+Over a million rows in random order, a walk spends most of its time waiting for memory: 200 ns for each reading,
+against 30 ns with alignment and prefetching. Each alone helps little: a row that is not aligned covers one more cache
+line than it fills, and the walk waits for that line. A prefetch into the second-level cache costs 5 ns in a walk that
+does nothing else; into the first level, or for writing, 15 ns, because the first level can wait for only a few lines
+at once.
 """
 
 from collections.abc import Callable
@@ -18,7 +19,7 @@ from numba.extending import intrinsic
 __all__ = ["AHEAD", "aligned", "prefetch"]
 
 AHEAD = 24
-"""Rows between the one asked for and the one worked on."""
+"""How many rows ahead of the current one are prefetched."""
 
 _LINE = 64
 _ROW_LINES = 2
@@ -28,7 +29,7 @@ _FOR_READING, _IN_SECOND_CACHE, _DATA = 0, 2, 1
 
 
 def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> npt.NDArray[Any]:
-    """Zeros that begin on a cache line of 64 bytes, or a pair of them; memory is claimed when first written.
+    """Zeros aligned to a pair of cache lines (128 bytes); memory is claimed when it is first written.
 
     >>> aligned((3, 16)).ctypes.data % 128
     0
@@ -40,7 +41,7 @@ def aligned(shape: tuple[int, ...], dtype: npt.DTypeLike = np.float64) -> npt.ND
 
 
 def _prefetch(array: npt.NDArray[Any], row: int) -> None:
-    """Ask for the first two cache lines of ``array[row]``; ``row`` is looked at by nobody."""
+    """Prefetch the first two cache lines of ``array[row]``; without compilation this does nothing."""
 
 
 def _typed(_: Any, array: Any, row: Any) -> Any:  # noqa: ANN401 - numba's objects have no types
@@ -60,5 +61,5 @@ def _typed(_: Any, array: Any, row: Any) -> Any:  # noqa: ANN401 - numba's objec
     return numba.types.void(array, row), generate
 
 
-# Without compilation, which is how branches are measured, there is nothing to ask.
+# Without compilation, which is how branches are measured, there is nothing to prefetch.
 prefetch = cast("Callable[[npt.NDArray[Any], int], None]", _prefetch if _CONFIG.DISABLE_JIT else intrinsic(_typed))

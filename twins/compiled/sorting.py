@@ -1,6 +1,7 @@
-"""Readings judged at the door and sorted into partitions: columns in, columns out.
+"""Readings checked when they are received, and sorted into partitions: columns in, columns out.
 
-Each is one compiled pass: every numpy call over so many readings would let the interpreter's lock go and wait for it.
+Each function is one compiled pass: every numpy call on so many readings would release the interpreter's lock and wait
+to get it back.
 """
 
 import numpy as np
@@ -15,10 +16,10 @@ __all__ = ["judge", "scatter"]
 def judge(
     patient: U4, signal: U2, time: I8, value: F8, patients: int, signals: int, oldest: int, newest: int, verdict: U1
 ) -> int:  # fmt: skip
-    """Write 0 for a reading that can be taken, else the first that holds; returns how many cannot be taken.
+    """Write 0 for a reading that can be taken, else the first code that applies; returns how many cannot be taken.
 
-    5 a patient that is not listed, 2 an unknown signal, 1 a value that is not finite, 4 measured before ``oldest``, 3 after
-    ``newest`` (µs).
+    Codes: 5 a patient that is not listed, 2 an unknown signal, 1 a value that is not finite, 4 measured before
+    ``oldest``, 3 measured after ``newest`` (µs).
     """
     refused = 0
     for i in range(len(patient)):
@@ -44,7 +45,7 @@ def scatter(
     patient: U4, signal: U2, time: I8, value: F8, partition_of_entry: I8, entry_in_partition: U4, ends: I8,
     to_patient: U4, to_signal: U2, to_time: I8, to_value: F8, places: I8,
 ) -> None:  # fmt: skip
-    """Write the readings in order of partition, within it of arrival, and the places they had.
+    """Write the readings ordered by partition, and by arrival within a partition, with the places they came from.
 
     ``ends`` (one per partition) receives where each partition ends; ``entry_in_partition`` is each patient entry's new
     number.

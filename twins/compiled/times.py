@@ -1,4 +1,4 @@
-"""Many times of one form of ISO 8601 read at once."""
+"""Read many times of one ISO 8601 form at once."""
 
 import numpy as np
 import numpy.typing as npt
@@ -22,10 +22,11 @@ def _number(text: npt.NDArray[np.uint8], begin: int, end: int) -> int:
 
 @kernel()
 def read_utc(text: npt.NDArray[np.uint8], width: int, out: npt.NDArray[np.int64]) -> bool:
-    """Read ``len(out)`` texts of ``width`` ASCII characters, one after the other, into µs since 1970.
+    """Read ``len(out)`` texts of ``width`` ASCII characters, stored one after the other, into µs since 1970.
 
-    The form is ``0000-00-00T00:00:00Z`` with or without a fraction of one to six digits before the Z. False, and ``out``
-    is worth nothing, when any text is of another form or no moment of the calendar (year 1 to 9999, no leap seconds).
+    The form is ``0000-00-00T00:00:00Z``, with or without a fraction of one to six digits before the Z. Returns False
+    if any text has another form or is no valid date and time (year 1 to 9999, no leap seconds); ``out`` is then
+    undefined.
     """
     for i in range(len(out)):
         begin = i * width

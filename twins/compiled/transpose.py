@@ -1,7 +1,8 @@
-"""Eight rows of a table as eight columns and back: what lies row by row, laid out so that one instruction moves eight.
+"""Transpose eight rows of a table into eight columns and back, so that one instruction works on eight rows.
 
-Loads, shuffles and stores of whole vectors: two dozen shuffles turn eight rows by eight. Moved number by number they take
-longer than the arithmetic they are moved for. A machine without vectors so wide gets the same in halves or quarters.
+Works with loads, shuffles and stores of whole vectors: two dozen shuffles transpose eight by eight numbers. Moving the
+numbers one by one takes longer than the arithmetic on them. On a machine with narrower vectors the compiler splits
+each vector into halves or quarters.
 """
 
 from collections.abc import Callable
@@ -19,12 +20,12 @@ __all__ = ["LANES", "WIDE", "columns_of", "distinct", "rows_of"]
 
 WIDE = 8
 LANES = 2 * WIDE
-"""Rows laid out side by side: two vectors, so that one is worked on while the other waits."""
+"""Rows laid out side by side: two vectors, so that the processor works on one while the other waits."""
 
 Rows = npt.NDArray[np.int64] | npt.NDArray[np.uint16]
 
 _ALIGNED = 8
-"""Bytes: a row begins where it likes."""
+"""Bytes: rows are not aligned to more than this."""
 _LLVM: Any = cgutils
 _CONFIG: Any = numba.config
 _UNPACKED = (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15)
@@ -42,27 +43,27 @@ def _columns_of(table: F8, rows: Rows, k: int, first: int, lanes: F8, at: int) -
 
 
 def _rows_of(table: F8, rows: Rows, k: int, first: int, lanes: F8, at: int) -> None:
-    """The way back of ``columns_of``; ``rows`` are all different."""
+    """The inverse of ``columns_of``; ``rows`` are all different."""
     for lane in range(WIDE):
         for field in range(WIDE):
             table[rows[k + lane], first + field] = lanes[at + LANES * field + lane]
 
 
 def _distinct(rows: I8, k: int) -> bool:
-    """Whether each of the eight ``rows`` from place ``k`` is none of the 15 after it, and not negative; looks at 23."""
+    """Whether the eight ``rows`` from place ``k`` are not negative and each differs from the 15 after it; reads 23."""
     own = rows[k : k + WIDE]
     return bool((own >= 0).all()) and not any((own == rows[k + off : k + off + WIDE]).any() for off in range(1, LANES))
 
 
 def _turned(builder: Any, vectors: list[Any]) -> list[Any]:  # noqa: ANN401 - numba's objects have no types
-    """The transpose of eight vectors of eight, in three rounds of shuffles that processors have single instructions for."""
+    """The transpose of eight vectors of eight, in three rounds of shuffles; each is a single processor instruction."""
     ir = _LLVM.ir
     chosen = ir.VectorType(_LLVM.int32_t, WIDE)
 
     def pick(one: Any, other: Any, places: tuple[int, ...]) -> Any:  # noqa: ANN401
         return builder.shuffle_vector(one, other, ir.Constant(chosen, list(places)))
 
-    # First pairs of rows 2i and 2i + 1: of columns 0, 2, 4, 6 (or 1, 3, 5, 7); then pairs are put together, twice.
+    # Round 1 makes pairs of rows 2i and 2i + 1, for columns 0, 2, 4, 6 (or 1, 3, 5, 7). Rounds 2 and 3 join the pairs.
     columns: list[Any] = [None] * WIDE
     for odd, places in enumerate(_UNPACKED):
         pairs = [pick(vectors[2 * i], vectors[2 * i + 1], places) for i in range(4)]
@@ -74,9 +75,9 @@ def _turned(builder: Any, vectors: list[Any]) -> list[Any]:  # noqa: ANN401 - nu
 
 
 def _whole(*arrays: Any) -> None:  # noqa: ANN401
-    """Refuse arrays with gaps: vectors are read from where their first number lies."""
+    """Refuse arrays that are not contiguous: vectors are read from consecutive memory."""
     if any(array.layout != "C" for array in arrays):
-        raise numba.TypingError("columns and tables side by side are contiguous")
+        raise numba.TypingError("vector loads need contiguous tables and columns")
 
 
 def _typed(way_in: bool) -> Callable[..., Any]:  # noqa: FBT001 - which of two

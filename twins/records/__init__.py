@@ -1,4 +1,4 @@
-"""The records of the log, and what a step over them gives back."""
+"""The records of the log, and what a step over a record returns."""
 
 from twins.records.inputs import (
     Acknowledge,

@@ -1,7 +1,7 @@
-"""What can stand in the log ``inputs``: frames of observations, charted facts, commands and ticks.
+"""The records of the log ``inputs``: frames of observations, charted facts, commands and ticks.
 
-All times are integer microseconds since 1970 UTC. Columns are raw little-endian bytes, read with the properties that
-return numpy views.
+All times are integer microseconds since 1970 UTC. Columns are raw little-endian bytes. Properties return them as numpy
+views.
 """
 
 from typing import Literal
@@ -31,7 +31,7 @@ __all__ = [
 
 
 class Columns(msgspec.Struct, frozen=True):
-    """Readings side by side: ``patient`` indexes ``patients``; values are in the signals' own units."""
+    """Readings as columns: ``patient`` indexes ``patients``; values are in the unit of each signal."""
 
     patients: list[str]
     patient: U4
@@ -44,9 +44,9 @@ class Columns(msgspec.Struct, frozen=True):
 
 
 class Frame(msgspec.Struct, tag="frame", kw_only=True):
-    """Observations of many patients as columns; ``received`` is the door's clock, never decreasing in a partition.
+    """Observations of many patients as columns. ``received`` is the server's clock; it never decreases in a partition.
 
-    ``sources`` names the devices; ``source`` (u16 per reading) indexes it and is empty when there is one.
+    ``sources`` names the devices. ``source`` (u16 per reading) indexes it, and is empty when there is only one device.
     """
 
     version: int = 1
@@ -74,7 +74,7 @@ class Frame(msgspec.Struct, tag="frame", kw_only=True):
 class Fact(msgspec.Struct, tag="fact", kw_only=True):
     """A charted fact: ``oxygen`` (L/min, 0 is air), ``consciousness`` (A C V P U), ``meal``, ``insulin``, ``note``.
 
-    A fact with the ``id`` of one of the patient's that is charted already is the same one again.
+    A fact whose ``id`` is already charted for the patient is a repeat of that fact.
     """
 
     patient: str
@@ -89,11 +89,12 @@ class Fact(msgspec.Struct, tag="fact", kw_only=True):
 
 
 class Tick(msgspec.Struct, tag="tick", omit_defaults=True):
-    """Time moving forward: everything clock-driven happens on ticks.
+    """Time moves forward: everything driven by the clock happens on ticks.
 
-    ``unheard`` is the time (µs) before it in which nothing could reach the log, whatever sensors sent: no sensor counts
-    as silent for that. ``back`` says that the clock was set back by so much (µs): time goes on from ``received``, the only
-    record that may be earlier than those before it, and what was taken for later than that has been so much earlier.
+    ``unheard`` is how long (µs) before the tick no reading could reach the log. No sensor counts as silent for that
+    time. ``back`` says by how much (µs) the clock was set back. Time continues from ``received``; only such a record
+    may be earlier than the records before it. Times later than ``received`` were stamped by the wrong clock and move
+    back by ``back``.
     """
 
     received: int
@@ -102,9 +103,10 @@ class Tick(msgspec.Struct, tag="tick", omit_defaults=True):
 
 
 class Admit(msgspec.Struct, tag="admit", kw_only=True):
-    """Begin a stay. Of somebody who is here already it changes nothing: a ``Move`` moves.
+    """Begin a stay. It changes nothing for a patient who is already admitted; use ``Move`` for that.
 
-    ``stranger``: a reading asks for it, not a person, and nobody of this id may ever have been here.
+    ``stranger``: a reading caused the admission, not a person. It takes effect only if this id was never admitted
+    before.
     """
 
     patient: str
@@ -121,10 +123,10 @@ class Admit(msgspec.Struct, tag="admit", kw_only=True):
 
 
 class Move(msgspec.Struct, tag="move", kw_only=True):
-    """Another ward, bed or label; ``None`` leaves a field as it is.
+    """Change the ward, bed or label; ``None`` leaves a field as it is.
 
-    Here as in other commands ``stay``, if given, names the stay that is meant by its admission (µs): of another stay of
-    the same id nothing is changed.
+    In this and other commands, ``stay`` names the stay by its time of admission (µs). If it is given and another stay
+    of this id is in progress, nothing is changed.
     """
 
     patient: str
@@ -137,7 +139,7 @@ class Move(msgspec.Struct, tag="move", kw_only=True):
 
 
 class Discharge(msgspec.Struct, tag="discharge", kw_only=True):
-    """End of a stay: alarms end, readings are refused until the next admission, which begins with nothing of it."""
+    """End a stay. Its alarms end, and readings are refused until the next admission, which begins with an empty state."""
 
     patient: str
     stay: int = 0
@@ -146,7 +148,7 @@ class Discharge(msgspec.Struct, tag="discharge", kw_only=True):
 
 
 class Acknowledge(msgspec.Struct, tag="acknowledge", kw_only=True):
-    """One alarm, and only this one, is acknowledged."""
+    """Acknowledge exactly one alarm."""
 
     patient: str
     alarm: str
@@ -176,10 +178,10 @@ class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
 
 
 class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
-    """What a clinician says of a patient for scoring; ``None`` leaves a field as it is.
+    """What a clinician sets about a patient for scoring; ``None`` leaves a field as it is.
 
-    ``spo2_scale`` is that of NEWS2; ``birth_date`` (ISO 8601) and ``age_years`` replace each other, "" and -1 forget the
-    age; ``news2`` is whether the patient is scored, ``"by_ward"`` leaves it to the ward.
+    ``spo2_scale`` is the SpO2 scale of NEWS2. ``birth_date`` (ISO 8601) and ``age_years`` replace each other; "" and
+    -1 delete the age. ``news2`` says whether the patient is scored; ``"by_ward"`` leaves that to the ward.
     """
 
     patient: str
@@ -193,7 +195,7 @@ class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
 
 
 class SetAlarmOff(msgspec.Struct, tag="set_alarm_off", kw_only=True):
-    """The limit alarms of one signal are off until ``until`` (µs), or on again where that is not ahead."""
+    """Turn the limit alarms of one signal off until ``until`` (µs), or on again if that time is not in the future."""
 
     patient: str
     stay: int = 0
@@ -205,7 +207,7 @@ class SetAlarmOff(msgspec.Struct, tag="set_alarm_off", kw_only=True):
 
 
 class SetWard(msgspec.Struct, tag="set_ward", kw_only=True):
-    """Whether a ward uses NEWS2 for patients of whom nothing else is said; written to every partition."""
+    """Whether a ward uses NEWS2 for patients who have no setting of their own; written to every partition."""
 
     ward: str
     news2: bool = True
@@ -214,14 +216,15 @@ class SetWard(msgspec.Struct, tag="set_ward", kw_only=True):
 
     @property
     def patient(self) -> str:
-        """Nobody's: it belongs to no patient."""
+        """Empty: the command belongs to no patient."""
         return ""
 
 
 class Retract(msgspec.Struct, tag="retract", kw_only=True):
-    """The reading of ``signal`` (its name) at ``time`` was entered in error and is taken back, without another in its place.
+    """Retract the reading of ``signal`` (its name) at ``time``: it was entered in error and nothing replaces it.
 
-    ``source`` is the device that asks for it, as in frames, empty for a person: a device takes back what it sent.
+    ``source`` is the device that asks for it, as in frames. It is empty for a person. A device can retract only what
+    it sent.
     """
 
     patient: str

@@ -1,4 +1,4 @@
-"""What a step over a record gives back: estimates, scores, alarm transitions, and what became of each reading.
+"""What a step over a record returns: estimates, scores, alarm transitions, and the status of each reading.
 
 Times and columns are as in ``twins.records.inputs``.
 """
@@ -23,7 +23,7 @@ QUANTILES: tuple[float, ...] = (0.05, 0.10, 0.25, 0.50, 0.75, 0.90, 0.95)
 
 
 class Status(IntEnum):
-    """What became of one reading in the twin; a late one is inserted where it belongs unless it is too old."""
+    """What happened to one reading in the twin. A late reading is inserted in its place unless it is too old."""
 
     ACCEPTED = 0
     GATED = 1
@@ -43,13 +43,13 @@ class Status(IntEnum):
 
 
 class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
-    """The twins' belief, one row per (patient, signal) that changed; at most once a second and patient.
+    """The estimates of the twins, one row per (patient, signal) that changed; at most once a second for each patient.
 
-    ``value`` is the newest plausible reading as observed and ``time`` its effective time, ``mean``/``sd`` the posterior,
-    ``trend`` per second, ``quality`` 0–1 (0 while the newest reading is implausible), ``status`` the channel's state (0 ok,
-    1 searching, 2 fault, 3 silent), ``belief`` float32 of shape (rows, …): what the forecasts follow from, see
-    ``twins.models.channel.fan``. ``rejected`` and ``rejected_time`` are the newest reading where it is implausible, NaN and
-    0 elsewhere; both are empty where no row has one.
+    ``value`` is the newest plausible reading as observed, and ``time`` is its effective time. ``mean`` and ``sd`` are
+    the posterior, ``trend`` is per second. ``quality`` is 0–1 (0 while the newest reading is implausible). ``status``
+    is the state of the channel (0 ok, 1 searching, 2 fault, 3 silent). ``belief`` is float32 of shape (rows, …): the
+    numbers that forecasts are computed from, see ``twins.models.channel.fan``. ``rejected`` and ``rejected_time`` are
+    the newest reading if it is implausible, else NaN and 0. Both are empty if no row has such a reading.
     """
 
     version: int = 1
@@ -90,10 +90,10 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
 
 
 class Score(msgspec.Struct, kw_only=True):
-    """A patient's NEWS2 as known at ``time``: parts by parameter, and what is missing or stale (never counted as 0).
+    """A patient's NEWS2 as known at ``time``: points by parameter, and missing or stale inputs (never counted as 0).
 
-    ``measured`` is the time of the newest vital sign that counts, 0 where none does. The score is ``old`` when all those
-    are stale and ``void`` when none counts any more: then the total says nothing.
+    ``measured`` is the time of the newest vital sign that counts, 0 if there is none. The score is ``old`` when all
+    vital signs that count are stale, and ``void`` when none counts any more. A ``void`` total has no meaning.
     """
 
     patient: str
@@ -110,10 +110,10 @@ class Score(msgspec.Struct, kw_only=True):
 
 
 class Revision(msgspec.Struct, tag="revision", kw_only=True):
-    """What was done to a reading after it had been sent: ``corrected`` to ``value``, ``retracted``, or ``not_taken``.
+    """What happened to a reading after it was sent: ``corrected`` to ``value``, ``retracted``, or ``not_taken``.
 
-    The last where another source's reading stands at ``time`` (µs), and ``by``, who did it at ``received``, may not
-    correct that. What stood there before is in the history.
+    ``not_taken``: a reading of another source stands at ``time`` (µs), and ``by``, who sent the revision at
+    ``received``, may not correct it. The earlier value is in the history.
     """
 
     patient: str
@@ -126,12 +126,12 @@ class Revision(msgspec.Struct, tag="revision", kw_only=True):
 
 
 class Transition(msgspec.Struct, tag="transition", kw_only=True):
-    """One change of one alarm condition. ``alarm`` names the episode, ``id`` this change; both follow from the log.
+    """One change of one alarm condition: ``alarm`` is the id of the episode, ``id`` that of this change.
 
     ``number`` counts the changes of the episode from 1 and orders them; their times never go back. ``standing`` says
-    whether the condition itself is true, ``ended`` when it last ceased to be (0: never). ``value`` is the newest when the
-    change was made, ``onset_value`` the one the episode began with, ``extreme`` the worst of it so far. ``past`` marks an
-    episode that was over when its readings came: nobody was or is alarmed by it.
+    whether the condition itself is true. ``ended`` is when it last became false (0: never). ``value`` is the newest
+    value at the time of the change, ``onset_value`` the value at the start of the episode, and ``extreme`` the worst
+    value so far. ``past`` marks an episode that was already over when its readings arrived: it alarmed nobody.
     """
 
     id: str
@@ -159,7 +159,7 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     explanation: dict[str, Any] = {}
 
     def __post_init__(self) -> None:
-        """What was kept before changes had a number of their own has it in its id, and stood unless latched or off."""
+        """Fill in what older versions did not write: ``number`` from ``id``, ``standing`` from ``presence``."""
         if not self.number:
             tail = self.id.rpartition("-")[2]
             self.number = int(tail) if tail.isdecimal() and tail.isascii() else 0
@@ -167,11 +167,11 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
 
 
 class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
-    """What one record did: estimates, scores, profiles, alarm transitions, limits of wards, and the fate of each reading.
+    """What one record changed: estimates, scores, profiles, alarms, limits of wards, and a status for each reading.
 
-    ``stays`` holds stays that began or ended, ``revisions`` what was done to readings, both for the history. ``status``
-    holds one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state of a
-    partition, sent once when it starts to be served.
+    ``stays`` lists stays that began or ended, and ``revisions`` what happened to readings; both are for the history.
+    ``status`` has one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
+    of a partition. It is sent once, when the partition starts to be served.
     """
 
     partition: int = 0
@@ -190,7 +190,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
 
     @property
     def empty(self) -> bool:
-        """Whether nobody outside has to hear of it."""
+        """Whether there is nothing to send to listeners."""
         return not (
             self.estimates
             or self.scores

@@ -1,4 +1,4 @@
-"""Who is monitored and where, and what is charted and set for them: the newest stay of a patient's id."""
+"""Who is monitored and where, and what is charted and set for them, for the newest stay of a patient's id."""
 
 import msgspec
 
@@ -6,7 +6,7 @@ __all__ = ["AlarmOff", "MeasuredFact", "Profile", "Stay"]
 
 
 class AlarmOff(msgspec.Struct, frozen=True):
-    """Whose act it is that a signal's limit alarms are off, why, since when and until when (µs)."""
+    """Who turned a signal's limit alarms off, why, since when and until when (µs)."""
 
     until: int
     since: int
@@ -15,23 +15,23 @@ class AlarmOff(msgspec.Struct, frozen=True):
 
 
 class MeasuredFact(msgspec.Struct, frozen=True):
-    """What a device tells of oxygen or consciousness, since ``time`` (µs)."""
+    """What a device reports about oxygen or consciousness, since ``time`` (µs)."""
 
     value: float
     time: int
 
 
 class Profile(msgspec.Struct, kw_only=True):
-    """Who is monitored and where, with the charted facts and limits in force: all of the newest stay of this id.
+    """Who is monitored and where, with the charted facts and limits in force; all of it for the newest stay of this id.
 
-    ``admitted`` (µs) tells the stay from others of the id. What is dated from ``begin`` on belongs to it; −1 where an
-    earlier version wrote the profile. ``admission`` is the place in the log of the record that began it, ``discharged``
-    when it ended, 0 while it goes on.
+    ``admitted`` (µs) distinguishes the stay from other stays of the id. Readings dated ``begin`` or later belong to
+    it; ``begin`` is −1 if an earlier version wrote the profile. ``admission`` is the offset in the log of the record
+    that began the stay. ``discharged`` is when it ended, 0 while it is in progress.
 
-    ``oxygen`` and ``consciousness`` are as charted, ``measured`` what devices tell of them by signal.
-    ``age`` follows from ``birth_date`` or from ``age_years``, which was told at ``age_told``. ``news2`` is what was said of
-    this patient (``None``: nothing), ``news2_off`` why there is no score: see
-    ``twins.models.deterioration.eligibility``. ``adult_limits`` says that a child is judged by limits for adults.
+    ``oxygen`` and ``consciousness`` are as charted. ``measured`` is what devices report about them, by signal. ``age``
+    follows from ``birth_date``, or from ``age_years``, which was given at ``age_told``. ``news2`` is the setting of
+    this patient (``None``: no setting). ``news2_off`` is the reason why there is no score: see
+    ``twins.models.deterioration.eligibility``. ``adult_limits`` says that limits for adults are applied to a child.
     """
 
     patient: str
@@ -61,9 +61,9 @@ class Profile(msgspec.Struct, kw_only=True):
 
 
 class Stay(msgspec.Struct, tag="stay", kw_only=True):
-    """One stay of one patient id, from ``admitted`` to ``discharged`` (0: it goes on), where it ended or now is.
+    """One stay of one patient id, from ``admitted`` to ``discharged`` (0: in progress), with its last ward and bed.
 
-    What is dated from ``begin`` up to the next stay's belongs to it.
+    Readings dated from ``begin`` up to the ``begin`` of the next stay belong to it.
     """
 
     patient: str

@@ -1,9 +1,9 @@
-"""Synthetic patients: vital signs and glucose as pure functions of time, with episodes that disturb them.
+"""Synthetic patients: vital signs and glucose as pure functions of time, with episodes of illness or sensor trouble.
 
-A ``Person`` is drawn from a seed; ``vital`` and ``glucose`` give that person's readings at any times asked for. The
-slow wander and the sensor's noise come from periodic tables, so that a person can be asked for any hour in any order
-and always gives the same answer. An ``Episode`` adds a trapezoid of change (rise, hold, recovery) to several signals,
-once or periodically. Times are seconds; nothing here describes a real person.
+A ``Person`` is drawn from a seed. ``vital`` and ``glucose`` return that person's readings at any times. The slow
+wander and the sensor's noise come from periodic tables, so any hour can be asked for in any order and the answer is
+always the same. An ``Episode`` adds a trapezoid of change (rise, hold, recovery) to several signals, once or
+periodically. Times are seconds. Nothing here describes a real person.
 """
 
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,7 @@ Kind = Literal[
 DAY_S = 86_400.0
 _WANDER_STEP_S = 4.0
 _WANDER_STEPS = 4_096
-_NOISE_STEPS = 65_521  # a prime: whole periods of anything else never line up with it
+_NOISE_STEPS = 65_521  # a prime, so that no other period ever lines up with it
 
 VITALS: dict[str, tuple[float, float, float, float, float]] = {
     # signal: mean, sd between persons, circadian amplitude, slow wander sd, sensor noise sd
@@ -56,7 +56,7 @@ CADENCE_S: dict[str, float] = {
     "heart_rate": 10.0, "pulse_rate": 10.0, "respiratory_rate": 10.0, "oxygen_saturation": 10.0,
     "systolic_bp": 900.0, "diastolic_bp": 900.0, "body_temperature": 300.0, "glucose": 300.0,
 }  # fmt: skip
-"""Seconds between readings where nothing else is asked for."""
+"""Seconds between readings, if nothing else is given."""
 
 _CHANGES: dict[Kind, dict[str, float]] = {
     "sepsis": {
@@ -72,7 +72,7 @@ _CHANGES: dict[Kind, dict[str, float]] = {
     "probe_off": {},
     "silent": {},
 }  # fmt: skip
-"""How far each signal is moved when an episode is in full force."""
+"""How far each signal is moved when an episode has its full effect."""
 
 EPISODES: tuple[Kind, ...] = tuple(_CHANGES)
 
@@ -80,7 +80,7 @@ _PROBE = frozenset({"oxygen_saturation", "pulse_rate"})
 
 
 class Episode(msgspec.Struct, frozen=True, kw_only=True):
-    """A disturbance: ``start_s`` to full force in ``rise_s``, held, gone after ``recover_s``; again every ``period_s``.
+    """An episode: full effect ``rise_s`` after ``start_s``, for ``hold_s``, gone after ``recover_s``.
 
     ``probe_off`` makes the oximeter read zero and ``silent`` stops all readings, from ``start_s`` for ``hold_s``.
     ``period_s`` 0 means once; ``scale`` makes it milder or worse.
@@ -95,7 +95,7 @@ class Episode(msgspec.Struct, frozen=True, kw_only=True):
     scale: float = 1.0
 
     def force(self, time_s: F8) -> F8:
-        """Between 0 and 1 at each time."""
+        """The share of the full effect at each time, 0 to 1."""
         since = time_s - self.start_s
         if self.period_s:
             since = np.where(since >= 0.0, since % self.period_s, since)
@@ -117,7 +117,7 @@ class Person(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def draw(seed: int, episodes: Sequence[Episode] = (), *, diabetic: bool = False, clock_s: float = 0.0) -> Person:
-    """The person of a seed.
+    """The person drawn from a seed.
 
     >>> draw(7) == draw(7)
     True
@@ -130,9 +130,9 @@ def draw(seed: int, episodes: Sequence[Episode] = (), *, diabetic: bool = False,
 
 
 def vital(person: Person, signal: str, time_s: F8) -> F8:
-    """What the monitor shows of a vital sign at each time, rounded to the sensor's step.
+    """What the monitor shows for a vital sign at each time, rounded to the sensor's resolution.
 
-    ``worn`` says at which of these times anything is sent at all.
+    ``worn`` says at which of these times anything is sent.
     """
     _, _, circadian, wander, noise = VITALS[signal]
     slow = "heart_rate" if signal == "pulse_rate" else signal
@@ -162,7 +162,7 @@ def worn(person: Person, time_s: F8) -> np.typing.NDArray[np.bool_]:
 
 
 def ill(seed: int, hours: float) -> tuple[Episode, ...]:
-    """Episodes a patient of this seed may go through: one or two in the time, each minutes to hours long."""
+    """Episodes for a patient of this seed: one or two in the given time, each minutes to hours long."""
     rng = np.random.default_rng([seed, 4])
     episodes = []
     for _ in range(int(rng.integers(1, 3))):
@@ -183,7 +183,7 @@ def ill(seed: int, hours: float) -> tuple[Episode, ...]:
 def readings(person: Person, from_s: float, to_s: float, cadence_s: Mapping[str, float]) -> tuple[U2, F8, F8]:
     """Everything a person's devices send in [from_s, to_s): signal codes, times and values in order of time.
 
-    Readings stand at whole multiples of each signal's cadence, so that adjoining windows meet without gap or repeat.
+    Readings are at whole multiples of each signal's cadence, so adjacent windows join without a gap or a repeat.
     """
     codes, times, values = [], [], []
     for name, every in cadence_s.items():
@@ -201,7 +201,7 @@ def readings(person: Person, from_s: float, to_s: float, cadence_s: Mapping[str,
 
 
 def glucose(person: Person, time_s: F8) -> F8:
-    """Continuous glucose in mg/dL: a resting level, three meals a day and, with diabetes, doses that may overshoot.
+    """Continuous glucose in mg/dL: a resting level, three meals a day and, with diabetes, doses that may be too large.
 
     A meal raises glucose as (t/τ)·exp(1 − t/τ); a bolus lowers it in the same shape, later and longer.
     """
@@ -249,7 +249,7 @@ def _wander(seed: int, signal: str, time_s: F8) -> F8:
 
 @lru_cache(maxsize=4_096)
 def _wander_table(seed: int, signal: str) -> F8:
-    """A periodic random walk of unit variance: white noise through a low pass at about four minutes."""
+    """A periodic random walk of unit variance: white noise through a low-pass filter of about four minutes."""
     rng = np.random.default_rng([seed, 3, *signal.encode()])
     frequency = np.fft.rfftfreq(_WANDER_STEPS, _WANDER_STEP_S)
     spectrum = np.fft.rfft(rng.standard_normal(_WANDER_STEPS)) / (1.0 + (frequency * 1_500.0) ** 2)

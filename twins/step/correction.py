@@ -1,6 +1,6 @@
 """A channel judged anew after readings of it were corrected or taken back."""
 
-from twins.alarms import limits
+from twins.alarms import channel_conditions
 from twins.bank import layout
 from twins.models.deterioration import model as deterioration
 from twins.step import retraction
@@ -22,7 +22,7 @@ def judge_anew(effects: Effects, row: int, reason: str) -> None:
         if column >= 0:
             bank.known_parts[number, column] = -1
     else:
-        effects.counts[0] = limits.anew(
+        effects.counts[0] = channel_conditions.anew(
             row, float(effects.now), layout.PARAMETERS[code], bank.state[row], bank.watch[row], bank.ring[row],
             bank.limit[row], bank.judged, bank.mark[row], bank.phase[row], bank.since[row], effects.events, 0,
         )  # fmt: skip

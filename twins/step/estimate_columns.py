@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from twins.alarms.limits import implausible
+from twins.alarms.sensor_faults import implausible
 from twins.arrays import F4, F8, I8, U1, U2, U4
 from twins.bank.layout import (
     A_HIGH,

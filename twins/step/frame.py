@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from twins.alarms import limits
+from twins.alarms import channel_conditions
 from twins.arrays import I8
 from twins.bank import layout
 from twins.bank.bank import BLOCK
@@ -136,7 +136,7 @@ def _heed(effects: Effects, columns: Columns, numbers: I8, others: I8, received:
     rows = arrival.rows_of(bank, columns, numbers)[others]
     fresh = (rows >= 0) & (received - columns.time[others] - bank.judged[rows, layout.LAG] <= layout.FRESH_US)
     for row, place in zip(rows[fresh].tolist(), others[fresh].tolist(), strict=True):
-        effects.counts[0] = limits.after_late(
+        effects.counts[0] = channel_conditions.after_late(
             row, float(columns.time[place]), float(received), float(columns.value[place]),
             layout.PARAMETERS[columns.signal[place]], bank.state[row], bank.watch[row], bank.ring[row], bank.limit[row],
             bank.judged, bank.mark[row], bank.phase[row], bank.since[row], effects.events, 0,

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from twins.alarms import crossing, limits
+from twins.alarms import channel_conditions, crossing, limits
 from twins.arrays import F4, F8, I4, I8, U1, U2, U4
 from twins.bank.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, RECENT_LEAST_US, VALUE, T
 from twins.compiled.jit import kernel
@@ -166,7 +166,7 @@ def frame(
                 if t > watch[row, FLAT_SINCE] and (verdict == late.CORRECTED or value[i] != own[VALUE]):
                     watch[row, FLAT_SINCE] = before
             if verdict != late.DUPLICATE:
-                n = limits.after_late(
+                n = channel_conditions.after_late(
                     row, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row], judged,
                     mark[row], phase[row], since[row], events, n,
                 )  # fmt: skip
@@ -186,7 +186,7 @@ def frame(
                 own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], foretold[row], stretch[row],
                 tried[row],
             )  # fmt: skip
-        n = limits.after_reading(
+        n = channel_conditions.after_reading(
             row, verdict, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row],
             judged, mark[row], shown[row], phase[row], since[row], events, n,
         )  # fmt: skip
@@ -251,8 +251,8 @@ def tick(
         if n + READING_EVENTS > len(events):
             break
         p = patient_of_row[row]
-        if p >= 0 and live[p] != 0 and not limits.at_rest(float(now), watch[row], limit[row], phase[row]):
-            n = limits.after_tick(
+        if p >= 0 and live[p] != 0 and not channel_conditions.at_rest(float(now), watch[row], limit[row], phase[row]):
+            n = channel_conditions.after_tick(
                 row, float(now), parameters[signal_of_row[row]], state[row], watch[row], ring[row], limit[row], judged,
                 mark[row], phase[row], since[row], events, n,
             )  # fmt: skip
