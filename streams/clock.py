@@ -6,7 +6,7 @@ from collections.abc import Callable
 __all__ = ["WAITS_US", "Clock", "set_back_us", "span"]
 
 WAITS_US = 2_000_000
-"""A wall clock set back by no more than this is waited for; by more, the log is told (``set_back_us``)."""
+"""A wall clock set back by up to this much is waited for. A larger step back goes into the log (``set_back_us``)."""
 
 
 def _wall() -> int:
@@ -16,9 +16,9 @@ def _wall() -> int:
 class Clock:
     """Service time in integer microseconds since 1970 UTC.
 
-    Without a speed or an origin of its own it is the wall's time, and follows when the wall clock is set or the machine
-    slept. With ``speed`` it runs so many times as fast, from ``origin_us`` (default: the wall's now) on: read off the
-    monotonic clock, it never goes back. ``wall`` tells the wall's time, µs.
+    Without a speed or an origin it is wall time. It follows when the wall clock is set or after the machine slept.
+    With ``speed`` it runs that many times as fast, beginning at ``origin_us`` (default: wall time now). It is then
+    read from the monotonic clock and never goes back. ``wall`` returns wall time, µs.
 
     >>> Clock(origin_us=5_000_000).now() >= 5_000_000
     True
@@ -30,7 +30,7 @@ class Clock:
         self.speed = speed
         self._wall = wall or _wall
         self.follows_wall = speed == 1.0 and origin_us is None
-        """Whether it goes where the wall clock goes, back as well."""
+        """Whether it follows the wall clock, also backwards."""
         self._origin = origin_us if origin_us is not None else self._wall()
         self._started = time.monotonic_ns()
         self._ahead = 0
@@ -43,7 +43,7 @@ class Clock:
         return self._origin + int(elapsed_us * self.speed) + self._ahead
 
     def apart(self) -> int:
-        """Service time less the wall's, µs."""
+        """Service time minus wall time, µs."""
         return self.now() - self._wall()
 
     def advance_to(self, time_us: int) -> None:
@@ -56,7 +56,7 @@ class Clock:
 
 
 def set_back_us(last: int, now: int) -> int:
-    """How far (µs) the clock was set back since the log's last record, at ``last``; 0 where one waits for it.
+    """How far (µs) the clock was set back since the log's last record, at ``last``; 0 if the step is small: then wait.
 
     >>> set_back_us(last=10_000_000, now=9_000_000), set_back_us(last=3_610_000_000, now=10_000_000)
     (0, 3600000000)
@@ -65,7 +65,7 @@ def set_back_us(last: int, now: int) -> int:
 
 
 def span(time_us: int) -> str:
-    """A span of time in words, to about a part in a hundred.
+    """A span of time in words, to about one percent.
 
     >>> span(59_000_000), span(3_720_000_000), span(43_200_000_000_000)
     ('59 s', '1 h 2 min', '500 days')

@@ -5,11 +5,11 @@ StreamsError
 ├── LogUnavailable      the log cannot take records (disk full, read-only, closed)
 ├── Overloaded          too much is waiting; try again in ``retry_after_s``
 ├── LogInUse            another running service holds the log
-├── ClockApart          the file's time lies ahead of this machine's
+├── ClockApart          the file's time is ahead of this machine's
 ├── ModelUnusable       a site's model that cannot be loaded
-├── KafkaUnusable       no broker answers, it refuses, or its topics are not as they must be
+├── KafkaUnusable       no broker answers, it refuses, or its topics are wrong
 ├── HistoryUnavailable  the history's store does not answer
-│   └── HistoryNotKept  there is none: nobody named a store
+│   └── HistoryNotKept  no store is configured
 └── RecordingError      a recorded file that cannot be read: line and reason
 """
 
@@ -34,11 +34,11 @@ class FrameError(StreamsError):
 
 
 class LogUnavailable(StreamsError):
-    """The log cannot take records now; nothing of the request was kept."""
+    """The log cannot take records now; nothing of the request was stored."""
 
 
 class Overloaded(StreamsError):
-    """More is waiting than the service may hold; nothing of the request was kept."""
+    """More is waiting than the service may hold in memory; nothing of the request was stored."""
 
     def __init__(self, retry_after_s: float = 1.0, why: str = "too much is waiting") -> None:
         super().__init__(f"{why}; try again in {retry_after_s:g} s")
@@ -50,7 +50,7 @@ class LogInUse(StreamsError):
 
 
 class ClockApart(StreamsError):
-    """The file's time lies ahead of this machine's: what is measured now would be long past for its twins."""
+    """The file's time is ahead of this machine's: for its twins a reading taken now would be long past."""
 
 
 class ModelUnusable(StreamsError):
@@ -62,11 +62,11 @@ class RecordingError(StreamsError):
 
 
 class KafkaUnusable(StreamsError):
-    """No broker answers, it refuses what is asked, or its topics are not as they must be."""
+    """No broker answers, it refuses what is asked, or its topics are wrong."""
 
 
 class HistoryUnavailable(StreamsError):
-    """The store of the history does not answer; what is true now is not affected."""
+    """The store of the history does not answer; the current state is not affected."""
 
 
 class HistoryNotKept(HistoryUnavailable):

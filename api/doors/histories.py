@@ -11,7 +11,7 @@ from api.doors.stay_of_request import StayNamed, of_stay, viewed
 from api.http.answers import Time, iso, iso_all, or_none, problems, respond
 from api.http.fields import Moment
 from api.http.problems import Fault, Problem
-from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
+from streams.history.base import BESIDE, KEPT_HORIZONS_MIN, KEPT_QUANTILES
 from streams.history.events import fact_id
 from twins.records import Status
 from twins.signals import BY_NAME, Signal
@@ -244,7 +244,7 @@ async def _forecasts(
     begin, until, points = span
     found = await context.service.history.forecasts(window[0], signal.code, begin, until, points=points)
     told: list[list[list[float | None]]] = found.quantiles.tolist()  # NaN becomes null
-    return respond(PastForecasts(*window, list(FORETOLD_MIN), list(FORETOLD_QUANTILES), iso_all(found.time), told))
+    return respond(PastForecasts(*window, list(KEPT_HORIZONS_MIN), list(KEPT_QUANTILES), iso_all(found.time), told))
 
 
 async def _revisions(

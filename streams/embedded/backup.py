@@ -1,7 +1,7 @@
-"""A copy of the embedded file that is whole, taken while a service writes to it, and such a copy put in its place.
+"""Back up the embedded file while a service writes to it, and restore such a backup.
 
-Copying the file by other means loses what stands in its ``-wal`` file, or mixes moments. SQLite's own online backup reads
-one moment while others go on writing; what was copied is then checked against what was there.
+A plain file copy loses what is still in the ``-wal`` file, or mixes states of different moments. SQLite's online backup
+reads one state while others go on writing. The copy is then compared with the original.
 """
 
 import os
@@ -30,12 +30,12 @@ class Copied(msgspec.Struct, frozen=True):
 
 
 def backup(path: Path, target: Path) -> Copied:
-    """Copy the file at ``path``, whoever writes to it, to the new file ``target``, and verify the copy.
+    """Copy the file at ``path``, also while a service writes to it, to the new file ``target``, and verify the copy.
 
-    The copy is one file, readable by its owner only. It appears under its name once it is verified and on the disk.
+    The copy is one file, readable by its owner only. It gets its name only when it is verified and on the disk.
 
     Raises:
-        LogUnavailable: there is nothing to copy, the target is there already or cannot be written, or the copy differs.
+        LogUnavailable: there is nothing to copy, the target exists or cannot be written, or the copy differs.
     """
     if target.exists():
         raise LogUnavailable(f"{target} is there already; nothing was written")
@@ -43,11 +43,11 @@ def backup(path: Path, target: Path) -> Copied:
 
 
 def restore_backup(copy: Path, path: Path) -> tuple[Copied, Path | None]:
-    """Put a verified copy of ``copy`` at ``path``; returns what it holds and where the file went that was there.
+    """Put a verified copy of ``copy`` at ``path``; returns its contents and the new place of the file that was there.
 
     Raises:
         LogInUse: a service runs on ``path``.
-        LogUnavailable: the copy is damaged, of a newer version, or cannot be read; ``path`` is as it was.
+        LogUnavailable: the copy is damaged, of a newer version, or cannot be read; ``path`` is unchanged.
     """
     lock = FileLock(path)
     try:
@@ -82,7 +82,7 @@ def _copy(path: Path, target: Path) -> Copied:
         os.close(os.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         with sound(path, "it cannot be copied"), closing(open_for_reading(path)) as source:
             source.isolation_level = None
-            source.execute("BEGIN")  # one moment for what is counted and what is copied
+            source.execute("BEGIN")  # one transaction: the rows counted are the rows copied
             facts = check_format(source, path)
             if not facts:
                 raise LogUnavailable(f"{path} holds no log")
@@ -123,7 +123,7 @@ def _newest(connection: sqlite3.Connection) -> int:
 
 
 def _flush(path: Path) -> None:
-    """Have a file, or what a folder lists, on the disk."""
+    """Flush a file, or a folder's list of names, to the disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

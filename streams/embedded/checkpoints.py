@@ -1,7 +1,7 @@
-"""Checkpoints in the embedded file: each with a checksum, and beside it one of an earlier hour to fall back to.
+"""Checkpoints in the embedded file: each has a checksum, and an older one (by up to hours) is stored as a fallback.
 
-Bytes change on disks without anybody having written them. A checkpoint whose checksum is wrong is not used: its patients'
-twins begin from the one before, and the log says what came since.
+Disks can corrupt bytes silently. A checkpoint with a wrong checksum is not used: its patients' twins start from the older
+one, and the log adds what came since.
 """
 
 import sqlite3
@@ -14,17 +14,17 @@ import msgspec
 from streams.embedded.schema import OFFSET_BITS
 from streams.worker.worker import Blob
 
-__all__ = ["Checkpoints", "Found", "find"]
+__all__ = ["Checkpoints", "UsableCheckpoints", "find"]
 
 _BEFORE_S = 3600.0
 _BEFORE_AT_ONCE = 8
 _COLUMNS = "partition, number, offset, block, checksum"
 
 
-class Found(msgspec.Struct):
-    """What a partition begins from: blobs as they were kept, and the offset its log has to be read on from.
+class UsableCheckpoints(msgspec.Struct):
+    """What a partition starts from: the stored blobs, and the offset from which its log has to be read.
 
-    ``older`` counts blocks taken from the hour before, ``lost`` those of which there is none to be used.
+    ``older`` counts blocks taken from the fallback, ``lost`` those without any usable checkpoint.
     """
 
     blobs: list[bytes]
@@ -34,13 +34,13 @@ class Found(msgspec.Struct):
 
 
 class Checkpoints:
-    """Writes checkpoints, on the connection and within the transaction of the thread that writes the file."""
+    """Writes checkpoints, on the connection and in the transaction of the thread that writes the file."""
 
     def __init__(self) -> None:
         self._before: dict[tuple[int, int], float] = {}
 
     def write(self, connection: sqlite3.Connection, blobs: Iterable[Blob]) -> None:
-        """Keep the blobs in place of those before; a few of those, each once an hour, are kept as well."""
+        """Store the blobs in place of the previous ones; once an hour a previous one becomes the fallback, a few at a time."""
         now, copied = time.monotonic(), 0
         for partition, number, offset, block in blobs:
             place = (partition, number)
@@ -56,17 +56,17 @@ class Checkpoints:
 
 
 def checksum(partition: int, number: int, offset: int, block: bytes) -> int:
-    """Of a checkpoint's bytes and of where they belong."""
+    """The checksum of a checkpoint's bytes and of its place."""
     return crc32(block, crc32(f"{partition} {number} {offset}".encode()))
 
 
-def find(connection: sqlite3.Connection, partition: int, committed: int) -> Found:
-    """The checkpoints of a partition that can be used, of a log that is needed from ``committed`` on."""
+def find(connection: sqlite3.Connection, partition: int, committed: int) -> UsableCheckpoints:
+    """The usable checkpoints of a partition; ``committed`` is the offset from which its log is needed."""
     known = "checksum" in {row[1] for row in connection.execute("PRAGMA table_info(checkpoints)")}
     query = (
         f"SELECT number, offset, block, {'checksum' if known else 'NULL'} FROM {{}} WHERE partition = ? ORDER BY number"  # noqa: S608
     )
-    found = Found([], committed)
+    found = UsableCheckpoints([], committed)
     before: dict[int, tuple[int, bytes]] | None = None
     for number, offset, block, kept in connection.execute(query.format("checkpoints"), (partition,)):
         if kept is None or kept == checksum(partition, number, offset, block):
@@ -87,7 +87,7 @@ def find(connection: sqlite3.Connection, partition: int, committed: int) -> Foun
 
 
 def _first(connection: sqlite3.Connection, partition: int) -> int:
-    """The oldest offset the log holds of a partition, 0 if it holds none."""
+    """The oldest offset of a partition in the log, 0 if there is none."""
     base, end = partition << OFFSET_BITS, (partition + 1) << OFFSET_BITS
     (first,) = connection.execute("SELECT min(id) FROM log WHERE id >= ? AND id < ?", (base, end)).fetchone()
     return 0 if first is None else first - base

@@ -1,7 +1,7 @@
-"""Group commit: one thread writes everything the embedded file holds, many requests to a transaction.
+"""Group commit: one thread writes the whole embedded file, many requests in one transaction.
 
-While a transaction is being made durable the next requests gather; so one reading waits for one ``fsync`` and a flood
-shares it. Frames are joined, split by partition and stamped here, in the order they will have for ever.
+While one transaction becomes durable, the next requests gather. So a single reading waits for one ``fsync``, and many
+readings share one. Here frames are joined, split by partition and stamped, in their final order.
 """
 
 import sqlite3
@@ -64,7 +64,7 @@ Waiting = Observed | Ordered | AppendRefused
 
 
 class _Placed:
-    """The records of one commit, each at the next offset of its partition."""
+    """The records of one commit, each placed at the next offset of its partition."""
 
     def __init__(self, upcoming: list[int]) -> None:
         self.upcoming = upcoming
@@ -78,25 +78,25 @@ class _Placed:
         return partition, offset
 
     def everywhere(self, record: Record) -> tuple[int, int]:
-        """Place a record in every partition; returns where it is in the last."""
+        """Place a record in every partition; returns its place in the last one."""
         return [self.one(partition, record) for partition in range(len(self.upcoming))][-1]
 
     def ordered(self, item: Ordered, received: int) -> tuple[int, int]:
-        """Place a fact or command as received now."""
+        """Place a fact or command with this received time."""
         item.record.received = received
         return self.one(item.partition, item.record) if item.partition >= 0 else self.everywhere(item.record)
 
 
 Answer = tuple["Future[Any]", Any]
-"""What waits and what it is to get: a result, or an exception."""
+"""A waiting item and its answer: a result or an exception."""
 
 
 class GroupCommit:
     """The writing thread.
 
-    ``deliver`` gets the durable entries of each commit and ``answer`` then all that waited for it, both on this thread;
-    the futures belong to an event loop, so ``answer`` has to settle them there. Should the thread end for any reason that
-    is not a failed commit, ``died`` hears why.
+    ``deliver`` gets the durable entries of each commit, then ``answer`` gets the items that waited for it; both run on this
+    thread. The futures belong to an event loop, so ``answer`` must settle them there. If the thread ends for another
+    reason than a failed commit, ``died`` gets the error.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class GroupCommit:
 
     @property
     def trouble(self) -> str:
-        """Why the last commit or the last clearing up failed; empty while both go well."""
+        """Why the last commit or clean-up failed; empty while both succeed."""
         return self._unwritten or self._untidied
 
     def start(self) -> None:
@@ -151,7 +151,7 @@ class GroupCommit:
         return self._last_received
 
     def finish(self, then: Callable[[], None]) -> None:
-        """Write what is waiting, let ``then`` hand out the last checkpoints, write those, and end."""
+        """Write what is waiting, let ``then`` submit the last checkpoints, write those, and end."""
         with self._condition:
             self._stopping = True
             self._condition.notify()
@@ -160,7 +160,7 @@ class GroupCommit:
         self._commit([], list(self._saved), ticking=False)
 
     def submit(self, waiting: Waiting) -> None:
-        """Queue for the next commit; the item's future tells when it is durable."""
+        """Queue for the next commit; the item's future is done when it is durable."""
         with self._condition:
             if self._stopping:
                 raise LogUnavailable("the service is stopping")
@@ -180,7 +180,7 @@ class GroupCommit:
     def _run(self) -> None:
         try:
             self._write_on()
-        except BaseException as error:  # noqa: BLE001 - whatever ends it: nobody may wait for it any more
+        except BaseException as error:  # noqa: BLE001 - whatever the reason: nothing may wait for this thread any more
             self._end_with(error)
 
     def _end_with(self, error: BaseException) -> None:
@@ -231,7 +231,7 @@ class GroupCommit:
             placed = _Placed(list(self._next))
             for tick in self._first(received, back):
                 placed.everywhere(tick)
-            # Commands first: a patient admitted in this commit is known to the readings beside it.
+            # Commands first: a patient admitted in this commit is known to the readings of the same commit.
             positions = [placed.ordered(item, received) for item in items if isinstance(item, Ordered)]
             for partition, record in frames(
                 [(item.columns, item.source) for item in observed], self._registry, received
@@ -241,7 +241,7 @@ class GroupCommit:
                 placed.everywhere(Tick(received))
             entries = placed.entries
             size = self._write(entries, received, letters, saved, back=back)
-        except Exception as error:  # noqa: BLE001 - the thread that writes the log must outlive any one commit
+        except Exception as error:  # noqa: BLE001 - the thread that writes the log must survive a failed commit
             self._fail(items, error)
             return
         self._unwritten = ""
@@ -263,7 +263,7 @@ class GroupCommit:
             self._answer([(item.future, next(places) if isinstance(item, Ordered) else None) for item in items])
 
     def _first(self, received: int, back: int) -> list[Tick]:
-        """What has to be said of time before anything else: only a tick takes a sensor for silent, and none before this."""
+        """The ticks to write before everything else: only a tick declares a sensor silent, so none may come before these."""
         if back:
             return [Tick(received, back=back)]
         unheard = unheard_us(self._last_received, received, self._tick_seconds * self._clock.speed)
@@ -292,7 +292,7 @@ class GroupCommit:
                 )
             committed = dict(self.committed)
             if saved:
-                # History first, in the same transaction: a checkpoint must never be ahead of it.
+                # History first, in the same transaction: a checkpoint must never be ahead of the history.
                 self._history.flush(connection)
                 for each in saved:
                     self._checkpoints.write(connection, each.blobs)
@@ -318,7 +318,7 @@ class GroupCommit:
         time.sleep(0.05)
 
     def _tidy(self, *, retain: bool) -> bool:
-        """History's compaction and the retention of log and history, in slices between commits; whether more is to go."""
+        """Compact the history and delete by retention, in slices between commits; whether there is more to do."""
         connection = self._connection
         more = False
         try:
@@ -330,9 +330,9 @@ class GroupCommit:
                 connection.execute("COMMIT")
             self._untidied = ""
         except Exception as error:
-            self._untidied = f"history cannot be cleared up: {error}"
+            self._untidied = f"history cannot be cleaned up: {error}"
             self.failures += 1
-            _logger.exception("history cannot be cleared up")
+            _logger.exception("history cannot be cleaned up")
             time.sleep(0.05)
         finally:
             if connection.in_transaction:
@@ -341,7 +341,7 @@ class GroupCommit:
 
 
 def restamp(connection: sqlite3.Connection, now: int) -> None:
-    """Have no record of the log lie later than ``now``, within the caller's transaction: their age is told by that."""
+    """Give no record of the log a time after ``now``, in the caller's transaction: retention counts age from it."""
     (newest,) = connection.execute("SELECT max(id) FROM log").fetchone()
     for partition in range((newest or 0) >> OFFSET_BITS, -1, -1):
         base, end = partition << OFFSET_BITS, (partition + 1) << OFFSET_BITS

@@ -1,4 +1,4 @@
-"""One service a file: the lock is on the file itself, whatever names lead to it, and goes with the process that holds it."""
+"""One service per file: the lock is on the file itself, whatever its name or link, and ends with the process that has it."""
 
 import fcntl
 import os
@@ -8,18 +8,18 @@ from pathlib import Path
 from streams.errors import LogInUse, LogUnavailable
 from streams.private import keep_private
 
-__all__ = ["FileLock", "held"]
+__all__ = ["FileLock", "is_locked"]
 
 _mine: set[tuple[int, int]] = set()
-"""Files this process holds: opening and closing one of those again would drop the locks SQLite has on it."""
+"""Files locked by this process. To open and close one of them again would drop SQLite's own locks on it."""
 
 
 class FileLock:
-    """Taken when made; let it go only after every connection to the file is closed.
+    """A lock, taken when the object is made; release it only after every connection to the file is closed.
 
     Raises:
-        LogInUse: another service, or another in this process, holds the file.
-        LogUnavailable: it cannot be opened or made.
+        LogInUse: another service, also one in this process, has locked the file.
+        LogUnavailable: the file cannot be opened or created.
     """
 
     def __init__(self, path: Path) -> None:
@@ -40,7 +40,7 @@ class FileLock:
             found = path.stat()
             if (found.st_dev, found.st_ino) in _mine:
                 raise _in_use(path, str(os.getpid()))
-        beside = path.resolve().with_name(f"{path.resolve().name}.lock")  # what earlier versions lock
+        beside = path.resolve().with_name(f"{path.resolve().name}.lock")  # earlier versions lock this file
         keep_private(beside)
         for place in (beside, path):
             descriptor = os.open(place, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -56,7 +56,7 @@ class FileLock:
         os.pwrite(self._descriptors[0], str(os.getpid()).encode(), 0)
 
     def release(self) -> None:
-        """Let another service have the file."""
+        """Release the lock, so that another service can use the file."""
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
@@ -65,8 +65,8 @@ class FileLock:
             self._which = None
 
 
-def held(path: Path) -> bool:
-    """Whether a running service holds the file."""
+def is_locked(path: Path) -> bool:
+    """Whether a running service has locked the file."""
     try:
         FileLock(path).release()
     except LogInUse:
@@ -77,11 +77,11 @@ def held(path: Path) -> bool:
 
 
 def _in_use(path: Path, holder: str) -> LogInUse:
-    return LogInUse(f"{path} is held by another running service (process {holder}); stop it first")
+    return LogInUse(f"{path} is in use by another running service (process {holder}); stop it first")
 
 
 def _holder(descriptor: int) -> str:
-    """The process that holds the lock, as far as this system tells."""
+    """The number of the process that has the lock, if this system can say it."""
     number = str(os.fstat(descriptor).st_ino)
     with suppress(OSError):
         for line in Path("/proc/locks").read_text(encoding="ascii").splitlines():

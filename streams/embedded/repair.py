@@ -1,4 +1,4 @@
-"""A file that no service starts on made usable again: what is damaged left out, its time set back to the machine's."""
+"""Make a file usable again that no service can start on: leave out what is damaged, set its time back to the machine's."""
 
 import os
 import sqlite3
@@ -22,11 +22,11 @@ __all__ = ["repair"]
 
 
 def repair(path: Path, clock: Clock) -> list[str]:
-    """Mend what can be mended in place, and say in sentences what was done; the damaged file is kept beside the new one.
+    """Repair the file and return sentences that say what was done; a damaged file is kept beside the new one.
 
     Raises:
-        LogInUse: a service holds it.
-        LogUnavailable: there is none, a newer version made it, or nothing can be saved.
+        LogInUse: a service is using the file.
+        LogUnavailable: there is no file, a newer version wrote it, or nothing can be saved.
     """
     if not path.is_file():
         raise LogUnavailable(f"there is no {path}")
@@ -79,7 +79,7 @@ def _mended(path: Path, clock: Clock) -> list[str]:
         found = restore(connection, worker, partitions)
         done = list(found.notes)
         if found.rebuilt:
-            done.append(f"the twins of {found.rebuilt} patients were made anew from the log")
+            done.append(f"the twins of {found.rebuilt} patients were rebuilt from the log")
         back = set_back_us(found.last_received, clock.now())
         if back:
             _set_back(connection, worker, found, clock.now(), back)

@@ -1,4 +1,4 @@
-"""Twins from the embedded file: checkpoints first, then the log behind them; for the service and for looking into a file."""
+"""Restore twins from the embedded file: first checkpoints, then the log after them. For the service and for inspection."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from streams.worker.worker import Worker, readable, version_of
 from twins.bank.checkpoint import VERSION
 from twins.records import Record
 
-__all__ = ["Restored", "Stored", "restore", "stored"]
+__all__ = ["OfflineFile", "Restored", "open_offline", "restore"]
 
 _logger = structlog.get_logger(__name__)
 
 
 class Restored(msgspec.Struct):
-    """How far a restored file goes: next offset and checkpointed offset by partition, newest log time (µs).
+    """How far a restored file reaches: next offset and checkpointed offset by partition, newest log time (µs).
 
-    ``notes`` says in sentences what could not be used as it was, ``rebuilt`` counts patients whose twins follow from the log
-    alone, ``renewed`` says that every checkpoint is to be written anew.
+    ``notes`` says in sentences what could not be used, ``rebuilt`` counts patients whose twins come from the log alone,
+    ``renewed`` says that every checkpoint must be written again.
     """
 
     next_offsets: list[int] = []
@@ -38,15 +38,15 @@ class Restored(msgspec.Struct):
 
 
 def restore(connection: sqlite3.Connection, worker: Worker, partitions: int) -> Restored:
-    """Give ``worker`` every partition as it stood when the last record was durable.
+    """Give ``worker`` every partition in its state at the last durable record.
 
-    Where checkpoints are of another version's columns, or broken, twins are made anew from what there is: an older
-    checkpoint, else the log as far as it reaches back.
+    If checkpoints have another version's columns or are broken, twins are rebuilt from what there is: an older
+    checkpoint, or else the log as far as it reaches back.
     """
     found = Restored(committed=dict.fromkeys(range(partitions), -1))
     found.committed.update(connection.execute("SELECT partition, offset FROM committed").fetchall())
     facts = dict(connection.execute("SELECT name, value FROM log_facts").fetchall())
-    # Before it was noted, the version of the columns stood in the checkpoints alone.
+    # Older files do not note the version of the columns: it is in the checkpoints only.
     found.renewed = facts.get("columns", _columns(connection)) < VERSION
     for partition in range(partitions):
         offset = _restore(connection, worker, partition, found)
@@ -57,21 +57,21 @@ def restore(connection: sqlite3.Connection, worker: Worker, partitions: int) -> 
 
 
 def _columns(connection: sqlite3.Connection) -> int:
-    """Of which columns the checkpoints of a file are that does not say so."""
+    """The version of the checkpoints' columns, for a file that does not note it."""
     row = connection.execute("SELECT block FROM checkpoints WHERE number >= 0 LIMIT 1").fetchone()
     return VERSION if row is None else version_of(row[0])
 
 
 def _restore(connection: sqlite3.Connection, worker: Worker, partition: int, found: Restored) -> int:
-    """Restore one partition; its next offset."""
+    """Restore one partition; returns its next offset."""
     kept = find(connection, partition, found.committed[partition])
     if kept.older:
         found.notes.append(
-            f"{kept.older} broken checkpoints of partition {partition}: an hour older ones and the log were used"
+            f"{kept.older} broken checkpoints of partition {partition}: older ones and the log were used"
         )
     if kept.lost:
         found.notes.append(
-            f"{kept.lost} broken checkpoints of partition {partition}: their twins follow from the log alone, from record"
+            f"{kept.lost} broken checkpoints of partition {partition}: their twins were rebuilt from the log alone, from record"
             f" {kept.committed + 1} on"
         )
     if not found.renewed:
@@ -80,7 +80,7 @@ def _restore(connection: sqlite3.Connection, worker: Worker, partition: int, fou
         except Exception as error:
             _logger.exception("checkpoints cannot be read", partition=partition)
             found.notes.append(
-                f"the checkpoints of partition {partition} cannot be read ({error!r}): twins made anew from the log"
+                f"the checkpoints of partition {partition} cannot be read ({error!r}): twins rebuilt from the log"
             )
         else:
             return _read_on(connection, worker, partition, offset, found)
@@ -101,7 +101,7 @@ def _read_on(connection: sqlite3.Connection, worker: Worker, partition: int, off
 def _rebuild(
     connection: sqlite3.Connection, worker: Worker, partition: int, blobs: list[bytes], found: Restored
 ) -> int:
-    """Twins from the log alone, but for what no log of some days tells."""
+    """Rebuild twins from the log alone, except what is older than the log."""
     usable = [raw for raw in blobs if readable(raw)]
     if len(usable) < len(blobs):
         found.notes.append(f"{len(blobs) - len(usable)} checkpoints of partition {partition} cannot be read at all")
@@ -119,12 +119,12 @@ def _rebuild(
 def _records(
     connection: sqlite3.Connection, partition: int, begin: int, notes: list[str]
 ) -> Iterator[tuple[int, Record | None]]:
-    """Records from ``begin`` on, each with its offset; None for one whose bytes are broken."""
+    """Records from ``begin`` on, each with its offset; None for a record whose bytes are broken."""
     for offset, raw in _rows(connection, partition, begin):
         try:
             yield offset, decode_record(raw)
         except msgspec.MsgspecError as error:
-            notes.append(f"record {offset} of partition {partition} cannot be read and is passed over: {error}")
+            notes.append(f"record {offset} of partition {partition} cannot be read and is skipped: {error}")
             yield offset, None
 
 
@@ -138,7 +138,7 @@ def _rows(connection: sqlite3.Connection, partition: int, begin: int) -> Iterato
 
 
 def renew(connection: sqlite3.Connection, worker: Worker, history: SqliteHistory, found: Restored) -> None:
-    """Write every checkpoint anew, in one transaction, and note of which columns they are."""
+    """Write every checkpoint again, in one transaction, and note the version of their columns."""
     saved = worker.checkpoint()
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -156,8 +156,8 @@ def renew(connection: sqlite3.Connection, worker: Worker, history: SqliteHistory
     found.committed.update(saved.committed)
 
 
-class Stored:
-    """An embedded file as it lies there; nothing is written to it."""
+class OfflineFile:
+    """An embedded file opened for reading only."""
 
     def __init__(self, path: Path, connection: sqlite3.Connection) -> None:
         self._path = path
@@ -167,28 +167,28 @@ class Stored:
             raise LogUnavailable(f"{path} holds no log")
 
     def entries(self, partition: int) -> Iterator[LogEntry]:
-        """Every record of a partition the log still holds, in order."""
+        """Every record of a partition that is still in the log, in order."""
         for offset, raw in _rows(self._connection, partition, 0):
             yield LogEntry(partition, offset, decode_record(raw))
 
     def worker(self) -> Worker:
-        """The twins a service starting on this file would have."""
+        """The twins that a service would have after starting on this file."""
         worker = Worker(SqliteHistory(self._path))
         restore(self._connection, worker, self.partitions)
         return worker
 
 
 @contextmanager
-def stored(path: Path) -> Iterator[Stored]:
-    """Look into a file that no running service holds.
+def open_offline(path: Path) -> Iterator[OfflineFile]:
+    """Inspect a file that no running service uses.
 
     Raises:
-        LogUnavailable: there is none, or it cannot be read.
+        LogUnavailable: there is no file, or it cannot be read.
     """
     connection = open_for_reading(path)
     try:
         with sound(path):
-            stands = Stored(path, connection)
+            stands = OfflineFile(path, connection)
         yield stands
     except sqlite3.Error as error:
         raise LogUnavailable(f"cannot read {path}: {error}") from error

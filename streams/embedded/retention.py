@@ -1,9 +1,9 @@
-"""What goes from the embedded file by age and size, oldest first, and what "age" means where the clock cannot be believed.
+"""Delete from the embedded file by age and size, oldest first; measure age safely when the clock may be wrong.
 
-A clock that is wrong for an hour must not cost a year of history. So age is told by a time of its own, kept in the file,
-that follows the clock only in ordinary steps. Where the clock has jumped, because it is wrong or because the service was
-away, that time stands still until the clock has gone on without another jump for a day of running, and then catches
-up by a day an hour.
+A clock that is wrong for an hour must not cost a year of history. So age is counted from a separate time in the file,
+the retention time. It follows the clock only in ordinary steps. After a jump of the clock (the clock is wrong, or the
+service was stopped) it stands still until the service has run for a day without another jump. Then it catches up by one
+day an hour.
 """
 
 import sqlite3
@@ -15,7 +15,7 @@ from streams.clock import Clock
 from streams.embedded.schema import OFFSET_BITS
 from streams.history import SqliteHistory
 
-__all__ = ["Retention", "believed"]
+__all__ = ["Retention", "retention_time"]
 
 _logger = structlog.get_logger(__name__)
 
@@ -25,24 +25,24 @@ _CATCH_UP = 24
 _AT_ONCE = 2000
 _INCREMENTAL = 2
 _FREE_PAGES = 256
-"""So many free pages, or an eighth of the file, stay for what comes."""
+"""This many free pages, or an eighth of the file, stay for new records."""
 _GIVEN_BACK = 128
 _TIME, _AGREED = "retention_time", "retention_agreed_us"
 
 
-def believed(time_us: int, agreed_us: int, now: int, lived_us: int) -> tuple[int, int]:
-    """The time by which age is told, and for how long the clock has gone on without a jump, ``lived_us`` later.
+def retention_time(time_us: int, agreed_us: int, now: int, lived_us: int) -> tuple[int, int]:
+    """The retention time, and for how long the clock has run without a jump, after ``lived_us`` more of running.
 
     An ordinary step, a jump of a year, the same after a day of running, and a clock set back:
 
     >>> day = 24 * 3_600_000_000
-    >>> believed(10 * day, 0, 10 * day + 60_000_000, 60_000_000) == (10 * day + 60_000_000, 0)
+    >>> retention_time(10 * day, 0, 10 * day + 60_000_000, 60_000_000) == (10 * day + 60_000_000, 0)
     True
-    >>> believed(10 * day, 0, 375 * day, 60_000_000) == (10 * day, 60_000_000)
+    >>> retention_time(10 * day, 0, 375 * day, 60_000_000) == (10 * day, 60_000_000)
     True
-    >>> believed(10 * day, day, 375 * day, 3_600_000_000) == (11 * day, day + 3_600_000_000)
+    >>> retention_time(10 * day, day, 375 * day, 3_600_000_000) == (11 * day, day + 3_600_000_000)
     True
-    >>> believed(10 * day, day, 9 * day, 60_000_000) == (9 * day, 0)
+    >>> retention_time(10 * day, day, 9 * day, 60_000_000) == (9 * day, 0)
     True
     """
     if now - time_us <= lived_us + _HOUR_US:
@@ -54,9 +54,9 @@ def believed(time_us: int, agreed_us: int, now: int, lived_us: int) -> tuple[int
 
 
 class Retention:
-    """Deletes from log and history; for the thread that writes the file, on its connection, within its transaction.
+    """Deletes from log and history; for the thread that writes the file, on its connection, in its transaction.
 
-    ``last`` is the file's newest log time (µs, 0 for a new file): what a file that has no time of its own begins with.
+    ``last`` is the file's newest log time (µs, 0 for a new file): the first retention time of a file that has none.
     """
 
     def __init__(
@@ -69,9 +69,9 @@ class Retention:
         self._keep_bytes = keep_bytes
         self.log_bytes = log_bytes
         self.oldest = 0
-        """Log time (µs) of the oldest record still held, when last looked at; 0: none."""
+        """Log time (µs) of the oldest record at the last look; 0: none."""
         self.by_size = False
-        """Whether records have gone before their age because the log was at its largest size."""
+        """Whether records were deleted before their age because the log had reached its largest size."""
         kept = dict(connection.execute("SELECT name, value FROM log_facts").fetchall())
         self.time: int = kept.get(_TIME, last or clock.now())
         self._agreed: int = kept.get(_AGREED, 0)
@@ -81,17 +81,17 @@ class Retention:
 
     @property
     def behind_us(self) -> int:
-        """How far the time by which age is told stands behind the clock."""
+        """How far (µs) the retention time is behind the clock."""
         return max(0, self._clock.now() - self.time)
 
     def run(self, connection: sqlite3.Connection, committed: dict[int, int], budget_s: float) -> bool:
-        """Delete what is due, for about ``budget_s``; whether more is."""
+        """Delete what is due, for about ``budget_s``; whether more is due."""
         now, moment = self._clock.now(), time.monotonic()
         lived = int((moment - self._looked) * self._clock.speed * 1e6)
         if not -_HOUR_US < now - self._seen - lived < _HOUR_US:
             self._agreed = 0
         self._seen, self._looked = now, moment
-        self.time, self._agreed = believed(self.time, self._agreed, now, lived)
+        self.time, self._agreed = retention_time(self.time, self._agreed, now, lived)
         self._note(connection)
         more = self._history.retain(connection, self.time, budget_s)
         deadline = time.monotonic() + budget_s
@@ -106,7 +106,7 @@ class Retention:
         )
 
     def _forget(self, connection: sqlite3.Connection, committed: dict[int, int]) -> bool:
-        """Drop some of the oldest log records by age and size, never what a checkpoint does not cover yet."""
+        """Delete some of the oldest log records by age and size, but none that no checkpoint covers yet."""
         cutoff = self.time - self._keep_us
         self.oldest, gone = 0, False
         for partition, offset in committed.items():
@@ -134,12 +134,12 @@ class Retention:
 
     @staticmethod
     def _give_back(connection: sqlite3.Connection) -> bool:
-        """Return some of the room of what was deleted to the disk; whether there is more. An older file keeps it."""
+        """Return some freed pages to the file system; whether there are more. A file of an older version keeps them."""
         (free,) = connection.execute("PRAGMA freelist_count").fetchone()
         (total,) = connection.execute("PRAGMA page_count").fetchone()
         (kind,) = connection.execute("PRAGMA auto_vacuum").fetchone()
         if kind != _INCREMENTAL or free <= max(_FREE_PAGES, total // 8):
             return False
         for _ in range(min(_GIVEN_BACK, free)):
-            connection.execute("PRAGMA incremental_vacuum(1)")  # one at a time: sqlite3 takes a single step of it
+            connection.execute("PRAGMA incremental_vacuum(1)")  # one at a time: sqlite3 executes only one step of it
         return True

@@ -1,4 +1,4 @@
-"""What can be read of a damaged embedded file, copied row by row into a new one."""
+"""Copy what can be read of a damaged embedded file, row by row, into a new one."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ def salvage(damaged: Path, whole: Path) -> dict[str, int]:
     """Copy every row of ``damaged`` that can be read to the new file ``whole``; returns rows by table.
 
     Raises:
-        LogUnavailable: nothing of it can be read, or the new file cannot be written.
+        LogUnavailable: nothing can be read, or the new file cannot be written.
     """
     try:
         with (
@@ -53,7 +53,7 @@ def _copied(source: sqlite3.Connection, target: sqlite3.Connection, table: str) 
 def _batches(source: sqlite3.Connection, table: str) -> Iterator[list[tuple[object, ...]]]:
     try:
         keys = _keys(source, table)
-    except sqlite3.OperationalError:  # it has no rowid: such tables are small
+    except sqlite3.OperationalError:  # a table without rowid: these are small
         yield _as_far_as(source, f'SELECT * FROM "{table}"')  # noqa: S608
         return
     for at in range(0, len(keys), _AT_ONCE):
@@ -68,7 +68,7 @@ def _batches(source: sqlite3.Connection, table: str) -> Iterator[list[tuple[obje
 
 
 def _keys(source: sqlite3.Connection, table: str) -> list[int]:
-    """Row ids that can be reached, from the table's beginning and from its end."""
+    """Row ids that can be read, from the beginning of the table and from its end."""
     source.execute(f'SELECT rowid FROM "{table}" LIMIT 0')  # noqa: S608
     first = _as_far_as(source, f'SELECT rowid FROM "{table}" ORDER BY rowid')  # noqa: S608
     last = _as_far_as(source, f'SELECT rowid FROM "{table}" ORDER BY rowid DESC')  # noqa: S608

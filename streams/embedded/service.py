@@ -32,7 +32,7 @@ T = TypeVar("T")
 _logger = structlog.get_logger(__name__)
 
 _MOST_AHEAD_US = 300_000_000
-"""A file may end so far ahead of the wall clock: clocks drift while a machine is off."""
+"""The file's newest time may be ahead of the wall clock by this much: clocks drift while a machine is off."""
 _LONG_US = 86_400_000_000
 
 
@@ -49,10 +49,10 @@ class EmbeddedService:
         self.worker = Worker(self.history, site_models(), self._failed)
         self.ready = False
         self.broken = ""
-        """Why the service can do no more, though it still answers."""
+        """Why the service cannot go on, although it still answers requests."""
         self._broke = asyncio.Event()
         self.notes: list[str] = []
-        """What of the file could not be used as it was when the service started."""
+        """Sentences about what could not be used of the file at the start."""
         self.rebuilt = 0
         self._listeners: list[Callable[[Outcome], None]] = []
         self._lock: FileLock | None = None
@@ -68,11 +68,11 @@ class EmbeddedService:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Restore the twins, read on from the checkpoints, and begin to serve.
+        """Restore the twins from checkpoints and log, and begin to serve.
 
         Raises:
-            ClockApart: the file's time lies far ahead of this machine's.
-            LogInUse: another service holds the file.
+            ClockApart: the file's time is far ahead of this machine's.
+            LogInUse: another service uses the file.
             LogUnavailable: the file cannot be opened or written.
         """
         self._loop = asyncio.get_running_loop()
@@ -90,7 +90,7 @@ class EmbeddedService:
         self.ready = True
 
     async def stop(self) -> None:
-        """Finish what is begun, keep a checkpoint of everything, close the file."""
+        """Finish pending work, write a checkpoint of everything, close the file."""
         if not self.ready:
             return
         self.ready = False
@@ -111,7 +111,7 @@ class EmbeddedService:
         for note in restored.notes:
             _logger.error("not all of the file could be used as it was", what=note)
         if restored.rebuilt:
-            _logger.warning("twins were made anew from the log", patients=restored.rebuilt)
+            _logger.warning("twins were rebuilt from the log", patients=restored.rebuilt)
         self._agree(restored.last_received)
         retention = Retention(
             connection, self.history, self.clock, last=restored.last_received,
@@ -128,10 +128,10 @@ class EmbeddedService:
         )  # fmt: skip
 
     def _agree(self, last: int) -> None:
-        """Have the clock and the file's newest time (µs) agree, or refuse to start.
+        """Make the clock and the file's newest time (µs) agree, or refuse to start.
 
-        A service clock that runs at a pace of its own goes on where the file ends. The wall's is believed where it is
-        only a little behind, or for a demonstration: the first commit then sets the log's time back.
+        A service clock with its own speed continues where the file ends. A wall clock is trusted if it is only a little
+        behind, or for a demonstration: then the first commit sets the log's time back.
         """
         if not self.clock.follows_wall:
             self.clock.advance_to(last)
@@ -140,13 +140,13 @@ class EmbeddedService:
         if ahead_us > _MOST_AHEAD_US and not self.settings.demo:
             path = self.settings.database
             raise ClockApart(
-                f"the newest record of {path} is {span(ahead_us)} ahead of this machine's clock: every reading of now would"
-                f" come too late to be judged. If the machine's clock is wrong, set it. If the file was served with a clock"
-                f" that ran ahead (--clock-speed, or a clock since set right), run: vitaltwin repair {path}"
+                f"the newest record of {path} is {span(ahead_us)} ahead of this machine's clock: every new reading would be"
+                f" too late to be judged. If the machine's clock is wrong, set it. If the file was served with a clock that"
+                f" was ahead (--clock-speed, or a clock that is right now), run: vitaltwin repair {path}"
             )
         if last and -ahead_us > _LONG_US:
             _logger.warning(
-                "the file is far older than this machine's clock: nothing goes by age until the clock has proved right",
+                "the file is far older than this machine's clock: nothing is deleted by age until the clock has proved right",
                 behind=span(-ahead_us),
             )
 
@@ -163,7 +163,7 @@ class EmbeddedService:
             self._lock.release()
 
     def _finish_work(self) -> None:
-        """End the worker's thread once the last records are through it, and hand out every checkpoint."""
+        """End the worker's thread when it has processed the last records, and submit every checkpoint."""
         if self._twins.finish():
             self._commit_thread.keep(self.worker.checkpoint())
 
@@ -227,16 +227,16 @@ class EmbeddedService:
         return await asyncio.to_thread(read)
 
     def listen(self, callback: Callable[[Outcome], None]) -> None:
-        """Have every outcome on the loop, the complete state of each partition first; call before ``start``."""
+        """Get every outcome on the loop, first the complete state of each partition; call before ``start``."""
         self._listeners.append(callback)
 
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
-        """What was set for a ward: by signal, then by bound."""
+        """The limits set for a ward: by signal, then by bound."""
         held = dict(self.worker.banks[0].ward_limits) if self.worker.banks else {}
         return {signal: limits_given(given) for (place, signal), given in held.items() if place == ward}
 
     async def failed(self) -> str:
-        """Return only if the service can do no more, and then why: it should be ended and started again."""
+        """Return only if the service cannot go on, with the reason: it should be stopped and started again."""
         await self._broke.wait()
         return self.broken
 
@@ -245,7 +245,7 @@ class EmbeddedService:
         return self.worker.banks[0].ward_scores.get(ward, True) if self.worker.banks else True
 
     def health(self) -> dict[str, object]:
-        """What readiness rests on."""
+        """The facts that readiness is decided from."""
         trouble = (self._commit.trouble or self._wal.trouble) if self._commit else "not started"
         twins, lag_s = self._twins.state, self._twins.lag_s
         current = twins == "ok" and lag_s <= self.settings.ready_lag_seconds
@@ -263,22 +263,22 @@ class EmbeddedService:
         }
 
     def _estimate_age_us(self) -> int:
-        """How far the newest outcome of the slowest partition is behind now; 0 before there was any."""
+        """How far (µs) the newest outcome of the slowest partition is behind now; 0 before the first outcome."""
         oldest = min((bank.time for bank in self.worker.banks.values()), default=0)
         return max(0, self.clock.now() - oldest) if oldest else 0
 
     def _apart_us(self) -> int:
-        """How far the log's time is ahead of the wall's; behind it, where negative."""
+        """How far (µs) the log's time is ahead of wall time; negative: behind."""
         ahead = max(0, self._commit.last_received - self.clock.now()) if self._commit else 0
         return self.clock.apart() + ahead
 
     def _retention(self) -> str:
-        """What an operator should know of what is kept."""
+        """What an operator should know about retention; ``ok`` if nothing."""
         if self._commit is None:
             return "not started"
         retention = self._commit.retention
         if retention.behind_us > _LONG_US:
-            return f"the clock has jumped by {span(retention.behind_us)}: nothing goes by age until it has proved right for a day"
+            return f"the clock has jumped by {span(retention.behind_us)}: nothing is deleted by age until it was right for a day"
         if retention.by_size:
             held = span(max(0, self.clock.now() - retention.oldest))
             wanted = span(round(self.settings.log_retention_seconds * 1e6))
@@ -287,7 +287,7 @@ class EmbeddedService:
 
     def _must_work(self) -> None:
         if self.broken:
-            raise LogUnavailable(f"the service can take nothing: {self.broken}")
+            raise LogUnavailable(f"the service cannot take anything: {self.broken}")
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics."""
@@ -322,12 +322,12 @@ class EmbeddedService:
     # -- threads ------------------------------------------------------------------------------------------------
 
     def _answer(self, answers: list[Answer]) -> None:
-        """Settle what waited for a commit, all in one go: waking the loop costs more than a result."""
+        """Settle everything that waited for a commit in one call: waking the loop costs more than setting a result."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, answers)
 
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
-        _logger.error("a record could not be taken", partition=partition, offset=offset, exc_info=error)
+        _logger.error("a record could not be processed", partition=partition, offset=offset, exc_info=error)
 
     def _keep(self, saved: Saved) -> None:
         self._commit_thread.keep(saved)
@@ -337,7 +337,7 @@ class EmbeddedService:
             self._loop.call_soon_threadsafe(self._deliver, outcomes)
 
     def _died(self, error: BaseException) -> None:
-        """A thread has ended by itself: nothing is taken from here on, and ``failed`` tells who runs the service."""
+        """A thread has ended by itself: take nothing more, and let ``failed`` return."""
         _logger.critical("a thread of the service has ended", reason=repr(error))
         self.broken = self.broken or repr(error)
         if self._loop is not None and not self._loop.is_closed():
@@ -356,7 +356,7 @@ class EmbeddedService:
 def _settle(answers: list[Answer]) -> None:
     for future, result in answers:
         if future.done():
-            continue  # its caller has gone
+            continue  # the caller was cancelled
         if isinstance(result, Exception):
             future.set_exception(result)
         else:

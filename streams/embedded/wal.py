@@ -1,4 +1,4 @@
-"""The write-ahead file emptied into the embedded file beside the commits, so that no reading waits for it."""
+"""Checkpoint the write-ahead file into the embedded file in a thread of its own, so that no reading waits for it."""
 
 import sqlite3
 import threading
@@ -19,7 +19,7 @@ _LARGE_PAGES = 4000
 class WalCheckpoints:
     """A thread that moves committed pages from the ``-wal`` file to their place.
 
-    What is committed is durable in either file: a checkpoint that fails loses nothing and is tried again.
+    A committed page is durable in either file: a checkpoint that fails loses nothing and is tried again.
     """
 
     def __init__(self, path: Path) -> None:
@@ -27,18 +27,18 @@ class WalCheckpoints:
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="wal-checkpoints", daemon=True)
         self.trouble = ""
-        """Why the last checkpoint failed; empty while they go well."""
+        """Why the last checkpoint failed; empty while they succeed."""
         self.pages = 0
-        """Pages the ``-wal`` file held when last looked at."""
+        """Pages in the ``-wal`` file at the last look."""
         self.due = False
-        """Whether it has grown large and the writer should ``finish`` it."""
+        """Whether the file has grown large, so that the writer should call ``finish``."""
 
     def start(self) -> None:
-        """Begin; ``GroupCommit``'s own connection no longer checkpoints by itself."""
+        """Begin; from now on ``GroupCommit``'s connection does not checkpoint by itself."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End once a checkpoint under way is through."""
+        """End when a running checkpoint is done."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -51,7 +51,7 @@ class WalCheckpoints:
                     connection = connection or open_beside(self._path)
                     self._move(connection)
                     self.trouble = ""
-                except Exception as error:  # noqa: BLE001 - whatever it is, the next try may go well
+                except Exception as error:  # noqa: BLE001 - whatever the error, the next try may succeed
                     self.trouble = f"the write-ahead file cannot be emptied: {error}"
                     _logger.warning("the write-ahead file cannot be emptied", reason=str(error), pages=self.pages)
         finally:
@@ -59,14 +59,14 @@ class WalCheckpoints:
                 connection.close()
 
     def _move(self, connection: sqlite3.Connection) -> None:
-        # Passive waits for nobody; under load the writer is always a little ahead of it.
+        # A passive checkpoint never waits; under load the writer is always a little ahead of it.
         _, self.pages, _ = connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         self.due = self.pages > _LARGE_PAGES
 
     def finish(self, connection: sqlite3.Connection) -> None:
-        """Move the little that is left, on the writer's own connection between two commits: its next begins anew.
+        """Move the few pages left, on the writer's connection between two commits; its next commit starts a new file.
 
-        Asked for from outside that would have to win the lock against a writer that hardly ever lets it go.
+        Another connection would have to win the lock against a writer that almost never releases it.
         """
         self.due = False
         try:

@@ -1,7 +1,7 @@
-"""The thread that moves the twins of the embedded service: records in from the log's thread, outcomes and checkpoints out.
+"""The thread that runs the twins of the embedded service: records come from the log's thread, outcomes and checkpoints go out.
 
-Before the first record it has the kernels compiled, or read from their cache: until then the twins see nothing, and
-``state`` says so. Should it end before it is told to, the bank may be half moved: nobody may keep a checkpoint of it.
+Before the first record it compiles the kernels or loads them from their cache. Until then the twins see nothing, and
+``state`` is ``warming``. If the thread ends by an error, the bank may be half updated: no checkpoint of it may be stored.
 """
 
 import queue
@@ -23,11 +23,11 @@ _logger = structlog.get_logger(__name__)
 
 _SWEEP_S = 1.0
 _MOST_READINGS = 2_000_000
-"""So many readings behind, the worker makes the log wait, and the log the doors."""
+"""When the worker is this many readings behind, it makes the log wait, and the log makes the doors wait."""
 
 
 class WorkerThread:
-    """``send`` gets what some records brought about, ``keep`` checkpoints, ``died`` why the thread ended by itself."""
+    """``send`` gets the outcomes of some records, ``keep`` checkpoints, ``died`` the error that ended the thread."""
 
     def __init__(
         self, worker: Worker, *, checkpoint_seconds: float, send: Callable[[list[Outcome]], None],
@@ -44,24 +44,24 @@ class WorkerThread:
         self._gathered: list[Outcome] = []
         self._queue: queue.SimpleQueue[list[LogEntry] | None] = queue.SimpleQueue()
         self._since: deque[float] = deque()
-        """When each commit still on its way through the twins was handed over, oldest first."""
+        """When each commit that is not yet processed was handed over, oldest first."""
         self._changed = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._run, name="worker", daemon=True)
 
     @property
     def lag_s(self) -> float:
-        """Age of the oldest commit that is not yet through the twins."""
+        """Age (s) of the oldest commit that the twins have not processed."""
         with self._changed:
             return time.monotonic() - self._since[0] if self._since else 0.0
 
     def start(self) -> None:
-        """Begin; whoever listens hears of every outcome from here on."""
+        """Begin; ``send`` gets every outcome from here on."""
         self.worker.listen(self._gather)
         self._thread.start()
 
     def hand_over(self, entries: list[LogEntry]) -> None:
-        """Take durable records, in order; waits while far too much is waiting."""
+        """Take durable records, in order; blocks while too many are waiting."""
         with self._changed:
             if self._ended:
                 return
@@ -72,7 +72,7 @@ class WorkerThread:
                 self._changed.wait(1.0)
 
     def finish(self) -> bool:
-        """End once the last records are through; whether the twins are whole, so that they can be kept."""
+        """End when the last records are processed; whether the twins are intact, so that checkpoints can be stored."""
         self._queue.put(None)
         self._thread.join()
         return not self._ended

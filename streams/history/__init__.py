@@ -1,4 +1,4 @@
-"""History: what was observed, estimated, foretold, alarmed and charted, kept for reading back."""
+"""History: observations, estimates, forecasts, alarms and charted facts, stored for reading back."""
 
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, History, Page, Series, SeriesPage
 from streams.history.sqlite.history import SqliteHistory

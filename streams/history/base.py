@@ -1,9 +1,9 @@
-"""What the past can be asked, and what it answers, whichever store keeps it.
+"""The interface of every history store: what is added, what can be asked, what comes back.
 
 All times are integer microseconds since 1970 UTC; windows are half open, ``[start_us, end_us)``. A point is identified
-by (patient, signal, time): what is written later under the same identity replaces what was there. A reading written with
-``Status.RETRACTED`` only marks that there is none: no answer shows it. One with a status of ``BESIDE`` replaces nothing: it
-is shown where nothing else stands.
+by (patient, signal, time): a later write with the same identity replaces the earlier one. A reading with
+``Status.RETRACTED`` only marks that there is none: no answer shows it. A reading with a status of ``BESIDE`` replaces
+nothing: it is shown only if there is no other reading of that moment.
 """
 
 from collections.abc import Collection, Sequence
@@ -15,8 +15,8 @@ from twins.records import Fact, Revision, Status, Stay, Transition
 
 __all__ = [
     "BESIDE",
-    "FORETOLD_MIN",
-    "FORETOLD_QUANTILES",
+    "KEPT_HORIZONS_MIN",
+    "KEPT_QUANTILES",
     "Buckets",
     "EstimateSeries",
     "ForecastSeries",
@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 BESIDE = (Status.BEFORE_STAY, Status.FOREIGN)
-"""Readings of somebody who may not replace what stands at that moment, or may not be known to."""
-FORETOLD_MIN: tuple[int, ...] = (5, 30, 120)
-"""The horizons of forecasts that are kept, of ``HORIZONS_MIN``."""
-FORETOLD_QUANTILES: tuple[float, ...] = (0.05, 0.50, 0.95)
-"""The quantiles of forecasts that are kept, of ``QUANTILES``: the median and the band that pages draw."""
+"""Statuses of readings that may not replace another reading of the same moment."""
+KEPT_HORIZONS_MIN: tuple[int, ...] = (5, 30, 120)
+"""The horizons of stored forecasts (min), some of ``HORIZONS_MIN``."""
+KEPT_QUANTILES: tuple[float, ...] = (0.05, 0.50, 0.95)
+"""The quantiles of stored forecasts, some of ``QUANTILES``: the median and the band that pages draw."""
 
 Item = TypeVar("Item")
 
@@ -46,7 +46,7 @@ class Series(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Buckets:
-    """Readings of one signal summarised by equal spans; ``time`` is where a span starts, empty spans are left out."""
+    """Readings of one signal summarised by equal spans; ``time`` is the start of a span, empty spans are left out."""
 
     time: I8
     mean: F8
@@ -56,7 +56,7 @@ class Buckets:
 
 
 class EstimateSeries(NamedTuple):
-    """Posterior estimates of one signal, oldest first; thinned, ``sd`` is the root mean square over the span."""
+    """Posterior estimates of one signal, oldest first; if thinned, ``sd`` is the root mean square over the span."""
 
     time: I8
     mean: F8
@@ -65,10 +65,10 @@ class EstimateSeries(NamedTuple):
 
 
 class ForecastSeries(NamedTuple):
-    """Forecasts of one signal by when they were made, oldest first, as they were told then.
+    """Forecasts of one signal by the time they were made, oldest first, unchanged since then.
 
-    ``quantiles`` has the shape (forecasts, ``FORETOLD_MIN``, ``FORETOLD_QUANTILES``): of the reading so many minutes after
-    ``time``. NaN where it was told only when that moment had passed.
+    ``quantiles`` has the shape (forecasts, ``KEPT_HORIZONS_MIN``, ``KEPT_QUANTILES``): of the reading that many minutes
+    after ``time``. NaN if the forecast went out only after that moment.
     """
 
     time: I8
@@ -92,9 +92,9 @@ class SeriesPage(NamedTuple):
 class History(Protocol):
     """A store of observations, estimates, forecasts, alarm transitions and facts.
 
-    The ``add_*`` methods are cheap and may be called from any one thread; arrays are kept by reference until they
-    are stored, so they must not be written to afterwards. What carries an offset already completed is ignored, which
-    makes replaying the log harmless.
+    The ``add_*`` methods are cheap and may be called from one thread, whichever it is. Arrays are kept by reference until
+    they are stored: do not change them afterwards. An addition with an offset already completed is ignored, so that
+    reading the log again does no harm.
     """
 
     def add_observations(  # noqa: PLR0917 (columns)
@@ -108,7 +108,7 @@ class History(Protocol):
         value: F8,
         status: U1,
     ) -> None:
-        """Keep readings; ``patient`` indexes ``patients``."""
+        """Add readings; ``patient`` indexes ``patients``."""
 
     def add_estimates(  # noqa: PLR0917 (columns)
         self,
@@ -122,7 +122,7 @@ class History(Protocol):
         sd: F8,
         quality: F4,
     ) -> None:
-        """Keep posterior estimates; ``patient`` indexes ``patients``."""
+        """Add posterior estimates; ``patient`` indexes ``patients``."""
 
     def add_forecasts(  # noqa: PLR0917 (columns)
         self,
@@ -134,25 +134,25 @@ class History(Protocol):
         time: I8,
         quantiles: F4,
     ) -> None:
-        """Keep forecasts made at ``time``, quantiles as in ``ForecastSeries``; ``patient`` indexes ``patients``."""
+        """Add forecasts made at ``time``, quantiles as in ``ForecastSeries``; ``patient`` indexes ``patients``."""
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
-        """Keep alarm transitions, in the order they happened."""
+        """Add alarm transitions, in the order they happened."""
 
     def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
-        """Keep charted facts; of those with one id of a patient the first."""
+        """Add charted facts; of several with the same patient and id only the first is stored."""
 
     def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
-        """Keep stays as they now are; a stay is identified by (patient, admitted)."""
+        """Add stays in their present form; a stay is identified by (patient, admitted)."""
 
     def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
-        """Keep what was done to readings, in the order it was done."""
+        """Add revisions (corrections and retractions of readings), in the order they happened."""
 
     def complete(self, partition: int, offset: int) -> None:
-        """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
+        """Declare that everything of the offsets up to this one has been added, so that it may be stored."""
 
     async def settled(self) -> None:
-        """Return once what was completed cannot be lost any more, as far as that is this store's own affair."""
+        """Return once everything completed is safe, as far as this store is responsible for it."""
 
     @overload
     async def observations(
@@ -184,7 +184,7 @@ class History(Protocol):
     async def forecasts(
         self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
     ) -> ForecastSeries:
-        """Forecasts made in a window or, given ``points``, the first made in each of at most that many equal spans."""
+        """Forecasts made in a window or, given ``points``, the first of each of at most that many equal spans."""
 
     async def alarms(
         self,
@@ -207,19 +207,19 @@ class History(Protocol):
         """All transitions of one alarm, oldest first."""
 
     async def latest(self, patient: str | Collection[str] | None = None) -> list[Transition]:
-        """The newest transition of every alarm kept, newest first."""
+        """The newest transition of every stored alarm, newest first."""
 
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
         """Charted facts of a window, oldest first."""
 
     async def versions(self, patient: str, signal: int, start_us: int, end_us: int) -> Series:
-        """Every reading of a window as it was sent, also what does not stand; by time and then in order of arrival.
+        """Every reading of a window as it was sent, also replaced and retracted ones; by time, then in order of arrival.
 
-        As far as the store keeps them: what was written first, and what stands.
+        A store may keep only the first and the newest of a moment.
         """
 
     async def revisions(self, patient: str, signal: str, start_us: int, end_us: int) -> list[Revision]:
-        """What was done to the readings of a window, by their time and then in the order it was done."""
+        """Revisions of the readings of a window, by the readings' time, then in the order they happened."""
 
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""
@@ -228,4 +228,4 @@ class History(Protocol):
         """Figures for /metrics, by the names they have there."""
 
     def close(self) -> None:
-        """Let go of readers and files."""
+        """Close readers and files."""

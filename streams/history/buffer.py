@@ -1,8 +1,7 @@
-"""What has been added and is not known to be stored yet.
+"""What has been added and is not yet known to be stored.
 
-Rows wait in ``Waiting`` until their offset is complete, then go out with a flush. The flushed ones stay in ``sent``
-until the database is seen to cover them, because the transaction they were written in may have been rolled back, and
-because readers must not miss them between flush and commit.
+Rows wait in ``Waiting`` until their offset is complete, then a flush writes them. Flushed rows stay in ``sent`` until the
+database covers them: their transaction may be rolled back, and readers must not miss them between flush and commit.
 """
 
 import threading
@@ -10,24 +9,27 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
-from streams.history.columns import Kind, Lot
+from streams.history.columns import Kind, Segment
 from twins.records import Fact, Revision, Stay, Transition
 
-__all__ = ["Batch", "Buffer", "Lodged", "Noted", "Placed", "Revised", "Seen", "Waiting", "place"]
+__all__ = [
+    "Buffer", "BufferSnapshot", "PlacedFact", "PlacedRevision", "PlacedStay", "PlacedTransition", "RecordRows", "Waiting",
+    "place",
+]  # fmt: skip
 
 PLACES = 1024
 
 
-class Batch(NamedTuple):
+class RecordRows(NamedTuple):
     """Rows of one log record."""
 
     offset: int
     kind: Kind
-    lot: Lot
+    segment: Segment
 
 
-class Placed(NamedTuple):
-    """A transition and where in the log it came from, which orders those of one moment."""
+class PlacedTransition(NamedTuple):
+    """A transition and its place in the log, which orders transitions of one moment."""
 
     offset: int
     place: int
@@ -35,7 +37,7 @@ class Placed(NamedTuple):
     body: bytes
 
 
-class Noted(NamedTuple):
+class PlacedFact(NamedTuple):
     """A fact and the offset of its record."""
 
     offset: int
@@ -43,16 +45,16 @@ class Noted(NamedTuple):
     body: bytes
 
 
-class Lodged(NamedTuple):
-    """A stay as of the record at this offset."""
+class PlacedStay(NamedTuple):
+    """A stay as it was after the record at this offset."""
 
     offset: int
     stay: Stay
     body: bytes
 
 
-class Revised(NamedTuple):
-    """What was done to a reading, and where in the log it came from."""
+class PlacedRevision(NamedTuple):
+    """A revision and its place in the log."""
 
     offset: int
     place: int
@@ -64,23 +66,23 @@ class Revised(NamedTuple):
 class Waiting:
     """Rows, transitions, facts and stays of one partition, in the order they were added."""
 
-    batches: list[Batch] = field(default_factory=list)
-    transitions: list[Placed] = field(default_factory=list)
-    facts: list[Noted] = field(default_factory=list)
-    stays: list[Lodged] = field(default_factory=list)
-    revisions: list[Revised] = field(default_factory=list)
+    batches: list[RecordRows] = field(default_factory=list)
+    transitions: list[PlacedTransition] = field(default_factory=list)
+    facts: list[PlacedFact] = field(default_factory=list)
+    stays: list[PlacedStay] = field(default_factory=list)
+    revisions: list[PlacedRevision] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
-        """Observations, estimates and forecasts held."""
-        return sum(len(batch.lot.patient) for batch in self.batches)
+        """Number of observations, estimates and forecasts."""
+        return sum(len(batch.segment.patient) for batch in self.batches)
 
     def copy(self) -> "Waiting":
-        """The same in lists of its own."""
+        """A copy with its own lists."""
         return Waiting(*(list(getattr(self, part.name)) for part in fields(self)))
 
     def take(self, offset: int) -> "Waiting":
-        """Remove and return what belongs to offsets up to this one."""
+        """Remove and return everything of the offsets up to this one."""
         taken = Waiting(
             [batch for batch in self.batches if batch.offset <= offset],
             [placed for placed in self.transitions if placed.offset <= offset],
@@ -96,7 +98,7 @@ class Waiting:
         return taken
 
     def extend(self, other: "Waiting") -> None:
-        """Put what came later behind what is held."""
+        """Append what came later."""
         self.batches += other.batches
         self.transitions += other.transitions
         self.facts += other.facts
@@ -122,7 +124,7 @@ class Buffer:
         self.rows = 0
 
     def begin(self, covered: dict[int, int]) -> None:
-        """Ignore from now on what the database covers already."""
+        """Ignore from now on what the database already covers."""
         with self._lock:
             for number, offset in covered.items():
                 partition = self._partitions.setdefault(number, _Partition())
@@ -130,7 +132,7 @@ class Buffer:
                 partition.stored = max(partition.stored, offset)
 
     def add(self, number: int, offset: int, addition: Waiting) -> None:
-        """Hold an addition, unless its offset is complete."""
+        """Take an addition, unless its offset is complete."""
         with self._lock:
             partition = self._partitions.setdefault(number, _Partition())
             if offset > partition.completed:
@@ -138,7 +140,7 @@ class Buffer:
                 self.rows += addition.rows
 
     def complete(self, number: int, offset: int) -> None:
-        """Let go out with the next flush what belongs to offsets up to this one."""
+        """Let the next flush write everything of the offsets up to this one."""
         with self._lock:
             partition = self._partitions.setdefault(number, _Partition())
             partition.completed = max(partition.completed, offset)
@@ -159,10 +161,10 @@ class Buffer:
                     out.append((number, partition.completed, partition.sent))
         return iter(out)
 
-    def seen(self) -> "Seen":
-        """What readers have to add to the database's rows. Ask before reading there, or rows between are missed."""
+    def snapshot(self) -> "BufferSnapshot":
+        """What readers must add to the database's rows. Take it before reading there, or rows in between are missed."""
         with self._lock:
-            return Seen(
+            return BufferSnapshot(
                 [
                     (number, held.copy())
                     for number, partition in self._partitions.items()
@@ -171,13 +173,13 @@ class Buffer:
             )
 
 
-class Seen(NamedTuple):
+class BufferSnapshot(NamedTuple):
     """The buffer at one moment, by partition."""
 
     held: list[tuple[int, Waiting]]
 
     def beyond(self, covered: dict[int, int]) -> Waiting:
-        """What a database that covers these offsets does not hold."""
+        """What is missing in a database that covers these offsets."""
         found = Waiting()
         for number, held in self.held:
             offset = covered.get(number, -1)
@@ -190,5 +192,5 @@ class Seen(NamedTuple):
 
 
 def place(offset: int, index: int) -> int:
-    """Where a transition stands in the log, as one number."""
+    """The place of a transition in the log, as one number."""
     return offset * PLACES + min(index, PLACES - 1)

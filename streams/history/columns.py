@@ -1,7 +1,7 @@
 """Columns as bytes: a header in msgpack, then each column little-endian, padded to eight bytes.
 
-A *lot* holds rows of many patients in order of arrival (level 0); the names of its patients are stored beside it. A
-*chunk* holds rows of one patient sorted by (signal, time) without doubles (level 1 and up).
+A *segment* has rows of many patients in order of arrival (level 0); the names of its patients are stored beside it. A
+*chunk* has rows of one patient sorted by (signal, time) without duplicates (level 1 and up).
 """
 
 from collections.abc import Sequence
@@ -10,14 +10,31 @@ from typing import Any, NamedTuple
 import msgspec
 import numpy as np
 
-from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
+from streams.history.base import BESIDE, KEPT_HORIZONS_MIN, KEPT_QUANTILES
 from streams.history.packing import Column, Stored, pack, unpack
 from twins.arrays import F4, U4
 from twins.records import Status
 
 __all__ = [
-    "ESTIMATES", "FORECASTS", "KINDS", "OBSERVATIONS", "Column", "Kind", "Lot", "Runs", "chunk_bytes", "chunk_rows",
-    "joined", "lot_bytes", "lot_of", "lot_rows", "quantile_columns", "quantiles_of", "runs_of", "settle", "standing",
+    "ESTIMATES",
+    "FORECASTS",
+    "KINDS",
+    "OBSERVATIONS",
+    "Column",
+    "Kind",
+    "Runs",
+    "Segment",
+    "chunk_bytes",
+    "chunk_rows",
+    "joined",
+    "quantile_columns",
+    "quantiles_of",
+    "runs_of",
+    "segment_bytes",
+    "segment_of",
+    "segment_rows",
+    "settle",
+    "standing",
 ]  # fmt: skip
 
 PACK_ROWS = 512
@@ -25,7 +42,7 @@ PACK_ROWS = 512
 
 
 class Kind(NamedTuple):
-    """A kind of row: every one begins with signal and time."""
+    """A kind of row; every kind begins with signal and time."""
 
     code: int
     dtypes: tuple[str, ...]
@@ -35,12 +52,12 @@ OBSERVATIONS = Kind(0, ("<u2", "<i8", "<f8", "|u1"))
 """signal, time, value, status"""
 ESTIMATES = Kind(1, ("<u2", "<i8", "<f8", "<f8", "<f4"))
 """signal, time, mean, sd, quality"""
-FORECASTS = Kind(2, ("<u2", "<i8", *["<f4"] * (len(FORETOLD_MIN) * len(FORETOLD_QUANTILES))))
+FORECASTS = Kind(2, ("<u2", "<i8", *["<f4"] * (len(KEPT_HORIZONS_MIN) * len(KEPT_QUANTILES))))
 """signal, time made, quantiles of the first horizon, of the second, and so on"""
 KINDS = (OBSERVATIONS, ESTIMATES, FORECASTS)
 
 
-class Lot(NamedTuple):
+class Segment(NamedTuple):
     """Rows of many patients in order of arrival; ``patient`` indexes ``patients``, which may name one twice."""
 
     patients: list[str]
@@ -68,61 +85,61 @@ _decode = msgspec.msgpack.Decoder(_Header).decode
 _names = msgspec.msgpack.Decoder(list[str]).decode
 
 
-def lot_of(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) -> Lot:
-    """Columns as a lot; raises ValueError where they could not be stored and read again."""
+def segment_of(patients: Sequence[str], patient: U4, columns: tuple[Column, ...]) -> Segment:
+    """Columns as a segment; raises ValueError if they cannot be stored and read again."""
     if any(len(column) != len(patient) for column in columns):
         raise ValueError("columns of unequal length")
     if len(patient) and int(patient.max()) >= len(patients):
         raise ValueError("a row of a patient who is not listed")
-    return Lot(patients if isinstance(patients, list) else list(patients), patient, columns)
+    return Segment(patients if isinstance(patients, list) else list(patients), patient, columns)
 
 
 def quantile_columns(quantiles: F4) -> tuple[Column, ...]:
     """Quantiles by (row, horizon, quantile) as the columns of ``FORECASTS`` behind its time."""
-    width = len(FORETOLD_MIN) * len(FORETOLD_QUANTILES)
+    width = len(KEPT_HORIZONS_MIN) * len(KEPT_QUANTILES)
     return tuple(np.ascontiguousarray(quantiles.reshape(len(quantiles), width).T))
 
 
 def quantiles_of(columns: Sequence[Column]) -> F4:
-    """What ``quantile_columns`` was given."""
-    shape = (len(columns[0]), len(FORETOLD_MIN), len(FORETOLD_QUANTILES))
+    """The inverse of ``quantile_columns``."""
+    shape = (len(columns[0]), len(KEPT_HORIZONS_MIN), len(KEPT_QUANTILES))
     return np.stack(columns, axis=1).astype(np.float32, copy=False).reshape(shape)
 
 
-def lot_bytes(lots: Sequence[Lot], kind: Kind) -> tuple[bytes, bytearray]:
-    """Several lots stored as one: the patients' names, and the rows. A list several lots share is stored once."""
+def segment_bytes(segments: Sequence[Segment], kind: Kind) -> tuple[bytes, bytearray]:
+    """Several segments stored as one: the patients' names, and the rows. A list shared by several segments is stored once."""
     names: list[str] = []
     begins: dict[int, int] = {}
-    for lot in lots:
-        if id(lot.patients) not in begins:
-            begins[id(lot.patients)] = len(names)
-            names += lot.patients
-    rows = sum(len(lot.patient) for lot in lots)
+    for segment in segments:
+        if id(segment.patients) not in begins:
+            begins[id(segment.patients)] = len(names)
+            names += segment.patients
+    rows = sum(len(segment.patient) for segment in segments)
     dtypes = [np.dtype(dtype) for dtype in ("<u4", *kind.dtypes)]
     head = _framed(_Header(1, rows, [Stored(dtype.str) for dtype in dtypes]))
     body = bytearray(len(head) + sum(_padded(rows * dtype.itemsize) for dtype in dtypes))
     body[: len(head)] = head
     begin, at = len(head), 0
     places = np.frombuffer(body, "<u4", rows, begin)
-    for lot in lots:
-        np.add(lot.patient, np.uint32(begins[id(lot.patients)]), out=places[at : at + len(lot.patient)])
-        at += len(lot.patient)
+    for segment in segments:
+        np.add(segment.patient, np.uint32(begins[id(segment.patients)]), out=places[at : at + len(segment.patient)])
+        at += len(segment.patient)
     for number, dtype in enumerate(dtypes[1:]):
         begin += _padded(rows * dtypes[number].itemsize)
         place = np.frombuffer(body, dtype, rows, begin)
-        np.concatenate([lot.columns[number] for lot in lots], out=place, casting="unsafe")
+        np.concatenate([segment.columns[number] for segment in segments], out=place, casting="unsafe")
     return _encode(names), body
 
 
-def lot_rows(names: bytes, body: bytes) -> Lot:
-    """A stored lot as read-only views."""
+def segment_rows(names: bytes, body: bytes) -> Segment:
+    """A stored segment as read-only views."""
     header, begin = _head(body)
     columns = _split(header, body, begin, 0, header.rows)
-    return Lot(_names(names), columns[0], tuple(columns[1:]))
+    return Segment(_names(names), columns[0], tuple(columns[1:]))
 
 
 def chunk_bytes(columns: Sequence[Column], runs: Runs) -> bytes:
-    """The stored form of one patient's rows, which are settled."""
+    """The stored form of one patient's settled rows."""
     rows = len(columns[0])
     if rows < PACK_ROWS:
         stored, kept = [Stored(column.dtype.str) for column in columns[1:]], list(columns[1:])
@@ -138,7 +155,7 @@ def chunk_bytes(columns: Sequence[Column], runs: Runs) -> bytes:
 
 
 def chunk_rows(body: bytes, signal: int | None = None) -> tuple[Column, ...]:
-    """A stored chunk's columns, signal first; with ``signal`` only the rows of that one."""
+    """A stored chunk's columns, signal first; with ``signal`` only the rows of that signal."""
     header, begin = _head(body)
     if signal is None:
         counts = np.diff(np.asarray([*header.starts, header.rows]))
@@ -162,9 +179,9 @@ def joined(kind: Kind, parts: Sequence[Sequence[Column]]) -> tuple[Column, ...]:
 
 
 def settle(kind: Kind, columns: Sequence[Column]) -> tuple[Column, ...]:
-    """Rows sorted by (signal, time); of rows with the same identity the one that came last, of readings each that differs.
+    """Rows sorted by (signal, time); of rows with the same identity the last one, of readings every one that differs.
 
-    So the originals of corrections stay; ``standing`` tells which of them counts.
+    So the originals of corrected readings stay; ``standing`` picks the one that counts.
     """
     signal, time = columns[0], columns[1]
     if len(time) < 2:
@@ -183,13 +200,13 @@ def settle(kind: Kind, columns: Sequence[Column]) -> tuple[Column, ...]:
 
 
 def standing(columns: tuple[Column, ...]) -> tuple[Column, ...]:
-    """Of settled readings the one that counts at each moment: the last that may replace others, if it is not a mark."""
+    """The settled reading that counts at each moment: the last that may replace others, unless it is a retraction mark."""
     signal, time, _, status = columns
     beside = np.isin(status, BESIDE)
     same = (signal[1:] == signal[:-1]) & (time[1:] == time[:-1])
     if same.any():
         turn = np.append(True, ~same)
-        # Within a moment: those beside, then the others, each in order of arrival. The last counts.
+        # Within a moment: first statuses of BESIDE, then the others, each in order of arrival. The last one counts.
         order = np.lexsort((~beside, np.cumsum(turn)))
         columns = tuple(column[order] for column in columns)
         last = np.append(~same, True)
@@ -199,7 +216,7 @@ def standing(columns: tuple[Column, ...]) -> tuple[Column, ...]:
 
 
 def runs_of(signal: Column) -> Runs:
-    """Where each signal of settled rows begins."""
+    """The row at which each signal of settled rows begins."""
     starts = np.flatnonzero(signal[1:] != signal[:-1]) + 1
     firsts = [0, *starts.tolist()]
     return Runs(signal[firsts].tolist(), firsts)

@@ -1,4 +1,4 @@
-"""The course of a signal in hindsight, out of the readings that are kept."""
+"""The course of a signal in hindsight, smoothed from the stored readings."""
 
 import asyncio
 from typing import NamedTuple
@@ -14,7 +14,7 @@ from twins.signals import Signal
 __all__ = ["MOST_READINGS", "CourseSeries", "TooManyReadings", "course"]
 
 MOST_READINGS = 200_000
-"""Readings one course is made of, at most; two days of one a second."""
+"""Most readings of one course: two days of one a second."""
 
 _SECOND_US = 1_000_000
 _SILENCES = 60
@@ -24,7 +24,7 @@ _NEVER_MEASURED = (Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID)
 
 
 class CourseSeries(NamedTuple):
-    """The patient's value at evenly spaced times as now believed, and its standard deviation."""
+    """The estimated value at evenly spaced times, with all readings known now, and its standard deviation."""
 
     time: I8
     mean: F8
@@ -32,7 +32,7 @@ class CourseSeries(NamedTuple):
 
 
 class TooManyReadings(ValueError):
-    """The stretch holds more than ``MOST_READINGS``."""
+    """The window has more than ``MOST_READINGS`` readings."""
 
 
 async def course(
@@ -40,12 +40,11 @@ async def course(
 ) -> CourseSeries:
     """The course at the starts of at most ``points`` equal spans of [start, end) µs, the spans of ``Buckets``.
 
-    Readings of before the start are taken in too (sixty of the signal's silences, but an hour at least and a day at
-    most), so that the twin does not begin without knowing its patient, but none of before ``since`` µs, when its stay
-    began. It starts with the first reading believed; from
-    the last on it is the forecast. Worked out in a thread.
+    Readings before the start are used too, so that the twin knows its patient: sixty of the signal's silences, at least
+    an hour and at most a day, but none before ``since`` µs, when the stay began. The course starts with the first
+    accepted reading; after the last one it is the forecast. Computed in a thread.
 
-    Raises ``TooManyReadings``; ``ValueError`` for a signal no channel twin follows.
+    Raises ``TooManyReadings``; ``ValueError`` for a signal without a channel twin.
     """
     start, end = span
     before = start - round(min(max(_SILENCES * signal.silence_s, _RUN_IN_S[0]), _RUN_IN_S[1])) * _SECOND_US

@@ -1,4 +1,4 @@
-"""Alarm transitions, charted facts and stays: plain rows, with what the buffer holds laid over them."""
+"""Alarm transitions, charted facts and stays: plain rows, merged with what is still in the buffer."""
 
 import json
 import sqlite3
@@ -53,19 +53,19 @@ class Question(NamedTuple):
 
 
 def encode(item: Transition | Fact | Stay | Revision) -> bytes:
-    """The stored form; numbers of numpy become plain ones."""
+    """The stored form; numpy numbers become plain numbers."""
     return msgspec.msgpack.encode(item, enc_hook=plain)
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 (whatever an explanation holds)
-    """What numpy holds as Python's own; raises NotImplementedError."""
+def plain(value: Any) -> Any:  # noqa: ANN401 (an explanation may contain any value)
+    """A numpy value as a plain Python value; raises NotImplementedError."""
     if hasattr(value, "tolist"):
         return value.tolist()
     raise NotImplementedError(f"{type(value).__name__} cannot be stored in history")
 
 
 def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
-    """Write transitions, facts and stays: a fact once, the others over what stands there under the same identity."""
+    """Write transitions, facts and stays: a fact only once, the others replace a row with the same identity."""
     connection.executemany(
         "INSERT OR REPLACE INTO history_transition (id, alarm, patient, time, place, body) VALUES (?, ?, ?, ?, ?, ?)",
         [
@@ -99,7 +99,7 @@ def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
 
 
 def transitions(connection: sqlite3.Connection, waiting: Waiting, question: Question) -> Page[Transition]:
-    """A page of transitions, by (time, place in the log, id); raises ValueError on a cursor that is not one of these."""
+    """A page of transitions, by (time, place in the log, id); raises ValueError on a foreign cursor."""
     after = None if question.cursor is None else key_of(question.cursor)
     fresh, alarms = _buffered(waiting), set[str]()
     if question.latest:
@@ -116,7 +116,7 @@ def transitions(connection: sqlite3.Connection, waiting: Waiting, question: Ques
 
 
 def page_of(found: dict[Key, Transition], question: Question) -> Page[Transition]:
-    """The first of what was found in the question's order, and the cursor to go on with."""
+    """The first transitions found, in the question's order, and the cursor for the next page."""
     keys = sorted(found, reverse=not question.ascending)
     cut = keys[: question.limit]
     cursor = "{}:{}:{}".format(*cut[-1]) if len(keys) > len(cut) > 0 else None
@@ -131,7 +131,7 @@ def alarm(connection: sqlite3.Connection, waiting: Waiting, name: str) -> list[T
 
 
 def in_order(changes: Iterable[Transition]) -> list[Transition]:
-    """Changes of one alarm as they were made: by their number, whatever time a late reading gave them."""
+    """Changes of one alarm in order of their number; a late reading may give them other times."""
     return sorted(changes, key=lambda one: one.number)
 
 
@@ -151,7 +151,7 @@ def facts(connection: sqlite3.Connection, waiting: Waiting, patient: str, start_
 
 
 def charted(found: Collection[Fact]) -> list[Fact]:
-    """Facts by time, of those with one id the one that was charted first."""
+    """Facts by time; of several with the same id the one charted first."""
     first: dict[str, Fact] = {}
     for fact in sorted(found, key=lambda fact: fact.received):
         first.setdefault(fact_id(fact), fact)
@@ -159,7 +159,7 @@ def charted(found: Collection[Fact]) -> list[Fact]:
 
 
 def fact_id(fact: Fact) -> str:
-    """What a fact is known by; of one without an id, all that was charted."""
+    """The identity of a fact: its id; without one, all that was charted."""
     if fact.id:
         return fact.id
     said = msgspec.json.encode([fact.kind, fact.time, fact.value, fact.unit, fact.note, fact.by], enc_hook=plain)
@@ -169,7 +169,7 @@ def fact_id(fact: Fact) -> str:
 def revisions(
     connection: sqlite3.Connection, waiting: Waiting, patient: str, signal: str, window: tuple[int, int]
 ) -> list[Revision]:
-    """What was done to the readings of a window, by their time and then in the order it was done."""
+    """Revisions of the readings of a window, by the readings' time, then in the order they happened."""
     stored = [
         _revision(body)
         for (body,) in connection.execute(
@@ -186,7 +186,7 @@ def revisions(
 
 
 def stays(connection: sqlite3.Connection, waiting: Waiting, patient: str) -> list[Stay]:
-    """The stays of a patient's id, oldest first, each as it was told last."""
+    """The stays of a patient's id, oldest first, each in its latest form."""
     found = {
         admitted: _stay(body)
         for admitted, body in connection.execute(
@@ -198,7 +198,7 @@ def stays(connection: sqlite3.Connection, waiting: Waiting, patient: str) -> lis
 
 
 def key_of(cursor: str) -> Key:
-    """What a page's cursor says; raises ValueError."""
+    """The key that a page's cursor stands for; raises ValueError."""
     time, at, name = cursor.split(":", 2)
     return int(time), int(at), name
 
@@ -211,7 +211,7 @@ def _buffered(waiting: Waiting) -> dict[Key, Transition]:
 
 
 def _over(stored: dict[Key, Transition], fresh: dict[Key, Transition]) -> dict[Key, Transition]:
-    """What is stored, replaced where the buffer has the same transition."""
+    """The stored transitions; those also in the buffer are replaced."""
     names = {item.id for item in fresh.values()}
     return {key: item for key, item in stored.items() if item.id not in names} | fresh
 
@@ -223,7 +223,7 @@ def newest(found: dict[Key, Transition]) -> dict[Key, Transition]:
 
 
 def wanted(key: Key, item: Transition, question: Question, after: Key | None) -> bool:
-    """Whether a transition belongs to the answer, and beyond ``after``."""
+    """Whether a transition belongs to the answer and lies beyond ``after``."""
     beyond = after is None or (key > after if question.ascending else key < after)
     whose = question.patients is None or item.patient in question.patients
     return beyond and whose and question.start_us <= item.time < question.end_us
@@ -240,7 +240,7 @@ def _of_alarms(connection: sqlite3.Connection, alarms: Collection[str]) -> dict[
 def _select(
     connection: sqlite3.Connection, question: Question, after: Key | None, more: int
 ) -> Iterator[tuple[Key, Transition]]:
-    """Stored transitions of a page and one beyond, and ``more`` for those the buffer replaces."""
+    """Stored transitions of a page, one beyond it, and ``more`` because the buffer may replace some."""
     text = "SELECT time, place, id, body FROM history_transition AS one WHERE time >= ? AND time < ?"
     given: list[int | str] = [question.start_us, question.end_us]
     if question.patients is not None:

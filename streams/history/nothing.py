@@ -1,4 +1,4 @@
-"""A history that keeps nothing, for a service without a store for it: every question says so."""
+"""A history that stores nothing, for a service without a history store: every question gets ``HistoryNotKept``."""
 
 from typing import Any, NoReturn
 
@@ -10,7 +10,7 @@ __all__ = ["NoHistory"]
 class NoHistory:
     """Forgets what it is given and raises ``HistoryNotKept`` when asked."""
 
-    def _forget(self, *_: Any) -> None:  # noqa: ANN401 - whatever there is to forget
+    def _forget(self, *_: Any) -> None:  # noqa: ANN401 - any argument
         """Keep nothing."""
 
     add_observations = add_estimates = add_forecasts = add_transitions = _forget
@@ -23,8 +23,8 @@ class NoHistory:
     async def settled(self) -> None:
         """Return at once: nothing can be lost."""
 
-    async def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - whatever is asked
-        """Say that there is no history."""
+    async def _refuse(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 - any argument
+        """Raise ``HistoryNotKept``."""
         raise HistoryNotKept("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
     observations = observations_page = versions = estimates = forecasts = _refuse

@@ -1,7 +1,7 @@
-"""A column in the narrowest type that gives every bit back.
+"""Store a column in the narrowest type from which every bit can be restored.
 
-Times mostly stand on whole milliseconds or seconds within a few hours, and values on a device's step, a whole number
-or a tenth: two or four bytes instead of eight, at a speed far above the disk's.
+Most times are whole milliseconds or seconds within a few hours, and most values are whole numbers or tenths, a device's
+step. So two or four bytes are enough instead of eight, and packing is much faster than the disk.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ _DIVISORS = (10, 100)
 
 
 class Stored(msgspec.Struct, array_like=True, frozen=True):
-    """How a column is stored: value = (base + scale · stored) / divisor; with no type every value is ``base``."""
+    """How a column is stored: value = (base + scale · stored) / divisor; without a type every value is ``base``."""
 
     dtype: str
     base: int = 0
@@ -28,7 +28,7 @@ class Stored(msgspec.Struct, array_like=True, frozen=True):
 
 
 def pack(column: Column) -> tuple[Stored, Column]:
-    """How to store a column of one row or more, and what.
+    """How to store a column of one row or more, and the stored numbers.
 
     >>> how, kept = pack(np.array([36.6, 37.1, 36.9]))
     >>> how.dtype, kept.tolist(), unpack(how, kept).tolist()
@@ -38,7 +38,7 @@ def pack(column: Column) -> tuple[Stored, Column]:
 
 
 def unpack(how: Stored, kept: Column) -> Column:
-    """The values of a stored column, not always in the type they were packed from."""
+    """The values of a stored column; their type may differ from the packed column's."""
     if how.scale != 1 or how.base:
         kept = kept * np.int64(how.scale)
         kept += how.base
@@ -46,9 +46,9 @@ def unpack(how: Stored, kept: Column) -> Column:
 
 
 def coarse(values: Column, bits: int) -> npt.NDArray[np.float64]:
-    """Each number to the nearest with ``bits`` binary digits behind its first, so within 2⁻⁽ᵇⁱᵗˢ⁺¹⁾ of itself.
+    """Each number rounded to ``bits`` binary digits after its first one, so with a relative error up to 2⁻⁽ᵇⁱᵗˢ⁺¹⁾.
 
-    What is worked out has digits to the last bit; those that mean nothing cannot be packed, here or by InfluxDB.
+    Computed numbers use all bits; the meaningless last ones cannot be compressed, neither here nor by InfluxDB.
 
     >>> coarse(np.array([78.123456, 0.1, np.nan]), 10).tolist()
     [78.125, 0.0999755859375, nan]

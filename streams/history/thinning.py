@@ -1,4 +1,4 @@
-"""Many points drawn as few: spans of equal length, each told by its mean, extremes and count; forecasts by one of them."""
+"""Many points as few: spans of equal length, each with its mean, extremes and count; of forecasts one per span."""
 
 import numpy as np
 
@@ -10,11 +10,11 @@ __all__ = ["NOT_BELIEVABLE", "bucketed", "first_made", "thinned"]
 
 NOT_BELIEVABLE = np.zeros(256, np.bool_)
 NOT_BELIEVABLE[[Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID]] = True
-"""By status: whether such a reading cannot be the patient's."""
+"""By status: whether such a reading cannot be a value of the patient."""
 
 
 def bucketed(series: Series, start_us: int, end_us: int, points: int) -> Buckets:
-    """At most ``points`` summaries of the readings that can be the patient's; the rest is left out."""
+    """At most ``points`` summaries of the believable readings; the others are left out."""
     kept = ~NOT_BELIEVABLE[series.status]
     time, value = series.time[kept], series.value[kept]
     first, count, begin = _spans(time, start_us, end_us, points)
@@ -36,13 +36,13 @@ def thinned(series: EstimateSeries, start_us: int, end_us: int, points: int) -> 
 
 
 def first_made(series: ForecastSeries, start_us: int, end_us: int, points: int) -> ForecastSeries:
-    """Of at most ``points`` spans the first forecast each: an average of quantiles would be nobody's forecast."""
+    """The first forecast of each of at most ``points`` spans: an average of quantiles would be no forecast."""
     first, _, _ = _spans(series.time, start_us, end_us, points)
     return ForecastSeries(series.time[first], series.quantiles[first])
 
 
 def _spans(time: I8, start_us: int, end_us: int, points: int) -> tuple[I8, I8, I8]:
-    """Where in sorted ``time`` each span that is not empty begins, how many rows it has, and when it starts."""
+    """For each span with rows: where it begins in sorted ``time``, how many rows it has, and when it starts."""
     width = max(1, -(-(end_us - start_us) // points))
     number = (time - start_us) // width
     first = np.flatnonzero(np.diff(number, prepend=number[:1] - 1)).astype(np.int64)

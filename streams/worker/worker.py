@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from streams.history.base import History
-from streams.history.kept_forecasts import Foretold
+from streams.history.kept_forecasts import ForecastSchedule
 from streams.history.packing import coarse
 from twins.bank.bank import BLOCK, Bank
 from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
@@ -72,7 +72,7 @@ class Worker:
         self._failed = failed
         self.models = tuple(models)
         self.banks: dict[int, Bank] = {}
-        self._foretold: dict[int, Foretold] = {}
+        self._schedules: dict[int, ForecastSchedule] = {}
         self.offsets: dict[int, int] = {}
         self.counts: dict[str, int] = {status.name.lower(): 0 for status in Status}
         self.failures = 0
@@ -99,7 +99,7 @@ class Worker:
         bank.catching_up = begin > 0 or damaged > 0
         bank.begin_catch_up(begin)
         self.banks[partition] = bank
-        self._foretold[partition] = Foretold(bank)
+        self._schedules[partition] = ForecastSchedule(bank)
         self.offsets[partition] = begin - 1
         return begin
 
@@ -144,7 +144,7 @@ class Worker:
             else:
                 begin_wards(bank, kept.ward_changes, kept.wards)
                 bank.time_kept, bank.time_kept_at = kept.time, kept.offset
-        self._foretold[partition] = Foretold(bank)
+        self._schedules[partition] = ForecastSchedule(bank)
         self.offsets[partition] = -1
         counted = dict(self.counts)
         for offset, record in records:
@@ -214,7 +214,7 @@ class Worker:
             self._remember_retraction(partition, offset, filed)
         if outcome.complete:
             # The clock was set back: forecasts are due anew. What it says of the past stays as it was told.
-            self._foretold[partition] = Foretold(self.banks[partition])
+            self._schedules[partition] = ForecastSchedule(self.banks[partition])
         elif outcome.estimates is not None:
             rows = outcome.estimates.rows
             if not rows["time"].all():
@@ -241,7 +241,7 @@ class Worker:
             self.history.add_transitions(partition, offset, outcome.transitions)
 
     def _remember_forecasts(self, partition: int, offset: int, estimates: Estimates, rows: dict[str, Any]) -> None:
-        kept = self._foretold[partition].of(estimates, rows)
+        kept = self._schedules[partition].of(estimates, rows)
         # What a checkpoint covers is told again while other blocks catch up. It has been kept, as it was told then.
         if kept is not None and not self.banks[partition].catching_up:
             self.history.add_forecasts(partition, offset, *kept)
@@ -261,7 +261,7 @@ class Worker:
 
     def release(self, partition: int) -> None:
         """Forget a partition that is another worker's now."""
-        del self.banks[partition], self._foretold[partition], self.offsets[partition]
+        del self.banks[partition], self._schedules[partition], self.offsets[partition]
         for key in [key for key in self._first_dirty if key[0] == partition]:
             del self._first_dirty[key]
 

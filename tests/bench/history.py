@@ -16,7 +16,7 @@ import structlog
 from api.cli.output import Failure, say
 from api.cli.serve import settings_of
 from streams.clock import Clock
-from streams.history.columns import Lot, lot_of
+from streams.history.columns import Segment, segment_of
 from streams.history.influx.line_protocol import Tags, observation_lines
 from streams.settings import Settings
 from tests.bench import history_disk
@@ -85,16 +85,16 @@ async def _run(settings: Settings, rows: int) -> dict[str, Any]:
     return figures
 
 
-def _frame(first: int) -> Lot:
+def _frame(first: int) -> Segment:
     at = np.arange(first, first + _FRAME)
     columns = (
         (at // _PATIENTS % 5).astype("u2"), Clock().now() - 3_600_000_000 + at // (5 * _PATIENTS) * 1_000_000,
         np.round(80 + 9 * np.sin(at), 1), np.zeros(_FRAME, "u1"),
     )  # fmt: skip
-    return lot_of([f"patient-{number:04d}" for number in range(_PATIENTS)], (at % _PATIENTS).astype("u4"), columns)
+    return segment_of([f"patient-{number:04d}" for number in range(_PATIENTS)], (at % _PATIENTS).astype("u4"), columns)
 
 
-async def _written(settings: Settings, frames: list[Lot]) -> dict[str, float]:
+async def _written(settings: Settings, frames: list[Segment]) -> dict[str, float]:
     from streams.history.influx import InfluxHistory
 
     history = InfluxHistory(settings, writes=True)
@@ -112,14 +112,14 @@ async def _written(settings: Settings, frames: list[Lot]) -> dict[str, float]:
     return {"readings_per_s": len(frames) * _FRAME / elapsed, "caller_us": 1e6 * handed_over / len(frames)}
 
 
-def _hand_over(history: "History", frames: list[Lot]) -> None:
-    for offset, lot in enumerate(frames):
-        signal, at, value, status = lot.columns
-        history.add_observations(0, offset, lot.patients, lot.patient, signal, at, value, status)
+def _hand_over(history: "History", frames: list[Segment]) -> None:
+    for offset, segment in enumerate(frames):
+        signal, at, value, status = segment.columns
+        history.add_observations(0, offset, segment.patients, segment.patient, signal, at, value, status)
         history.complete(0, offset)
 
 
-def _by_the_client(settings: Settings, frames: list[Lot]) -> float:
+def _by_the_client(settings: Settings, frames: list[Segment]) -> float:
     """Readings a second of the client's batching writer, given the finished lines."""
     from influxdb_client.client.influxdb_client import InfluxDBClient
     from influxdb_client.client.write_api import WriteOptions

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from api.cli.output import Failure, say
-from streams.embedded.restore import Stored, stored
+from streams.embedded.restore import OfflineFile, open_offline
 from streams.worker.worker import Worker
 from tests.support.house import House
 from tests.support.load import FRAME_TYPE, Ward, requests
@@ -56,7 +56,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         time.sleep(0.5)
         clients.end()
         house.stop()
-        with stored(house.database) as file:
+        with open_offline(house.database) as file:
             figures = _compare(file, clients.taken)
     return {"kills": kills, "acknowledged": clients.acknowledged} | figures
 
@@ -96,7 +96,7 @@ class _Clients:
                 self.taken.extend(batch)
 
 
-def _compare(file: Stored, taken: list[Columns]) -> dict[str, Any]:
+def _compare(file: OfflineFile, taken: list[Columns]) -> dict[str, Any]:
     say("one uninterrupted run over the same log")
     restored = file.worker()
     logged: Counter[Reading] = Counter()

@@ -12,7 +12,7 @@ from api.cli.doctor.finding import Finding
 from api.cli.environment import cache_folder, key_file, state_folder
 from api.cli.serve import LOOPBACK, address
 from streams.clock import Clock, span
-from streams.embedded.lock import held
+from streams.embedded.lock import is_locked
 from streams.embedded.schema import examine, look
 from streams.errors import LogUnavailable
 
@@ -85,7 +85,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
     except LogUnavailable as error:
         yield Finding("database", "wrong", str(error))
         return
-    detail = f"{path}, {size / 1e6:,.1f} MB" + (" (in use by a running service)" if held(path) else "")
+    detail = f"{path}, {size / 1e6:,.1f} MB" + (" (in use by a running service)" if is_locked(path) else "")
     yield Finding(
         "database", "good" if verdict == "ok" else "wrong", detail if verdict == "ok" else f"{path}: {verdict}"
     )

@@ -1,4 +1,4 @@
-"""History in InfluxDB 2: what the distributed service writes and reads."""
+"""History in InfluxDB 2, for the distributed service."""
 
 from streams.history.influx.history import InfluxHistory
 from streams.history.influx.preparation import mismatches, prepare

@@ -1,4 +1,4 @@
-"""Alarm transitions, charted facts and stays read back from the bucket they are in."""
+"""Read alarm transitions, charted facts and stays from their bucket."""
 
 from operator import itemgetter
 
@@ -16,15 +16,15 @@ __all__ = ["alarm", "facts", "revisions", "stays", "transitions"]
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
 _NAMED = 50
-"""So many patients are named in a question; of more, all are asked for and the others left out."""
+"""A query names at most this many patients; for more it asks for all and drops the others."""
 _KEEP = '|> keep(columns: ["_time", "_value"])'
 
 
 async def transitions(link: Link, bucket: str, keep_us: int, question: Question) -> Page[Transition]:
-    """A page of transitions, by (time, place in the log, id); raises ValueError on a cursor that is not one of these.
+    """A page of transitions, by (time, place in the log, id); raises ValueError on a foreign cursor.
 
-    Flux has no cheap way to the first of many, so ever longer parts of the window are asked for, from the end where the
-    page begins, until the page is full.
+    Flux has no cheap way to read only the first of many. So longer and longer parts of the window are asked for, from the
+    end where the page begins, until the page is full.
     """
     after = None if question.cursor is None else key_of(question.cursor)
     if question.latest:
@@ -50,7 +50,7 @@ async def transitions(link: Link, bucket: str, keep_us: int, question: Question)
 async def _select(
     link: Link, bucket: str, start_us: int, end_us: int, patients: tuple[str, ...] | None
 ) -> dict[Key, Transition]:  # fmt: skip
-    """The transitions of a window, maybe of more patients than those named."""
+    """The transitions of a window, possibly of more patients than those named."""
     window = clipped(start_us, end_us)
     if window is None or patients == ():
         return {}
@@ -85,7 +85,7 @@ async def facts(link: Link, bucket: str, patient: str, start_us: int, end_us: in
 
 
 async def revisions(link: Link, bucket: str, patient: str, signal: str, span: tuple[int, int]) -> list[Revision]:
-    """What was done to the readings of a window, by their time and then in the order it was done."""
+    """Revisions of the readings of a window, by the readings' time, then in the order they happened."""
     window = clipped(*span)
     if window is None:
         return []

@@ -1,7 +1,7 @@
-"""Questions in Flux, and the CSV that answers them.
+"""Queries in Flux, and the CSV of their answers.
 
-Every question keeps the columns ``_time``, ``_value`` and ``_field`` at most, so an answer is a few columns by name.
-Text from outside enters a question only through ``text``.
+A query keeps at most the columns ``_time``, ``_value`` and ``_field``, so an answer is a few columns by name. Text from
+outside enters a query only through ``text``.
 """
 
 import csv
@@ -32,7 +32,7 @@ NOTHING = Column([], [])
 
 
 def text(value: str) -> str:
-    r"""A string of Flux; never with a dollar sign in it, which Flux misreads before a backslash, nor a zero, which ends all.
+    r"""A Flux string without dollar signs (Flux misreads one before a backslash) and without zero bytes (they end the query).
 
     >>> print(text('a" + die() + "$${b}\\'))
     "a\" + die() + \"\x24\x24{b}\\"
@@ -41,7 +41,7 @@ def text(value: str) -> str:
 
 
 def clipped(start_us: int, end_us: int) -> tuple[int, int] | None:
-    """The part of a window InfluxDB has times for; ``None`` when it is empty."""
+    """The part of a window that InfluxDB can represent; ``None`` if it is empty."""
     start, end = max(start_us, -LAST_US), min(end_us, LAST_US + 1)
     return (start, end) if start < end else None
 
@@ -49,7 +49,7 @@ def clipped(start_us: int, end_us: int) -> tuple[int, int] | None:
 def selection(
     bucket: str, window: tuple[int, int], measurement: str, fields: Iterable[str], **tags: Iterable[str]
 ) -> str:  # fmt: skip
-    """Points of a window; a tag must be one of those given. The storage does all of it, nothing is row by row in Flux."""
+    """Points of a window whose tags have given values. The storage does all the work; Flux does nothing row by row."""
     conditions = [f"r._measurement == {text(measurement)}", _one_of("_field", fields)]
     conditions += [_one_of(name, map(escaped, values)) for name, values in tags.items()]
     return (
@@ -60,12 +60,12 @@ def selection(
 
 
 def _one_of(name: str, values: Iterable[str]) -> str:
-    """A condition; never with contains(), which is a thousand times slower."""
+    """A condition as a chain of ``or``: contains() is a thousand times slower."""
     return "(" + " or ".join(f"r[{text(name)}] == {text(value)}" for value in values) + ")"
 
 
 def answer(body: str) -> Answer:
-    """The columns of an answer; raises ``HistoryUnavailable`` where it breaks off with an error."""
+    """The columns of an answer; raises ``HistoryUnavailable`` if the answer ends in an error."""
     found: Answer = {}
     for block in body.split("\r\n\r\n"):
         header, _, rest = block.strip("\r\n").partition("\r\n")
@@ -76,7 +76,7 @@ def answer(body: str) -> Answer:
 
 
 def _columns(rows: str, width: int) -> list[list[str]]:
-    """Rows of CSV as columns. Numbers, of which there may be very many, need no reader that knows of quotes."""
+    """Rows of CSV as columns. Numbers, of which there may be very many, need no reader for quotes."""
     if '"' in rows:
         table = list(csv.reader(io.StringIO(rows, newline="")))
         return [[row[number] for row in table] for number in range(width)]
@@ -85,9 +85,9 @@ def _columns(rows: str, width: int) -> list[list[str]]:
 
 
 def _sort_in(found: Answer, columns: dict[str, list[str]]) -> None:
-    """Take the tables under one header apart; they follow each other and are numbered."""
+    """Separate the tables under one header; they follow each other and are numbered."""
     if "error" in columns:
-        raise HistoryUnavailable(f"InfluxDB breaks off its answer: {columns['error'][0][:200]}")
+        raise HistoryUnavailable(f"InfluxDB stopped its answer: {columns['error'][0][:200]}")
     result, number = columns["result"], columns["table"]
     begin, rows = 0, len(number)
     while begin < rows:
@@ -103,10 +103,10 @@ def _sort_in(found: Answer, columns: dict[str, list[str]]) -> None:
 
 
 def us(times: list[str]) -> I8:
-    """Microseconds since 1970 of times as Flux writes them, down to the one they lie in."""
+    """Microseconds since 1970 of times as Flux writes them, rounded down."""
     return np.array([time[:-1] for time in times], "M8[ns]").view(np.int64) // 1000
 
 
 def floats(values: list[str]) -> F8:
-    """Numbers as Flux writes them; what is left out is none."""
+    """Numbers as Flux writes them; NaN if empty."""
     return np.array([float(value) if value else np.nan for value in values], np.float64)

@@ -8,8 +8,17 @@ from typing import overload
 
 from streams.history import events
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Revised, Waiting
-from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Column, Kind, Lot, lot_of, quantile_columns
+from streams.history.buffer import Buffer, PlacedFact, PlacedRevision, PlacedStay, PlacedTransition, RecordRows, Waiting
+from streams.history.columns import (
+    ESTIMATES,
+    FORECASTS,
+    OBSERVATIONS,
+    Column,
+    Kind,
+    Segment,
+    quantile_columns,
+    segment_of,
+)
 from streams.history.influx import events as happenings
 from streams.history.influx import series
 from streams.history.influx.layout import json_of
@@ -31,9 +40,9 @@ _EVER = (-(1 << 63), (1 << 63) - 1)
 class InfluxHistory:
     """Observations, estimates, forecasts, transitions and facts in InfluxDB, in the buckets that ``prepare`` makes.
 
-    ``add_*``, ``complete`` and ``settled`` belong to the worker's thread and need ``writes``; they only take note.
-    The rest may be called from any event loop; it sees what InfluxDB has taken, and raises ``HistoryUnavailable`` where
-    that does not answer.
+    ``add_*``, ``complete`` and ``settled`` belong to the worker's thread and need ``writes``; they only fill the buffer.
+    The rest may be called from any event loop. It reads what InfluxDB has stored, and raises ``HistoryUnavailable`` if
+    InfluxDB does not answer.
     """
 
     def __init__(self, settings: Settings, *, writes: bool) -> None:
@@ -49,7 +58,7 @@ class InfluxHistory:
             self._running = self._link.submit(self._writer.run())
 
     def counters(self) -> dict[str, int | float]:
-        """Figures for /metrics: points taken, points lost for whatever reason, bytes that wait on disk."""
+        """Figures for /metrics: points stored, points lost for any reason, bytes waiting on disk."""
         if self._writer is None or self._spill is None:
             return {}
         return {
@@ -65,57 +74,57 @@ class InfluxHistory:
         self, partition: int, offset: int, patients: Sequence[str],
         patient: U4, signal: U2, time: I8, value: F8, status: U1,
     ) -> None:  # fmt: skip
-        """Keep readings; ``patient`` indexes ``patients``."""
-        self._add(partition, offset, OBSERVATIONS, lot_of(patients, patient, (signal, time, value, status)))
+        """Add readings; ``patient`` indexes ``patients``."""
+        self._add(partition, offset, OBSERVATIONS, segment_of(patients, patient, (signal, time, value, status)))
 
     def add_estimates(  # noqa: PLR0917 (columns)
         self, partition: int, offset: int, patients: Sequence[str],
         patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
     ) -> None:  # fmt: skip
-        """Keep posterior estimates; ``patient`` indexes ``patients``."""
-        self._add(partition, offset, ESTIMATES, lot_of(patients, patient, (signal, time, mean, sd, quality)))
+        """Add posterior estimates; ``patient`` indexes ``patients``."""
+        self._add(partition, offset, ESTIMATES, segment_of(patients, patient, (signal, time, mean, sd, quality)))
 
     def add_forecasts(  # noqa: PLR0917 (columns)
         self, partition: int, offset: int, patients: Sequence[str], patient: U4, signal: U2, time: I8, quantiles: F4,
     ) -> None:  # fmt: skip
-        """Keep forecasts made at ``time``; ``patient`` indexes ``patients``."""
+        """Add forecasts made at ``time``; ``patient`` indexes ``patients``."""
         columns: tuple[Column, ...] = (signal, time, *quantile_columns(quantiles))
-        self._add(partition, offset, FORECASTS, lot_of(patients, patient, columns))
+        self._add(partition, offset, FORECASTS, segment_of(patients, patient, columns))
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
-        """Keep alarm transitions, in the order they happened."""
-        placed = [Placed(offset, at, item, json_of(item)) for at, item in enumerate(transitions)]
+        """Add alarm transitions, in the order they happened."""
+        placed = [PlacedTransition(offset, at, item, json_of(item)) for at, item in enumerate(transitions)]
         self._buffer.add(partition, offset, Waiting(transitions=placed))
 
     def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
-        """Keep charted facts; of those with one id of a patient the first."""
-        self._buffer.add(partition, offset, Waiting(facts=[Noted(offset, fact, json_of(fact)) for fact in facts]))
+        """Add charted facts; of several with the same patient and id only the first is stored."""
+        self._buffer.add(partition, offset, Waiting(facts=[PlacedFact(offset, fact, json_of(fact)) for fact in facts]))
 
     def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
-        """Keep stays as they now are; a stay is identified by (patient, admitted)."""
-        self._buffer.add(partition, offset, Waiting(stays=[Lodged(offset, stay, json_of(stay)) for stay in stays]))
+        """Add stays in their present form; a stay is identified by (patient, admitted)."""
+        self._buffer.add(partition, offset, Waiting(stays=[PlacedStay(offset, stay, json_of(stay)) for stay in stays]))
 
     def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
-        """Keep what was done to readings, in the order it was done."""
-        revised = [Revised(offset, at, item, json_of(item)) for at, item in enumerate(revisions)]
+        """Add revisions (corrections and retractions of readings), in the order they happened."""
+        revised = [PlacedRevision(offset, at, item, json_of(item)) for at, item in enumerate(revisions)]
         self._buffer.add(partition, offset, Waiting(revisions=revised))
 
     def complete(self, partition: int, offset: int) -> None:
-        """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
+        """Declare that everything of the offsets up to this one has been added, so that it may be stored."""
         self._buffer.complete(partition, offset)
         if self._writer is not None and self._buffer.rows >= BATCH_LINES:
             self._writer.wake()
 
     async def settled(self) -> None:
-        """Return once what is complete is in InfluxDB or on this machine's disk."""
+        """Return once everything complete is in InfluxDB or on this machine's disk."""
         if self._writer is not None:
             await asyncio.wrap_future(self._writer.safe())
 
-    def _add(self, partition: int, offset: int, kind: Kind, lot: Lot) -> None:
+    def _add(self, partition: int, offset: int, kind: Kind, segment: Segment) -> None:
         if self._buffer.rows >= MOST_ROWS:
-            self._too_many += len(lot.patient)
-        elif len(lot.patient):
-            self._buffer.add(partition, offset, Waiting([Batch(offset, kind, lot)]))
+            self._too_many += len(segment.patient)
+        elif len(segment.patient):
+            self._buffer.add(partition, offset, Waiting([RecordRows(offset, kind, segment)]))
 
     # -- readers --------------------------------------------------------------------------------------------------
 
@@ -139,7 +148,7 @@ class InfluxHistory:
     async def observations_page(  # noqa: PLR0917 (a window is four)
         self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
     ) -> SeriesPage:
-        """Readings of a window, oldest first; raises ValueError on a cursor that was not made here."""
+        """Readings of a window, oldest first; raises ValueError on a foreign cursor."""
         begin = start_us if cursor is None else max(start_us, int(cursor) + 1)
         return await self._link.ask(series.page(self._link, self._bucket, (patient, signal, begin, end_us), limit))
 
@@ -154,7 +163,7 @@ class InfluxHistory:
     async def forecasts(
         self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
     ) -> ForecastSeries:
-        """Forecasts made in a window or, given ``points``, the first made in each of at most that many equal spans."""
+        """Forecasts made in a window or, given ``points``, the first of each of at most that many equal spans."""
         return await self._link.ask(
             series.forecasts(self._link, self._bucket, (patient, signal, start_us, end_us), points)
         )
@@ -163,7 +172,7 @@ class InfluxHistory:
         self, patient: str | Collection[str] | None, start_us: int, end_us: int,
         cursor: str | None = None, limit: int = 100, *, ascending: bool = False, latest: bool = False,
     ) -> Page[Transition]:  # fmt: skip
-        """Transitions of one, several or all (``None``) patients; raises ValueError on a cursor not made here."""
+        """Transitions of one, several or all (``None``) patients; raises ValueError on a foreign cursor."""
         patients = (patient,) if isinstance(patient, str) else None if patient is None else tuple(patient)
         question = events.Question(patients, start_us, end_us, cursor, limit, ascending, latest)
         return await self._link.ask(
@@ -175,7 +184,7 @@ class InfluxHistory:
         return await self._link.ask(happenings.alarm(self._link, self._events, alarm))
 
     async def latest(self, patient: str | Collection[str] | None = None) -> list[Transition]:
-        """The newest transition of every alarm kept, newest first."""
+        """The newest transition of every stored alarm, newest first."""
         return (await self.alarms(patient, *_EVER, limit=1 << 40, latest=True)).items
 
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
@@ -183,11 +192,11 @@ class InfluxHistory:
         return await self._link.ask(happenings.facts(self._link, self._events, patient, start_us, end_us))
 
     async def versions(self, patient: str, signal: int, start_us: int, end_us: int) -> Series:
-        """Every reading of a window as it was sent, also what does not stand: the first and the newest of a moment."""
+        """Readings of a window as they were sent, also replaced ones: the first and the newest of each moment."""
         return await self._link.ask(series.versions(self._link, self._bucket, (patient, signal, start_us, end_us)))
 
     async def revisions(self, patient: str, signal: str, start_us: int, end_us: int) -> list[Revision]:
-        """What was done to the readings of a window, by their time and then in the order it was done."""
+        """Revisions of the readings of a window, by the readings' time, then in the order they happened."""
         return await self._link.ask(happenings.revisions(self._link, self._events, patient, signal, (start_us, end_us)))
 
     async def stays(self, patient: str) -> list[Stay]:
@@ -195,7 +204,7 @@ class InfluxHistory:
         return await self._link.ask(happenings.stays(self._link, self._events, patient))
 
     def close(self) -> None:
-        """Store what is complete, in InfluxDB or on disk, and end the thread."""
+        """Store everything complete, in InfluxDB or on disk, and end the thread."""
         if self._writer is not None:
             self._writer.close()
             with contextlib.suppress(TooLate):

@@ -1,19 +1,19 @@
-"""How transitions, facts and stays stand in InfluxDB: a record as JSON under tags that are few.
+"""The form of transitions, facts and stays in InfluxDB: a record as JSON, with few tags.
 
-They live in a bucket of their own, kept longer than readings. A point is known by its tags and its time, and many
-transitions may share a microsecond. A tag with the id would make each of them a series for ever, so the tags are what a
-transition is about (patient, condition, signal, presence), and of the thousand nanoseconds within its microsecond it
-takes the one its id names: by the alarm's checksum and the number of the change. Two transitions could only meet if
-they said the same of the same patient in the same microsecond in two episodes of one condition, and then once in a
-thousand. What is done to readings has no id and may be done to one moment again and again: there the place in the log
-names one of some thousand points, most of them told apart by a tag with few values.
+They have their own bucket, with a longer retention than readings. InfluxDB identifies a point by its tags and its time,
+and many transitions may share a microsecond. A tag with the id would make each transition a series of its own for ever.
+So the tags say what a transition is about (patient, condition, signal, presence). Its nanosecond within the microsecond
+comes from its id: the alarm's checksum and the number of the change. Two transitions can collide only if they have the
+same tags and the same microsecond in two episodes of one condition, and then once in a thousand. A revision has no id,
+and one reading may be revised many times: there the place in the log picks one of some thousand points, most of them
+distinguished by a tag with few values.
 """
 
 import zlib
 
 import msgspec
 
-from streams.history.buffer import Lodged, Noted, Placed, Revised, place
+from streams.history.buffer import PlacedFact, PlacedRevision, PlacedStay, PlacedTransition, place
 from streams.history.events import fact_id, plain
 from streams.history.influx.line_protocol import LAST_US, quoted, tag
 from twins.records import Fact, Revision, Stay, Transition
@@ -36,22 +36,22 @@ fact_of = msgspec.json.Decoder(Fact).decode
 stay_of = msgspec.json.Decoder(Stay).decode
 _revision = msgspec.json.Decoder(Revision).decode
 _POINTS, _STEP = 4000, 2473
-"""For what is done to one moment of a signal. By steps of the golden section records near each other are far apart here."""
+"""Points for the revisions of one moment of a signal. Golden-section steps put neighbouring records far apart."""
 
 
 def json_of(item: Transition | Fact | Stay | Revision) -> bytes:
-    """The stored form; numbers of numpy become plain ones."""
+    """The stored form; numpy numbers become plain numbers."""
     return _encode(item)
 
 
 def transition_of(record: str) -> tuple[tuple[int, int, str], Transition]:
-    """A transition as it was stored, behind what orders it: time, place in the log, id."""
+    """A stored transition after its sort key: time, place in the log, id."""
     item = _transition(record)
     return (item.time, _place(record).place, item.id), item
 
 
-def transition_line(placed: Placed) -> bytes:
-    """A transition as a line with nanoseconds; nothing when InfluxDB has no such time."""
+def transition_line(placed: PlacedTransition) -> bytes:
+    """A transition as a line with nanoseconds; empty if InfluxDB cannot represent its time."""
     item = placed.transition
     if not -LAST_US <= item.time <= LAST_US:
         return b""
@@ -62,8 +62,8 @@ def transition_line(placed: Placed) -> bytes:
     )  # fmt: skip
 
 
-def fact_line(noted: Noted) -> bytes:
-    """A fact as a line with nanoseconds; nothing when InfluxDB has no such time."""
+def fact_line(noted: PlacedFact) -> bytes:
+    """A fact as a line with nanoseconds; empty if InfluxDB cannot represent its time."""
     fact = noted.fact
     if not -LAST_US <= fact.time <= LAST_US:
         return b""
@@ -73,8 +73,8 @@ def fact_line(noted: Noted) -> bytes:
     )  # fmt: skip
 
 
-def stay_line(lodged: Lodged) -> bytes:
-    """A stay as a line with nanoseconds, by its admission; nothing when InfluxDB has no such time."""
+def stay_line(lodged: PlacedStay) -> bytes:
+    """A stay as a line with nanoseconds, at its admission; empty if InfluxDB cannot represent its time."""
     stay = lodged.stay
     if not -LAST_US <= stay.admitted <= LAST_US:
         return b""
@@ -88,13 +88,13 @@ def _nanosecond(item: Transition) -> int:
 
 
 def revision_of(record: str) -> tuple[tuple[int, int], Revision]:
-    """What was done to a reading as it was stored, behind what orders it: the reading's time, place in the log."""
+    """A stored revision after its sort key: the reading's time, place in the log."""
     item = _revision(record)
     return (item.time, _place(record).place), item
 
 
-def revision_line(revised: Revised) -> bytes:
-    """What was done to a reading as a line, as one of the points of its moment; nothing without such a time."""
+def revision_line(revised: PlacedRevision) -> bytes:
+    """A revision as a line, one of the points of its moment; empty if InfluxDB cannot represent its time."""
     item = revised.revision
     if not -LAST_US <= item.time <= LAST_US:
         return b""

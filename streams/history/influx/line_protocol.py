@@ -1,8 +1,8 @@
-"""InfluxDB's line protocol: columns as joined lines, and text so that it can be neither misread nor merged.
+"""InfluxDB's line protocol: columns as joined lines, and text escaped so that it is neither misread nor merged.
 
-A tag cannot hold a line break and has no escape for a backslash: at its end one would swallow the comma after it. So
-the backslash, the percent sign, control characters and lone surrogates stand as ``%XX`` for every byte of UTF-8, as in
-a URL, and no text at all as a lone ``%``. That can be undone (``unescaped``), so two texts never become one.
+A tag cannot contain a line break, and it has no escape for a backslash: one at its end would swallow the comma after it.
+So the backslash, the percent sign, control characters and lone surrogates become ``%XX`` for every byte of UTF-8, as in
+a URL, and an empty text becomes a lone ``%``. ``unescaped`` reverses it, so two texts never become the same.
 """
 
 import re
@@ -12,8 +12,8 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from streams.history.base import BESIDE, FORETOLD_MIN, FORETOLD_QUANTILES
-from streams.history.columns import Lot
+from streams.history.base import BESIDE, KEPT_HORIZONS_MIN, KEPT_QUANTILES
+from streams.history.columns import Segment
 from streams.history.thinning import NOT_BELIEVABLE
 from twins.arrays import F4, F8, I8
 from twins.records import Status
@@ -35,9 +35,9 @@ __all__ = [
 ]
 
 LAST_US = ((1 << 63) - 2) // 1000 - 1
-"""InfluxDB counts nanoseconds: this many microseconds before and after 1970 it can tell, 292 years."""
+"""InfluxDB counts nanoseconds: it can represent this many microseconds before and after 1970, 292 years."""
 FORECAST_FIELDS = tuple(
-    f"p{quantile * 100:02.0f}_{minutes}" for minutes in FORETOLD_MIN for quantile in FORETOLD_QUANTILES
+    f"p{quantile * 100:02.0f}_{minutes}" for minutes in KEPT_HORIZONS_MIN for quantile in KEPT_QUANTILES
 )
 """A forecast's quantiles as fields: ``p50_30`` is the median of the reading in thirty minutes."""
 _TAGS_KEPT = 200_000
@@ -62,7 +62,7 @@ _ENDS = [form % number for form in _STATUS for number in range(256)]
 
 
 class Lines(NamedTuple):
-    """Lines for one bucket, each with its line break, how many, and how many rows could not be told as a line."""
+    """Lines for one bucket, each with its line break; their number; the number of rows that could not become a line."""
 
     body: bytes
     lines: int
@@ -70,7 +70,7 @@ class Lines(NamedTuple):
 
 
 def escaped(text: str) -> str:
-    r"""A text with what no tag can hold as ``%XX``.
+    r"""A text in which everything a tag cannot contain is ``%XX``.
 
     >>> escaped("bed 7\\"), escaped("100 %"), escaped("")
     ('bed 7%5C', '100 %25', '%')
@@ -81,7 +81,7 @@ def escaped(text: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    r"""What ``escaped`` was given.
+    r"""The inverse of ``escaped``.
 
     >>> unescaped("bed 7%5C")
     'bed 7\\'
@@ -93,7 +93,7 @@ def unescaped(text: str) -> str:
 
 
 def tag(text: str) -> bytes:
-    r"""A measurement, tag key or tag value as it stands in a line.
+    r"""A measurement, tag key or tag value as written in a line.
 
     >>> tag("a b,c=d")
     b'a\\ b\\,c\\=d'
@@ -102,7 +102,7 @@ def tag(text: str) -> bytes:
 
 
 def quoted(text: bytes) -> bytes:
-    r"""UTF-8 as a field's string, with its quotation marks.
+    r"""UTF-8 as a string field, with its quotation marks.
 
     >>> quoted(b'say "a"')
     b'"say \\"a\\""'
@@ -111,19 +111,19 @@ def quoted(text: bytes) -> bytes:
 
 
 def signal_tag(signal: int) -> str:
-    """A signal's name; of a code without one, the code."""
+    """A signal's name; for a code without a name, the code."""
     return SIGNALS[signal].name if signal < len(SIGNALS) else str(signal)
 
 
 class Tags:
-    """How lines of each (patient, signal) begin; worked out once."""
+    """The beginning of the lines of each (patient, signal); computed once."""
 
     def __init__(self, measurement: str) -> None:
         self._begin = tag(measurement) + b",patient="
         self._known: dict[tuple[str, int], bytes] = {}
 
     def of(self, patient: str, signal: int) -> bytes:
-        """Measurement and tags, with the space behind them."""
+        """Measurement and tags, with the space after them."""
         known = self._known.get((patient, signal))
         if known is None:
             if len(self._known) >= _TAGS_KEPT:
@@ -133,19 +133,19 @@ class Tags:
         return known
 
 
-def observation_lines(tags: Tags, lot: Lot) -> Lines:
+def observation_lines(tags: Tags, segment: Segment) -> Lines:
     """Readings: ``value`` where it can be the patient's, else the text ``refused``; always ``status``.
 
-    What comes for a moment that has a reading has fields of its own, so that the original stays: ``again`` for a correction,
-    ``other`` for what may replace nothing, each with its status; a mark that a reading was taken back has no value.
+    A reading for a moment that has one already uses other fields, so that the original stays: ``again`` for a correction,
+    ``other`` for a reading that may replace nothing, each with its status. A retraction mark has no value.
     """
-    signal, time, value, status = lot.columns
+    signal, time, value, status = segment.columns
     told, lost = _in_time(time)
-    patient, signal, time, value, status = (column[told] for column in (lot.patient, signal, time, value, status))
+    patient, signal, time, value, status = (column[told] for column in (segment.patient, signal, time, value, status))
     if not len(time):
         return Lines(b"", 0, lost)
     form = np.where(NOT_BELIEVABLE[status] | ~np.isfinite(value), _REFUSED, _FORM_OF[status])
-    heads, place = _heads(tags, lot.patients, patient, signal)
+    heads, place = _heads(tags, segment.patients, patient, signal)
     begin = [head + field for head in heads for field in _FORMS]
     numbers = _numbers(value)
     for row in (form == _TAKEN_BACK).nonzero()[0].tolist():
@@ -159,28 +159,28 @@ def observation_lines(tags: Tags, lot: Lot) -> Lines:
     )  # fmt: skip
 
 
-def estimate_lines(tags: Tags, lot: Lot) -> Lines:
-    """Estimates: ``mean``, ``sd`` and ``quality``, each where it is a number."""
-    return _number_lines(tags, lot, _ESTIMATE_FIELDS)
+def estimate_lines(tags: Tags, segment: Segment) -> Lines:
+    """Estimates: ``mean``, ``sd`` and ``quality``, each only if it is a number."""
+    return _number_lines(tags, segment, _ESTIMATE_FIELDS)
 
 
-def forecast_lines(tags: Tags, lot: Lot) -> Lines:
-    """Forecasts: ``FORECAST_FIELDS``, each where it is a number."""
-    return _number_lines(tags, lot, _FORECAST_FIELDS)
+def forecast_lines(tags: Tags, segment: Segment) -> Lines:
+    """Forecasts: ``FORECAST_FIELDS``, each only if it is a number."""
+    return _number_lines(tags, segment, _FORECAST_FIELDS)
 
 
-def _number_lines(tags: Tags, lot: Lot, names: Sequence[bytes]) -> Lines:
-    """The columns behind the time as fields of numbers; a row without any is lost."""
-    signal, time, *fields = lot.columns
+def _number_lines(tags: Tags, segment: Segment, names: Sequence[bytes]) -> Lines:
+    """The columns after the time as number fields; a row without any number is lost."""
+    signal, time, *fields = segment.columns
     told, lost = _in_time(time)
     finite = [np.isfinite(column) for column in fields]
     nothing = told & ~np.logical_or.reduce(finite)
     lost += int(nothing.sum())
     told &= ~nothing
-    patient, signal, time = (column[told] for column in (lot.patient, signal, time))
+    patient, signal, time = (column[told] for column in (segment.patient, signal, time))
     if not len(time):
         return Lines(b"", 0, lost)
-    heads, place = _heads(tags, lot.patients, patient, signal)
+    heads, place = _heads(tags, segment.patients, patient, signal)
     columns = [list(map(heads.__getitem__, place.tolist()))]
     before = np.zeros(len(time), np.bool_)
     for name, column, good in zip(names, fields, finite, strict=True):
@@ -192,19 +192,19 @@ def _number_lines(tags: Tags, lot: Lot, names: Sequence[bytes]) -> Lines:
 
 
 def _in_time(time: I8) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], int]:
-    """Which rows InfluxDB has a time for, and how many it has not."""
+    """Which rows have a time that InfluxDB can represent, and how many have not."""
     told = (time >= -LAST_US) & (time <= LAST_US)
     return told, len(time) - int(told.sum())
 
 
 def _heads(tags: Tags, patients: Sequence[str], patient: np.ndarray, signal: np.ndarray) -> tuple[list[bytes], I8]:
-    """The different beginnings of lines, and which of them each row has."""
+    """The different beginnings of lines, and the one of each row."""
     pairs, place = np.unique(patient.astype(np.int64) << 16 | signal, return_inverse=True)
     return [tags.of(patients[pair >> 16], pair & 0xFFFF) for pair in pairs.tolist()], place
 
 
 def _numbers(column: F8 | F4 | I8, odd: bytes | None = None) -> list[bytes]:
-    """Each number as the shortest text that gives it back; one that is none as ``odd`` or its name."""
+    """Each number as the shortest text that gives it back; NaN and infinity as ``odd`` or by their name."""
     values = column.tolist()
     texts = msgspec.json.encode(values)[1:-1].split(b",")
     if column.dtype.kind == "f":

@@ -1,6 +1,6 @@
-"""A thread of its own with an event loop and InfluxDB's client, for writing and for reading.
+"""A thread with its own event loop and InfluxDB's client, for writing and reading.
 
-So a caller's loop neither waits for InfluxDB nor parses its answers, and the client can be ended from anywhere.
+So a caller's loop neither waits for InfluxDB nor parses its answers, and the client can be closed from any thread.
 """
 
 import asyncio
@@ -26,31 +26,31 @@ _logger = structlog.get_logger(__name__)
 _CSV = Dialect(header=True, annotations=[], delimiter=",", date_time_format="RFC3339")
 _QUERY_S = 20.0
 _WORDS = 200
-"""So much of an answer is worth repeating: it may hold every line that was sent."""
+"""At most this much of an error answer is repeated: it may contain every line that was sent."""
 Answer = TypeVar("Answer")
 
 
 class Taken(NamedTuple):
-    """InfluxDB has the points of a request, but for ``dropped``."""
+    """InfluxDB has stored the points of a request, except ``dropped`` of them."""
 
     dropped: int
 
 
 class LinesRefused(NamedTuple):
-    """Nothing of a request was taken because of lines in it, or because it is too long."""
+    """Nothing of a request was stored, because of some of its lines or because it is too long."""
 
     reason: str
 
 
 class Away(NamedTuple):
-    """InfluxDB cannot take points now; the same may be sent again, not before ``after_s``."""
+    """InfluxDB cannot take points now; send the same again after ``after_s`` or later."""
 
     reason: str
     after_s: float
 
 
 class Link:
-    """InfluxDB from a thread of its own; raises ``HistoryUnavailable`` where an answer is due and none comes."""
+    """InfluxDB behind a thread of its own; raises ``HistoryUnavailable`` if InfluxDB does not answer."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -64,18 +64,18 @@ class Link:
             runner.get_loop().run_forever()
 
     def submit(self, work: Coroutine[Any, Any, Answer]) -> "Future[Answer]":
-        """Have something done on the thread; a closed link raises ``HistoryUnavailable``."""
+        """Run something on the thread; a closed link raises ``HistoryUnavailable``."""
         if not self._thread.is_alive():
             work.close()
             raise HistoryUnavailable("the history is closed")
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     async def ask(self, work: Coroutine[Any, Any, Answer]) -> Answer:
-        """Have something done on the thread and wait for it without blocking the caller's loop."""
+        """Run something on the thread and wait for it without blocking the caller's loop."""
         return await asyncio.wrap_future(self.submit(work))
 
     def soon(self, event: asyncio.Event) -> None:
-        """Set one of the thread's own events from anywhere."""
+        """Set an event of the thread from any thread."""
         with contextlib.suppress(RuntimeError):  # closed meanwhile
             self._loop.call_soon_threadsafe(event.set)
 
@@ -104,7 +104,7 @@ class Link:
         return self._client
 
     async def query(self, flux: str) -> str:
-        """The answer to a question in Flux, as CSV without annotations."""
+        """The answer to a Flux query, as CSV without annotations."""
         try:
             async with asyncio.timeout(_QUERY_S):
                 answer: str = await self._own.query_api().query_raw(flux, dialect=_CSV)
@@ -115,7 +115,7 @@ class Link:
         return answer
 
     async def write(self, bucket: str, body: bytes, precision: str, within_s: float) -> Taken | LinesRefused | Away:
-        """Hand over lines, once, and say what became of them."""
+        """Send lines once, and return what became of them."""
         try:
             async with asyncio.timeout(within_s):
                 await self._own.write_api().write(bucket, record=body, write_precision=precision)
@@ -128,9 +128,9 @@ class Link:
 
 def _outcome(error: ApiException) -> Taken | LinesRefused | Away:
     said = _said(error)
-    if error.status == 422:  # what has another type or is too old was left out, the rest taken
+    if error.status == 422:  # points of another type or too old were dropped, the rest was stored
         number = re.search(r"dropped=(\d+)", said)
-        _logger.warning("InfluxDB left points out", reason=said[:_WORDS])
+        _logger.warning("InfluxDB dropped points", reason=said[:_WORDS])
         return Taken(int(number[1]) if number else 1)
     if error.status == 413 or (error.status == 400 and "unable to parse" in said):
         return LinesRefused(f"HTTP {error.status}")

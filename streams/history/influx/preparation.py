@@ -1,4 +1,4 @@
-"""What ``vitaltwin init`` makes in InfluxDB: buckets with their retention, and the task that thins readings."""
+"""What ``vitaltwin init`` creates in InfluxDB: buckets with their retention, and the task that thins readings."""
 
 import asyncio
 from collections.abc import Callable
@@ -21,7 +21,7 @@ __all__ = ["alarms_bucket", "minutes_bucket", "mismatches", "prepare"]
 Answer = TypeVar("Answer")
 
 _SHORTEST_S = 3600
-"""InfluxDB keeps nothing shorter."""
+"""InfluxDB's shortest retention."""
 
 
 def alarms_bucket(settings: Settings) -> str:
@@ -45,21 +45,21 @@ class _Found(NamedTuple):
 
 
 async def prepare(settings: Settings) -> dict[str, bool]:
-    """Make what is missing; by name, whether it was made now.
+    """Create what is missing; by name, whether it was created now.
 
     Raises:
-        HistoryUnavailable: InfluxDB does not answer, has no such organisation, or what is there is not as it must be;
+        HistoryUnavailable: InfluxDB does not answer, has no such organisation, or something exists in another form;
             then nothing is changed.
     """
     return await asyncio.to_thread(_with_client, settings, _make)
 
 
 async def mismatches(settings: Settings) -> list[str]:
-    """What is missing or not as it must be, a sentence each; raises ``HistoryUnavailable`` as above."""
+    """A sentence for everything that is missing or wrong; raises ``HistoryUnavailable`` as above."""
     found = await asyncio.to_thread(_with_client, settings, _look)
     missing = [f"bucket {name}" for name, bucket in found.present.items() if bucket is None]
     missing += [] if found.known else [f"task {found.task}"]
-    return found.wrong + [f"{name} is missing: `vitaltwin init` makes it" for name in missing]
+    return found.wrong + [f"{name} is missing: `vitaltwin init` creates it" for name in missing]
 
 
 def _with_client(settings: Settings, work: Callable[[InfluxDBClient, Settings], Answer]) -> Answer:
@@ -97,7 +97,7 @@ def _look(client: InfluxDBClient, settings: Settings) -> _Found:
     (known, *_) = [one for one in tasks if one.org_id == organisation.id] or [None]
     wrong = [_mismatch(name, bucket, keep[name]) for name, bucket in present.items() if bucket is not None]
     if known is not None and known.flux.strip() != flux.strip():
-        wrong.append(f"the task {task!r} is another one: delete it, then `vitaltwin init` makes it anew")
+        wrong.append(f"the task {task!r} is not ours: delete it, then `vitaltwin init` creates it")
     return _Found(organisation, keep, present, task, flux, known is not None, [reason for reason in wrong if reason])
 
 
@@ -117,7 +117,7 @@ def _make(client: InfluxDBClient, settings: Settings) -> dict[str, bool]:
 
 
 def _mismatch(name: str, bucket: Bucket, keep_s: int) -> str:
-    """What is wrong with a bucket that is there already; nothing if it is right."""
+    """What is wrong with an existing bucket; empty if nothing is."""
     kept = sum(rule.every_seconds for rule in bucket.retention_rules or [])
     if kept == keep_s:
         return ""
@@ -126,10 +126,10 @@ def _mismatch(name: str, bucket: Bucket, keep_s: int) -> str:
 
 
 def _thinning(settings: Settings, task: str) -> str:
-    """The task: readings that were believed, by the minute.
+    """The task: accepted readings by the minute.
 
-    Every five minutes it works out the last twenty anew, for what came late. Four questions of their own: the storage
-    answers each by itself, while from one variable Flux would go through all readings.
+    Every five minutes it computes the last twenty again, for late readings. It has four separate queries: the storage
+    answers each by itself, but for a shared variable Flux would go through all readings.
     """
     questions = "\n".join(f'minutes(fn: {name}, field: "{name}")' for name in ("mean", "min", "max", "count"))
     return f"""import "date"

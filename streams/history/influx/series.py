@@ -1,10 +1,10 @@
-"""Readings, estimates and forecasts read back: raw, by page, and thinned by the storage itself."""
+"""Read readings, estimates and forecasts back: raw, by page, and thinned by the storage itself."""
 
 import numpy as np
 
 from streams.history.base import (
-    FORETOLD_MIN,
-    FORETOLD_QUANTILES,
+    KEPT_HORIZONS_MIN,
+    KEPT_QUANTILES,
     Buckets,
     EstimateSeries,
     ForecastSeries,
@@ -45,7 +45,7 @@ async def versions(link: Link, bucket: str, window: Window) -> Series:
 
 async def page(link: Link, bucket: str, window: Window, limit: int) -> SeriesPage:
     """The first ``limit`` readings of a window."""
-    # As many of every field: those of the first moments are among them.
+    # The first `limit` of every field: they include the first `limit` moments.
     found = await _ask(link, bucket, window, "observation", f"|> limit(n: {limit + 1}) {_KEEP}")
     series = _versions(found)
     moments = np.unique(series.time)
@@ -60,8 +60,8 @@ async def page(link: Link, bucket: str, window: Window, limit: int) -> SeriesPag
 async def buckets(link: Link, bucket: str, window: Window, points: int) -> Buckets:
     """At most ``points`` summaries of believable readings.
 
-    They are worked out in the storage, by field. If a reading was written again, and only once believed or as a
-    correction, several fields hold it: then, and only then, the raw readings are asked for.
+    The storage computes them by field. If a reading was written again, and only one version was accepted or one is a
+    correction, several fields have it: then, and only then, the raw readings are read.
     """
     patient, signal, start, end = window
     width = _width(start, end, points)
@@ -89,7 +89,7 @@ async def buckets(link: Link, bucket: str, window: Window, points: int) -> Bucke
 
 
 async def estimates(link: Link, bucket: str, window: Window, points: int | None) -> EstimateSeries:
-    """All estimates of a window or, where they are more than ``points``, that many averages at most."""
+    """All estimates of a window or, if there are more than ``points``, at most that many averages."""
     patient, signal, start, end = window
     given = clipped(start, end)
     if given is None:
@@ -111,8 +111,8 @@ async def estimates(link: Link, bucket: str, window: Window, points: int | None)
 async def forecasts(link: Link, bucket: str, window: Window, points: int | None) -> ForecastSeries:
     """All forecasts made in a window or the first of each of at most ``points`` equal spans.
 
-    A forecast that was told late lacks its nearer horizons, never the last: that one says which was the first of a span.
-    What other fields have later in it belongs to another forecast.
+    A late forecast lacks its nearer horizons, but never the last one: the last horizon shows which forecast is the first
+    of a span. Later values of other fields in the span belong to another forecast.
     """
     _, _, start, end = window
     first = ""
@@ -123,7 +123,7 @@ async def forecasts(link: Link, bucket: str, window: Window, points: int | None)
     columns = [found.get(("_result", field), NOTHING) for field in FORECAST_FIELDS]
     time = us(columns[-1].time)
     values = [_at(time, us(column.time), floats(column.value)) for column in columns]
-    shape = (len(time), len(FORETOLD_MIN), len(FORETOLD_QUANTILES))
+    shape = (len(time), len(KEPT_HORIZONS_MIN), len(KEPT_QUANTILES))
     return ForecastSeries(time, np.stack(values, axis=1).astype(np.float32).reshape(shape))
 
 
@@ -142,7 +142,7 @@ async def _ask(link: Link, bucket: str, window: Window, measurement: str, rest: 
     return answer(await link.query(f"{picked} {rest}"))
 
 
-def _picked(  # noqa: PLR0917 (what a series is known by)
+def _picked(  # noqa: PLR0917 (the identity of a series)
     bucket: str, given: tuple[int, int], patient: str, signal: int, measurement: str, fields: tuple[str, ...]
 ) -> str:
     return selection(bucket, given, measurement, fields, patient=[patient], signal=[signal_tag(signal)])
@@ -161,12 +161,12 @@ def _spans(width: int, start: int, function: str) -> str:
 
 
 def _begins(time: I8, start: int, width: int) -> I8:
-    """Where the spans begin: the first is told from where the window begins, which may be clipped."""
+    """Where the spans begin; the first begins with the window, which may be clipped."""
     return (time - start) // width * width + start
 
 
 def _versions(found: Answer) -> Series:
-    """Every version of the readings of an answer: by time, and first the original, then what came beside it or for it."""
+    """Every version of the readings of an answer: by time, and the original before the others of its moment."""
     first, again = _first(found), _paired(found, _AGAIN)
     if len(again.time):
         first, again = _marked(first, again)
@@ -179,9 +179,9 @@ def _versions(found: Answer) -> Series:
 
 
 def _marked(first: Series, again: Series) -> tuple[Series, Series]:
-    """The originals and what came for them, where a mark that says of a moment it was taken back stands in both.
+    """The originals and their later versions, with the mark of a retracted moment in both.
 
-    A reading that was sent once more after that has its own status again, and the mark is over.
+    A reading sent once more after that has its own status again, and the mark no longer counts.
     """
     gone = first.status == Status.RETRACTED
     mark = again.status == Status.RETRACTED
@@ -191,7 +191,7 @@ def _marked(first: Series, again: Series) -> tuple[Series, Series]:
 
 
 def _standing(series: Series) -> Series:
-    """The readings that count, one a moment, as in the other store."""
+    """The readings that count, one per moment, as in the other store."""
     _, time, value, status = standing((np.zeros(len(series.time), np.uint16), *series))
     return Series(time, value, status)
 
@@ -207,7 +207,7 @@ def _first(found: Answer) -> Series:
     value, refused, status = (found.get(("_result", field), NOTHING) for field in _FIRST)
     time = us(status.time)
     codes = np.array([int(code) for code in status.value], np.uint8)
-    # Mostly every reading is believed: then the times are the same and need not be read twice.
+    # Usually every reading is accepted: then the times are the same and need not be parsed twice.
     own = [time if column.time == status.time else us(column.time) for column in (value, refused)]
     believed, other = _at(time, own[0], floats(value.value)), _at(time, own[1], floats(refused.value))
     use_other = NOT_BELIEVABLE[codes] | np.isnan(believed)
@@ -223,11 +223,11 @@ def _estimates(found: Answer) -> EstimateSeries:
 
 
 def _at(time: I8, own: I8, value: F8) -> F8:
-    """Values at the times of their own among all; not a number at the others."""
+    """Values at their own times among all times; NaN at the others."""
     found = np.full(len(time), np.nan)
     if len(time):
         place = np.searchsorted(time, own)
-        known = place < len(time)  # a page ends before the last of some fields
+        known = place < len(time)  # a page may end before the last value of some fields
         place, value = place[known], value[known]
         same = time[place] == own[known]
         found[place[same]] = value[same]

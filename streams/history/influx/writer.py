@@ -1,8 +1,7 @@
-"""The batcher: what is complete goes to InfluxDB in requests of some thousand lines or, while it is away, to the spill.
+"""The batcher: sends complete rows to InfluxDB in requests of some thousand lines, or to the spill while it is away.
 
-The spill is the queue of what is to be tried again: as long as anything is in it, all that is new goes behind it, so
-points always arrive in order and the later of two with one identity wins. One request is under way at a time; that is
-enough for some 300,000 lines a second.
+The spill is the queue of requests to try again. While anything is in it, new requests go behind it. So points always
+arrive in order, and the later of two with the same identity wins. Only one request is under way at a time.
 """
 
 import asyncio
@@ -17,7 +16,7 @@ from concurrent.futures import Future
 import structlog
 
 from streams.history.buffer import Buffer, Waiting
-from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
+from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Segment
 from streams.history.influx.layout import fact_line, revision_line, stay_line, transition_line
 from streams.history.influx.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
 from streams.history.influx.link import Away, LinesRefused, Link, Taken
@@ -29,9 +28,9 @@ _logger = structlog.get_logger(__name__)
 
 BATCH_LINES = 5_000
 BUSY_ROWS = 500_000
-"""With so many rows waiting the disk takes them: it is faster than a busy InfluxDB."""
+"""With this many rows waiting they go to the disk: it is faster than a busy InfluxDB."""
 MOST_ROWS = 8_000_000
-"""More are not held in memory, whatever the disk does: they are dropped and counted."""
+"""The most rows in memory, whatever the disk does: more are dropped and counted."""
 _PAUSE_S = 0.25
 _LIVE_S, _AGAIN_S = 5.0, 30.0
 _BACK_OFF_S = (0.5, 30.0)
@@ -41,12 +40,12 @@ _PRECISION = ("us", "ns")
 
 
 class Writer:
-    """Takes what a buffer holds, on the link's thread, and makes it safe."""
+    """Takes complete rows from a buffer, on the link's thread, and makes them safe."""
 
     def __init__(self, link: Link, buffer: Buffer, spill: Spill, buckets: tuple[str, str]) -> None:
         self._link, self._buffer, self._spill, self._buckets = link, buffer, spill, buckets
         self._tags = {OBSERVATIONS: Tags("observation"), ESTIMATES: Tags("estimate"), FORECASTS: Tags("forecast")}
-        self._lines: dict[object, Callable[[Tags, Lot], Lines]] = {
+        self._lines: dict[object, Callable[[Tags, Segment], Lines]] = {
             OBSERVATIONS: observation_lines, ESTIMATES: estimate_lines, FORECASTS: forecast_lines,
         }  # fmt: skip
         self._upto: dict[int, int] = {}
@@ -64,13 +63,13 @@ class Writer:
     # -- from any thread ------------------------------------------------------------------------------------------
 
     def wake(self) -> None:
-        """Do not wait for more to come."""
+        """Do not wait for more rows."""
         if not self._woken:
             self._woken = True
             self._link.soon(self._wake)
 
     def safe(self) -> "Future[None]":
-        """What is done once everything complete now is in InfluxDB or on disk."""
+        """A future that is done once everything complete now is in InfluxDB or on disk."""
         waiter: Future[None] = Future()
         with self._guard:
             if self._ended:
@@ -81,7 +80,7 @@ class Writer:
         return waiter
 
     def close(self) -> None:
-        """Store what is complete and end ``run``."""
+        """Store everything complete and end ``run``."""
         self._closing = True
         self.wake()
 
@@ -125,9 +124,9 @@ class Writer:
                 for entry in self._entries(waiting):
                     await self._put(entry)
                     left -= entry.lines
-            except Exception:  # whatever a row holds, the other partitions are written
+            except Exception:  # a bad row must not keep the other partitions from being written
                 self.dropped += left
-                _logger.exception("history could not be told as lines", points=left)
+                _logger.exception("history could not be written as lines", points=left)
         try:
             self._spill.sync()
         except OSError:
@@ -139,8 +138,8 @@ class Writer:
         count = 0
         for batch in waiting.batches:
             tags, lines = self._tags[batch.kind], self._lines[batch.kind]
-            for first in range(0, len(batch.lot.patient), BATCH_LINES):
-                told = lines(tags, _cut(batch.lot, first, first + BATCH_LINES))
+            for first in range(0, len(batch.segment.patient), BATCH_LINES):
+                told = lines(tags, _cut(batch.segment, first, first + BATCH_LINES))
                 self.dropped += told.lost
                 if count + told.lines > BATCH_LINES:
                     yield SpoolEntry(READINGS, count, b"".join(bodies))
@@ -160,7 +159,7 @@ class Writer:
             yield SpoolEntry(EVENTS, len(part), b"".join(part))
 
     async def _put(self, entry: SpoolEntry) -> None:
-        """Bring an entry to InfluxDB or, where that is away or busy or others wait there, into the spill."""
+        """Send an entry to InfluxDB or, if that is away or busy or others wait already, put it into the spill."""
         left: list[SpoolEntry] = [entry]
         if self._spill.empty and self._buffer.rows < BUSY_ROWS:
             left = await self._send(entry, _LIVE_S)
@@ -168,7 +167,7 @@ class Writer:
             self._keep(part)
 
     def _keep(self, part: SpoolEntry) -> None:
-        """Put an entry into the spill; on a full disk in place of the oldest there."""
+        """Put an entry into the spill; on a full disk it replaces the oldest there."""
         while True:
             try:
                 self._spill.append(part)
@@ -181,7 +180,7 @@ class Writer:
             return
 
     async def _replay(self) -> None:
-        """Bring over what waits in the spill, if InfluxDB is due to be tried again; beside what is new."""
+        """Send what waits in the spill, if it is time to try InfluxDB again; new rows go on meanwhile."""
         now = time.monotonic()
         try:
             if now >= self._adopt:
@@ -192,13 +191,13 @@ class Writer:
             while (entry := self._spill.first(BATCH_LINES)) is not None:
                 if await self._send(entry, _AGAIN_S):
                     return
-                if self._spill.first(BATCH_LINES) == entry:  # it may have been given up meanwhile
+                if self._spill.first(BATCH_LINES) == entry:  # it may have been deleted meanwhile
                     self._spill.pop()
-        except Exception:  # whatever goes wrong with one round, the next goes on
-            _logger.exception("the spill could not be brought to InfluxDB")
+        except Exception:  # an error in one round must not stop the next
+            _logger.exception("the spill could not be sent to InfluxDB")
 
     async def _send(self, entry: SpoolEntry, within_s: float) -> list[SpoolEntry]:
-        """Bring an entry to InfluxDB; returns what it did not take for now. Lines it never will take are dropped."""
+        """Send an entry to InfluxDB; returns what it did not take for now. Lines it will never take are dropped."""
         todo = [entry]
         while todo:
             part = todo.pop()
@@ -229,7 +228,7 @@ class Writer:
         self._again = time.monotonic() + max(wait, min(away.after_s, 10 * longest))
 
     def _halves(self, part: SpoolEntry, refused: LinesRefused) -> list[SpoolEntry]:
-        """The later half, then the earlier; of a single line nothing, it is dropped."""
+        """The later half, then the earlier one; nothing for a single line, which is dropped."""
         if part.lines == 1:
             self.dropped += 1
             _logger.warning(
@@ -241,7 +240,9 @@ class Writer:
         return [SpoolEntry(part.bucket, len(half), b"".join(half)) for half in (lines[middle:], lines[:middle])]
 
 
-def _cut(lot: Lot, first: int, last: int) -> Lot:
-    if not first and last >= len(lot.patient):
-        return lot
-    return Lot(lot.patients, lot.patient[first:last], tuple(column[first:last] for column in lot.columns))
+def _cut(segment: Segment, first: int, last: int) -> Segment:
+    if not first and last >= len(segment.patient):
+        return segment
+    return Segment(
+        segment.patients, segment.patient[first:last], tuple(column[first:last] for column in segment.columns)
+    )

@@ -1,8 +1,8 @@
-"""Chunks: one patient's rows of one kind in one database row, and how small ones become large.
+"""Chunks: one patient's rows of one kind in one database row, and the merging of small chunks.
 
 ``FAN`` neighbouring chunks of one level become one of the next, until a chunk is full: about an hour of five 1 Hz
-signals, or a day of a sparse one. Only neighbours in the order of writing are merged, so that of two rows with one
-identity the later written can always be told.
+signals, or a day of a sparse one. Only neighbours in the order of writing are merged. So of two rows with the same
+identity the later one is always known.
 """
 
 import sqlite3
@@ -27,7 +27,7 @@ Rows = tuple[Column, ...]
 
 
 class Place(NamedTuple):
-    """Whose a chunk is, and where it stands among the patient's others."""
+    """The patient of a chunk, and its place among the patient's chunks."""
 
     kind: Kind
     patient: str
@@ -42,7 +42,7 @@ def insert_chunk(
     runs: Runs | None = None,
     span: tuple[int, int] | None = None,
 ) -> int:
-    """Write one patient's settled rows; returns the bytes it takes. Runs and span are found out if not given."""
+    """Write one patient's settled rows; returns the bytes used. Runs and span are computed if not given."""
     start, end = span or (int(rows[1].min()), int(rows[1].max()))
     count = len(rows[0])
     full = count >= FULL_ROWS or (end - start >= DAY_US and count >= DAY_ROWS)
@@ -59,7 +59,7 @@ def insert_chunk(
 
 
 def parted(rows: Rows) -> Iterator[Rows]:
-    """Settled rows in parts of about ``MOST_ROWS`` or fewer, one span of time after the other."""
+    """Settled rows in parts of about ``MOST_ROWS`` or fewer, in order of time."""
     count = -(-len(rows[0]) // MOST_ROWS)
     if count < 2:
         yield rows
@@ -75,7 +75,7 @@ def parted(rows: Rows) -> Iterator[Rows]:
 def merge(connection: sqlite3.Connection, kind: Kind, patient: str) -> int | None:
     """Merge the oldest run of ``FAN`` neighbours of one level, as far as one chunk may grow.
 
-    Returns by how many bytes the chunks have grown, ``None`` when there was nothing to merge.
+    Returns the growth of the chunks in bytes, ``None`` if there was nothing to merge.
     """
     known = connection.execute(
         "SELECT sequence, level, rows, chunk FROM history_chunk WHERE kind = ? AND patient = ? ORDER BY sequence",

@@ -1,8 +1,8 @@
-"""From lots to chunks, and from small chunks to large, a slice at a time.
+"""From segments to chunks, and from small chunks to large, a slice at a time.
 
-Idea: as in a log-structured merge tree, rows are written once as they come (level 0), then cut into chunks by patient
-(level 1), and small chunks are merged into larger ones (``chunks.py``). What a slice has done is recorded in the same
-transaction as its rows; after a crash or a rollback the work goes on from what the database says.
+The idea is that of a log-structured merge tree: rows are written first in order of arrival (level 0), then cut into
+chunks by patient (level 1), and small chunks are merged into larger ones (``chunks.py``). A slice records its progress
+in the same transaction as its rows. After a crash or a rollback the work continues from what the database says.
 """
 
 import sqlite3
@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import structlog
 
-from streams.history.columns import KINDS, Kind, Lot, lot_rows, settle
+from streams.history.columns import KINDS, Kind, Segment, segment_rows, settle
 from streams.history.sqlite.chunks import FAN, MOST_ROWS, Place, insert_chunk, merge, parted
 from streams.history.sqlite.schema import add_figure, figure
 from streams.history.sqlite.sorting import Part, Sorting
@@ -23,10 +23,10 @@ __all__ = ["Compactor"]
 _logger = structlog.get_logger(__name__)
 
 GROUP_ROWS = 600_000
-"""Lots are cut into chunks up to this many rows at a time …"""
+"""Segments are cut into chunks up to this many rows at a time …"""
 READY_ROWS = 400_000
-READY_LOTS = 32
-"""… as soon as a partition has either so many rows, or so many lots."""
+READY_SEGMENTS = 32
+"""… as soon as a partition has this many rows or this many segments."""
 
 
 class _Group(NamedTuple):
@@ -34,11 +34,11 @@ class _Group(NamedTuple):
     partition: int
     upto: int
     done: str
-    lots: list[int]
+    segments: list[int]
 
 
 class Compactor:
-    """The work of one history file; everything is called by the thread that writes it, inside its transactions."""
+    """The compaction of one history file; the thread that writes the file calls it inside its transactions."""
 
     def __init__(self) -> None:
         self.backlog = 0
@@ -51,7 +51,7 @@ class Compactor:
         self._change = 0
 
     def wake(self, connection: sqlite3.Connection, rows: int | None = None) -> None:
-        """Look for work again: ``rows`` were written to lots, or (``None``) nobody knows how many."""
+        """Look for work again: ``rows`` were written to segments, or (``None``) an unknown number."""
         if rows is None:
             (rows,) = connection.execute("SELECT coalesce(sum(rows), 0) FROM history_lot").fetchone()
             self.backlog = 0
@@ -59,9 +59,9 @@ class Compactor:
         self._idle = False
 
     def slice(self, connection: sqlite3.Connection, budget_s: float) -> bool:
-        """Work for about ``budget_s``; whether there is more to do now."""
+        """Work for about ``budget_s``; returns whether there is more to do now."""
         slices = figure(connection, "slices")
-        if slices != self._slices:  # another writer, or a rollback: begin again from what is stored
+        if slices != self._slices:  # another writer, or a rollback: start again from the database
             self._forget()
             self._slices = slices
         if self._idle:
@@ -83,7 +83,7 @@ class Compactor:
         self._work, self._progress, self._change, self._idle = None, None, 0, False
 
     def _record(self, connection: sqlite3.Connection) -> None:
-        """Say in this transaction what the slice did in it."""
+        """Record the slice's progress in its own transaction."""
         if self._progress is not None:
             connection.execute("INSERT OR REPLACE INTO history_progress VALUES (?, ?, ?, ?)", self._progress)
         add_figure(connection, "bytes", self._change)
@@ -92,7 +92,7 @@ class Compactor:
         self._progress, self._change = None, 0
 
     def _advance(self, connection: sqlite3.Connection) -> bool:
-        """One step; whether there was anything to do."""
+        """One step; returns whether there was anything to do."""
         if self._work is None:
             if self._due:
                 kind, patient = self._due[-1]
@@ -113,13 +113,13 @@ class Compactor:
         return True
 
     def _cut(self, connection: sqlite3.Connection, group: _Group) -> Iterator[None]:
-        """Write the chunks of a group of lots, then delete the lots; every ``yield`` may end a transaction."""
-        lots: list[Lot] = []
-        for number in group.lots:
+        """Write the chunks of a group of segments, then delete the segments; every ``yield`` may end a transaction."""
+        segments: list[Segment] = []
+        for number in group.segments:
             stored = connection.execute("SELECT patients, body FROM history_lot WHERE lot = ?", (number,)).fetchone()
-            lots += _read(number, *stored) if stored else []
+            segments += _read(number, *stored) if stored else []
             yield
-        sorting = Sorting(group.kind, lots)
+        sorting = Sorting(group.kind, segments)
         for _ in sorting.steps():
             yield
         for part in sorting.parts():
@@ -140,12 +140,12 @@ class Compactor:
             self._due.append((kind, patient))
 
 
-def _read(number: int, patients: bytes, body: bytes) -> list[Lot]:
-    """A lot's rows; none where its bytes are damaged: the others are not to wait for it."""
+def _read(number: int, patients: bytes, body: bytes) -> list[Segment]:
+    """A segment's rows; none if its bytes are damaged: it must not block the others."""
     try:
-        return [lot_rows(patients, body)]
+        return [segment_rows(patients, body)]
     except Exception as error:  # noqa: BLE001 - whatever the bytes hold
-        _logger.error("rows of the history are damaged and left out", lot=number, reason=repr(error))  # noqa: TRY400
+        _logger.error("rows of the history are damaged and left out", segment=number, reason=repr(error))  # noqa: TRY400
         return []
 
 
@@ -161,29 +161,29 @@ def _merged(connection: sqlite3.Connection, kind: Kind, patient: str) -> int | N
 
 
 def _ready(connection: sqlite3.Connection) -> _Group | None:
-    """The group of lots to cut next: one begun before, else the oldest of the partition with most rows."""
+    """The next group of segments to cut: an unfinished one, else the oldest of the partition with most rows."""
     begun = connection.execute("SELECT kind, partition, upto, done FROM history_progress LIMIT 1").fetchone()
     if begun:
         kind, partition, upto, done = begun
-        lots = [lot for lot, _ in _lots(connection, kind, partition) if lot <= upto]
-        return _Group(KINDS[kind], partition, upto, done, lots)
+        segments = [segment for segment, _ in _segments(connection, kind, partition) if segment <= upto]
+        return _Group(KINDS[kind], partition, upto, done, segments)
     heap = connection.execute(
         "SELECT kind, partition, sum(rows) AS heap FROM history_lot GROUP BY kind, partition"
-        " HAVING heap >= ? OR count(*) >= ? ORDER BY heap DESC LIMIT 1", (READY_ROWS, READY_LOTS),
+        " HAVING heap >= ? OR count(*) >= ? ORDER BY heap DESC LIMIT 1", (READY_ROWS, READY_SEGMENTS),
     ).fetchone()  # fmt: skip
     if not heap:
         return None
-    lots, total = [], 0
-    for lot, rows in _lots(connection, *heap[:2]):
+    segments, total = [], 0
+    for segment, rows in _segments(connection, *heap[:2]):
         total += rows
-        if lots and total > GROUP_ROWS:
+        if segments and total > GROUP_ROWS:
             break
-        lots.append(lot)
-    return _Group(KINDS[heap[0]], heap[1], lots[-1], "", lots)
+        segments.append(segment)
+    return _Group(KINDS[heap[0]], heap[1], segments[-1], "", segments)
 
 
-def _lots(connection: sqlite3.Connection, kind: int, partition: int) -> list[tuple[int, int]]:
-    """The numbers of lots and their rows, oldest first."""
+def _segments(connection: sqlite3.Connection, kind: int, partition: int) -> list[tuple[int, int]]:
+    """The numbers of segments and their rows, oldest first."""
     return connection.execute(
         "SELECT lot, rows FROM history_lot WHERE kind = ? AND partition = ? ORDER BY lot", (kind, partition)
     ).fetchall()
@@ -198,7 +198,7 @@ def _insert(connection: sqlite3.Connection, group: _Group, part: Part) -> int:
 
 
 def _drop(connection: sqlite3.Connection, group: _Group) -> int:
-    """Delete a group's lots and the note of its progress; returns the bytes freed."""
+    """Delete a group's segments and its progress record; returns the bytes freed."""
     key = (group.kind.code, group.partition, group.upto)
     (size,) = connection.execute(
         "SELECT coalesce(sum(size), 0) FROM history_lot WHERE kind = ? AND partition = ? AND lot <= ?", key

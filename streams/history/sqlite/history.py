@@ -1,4 +1,4 @@
-"""History in the service's own SQLite file: written by the log's thread, read by a few of its own."""
+"""History in the service's own SQLite file: written by the log's thread, read by a few reader threads."""
 
 import sqlite3
 from collections.abc import Collection, Iterator, Sequence
@@ -9,7 +9,7 @@ import numpy as np
 
 from streams.history import events
 from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Batch, Buffer, Lodged, Noted, Placed, Revised, Waiting
+from streams.history.buffer import Buffer, PlacedFact, PlacedRevision, PlacedStay, PlacedTransition, RecordRows, Waiting
 from streams.history.columns import (
     ESTIMATES,
     FORECASTS,
@@ -17,11 +17,11 @@ from streams.history.columns import (
     OBSERVATIONS,
     Column,
     Kind,
-    Lot,
-    lot_bytes,
-    lot_of,
+    Segment,
     quantile_columns,
     quantiles_of,
+    segment_bytes,
+    segment_of,
 )
 from streams.history.sqlite import schema
 from streams.history.sqlite.compaction import Compactor
@@ -34,7 +34,7 @@ from twins.records import Fact, Revision, Stay, Transition
 __all__ = ["SqliteHistory"]
 
 DAY_US = 86_400_000_000
-LOT_ROWS = 200_000
+SEGMENT_ROWS = 200_000
 _EVER = (-(1 << 63), (1 << 63) - 1)
 
 
@@ -60,22 +60,22 @@ class SqliteHistory:
     # -- the writer's thread ----------------------------------------------------------------------------------------
 
     def create(self, connection: sqlite3.Connection) -> None:
-        """Make what tables are missing and take note of what is covered; before anything is added."""
+        """Create missing tables and read what is covered; call it before anything is added."""
         schema.create(connection)
         self._buffer.begin(schema.covered(connection))
         self._compactor.wake(connection)
 
     def flush(self, connection: sqlite3.Connection) -> int:
-        """Write what is complete, in the caller's transaction; returns observations, estimates and forecasts written.
+        """Write everything complete, in the caller's transaction; returns the observations, estimates and forecasts written.
 
-        At most once in a transaction. If that is rolled back, the next flush writes the same again.
+        Call it at most once in a transaction. If that is rolled back, the next flush writes the same again.
         """
         written, size = 0, 0
         for partition, offset, waiting in self._buffer.outgoing(schema.covered(connection)):
             for kind in KINDS:
-                lots = [batch.lot for batch in waiting.batches if batch.kind is kind]
-                if lots:
-                    size += _insert_lots(connection, partition, kind, lots)
+                segments = [batch.segment for batch in waiting.batches if batch.kind is kind]
+                if segments:
+                    size += _insert_segments(connection, partition, kind, segments)
             events.insert(connection, waiting)
             connection.execute("INSERT OR REPLACE INTO history_offset VALUES (?, ?)", (partition, offset))
             written += waiting.rows
@@ -85,16 +85,16 @@ class SqliteHistory:
         return written
 
     def compact(self, connection: sqlite3.Connection, budget_s: float = 0.01) -> bool:
-        """Sort and merge for about ``budget_s``, in the caller's transaction; whether there is more to do now."""
+        """Sort and merge for about ``budget_s``, in the caller's transaction; returns whether there is more to do now."""
         return self._compactor.slice(connection, budget_s)
 
     def retain(self, connection: sqlite3.Connection, now_us: int, budget_s: float = 0.01) -> bool:
-        """Delete what is too old or too much, in the caller's transaction; whether there is more to do now."""
+        """Delete what is too old or too much, in the caller's transaction; returns whether there is more to do now."""
         before = (now_us - self._keep_us, now_us - self._keep_alarm_us)
         return retain(connection, *before, self._max_bytes, budget_s)
 
     def covered(self, connection: sqlite3.Connection) -> dict[int, int]:
-        """By partition, the newest log offset of which everything is stored."""
+        """By partition, the newest log offset up to which everything is stored."""
         return schema.covered(connection)
 
     @property
@@ -104,7 +104,7 @@ class SqliteHistory:
 
     @property
     def backlog(self) -> int:
-        """Observations, estimates and forecasts written but not sorted yet, about."""
+        """About how many observations, estimates and forecasts are written but not sorted yet."""
         return self._compactor.backlog
 
     def counters(self) -> dict[str, int | float]:
@@ -117,52 +117,56 @@ class SqliteHistory:
         self, partition: int, offset: int, patients: Sequence[str],
         patient: U4, signal: U2, time: I8, value: F8, status: U1,
     ) -> None:  # fmt: skip
-        """Keep readings; ``patient`` indexes ``patients``."""
-        self._add(partition, Batch(offset, OBSERVATIONS, lot_of(patients, patient, (signal, time, value, status))))
+        """Add readings; ``patient`` indexes ``patients``."""
+        self._add(
+            partition, RecordRows(offset, OBSERVATIONS, segment_of(patients, patient, (signal, time, value, status)))
+        )
 
     def add_estimates(  # noqa: PLR0917 (columns)
         self, partition: int, offset: int, patients: Sequence[str],
         patient: U4, signal: U2, time: I8, mean: F8, sd: F8, quality: F4,
     ) -> None:  # fmt: skip
-        """Keep posterior estimates; ``patient`` indexes ``patients``."""
-        self._add(partition, Batch(offset, ESTIMATES, lot_of(patients, patient, (signal, time, mean, sd, quality))))
+        """Add posterior estimates; ``patient`` indexes ``patients``."""
+        self._add(
+            partition, RecordRows(offset, ESTIMATES, segment_of(patients, patient, (signal, time, mean, sd, quality)))
+        )
 
     def add_forecasts(  # noqa: PLR0917 (columns)
         self, partition: int, offset: int, patients: Sequence[str], patient: U4, signal: U2, time: I8, quantiles: F4,
     ) -> None:  # fmt: skip
-        """Keep forecasts made at ``time``; ``patient`` indexes ``patients``."""
+        """Add forecasts made at ``time``; ``patient`` indexes ``patients``."""
         columns: tuple[Column, ...] = (signal, time, *quantile_columns(quantiles))
-        self._add(partition, Batch(offset, FORECASTS, lot_of(patients, patient, columns)))
+        self._add(partition, RecordRows(offset, FORECASTS, segment_of(patients, patient, columns)))
 
     def add_transitions(self, partition: int, offset: int, transitions: Sequence[Transition]) -> None:
-        """Keep alarm transitions, in the order they happened."""
-        placed = [Placed(offset, at, item, events.encode(item)) for at, item in enumerate(transitions)]
+        """Add alarm transitions, in the order they happened."""
+        placed = [PlacedTransition(offset, at, item, events.encode(item)) for at, item in enumerate(transitions)]
         self._buffer.add(partition, offset, Waiting(transitions=placed))
 
     def add_facts(self, partition: int, offset: int, facts: Sequence[Fact]) -> None:
-        """Keep charted facts; of those with one id of a patient the first."""
-        noted = [Noted(offset, fact, events.encode(fact)) for fact in facts]
+        """Add charted facts; of several with the same patient and id only the first is stored."""
+        noted = [PlacedFact(offset, fact, events.encode(fact)) for fact in facts]
         self._buffer.add(partition, offset, Waiting(facts=noted))
 
     def add_stays(self, partition: int, offset: int, stays: Sequence[Stay]) -> None:
-        """Keep stays as they now are; a stay is identified by (patient, admitted)."""
-        lodged = [Lodged(offset, stay, events.encode(stay)) for stay in stays]
+        """Add stays in their present form; a stay is identified by (patient, admitted)."""
+        lodged = [PlacedStay(offset, stay, events.encode(stay)) for stay in stays]
         self._buffer.add(partition, offset, Waiting(stays=lodged))
 
     def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
-        """Keep what was done to readings, in the order it was done."""
-        revised = [Revised(offset, at, item, events.encode(item)) for at, item in enumerate(revisions)]
+        """Add revisions (corrections and retractions of readings), in the order they happened."""
+        revised = [PlacedRevision(offset, at, item, events.encode(item)) for at, item in enumerate(revisions)]
         self._buffer.add(partition, offset, Waiting(revisions=revised))
 
     def complete(self, partition: int, offset: int) -> None:
-        """Say that all that belongs to offsets up to this one has been added, so that it may be stored."""
+        """Declare that everything of the offsets up to this one has been added, so that it may be stored."""
         self._buffer.complete(partition, offset)
 
     async def settled(self) -> None:
-        """Return at once: what is complete goes to disk in the transaction of the checkpoint that covers it."""
+        """Return at once: complete rows go to disk in the transaction of the checkpoint that covers them."""
 
-    def _add(self, partition: int, batch: Batch) -> None:
-        if len(batch.lot.patient):
+    def _add(self, partition: int, batch: RecordRows) -> None:
+        if len(batch.segment.patient):
             self._buffer.add(partition, batch.offset, Waiting([batch]))
 
     # -- readers ----------------------------------------------------------------------------------------------------
@@ -189,7 +193,7 @@ class SqliteHistory:
     async def observations_page(  # noqa: PLR0917 (a window is four)
         self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
     ) -> SeriesPage:
-        """Readings of a window, oldest first; raises ValueError on a cursor that was not made here."""
+        """Readings of a window, oldest first; raises ValueError on a foreign cursor."""
         begin = start_us if cursor is None else max(start_us, int(cursor) + 1)
 
         def answer(connection: sqlite3.Connection, waiting: Waiting) -> SeriesPage:
@@ -212,7 +216,7 @@ class SqliteHistory:
     async def forecasts(
         self, patient: str, signal: int, start_us: int, end_us: int, points: int | None = None
     ) -> ForecastSeries:
-        """Forecasts made in a window or, given ``points``, the first made in each of at most that many equal spans."""
+        """Forecasts made in a window or, given ``points``, the first of each of at most that many equal spans."""
 
         def answer(connection: sqlite3.Connection, waiting: Waiting) -> ForecastSeries:
             _, time, *columns = rows(connection, waiting, FORECASTS, (patient, signal, start_us, end_us))
@@ -225,7 +229,7 @@ class SqliteHistory:
         self, patient: str | Collection[str] | None, start_us: int, end_us: int,
         cursor: str | None = None, limit: int = 100, *, ascending: bool = False, latest: bool = False,
     ) -> Page[Transition]:  # fmt: skip
-        """Transitions of one, several or all (``None``) patients; raises ValueError on a cursor not made here."""
+        """Transitions of one, several or all (``None``) patients; raises ValueError on a foreign cursor."""
         patients = (patient,) if isinstance(patient, str) else None if patient is None else tuple(patient)
         question = events.Question(patients, start_us, end_us, cursor, limit, ascending, latest)
         return await self._readers.ask(events.transitions, question)
@@ -235,7 +239,7 @@ class SqliteHistory:
         return await self._readers.ask(events.alarm, alarm)
 
     async def latest(self, patient: str | Collection[str] | None = None) -> list[Transition]:
-        """The newest transition of every alarm kept, newest first."""
+        """The newest transition of every stored alarm, newest first."""
         return (await self.alarms(patient, *_EVER, limit=1 << 40, latest=True)).items
 
     async def facts(self, patient: str, start_us: int, end_us: int) -> list[Fact]:
@@ -243,12 +247,12 @@ class SqliteHistory:
         return await self._readers.ask(events.facts, patient, start_us, end_us)
 
     async def versions(self, patient: str, signal: int, start_us: int, end_us: int) -> Series:
-        """Every reading of a window as it was sent, also what does not stand; by time and then in order of arrival."""
+        """Every reading of a window as it was sent, also replaced and retracted ones; by time, then in order of arrival."""
         _, *columns = await self._readers.ask(versions, (patient, signal, start_us, end_us))
         return Series(*columns)
 
     async def revisions(self, patient: str, signal: str, start_us: int, end_us: int) -> list[Revision]:
-        """What was done to the readings of a window, by their time and then in the order it was done."""
+        """Revisions of the readings of a window, by the readings' time, then in the order they happened."""
         return await self._readers.ask(events.revisions, patient, signal, (start_us, end_us))
 
     async def stays(self, patient: str) -> list[Stay]:
@@ -256,16 +260,16 @@ class SqliteHistory:
         return await self._readers.ask(events.stays, patient)
 
     def close(self) -> None:
-        """End the readers; what is buffered and not flushed is found again in the log."""
+        """End the readers; what is not flushed yet comes again from the log."""
         self._readers.close()
 
 
-def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lots: list[Lot]) -> int:
-    """Write lots as one, or as several when they are large together; returns the bytes it takes."""
+def _insert_segments(connection: sqlite3.Connection, partition: int, kind: Kind, segments: list[Segment]) -> int:
+    """Write segments as one, or as several if they are large together; returns the bytes used."""
     size = 0
-    for part in _pieces(lots):
-        names, body = lot_bytes(part, kind)
-        time = np.concatenate([lot.columns[1] for lot in part])
+    for part in _pieces(segments):
+        names, body = segment_bytes(part, kind)
+        time = np.concatenate([segment.columns[1] for segment in part])
         start, end, rows = int(time.min()), int(time.max()), len(time)
         whole = len(names) + len(body)
         connection.execute(
@@ -277,22 +281,24 @@ def _insert_lots(connection: sqlite3.Connection, partition: int, kind: Kind, lot
     return size
 
 
-def _pieces(lots: list[Lot]) -> Iterator[list[Lot]]:
-    """Lots in groups of no more than ``LOT_ROWS`` rows, in order."""
-    piece: list[Lot] = []
-    room = LOT_ROWS
-    for lot in lots:
-        if piece and len(lot.patient) > room:
+def _pieces(segments: list[Segment]) -> Iterator[list[Segment]]:
+    """Segments in groups of no more than ``SEGMENT_ROWS`` rows, in order."""
+    piece: list[Segment] = []
+    room = SEGMENT_ROWS
+    for segment in segments:
+        if piece and len(segment.patient) > room:
             yield piece
-            piece, room = [], LOT_ROWS
+            piece, room = [], SEGMENT_ROWS
         first = 0
-        while len(lot.patient) - first > LOT_ROWS:
-            yield [_cut(lot, first, first + LOT_ROWS)]
-            first += LOT_ROWS
-        piece.append(_cut(lot, first, None) if first else lot)
-        room -= len(lot.patient) - first
+        while len(segment.patient) - first > SEGMENT_ROWS:
+            yield [_cut(segment, first, first + SEGMENT_ROWS)]
+            first += SEGMENT_ROWS
+        piece.append(_cut(segment, first, None) if first else segment)
+        room -= len(segment.patient) - first
     yield piece
 
 
-def _cut(lot: Lot, first: int, last: int | None) -> Lot:
-    return Lot(lot.patients, lot.patient[first:last], tuple(column[first:last] for column in lot.columns))
+def _cut(segment: Segment, first: int, last: int | None) -> Segment:
+    return Segment(
+        segment.patients, segment.patient[first:last], tuple(column[first:last] for column in segment.columns)
+    )

@@ -1,4 +1,4 @@
-"""What readers ask: rows of one patient and signal, from chunks, lots and the buffer as one."""
+"""Read rows of one patient and signal from chunks, segments and the buffer together."""
 
 import asyncio
 import sqlite3
@@ -11,7 +11,17 @@ from typing import Concatenate, ParamSpec, TypeVar
 import numpy as np
 
 from streams.history.buffer import Buffer, Waiting
-from streams.history.columns import OBSERVATIONS, Column, Kind, Lot, chunk_rows, joined, lot_rows, settle, standing
+from streams.history.columns import (
+    OBSERVATIONS,
+    Column,
+    Kind,
+    Segment,
+    chunk_rows,
+    joined,
+    segment_rows,
+    settle,
+    standing,
+)
 from streams.history.sqlite import schema
 
 __all__ = ["HOUR_US", "Readers", "Window", "rows", "rows_page"]
@@ -24,7 +34,7 @@ Window = tuple[str, int, int, int]
 
 
 class Readers:
-    """A few threads, each with its own read-only connection, opened when first needed."""
+    """A few threads, each with its own read-only connection, opened at the first use."""
 
     def __init__(self, path: str | Path, buffer: Buffer, count: int) -> None:
         self._address = Path(path).absolute().as_uri() + "?mode=ro"
@@ -39,7 +49,7 @@ class Readers:
         *args: Given.args,
         **kwargs: Given.kwargs,
     ) -> Answer:
-        """Answer from one snapshot of the database and what the buffer holds beyond it."""
+        """Answer from one snapshot of the database and the buffer's rows beyond it."""
         return await asyncio.get_running_loop().run_in_executor(
             self._pool, lambda: self._answer(lambda *snapshot: question(*snapshot, *args, **kwargs))
         )
@@ -56,22 +66,22 @@ class Readers:
             connection = sqlite3.connect(self._address, uri=True, isolation_level=None, check_same_thread=False)
             self._local.connection = connection
             self._opened.append(connection)
-        seen = self._buffer.seen()
+        snapshot = self._buffer.snapshot()
         connection.execute("BEGIN")
         try:
-            return question(connection, seen.beyond(schema.covered(connection)))
+            return question(connection, snapshot.beyond(schema.covered(connection)))
         finally:
             connection.execute("ROLLBACK")
 
 
 def rows(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: Window) -> tuple[Column, ...]:
-    """The columns of a window, by time, without doubles and what was taken back; signal first."""
+    """The columns of a window, by time, without duplicates and retracted readings; signal first."""
     settled = _settled(connection, waiting, kind, window)
     return standing(settled) if kind is OBSERVATIONS else settled
 
 
 def versions(connection: sqlite3.Connection, waiting: Waiting, window: Window) -> tuple[Column, ...]:
-    """Readings of a window as they were sent, those that do not stand too; signal first."""
+    """Readings of a window as they were sent, also replaced and retracted ones; signal first."""
     return _settled(connection, waiting, OBSERVATIONS, window)
 
 
@@ -86,13 +96,13 @@ def _settled(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, windo
         )
     ]  # fmt: skip
     parts += [
-        _picked(lot_rows(*stored), patient, signal)
+        _picked(segment_rows(*stored), patient, signal)
         for stored in connection.execute(
             "SELECT patients, body FROM history_lot WHERE kind = ? AND end_us >= ? AND start_us < ?"
             " AND instr(patients, ?) ORDER BY lot", (kind.code, *span, patient.encode()),
         )
     ]  # fmt: skip
-    parts += [_picked(batch.lot, patient, signal) for batch in waiting.batches if batch.kind is kind]
+    parts += [_picked(batch.segment, patient, signal) for batch in waiting.batches if batch.kind is kind]
     columns = joined(kind, parts)
     inside = (columns[1] >= start) & (columns[1] < end)
     return settle(kind, columns if inside.all() else [column[inside] for column in columns])
@@ -101,7 +111,7 @@ def _settled(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, windo
 def rows_page(
     connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: Window, limit: int
 ) -> tuple[tuple[Column, ...], bool]:
-    """The first ``limit`` rows of a window, and whether there are more: it looks at ever longer spans."""
+    """The first ``limit`` rows of a window, and whether there are more; it looks at longer and longer spans."""
     patient, signal, start, end = window
     begin, width = _earliest(connection, waiting, kind, window), HOUR_US
     while True:
@@ -113,7 +123,7 @@ def rows_page(
 
 
 def _earliest(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, window: Window) -> int | None:
-    """A time before which the window holds nothing; ``None`` when it is empty."""
+    """A time before which the window has no rows; ``None`` if it is empty."""
     patient, signal, start, end = window
     times = [
         connection.execute(
@@ -127,22 +137,22 @@ def _earliest(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, wind
         ).fetchone()[0],
     ]
     for batch in waiting.batches:
-        time = _picked(batch.lot, patient, signal)[1] if batch.kind is kind else ()
+        time = _picked(batch.segment, patient, signal)[1] if batch.kind is kind else ()
         times += [int(np.min(time))] if len(time) else []
     known = [time for time in times if time is not None]
     return max(start, min(known)) if known else None
 
 
-def _picked(lot: Lot, patient: str, signal: int) -> tuple[Column, ...]:
-    """A lot's rows of one patient and signal."""
-    numbers = [number for number, name in enumerate(lot.patients) if name == patient]
+def _picked(segment: Segment, patient: str, signal: int) -> tuple[Column, ...]:
+    """A segment's rows of one patient and signal."""
+    numbers = [number for number, name in enumerate(segment.patients) if name == patient]
     if not numbers:
-        return tuple(column[:0] for column in lot.columns)
+        return tuple(column[:0] for column in segment.columns)
     if len(numbers) == 1:
-        chosen = lot.patient == numbers[0]
+        chosen = segment.patient == numbers[0]
     else:
-        wanted = np.zeros(len(lot.patients), np.bool_)
+        wanted = np.zeros(len(segment.patients), np.bool_)
         wanted[numbers] = True
-        chosen = wanted[lot.patient]
-    chosen &= lot.columns[0] == signal
-    return tuple(column[chosen] for column in lot.columns)
+        chosen = wanted[segment.patient]
+    chosen &= segment.columns[0] == signal
+    return tuple(column[chosen] for column in segment.columns)

@@ -1,4 +1,4 @@
-"""How long history is kept: by age, and by size if a bound is given, oldest first."""
+"""Delete old history: by age and, if a bound is given, by size, oldest first."""
 
 import sqlite3
 import time
@@ -36,9 +36,9 @@ _EVENTS_AT_ONCE = 500
 def retain(
     connection: sqlite3.Connection, before_us: int, alarms_before_us: int, max_bytes: int | None, budget_s: float
 ) -> bool:
-    """Delete what is older, for about ``budget_s``; whether there is more to delete now.
+    """Delete what is older, for about ``budget_s``; returns whether there is more to delete now.
 
-    Lots and chunks go as a whole, once their newest row is older than ``before_us`` or the bound is passed.
+    Segments and chunks are deleted as a whole, when their newest row is older than ``before_us`` or the bound is passed.
     """
     deadline = time.monotonic() + budget_s
     for table in _PIECES:
@@ -58,7 +58,7 @@ def retain(
 
 
 def _delete(connection: sqlite3.Connection, table: str, before_us: int, limit: int) -> bool:
-    """Delete the oldest few of a table's rows that end before; whether there were any."""
+    """Delete a few of a table's oldest rows that end before; returns whether there were any."""
     select, delete = _PIECES[table]
     found = connection.execute(select, (before_us, limit)).fetchall()
     if found:

@@ -1,8 +1,8 @@
-"""The tables of the SQLite history, and the few figures kept about them.
+"""The tables of the SQLite history, and a few figures about them.
 
-``history_lot`` is level 0, ``history_chunk`` everything above it. A chunk's ``sequence`` is the number of the newest
-lot in it, so that by (sequence, then lot) rows stand in the order they were written. ``history_progress`` says how
-far the lots of a partition up to ``upto`` have been cut into chunks: for patients up to ``done``, in order of name.
+``history_lot`` has the segments (level 0), ``history_chunk`` everything above. A chunk's ``sequence`` is the number of the
+newest segment in it, so rows by (sequence, then segment) are in the order of writing. ``history_progress`` says how far
+the segments of a partition up to ``upto`` have been cut into chunks: for patients up to ``done``, in order of name.
 """
 
 import sqlite3
@@ -10,7 +10,7 @@ import sqlite3
 __all__ = ["FINAL", "TABLES", "add_figure", "covered", "create", "figure"]
 
 FINAL = 9
-"""The level of a chunk that is merged no further."""
+"""The level of a chunk that is never merged again."""
 
 TABLES = """
 CREATE TABLE IF NOT EXISTS history_offset (partition INTEGER PRIMARY KEY, covered INTEGER NOT NULL);
@@ -56,7 +56,7 @@ CREATE INDEX IF NOT EXISTS history_stay_discharged ON history_stay (discharged);
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Make what tables are missing, in one transaction; one that is open is left open."""
+    """Create missing tables, in one transaction; an open transaction stays open."""
     mine = not connection.in_transaction
     if mine:
         connection.execute("BEGIN")
@@ -64,7 +64,7 @@ def create(connection: sqlite3.Connection) -> None:
         if statement.strip():
             connection.execute(statement)
     if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'history_fact'").fetchone():
-        # An earlier version knew a fact by its kind and time.
+        # An earlier version identified a fact by its kind and time.
         connection.execute(
             "INSERT OR IGNORE INTO history_charted SELECT patient, kind || '@' || time, time, body FROM history_fact"
         )
@@ -74,18 +74,18 @@ def create(connection: sqlite3.Connection) -> None:
 
 
 def covered(connection: sqlite3.Connection) -> dict[int, int]:
-    """By partition, the newest log offset of which everything is stored."""
+    """By partition, the newest log offset up to which everything is stored."""
     return dict(connection.execute("SELECT partition, covered FROM history_offset"))
 
 
 def figure(connection: sqlite3.Connection, name: str) -> int:
-    """A figure kept: ``bytes`` of all lots and chunks, ``slices`` of compaction done; 0 if never written."""
+    """A stored figure: ``bytes`` of all segments and chunks, ``slices`` of compaction done; 0 if never written."""
     row = connection.execute("SELECT value FROM history_figure WHERE name = ?", (name,)).fetchone()
     return int(row[0]) if row else 0
 
 
 def add_figure(connection: sqlite3.Connection, name: str, change: int) -> None:
-    """Change a figure in the transaction of what it counts."""
+    """Change a figure in the transaction of the rows it counts."""
     connection.execute(
         "INSERT INTO history_figure VALUES (?1, ?2) ON CONFLICT (name) DO UPDATE SET value = value + ?2",
         (name, change),

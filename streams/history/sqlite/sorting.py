@@ -1,8 +1,8 @@
-"""Rows of many lots brought into order by patient and signal, in steps of one lot each.
+"""Sort the rows of many segments by patient and signal, one segment per step.
 
-Every lot is sorted by itself, by a key of patient and signal (a radix sort while the keys fit 16 bits), and its rows
-are then put where they belong among those of all lots: a counting sort across lots. Within a key, rows stay in order
-of arrival, which is nearly always that of time.
+Every segment is sorted by a key of patient and signal (a radix sort while the keys fit into 16 bits). Its rows are then
+put into their place among those of all segments: a counting sort across segments. Within a key, rows stay in order of
+arrival, which is nearly always the order of time.
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,13 +10,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from streams.history.columns import Column, Kind, Lot, Runs
+from streams.history.columns import Column, Kind, Runs, Segment
 
 __all__ = ["Part", "Sorting"]
 
 
 class Part(NamedTuple):
-    """One patient's rows; ``settled`` if they are in order of (signal, time) without doubles."""
+    """One patient's rows; ``settled`` if they are in order of (signal, time) without duplicates."""
 
     patient: str
     columns: tuple[Column, ...]
@@ -26,11 +26,11 @@ class Part(NamedTuple):
 
 
 class Sorting:
-    """The rows of ``lots``: first all of ``steps``, then ``parts``, patient by patient in order of name."""
+    """The rows of ``segments``: first all of ``steps``, then ``parts``, patient by patient in order of name."""
 
-    def __init__(self, kind: Kind, lots: Sequence[Lot]) -> None:
-        self._lots = lots
-        self._rows = sum(len(lot.patient) for lot in lots)
+    def __init__(self, kind: Kind, segments: Sequence[Segment]) -> None:
+        self._segments = segments
+        self._rows = sum(len(segment.patient) for segment in segments)
         self._columns = tuple(np.empty(self._rows, dtype) for dtype in kind.dtypes)
         self._names: list[str] = []
         self._counts: Column = np.empty(0, np.int64)
@@ -40,32 +40,32 @@ class Sorting:
         self._back: Column = np.empty(0, np.bool_)
 
     def steps(self) -> Iterator[None]:
-        """Sort, a lot at a time."""
-        self._names = sorted(set().union(*(lot.patients for lot in self._lots)))
+        """Sort, one segment at a time."""
+        self._names = sorted(set().union(*(segment.patients for segment in self._segments)))
         ranks = {name: rank for rank, name in enumerate(self._names)}
         yield
         present = np.zeros(1 << 16, np.bool_)
-        for lot in self._lots:
-            present[lot.columns[0]] = True
+        for segment in self._segments:
+            present[segment.columns[0]] = True
         numbers = np.cumsum(present) - 1
         self._width = max(1, int(present.sum()))
         size = len(self._names) * self._width
         dtype = "<u2" if size <= 1 << 16 else "<i8"
         keys, counts = [], []
-        for lot in self._lots:
-            rank = np.fromiter(map(ranks.__getitem__, lot.patients), np.int64, len(lot.patients))
-            keys.append((rank[lot.patient] * self._width + numbers[lot.columns[0]]).astype(dtype))
+        for segment in self._segments:
+            rank = np.fromiter(map(ranks.__getitem__, segment.patients), np.int64, len(segment.patients))
+            keys.append((rank[segment.patient] * self._width + numbers[segment.columns[0]]).astype(dtype))
             counts.append(np.bincount(keys[-1], minlength=size))
             yield
         self._counts = np.zeros(size, np.int64)
         for count in counts:
             self._counts += count
         place = np.cumsum(self._counts) - self._counts
-        for lot, key, count in zip(self._lots, keys, counts, strict=True):
+        for segment, key, count in zip(self._segments, keys, counts, strict=True):
             order = key.argsort(kind="stable")
             target = np.arange(len(key)) + (place - (np.cumsum(count) - count))[key[order]]
             yield
-            for column, own in zip(self._columns, lot.columns, strict=True):
+            for column, own in zip(self._columns, segment.columns, strict=True):
                 column[target] = own[order]
             place += count
             yield

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.embedded.restore import stored
+from streams.embedded.restore import open_offline
 from tests.api.cli.test_serve import House
 from tests.api.cli.test_wrong_wall import Bed
 
@@ -31,6 +31,6 @@ def test_what_is_sent_while_kernels_are_compiled_is_judged_before_it_says_ready(
         house.saying("the twins are up to date")
     finally:
         house.end()
-    with stored(Path(home["VITALTWIN_DATABASE"])) as file:
+    with open_offline(Path(home["VITALTWIN_DATABASE"])) as file:
         alarms = [alarm for bank in file.worker().banks.values() for alarm in bank.alarms.values()]
     assert "limit.critical_low" in {alarm.condition for alarm in alarms}

@@ -11,7 +11,7 @@ import pytest
 
 from api.http.answers import iso
 from streams.clock import Clock
-from streams.embedded.restore import stored
+from streams.embedded.restore import open_offline
 from streams.log.times import moment
 from tests.api.cli.test_serve import House
 
@@ -89,7 +89,7 @@ def test_readings_of_now_are_taken_and_judged_once_the_clock_is_right(bed, home,
     assert (health["twins"], health["log"]) == ("ok", "ok")
     assert "vitaltwin_clock_apart_seconds" in urllib.request.urlopen(f"{monitor.house.url}/metrics").read().decode()
     assert monitor.house.end() == 0
-    with stored(Path(home["VITALTWIN_DATABASE"])) as file:
+    with open_offline(Path(home["VITALTWIN_DATABASE"])) as file:
         alarms = [alarm for bank in file.worker().banks.values() for alarm in bank.alarms.values()]
     assert "limit.critical_low" in {alarm.condition for alarm in alarms}
 

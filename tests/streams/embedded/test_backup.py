@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from streams.embedded.backup import backup, restore_backup
-from streams.embedded.restore import stored
+from streams.embedded.restore import open_offline
 from streams.embedded.schema import examine
 from streams.embedded.service import EmbeddedService
 from streams.errors import LogInUse, LogUnavailable
@@ -20,7 +20,7 @@ from twins.records import Admit, Columns
 
 def logged(path):
     """Effective times of the readings in a file's log, in order."""
-    with stored(path) as file:
+    with open_offline(path) as file:
         return [
             int(time)
             for partition in range(file.partitions)

@@ -10,8 +10,8 @@ import pytest
 
 from streams.clock import Clock
 from streams.embedded.repair import repair
-from streams.embedded.restore import stored
-from streams.embedded.retention import believed
+from streams.embedded.restore import open_offline
+from streams.embedded.retention import retention_time
 from streams.embedded.schema import look
 from streams.embedded.service import EmbeddedService
 from streams.errors import ClockApart
@@ -69,7 +69,7 @@ async def test_a_clock_wrong_at_the_start_and_set_right_later(tmp_path, off):
     assert service.health()["ready"]
     assert service.counters()["clock_set_back"] == (off > 0)
     await service.stop()
-    with stored(tmp_path / "v.db") as file:
+    with open_offline(tmp_path / "v.db") as file:
         times = [
             row[0] for row in file._connection.execute("SELECT received FROM log WHERE id < ? ORDER BY id", (1 << 48,))
         ]
@@ -91,7 +91,7 @@ async def test_a_second_back_is_waited_for(tmp_path):
     await settled(service)
     assert service.counters()["clock_set_back"] == 0
     await service.stop()
-    with stored(tmp_path / "v.db") as file:
+    with open_offline(tmp_path / "v.db") as file:
         assert {entry.record.received for at in range(file.partitions) for entry in file.entries(at)} == {
             stands[0] + 1_500_000
         }
@@ -161,7 +161,7 @@ async def test_one_start_with_a_wrong_clock_costs_no_history(tmp_path, monkeypat
     series = await service.history.observations("p1", HEART_RATE, 0, 1 << 60)
     assert len(series.time) == 40
     await service.stop()
-    with stored(path) as file:
+    with open_offline(path) as file:
         assert sum(len(entry.record.columns) for at in range(file.partitions) for entry in file.entries(at)
                    if hasattr(entry.record, "columns")) == 40  # fmt: skip
 
@@ -197,12 +197,12 @@ def test_age_is_told_by_a_time_that_a_wrong_clock_does_not_move():
     time_us, agreed = 1000 * DAY, 0
     minute = 60_000_000
     for lived in range(2, 60 * 24):
-        time_us, agreed = believed(time_us, agreed, 1500 * DAY + lived * minute, minute)
+        time_us, agreed = retention_time(time_us, agreed, 1500 * DAY + lived * minute, minute)
     assert time_us == 1000 * DAY
     for lived in range(60 * 24, 60 * 48):
-        time_us, agreed = believed(time_us, agreed, 1500 * DAY + lived * minute, minute)
+        time_us, agreed = retention_time(time_us, agreed, 1500 * DAY + lived * minute, minute)
     assert 1020 * DAY < time_us < 1025 * DAY
-    assert believed(time_us, agreed, 1000 * DAY, minute) == (1000 * DAY, 0)
+    assert retention_time(time_us, agreed, 1000 * DAY, minute) == (1000 * DAY, 0)
 
 
 async def test_a_log_at_its_largest_size_says_so_and_the_file_gives_room_back(tmp_path, monkeypatch):

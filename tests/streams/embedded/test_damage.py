@@ -79,7 +79,7 @@ async def test_broken_checkpoints_are_replaced_from_older_ones_and_the_log(path,
     assert again == whole
     assert kept == limits == {"heart_rate": {"critical_low": 60.0}}
     assert "broken checkpoints" in health["restore"]
-    assert "an hour older" in health["restore"]
+    assert "older ones and the log" in health["restore"]
     assert (await seen(path))[1]["restore"] == "ok"  # written anew
 
 
@@ -89,7 +89,7 @@ async def test_without_any_usable_checkpoint_the_log_is_enough(path):
     assert changed(path, "UPDATE checkpoints_before SET checksum = 1")
     again, health, kept = await seen(path)
     assert (again, kept) == (whole, limits)
-    assert "follow from the log alone" in health["restore"]
+    assert "rebuilt from the log alone" in health["restore"]
 
 
 async def test_a_broken_record_is_passed_over_and_told(path):
@@ -172,7 +172,7 @@ def test_what_is_no_file_of_ours_is_not_repaired(tmp_path):
 
 
 async def test_damaged_rows_of_the_history_hold_nothing_else_up(path, monkeypatch):
-    monkeypatch.setattr("streams.history.sqlite.compaction.READY_LOTS", 1)
+    monkeypatch.setattr("streams.history.sqlite.compaction.READY_SEGMENTS", 1)
     assert changed(
         path,
         "UPDATE history_lot SET body = substr(body, 1, length(body) / 2) WHERE lot = (SELECT min(lot) FROM history_lot)",

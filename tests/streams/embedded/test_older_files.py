@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from streams.clock import Clock
-from streams.embedded.restore import stored
+from streams.embedded.restore import open_offline
 from streams.embedded.schema import FORMAT
 from streams.embedded.service import EmbeddedService
 from streams.errors import LogUnavailable
@@ -69,7 +69,7 @@ async def test_signals_and_alarms_are_there_after_an_upgrade(older):
 async def test_its_twins_are_what_the_log_says(older):
     service, told = await begun(older)
     anew = Worker(NoHistory())
-    with stored(older) as file:
+    with open_offline(older) as file:
         for partition in range(file.partitions):
             anew.assign(partition, ())
             for entry in file.entries(partition):
@@ -120,6 +120,6 @@ async def test_a_newer_file_is_refused_in_a_sentence_and_left_as_it_is(older, wh
     before = older.read_bytes()
     with pytest.raises(LogUnavailable, match=rf"newer version of vitaltwin \({what} 99"):
         await begun(older)
-    with pytest.raises(LogUnavailable, match="newer version"), stored(older):
+    with pytest.raises(LogUnavailable, match="newer version"), open_offline(older):
         pass
     assert older.read_bytes() == before

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.embedded.restore import stored
+from streams.embedded.restore import open_offline
 from streams.embedded.schema import examine
 from streams.embedded.service import EmbeddedService
 from streams.errors import LogInUse, LogUnavailable, ModelUnusable
@@ -215,7 +215,7 @@ async def test_a_full_disk_refuses_keeps_what_it_took_and_goes_on_when_there_is_
     await until(lambda: service.health()["ready"])
     await settled(service)
     await service.stop()
-    with stored(settings.database) as file:
+    with open_offline(settings.database) as file:
         logged = sum(
             len(entry.record.columns)
             for partition in range(file.partitions)

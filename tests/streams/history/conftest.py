@@ -92,8 +92,8 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def shrink(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in {
-        "columns.PACK_ROWS": 4, "sqlite.history.LOT_ROWS": 16,
-        "sqlite.compaction.GROUP_ROWS": 40, "sqlite.compaction.READY_ROWS": 12, "sqlite.compaction.READY_LOTS": 2,
+        "columns.PACK_ROWS": 4, "sqlite.history.SEGMENT_ROWS": 16,
+        "sqlite.compaction.GROUP_ROWS": 40, "sqlite.compaction.READY_ROWS": 12, "sqlite.compaction.READY_SEGMENTS": 2,
         "sqlite.compaction.FAN": 2, "sqlite.chunks.FAN": 2, "sqlite.chunks.FULL_ROWS": 24, "sqlite.chunks.MOST_ROWS": 32,
     }.items():  # fmt: skip
         monkeypatch.setattr(f"streams.history.{name}", value)

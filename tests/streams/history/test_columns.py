@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from streams.history import columns
-from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Lot
+from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Segment
 from streams.history.packing import coarse, pack, unpack
 
 STEPS = st.sampled_from([1, 1000, 1_000_000, 300_000_000])
@@ -106,18 +106,20 @@ def test_quantiles_survive_being_columns(quantiles) -> None:
         )
 
 
-def test_a_lot_shares_a_list_of_patients() -> None:
+def test_segments_share_a_list_of_patients() -> None:
     shared = ["a", "b"]
 
-    def lot(patients: list[str], patient: list[int]) -> Lot:
+    def segment(patients: list[str], patient: list[int]) -> Segment:
         count = len(patient)
-        return Lot(
+        return Segment(
             patients, np.array(patient, "u4"),
             (np.zeros(count, "u2"), np.arange(count), np.ones(count), np.zeros(count, "u1")),
         )  # fmt: skip
 
-    names, body = columns.lot_bytes([lot(shared, [0, 1]), lot(["c"], [0]), lot(shared, [1])], OBSERVATIONS)
-    told = columns.lot_rows(names, bytes(body))
+    names, body = columns.segment_bytes(
+        [segment(shared, [0, 1]), segment(["c"], [0]), segment(shared, [1])], OBSERVATIONS
+    )
+    told = columns.segment_rows(names, bytes(body))
     assert told.patients == ["a", "b", "c"]
     assert told.patient.tolist() == [0, 1, 2, 1]
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.history.columns import Lot
+from streams.history.columns import Segment
 from streams.history.influx.line_protocol import (
     FORECAST_FIELDS,
     LAST_US,
@@ -44,16 +44,16 @@ def test_strings_of_fields() -> None:
     assert quoted(b'a "b" \\n\\') == b'"a \\"b\\" \\\\n\\\\"'
 
 
-def lot(signal, time, *columns, patient=0) -> Lot:
+def segment(signal, time, *columns, patient=0) -> Segment:
     count = len(time)
-    return Lot(
+    return Segment(
         ["p 1", "q"], np.full(count, patient, "u4"), (np.full(count, signal, "u2"), np.array(time, "i8"), *columns)
     )  # fmt: skip
 
 
 def test_observations() -> None:
     value, status = np.array([70.0, 0.1, np.nan, np.inf, 1e300, -0.0]), np.array([0, 2, 9, 0, 1, 11], "u1")
-    told = observation_lines(Tags("observation"), lot(0, range(6), value, status))
+    told = observation_lines(Tags("observation"), segment(0, range(6), value, status))
     begin = r"observation,patient=p\ 1,signal=" + signal_tag(0) + " "
     assert told.body.decode().splitlines() == [
         begin + "value=70.0,status=0i 0", begin + 'refused="0.1",status=2i 1', begin + 'refused="nan",status=9i 2',
@@ -65,7 +65,7 @@ def test_observations() -> None:
 def test_estimates_leave_out_what_is_no_number() -> None:
     mean, sd = np.array([1.5, np.nan, np.nan, 2.0]), np.array([0.5, np.inf, np.nan, np.nan])
     told = estimate_lines(
-        Tags("estimate"), lot(60_000, range(4), mean, sd, np.array([1, 0.5, np.nan, 1], "f4"), patient=1)
+        Tags("estimate"), segment(60_000, range(4), mean, sd, np.array([1, 0.5, np.nan, 1], "f4"), patient=1)
     )
     assert told.body.decode().splitlines() == [
         "estimate,patient=q,signal=60000 mean=1.5,sd=0.5,quality=1.0 0", "estimate,patient=q,signal=60000 quality=0.5 1",
@@ -80,7 +80,7 @@ def test_forecasts_by_horizon_and_quantile() -> None:
     quantiles = np.arange(27, dtype="f4").reshape(3, 9) + np.float32(0.1)
     quantiles[1, :6] = np.nan
     quantiles[2] = np.nan
-    told = forecast_lines(Tags("forecast"), lot(0, [60, 120, 180], *quantiles.T))
+    told = forecast_lines(Tags("forecast"), segment(0, [60, 120, 180], *quantiles.T))
     first, second = told.body.decode().splitlines()
     begin = r"forecast,patient=p\ 1,signal=" + signal_tag(0) + " "
     fields = dict(pair.split("=") for pair in first.removeprefix(begin).removesuffix(" 60").split(","))
@@ -95,11 +95,11 @@ def test_forecasts_by_horizon_and_quantile() -> None:
 
 def test_times_the_server_has_not_are_left_out() -> None:
     time = [-(1 << 62), -LAST_US - 1, -LAST_US, LAST_US, LAST_US + 1]
-    told = observation_lines(Tags("observation"), lot(0, time, np.ones(5), np.zeros(5, "u1")))
+    told = observation_lines(Tags("observation"), segment(0, time, np.ones(5), np.zeros(5, "u1")))
     assert (told.lines, told.lost) == (2, 3)
-    told = observation_lines(Tags("observation"), lot(0, [1 << 62], np.ones(1), np.zeros(1, "u1")))
+    told = observation_lines(Tags("observation"), segment(0, [1 << 62], np.ones(1), np.zeros(1, "u1")))
     assert told == (b"", 0, 1)
-    assert estimate_lines(Tags("estimate"), lot(0, [1 << 62], *[np.ones(1)] * 3)) == (b"", 0, 1)
+    assert estimate_lines(Tags("estimate"), segment(0, [1 << 62], *[np.ones(1)] * 3)) == (b"", 0, 1)
 
 
 def test_beginnings_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from streams.clock import Clock
-from streams.embedded.restore import stored
+from streams.embedded.restore import open_offline
 from streams.embedded.service import EmbeddedService
 from streams.kafka import topics
 from streams.kafka.connect import options, producer
@@ -96,7 +96,7 @@ async def test_the_same_results_in_both_runtimes(
     names = topics.Topics.of(settings)
     writing = producer(settings)
     await writing.start()
-    with stored(tmp_path / "ward.db") as file:
+    with open_offline(tmp_path / "ward.db") as file:
         for partition in range(2):
             for entry in file.entries(partition):
                 await writing.send(names.inputs, encode_record(entry.record), partition=partition)

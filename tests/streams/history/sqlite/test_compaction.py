@@ -12,13 +12,13 @@ EVER = (0, 1 << 60)
 PATIENTS = [f"patient {number}" for number in range(7)]
 
 
-def fill(file: File, *, lots: int = 6) -> dict[str, list[int]]:
-    for lot in range(lots):
+def fill(file: File, *, segments: int = 6) -> dict[str, list[int]]:
+    for segment in range(segments):
         for number, patient in enumerate(PATIENTS):
-            file.observe(patient, [lot * 10, lot * 10 + number], [lot, number])
+            file.observe(patient, [segment * 10, segment * 10 + number], [segment, number])
         file.flush()
     return {
-        patient: sorted({time for lot in range(lots) for time in (lot * 10, lot * 10 + number)})
+        patient: sorted({time for segment in range(segments) for time in (segment * 10, segment * 10 + number)})
         for number, patient in enumerate(PATIENTS)
     }
 

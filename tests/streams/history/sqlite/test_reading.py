@@ -179,8 +179,8 @@ def test_columns_that_could_not_be_read_again_are_refused(file: File, how: str) 
         file.history.add_observations(0, 0, ["a"], patient, np.zeros(2, "u2"), time, np.zeros(2), np.zeros(2, "u1"))
 
 
-def test_a_large_addition_is_split_into_lots(file: File, monkeypatch) -> None:
-    monkeypatch.setattr(sqlite, "LOT_ROWS", 10)
+def test_a_large_addition_is_split_into_segments(file: File, monkeypatch) -> None:
+    monkeypatch.setattr(sqlite, "SEGMENT_ROWS", 10)
     file.observe("a", np.arange(4), np.zeros(4))
     file.observe("a", np.arange(35), np.zeros(35))
     file.observe("a", np.arange(3), np.zeros(3))

@@ -16,7 +16,7 @@ def retain(file: File, now: int, budget_s: float = 1.0) -> bool:
 
 
 @pytest.mark.parametrize("compacted", [True, False])
-async def test_old_rows_go_by_chunk_and_lot(file: File, small, compacted: bool) -> None:
+async def test_old_rows_go_by_chunk_and_segment(file: File, small, compacted: bool) -> None:
     for day in range(40):
         file.observe("a", day * DAY + np.arange(30) * SECOND, np.zeros(30))
         file.flush()
@@ -78,7 +78,7 @@ def test_it_stops_when_its_time_is_up(file: File, monkeypatch, budget_s: float) 
     assert file.count("history_lot") == (4 if more else 0)
 
 
-def test_lots_deleted_under_a_compaction_are_passed_over(file: File, small) -> None:
+def test_segments_deleted_during_a_compaction_are_skipped(file: File, small) -> None:
     for number in range(20):
         file.observe(f"patient {number}", [number, number], [0.0, 1.0])
         file.flush()
