@@ -1,4 +1,4 @@
-"""Where the program keeps what is its own on this machine."""
+"""The program's own folders on this machine."""
 
 import os
 from pathlib import Path
@@ -7,12 +7,12 @@ __all__ = ["cache_folder", "state_folder"]
 
 
 def state_folder() -> Path:
-    """What should survive: databases without a stated place, local keys, spilled points. ``$XDG_STATE_HOME/vitaltwin``."""
+    """For what must survive: databases without a given path, local keys, spilled points. ``$XDG_STATE_HOME/vitaltwin``."""
     return _folder("XDG_STATE_HOME", ".local/state")
 
 
 def cache_folder() -> Path:
-    """What may be deleted any time: compiled kernels. ``$XDG_CACHE_HOME/vitaltwin``."""
+    """For what may be deleted at any time: compiled kernels. ``$XDG_CACHE_HOME/vitaltwin``."""
     return _folder("XDG_CACHE_HOME", ".cache")
 
 

@@ -1,4 +1,4 @@
-"""Files that only the service's own user may read: they name patients, or let somebody in."""
+"""Files that only the service's own user may read: they name patients or contain keys."""
 
 import os
 import stat
@@ -9,7 +9,7 @@ import structlog
 __all__ = ["OTHERS", "keep_private"]
 
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
-"""The rights of everybody but the owner."""
+"""The file mode bits of everybody but the owner."""
 
 _OWNER = stat.S_IRUSR | stat.S_IWUSR
 
@@ -17,14 +17,14 @@ log = structlog.get_logger(__name__)
 
 
 def keep_private(path: Path, *beside: str) -> None:
-    """Make a file that is not there yet for its owner only (0600), whatever the umask; take others' rights from one that is.
+    """Create a missing file for its owner only (0600), whatever the umask; remove others' rights from an existing one.
 
-    ``beside`` are endings of files next to it that are tightened too, but not made: SQLite gives ``-wal`` and ``-shm``
-    the rights of the file itself, so only older ones can be wider. Rights that cannot be taken away are logged; a file
-    that cannot be made is left to whoever opens it, who has the words for it.
+    ``beside`` are endings of files next to it whose rights are reduced too, but which are not created: SQLite gives
+    ``-wal`` and ``-shm`` the rights of the file itself, so only older ones can have more. Rights that cannot be removed
+    are logged. A file that cannot be created is left to the code that opens it and reports the error.
     """
     try:
-        # Only a new one is opened: closing a database that is in use would drop this process's locks on it.
+        # Open only a new file: closing a database in use would drop this process's locks on it.
         os.close(os.open(path, os.O_RDONLY | os.O_CREAT | os.O_EXCL, _OWNER))
     except FileExistsError:
         pass
@@ -42,7 +42,7 @@ def _tighten(path: Path) -> None:
         path.chmod(mode & ~OTHERS)
     except FileNotFoundError:
         return
-    except OSError as error:  # somebody else's file, or a file system without rights
+    except OSError as error:  # another user's file, or a file system without rights
         log.warning("readable by others", file=str(path), reason=error.strerror)
         return
     log.warning("was readable by others", file=str(path), mode=f"{mode:04o}", now=f"{mode & ~OTHERS:04o}")

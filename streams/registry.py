@@ -1,4 +1,4 @@
-"""Who is known, in memory: the doors' fast answer to "may this patient's reading come in, and where does it go?"."""
+"""The known patients, in memory: the doors' fast answer to "is this patient's reading accepted, and where does it go?"."""
 
 import asyncio
 
@@ -44,35 +44,35 @@ def partition_of(patient: str, partitions: int) -> int:
 
 
 class Registry:
-    """Profiles by patient, with each one's partition; a projection of the log, renewed at start-up."""
+    """Profiles by patient, with each patient's partition; a projection of the log, rebuilt at start."""
 
     def __init__(self, partitions: int) -> None:
         self.partitions = partitions
         self.index: dict[str, int] = {}
-        """Partition of every patient whose readings are taken."""
+        """Partition of every patient whose readings are accepted."""
         self._profiles: dict[str, Profile] = {}
         self._seen: dict[int, int] = {}
 
     def take(self, outcome: Outcome) -> None:
-        """Take over what an outcome says of patients, and how far its partition has come."""
+        """Apply an outcome: its profiles, and the offset its partition has reached."""
         for profile in outcome.profiles:
             self.put(profile)
-        if outcome.profiles or outcome.complete:  # an alarm of Kafka may come before the profile of the same record
+        if outcome.profiles or outcome.complete:  # on Kafka an alarm may come before the profile of the same record
             self._seen[outcome.partition] = max(self._seen.get(outcome.partition, -1), outcome.offset)
 
     def foresee(self, record: Admit | Move | Discharge, place: tuple[int, int]) -> None:
-        """Show at once what a command in the log at ``place`` will bring about, until its outcome says so."""
+        """Show the effect of a command in the log at ``place`` at once, before its outcome comes."""
         profile = projected(record, self.get(record.patient))
         if profile is not None and not self.seen(place):
             self.put(profile)
 
     def seen(self, place: tuple[int, int]) -> bool:
-        """Whether an outcome has told what the record at ``place`` (partition, offset) brought about."""
+        """Whether the outcome of the record at ``place`` (partition, offset) has come."""
         partition, offset = place
         return self._seen.get(partition, -1) >= offset
 
     async def decided(self, place: tuple[int, int], seconds: float) -> bool:
-        """Wait until what the record at ``place`` brought about is known here, at most ``seconds``; whether it is."""
+        """Wait for the outcome of the record at ``place``, at most ``seconds``; returns whether it has come."""
         for _ in range(int(seconds / _PAUSE_S)):
             if self.seen(place):
                 return True
@@ -80,7 +80,7 @@ class Registry:
         return self.seen(place)
 
     def put(self, profile: Profile) -> None:
-        """Take over what the log says of a patient now."""
+        """Set a patient's profile to what the log says now."""
         self._profiles[profile.patient] = profile
         if profile.active:
             self.index[profile.patient] = partition_of(profile.patient, self.partitions)
@@ -88,11 +88,11 @@ class Registry:
             self.index.pop(profile.patient, None)
 
     def known(self, patient: str) -> bool:
-        """Whether readings of this patient are taken now."""
+        """Whether readings of this patient are accepted now."""
         return patient in self.index
 
     def get(self, patient: str) -> Profile | None:
-        """The profile, also of a discharged patient."""
+        """The profile, also for a discharged patient."""
         return self._profiles.get(patient)
 
     def profiles(self) -> list[Profile]:
@@ -106,7 +106,7 @@ class Registry:
 def projected(record: Admit | Move | Discharge, known: Profile | None) -> Profile | None:
     """The profile after a command as ``twins.step.dispatch`` decides it, ``None`` if it changes nothing.
 
-    A copy: whoever else holds it sees the change in the outcome, against what was.
+    A copy: other users of the old profile compare it with the outcome later.
     """
     if isinstance(record, Admit):
         if known is not None and (known.active or record.stranger):

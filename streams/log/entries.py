@@ -1,8 +1,8 @@
-"""Observations as JSON entries, one by one: what each says, and what is wrong with one that cannot be taken.
+"""Observations as JSON entries, one by one: read each, and explain what is wrong with one that is refused.
 
-An entry whose status is *entered-in-error* takes a reading back and needs no value. A reading counts under some statuses
-of FHIR only. Where units are mixed up in practice (glucose), an entry without one is refused unless its device has said
-which it uses. A sensor at the end of its range may send ``"LOW"`` or ``"HIGH"`` in place of a number.
+An entry with the status *entered-in-error* retracts a reading and needs no value. Only some FHIR statuses mark a reading.
+If a signal's units are often confused (glucose), an entry without a unit is refused, unless the unit is set for its
+device. A sensor at the end of its range may send ``"LOW"`` or ``"HIGH"`` instead of a number.
 """
 
 import sys
@@ -39,12 +39,12 @@ __all__ = [
 UNREADABLE = (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError)
 
 NO_UNITS: Mapping[str, str] = MappingProxyType({})
-"""Of a device that has not said in which units it sends what."""
+"""For a device without units of its own."""
 
 Counting = Literal["final", "preliminary", "registered", "amended", "corrected", "appended", "unknown"]
 
 STATUSES: tuple[str, ...] = get_args(Counting)
-"""FHIR's statuses under which a value is a reading."""
+"""FHIR statuses of a valid reading."""
 
 
 class Observation(msgspec.Struct, gc=False):
@@ -58,13 +58,13 @@ class Observation(msgspec.Struct, gc=False):
 
 
 class Standing(Observation, gc=False):
-    """One observation that surely is one: by a status of FHIR's under which a reading counts, or by none."""
+    """One observation that is a reading: its status is one of ``STATUSES``, or it has none."""
 
     status: Counting = "final"
 
 
 class Sent(msgspec.Struct, gc=False):
-    """One observation before it is known to be one: a sensor at the end of its range has a word for its value."""
+    """One observation before it is checked: a sensor at the end of its range sends a word as the value."""
 
     patient: str
     signal: str
@@ -75,7 +75,7 @@ class Sent(msgspec.Struct, gc=False):
 
 
 class Retracted(msgspec.Struct, gc=False):
-    """The reading an entry takes back, if its status says so."""
+    """The reading that an entry retracts, if its status says so."""
 
     patient: str
     signal: str
@@ -88,10 +88,10 @@ _retracted = msgspec.json.Decoder(Retracted)
 _any = msgspec.json.Decoder()
 
 LARGEST = 64 << 10
-"""Bytes of an entry beyond which it is refused unread: an observation has some hundred."""
+"""An entry with more bytes is refused unread: an observation has some hundred."""
 _LARGEST = sys.float_info.max
 ERROR = "entered-in-error"
-"""Status of an entry that takes a reading back; the word is that of FHIR."""
+"""Status of an entry that retracts a reading; FHIR's word."""
 _NAMED = ("patient", "signal", "time")
 _WANTED = (*_NAMED, "value")
 _KINDS = {type(None): "null", bool: "true or false", dict: "an object", list: "an array", str: "a string"}
@@ -104,11 +104,11 @@ _TEXTS = {
     "invalid_utf8": "the entry is not UTF-8",
     "entry_too_large": f"an entry has at most {LARGEST} bytes",
 }
-_STATUS = f"an observation of status {{}} is no reading; those of {', '.join(STATUSES)} are, and {ERROR} takes one back"
+_STATUS = f"an observation of status {{}} is no reading; use {', '.join(STATUSES)}, or {ERROR} to retract one"
 
 
 class EntryRefused(Exception):
-    """Why one entry is not taken; the sentence is made when it is asked for, and of thousands only some are."""
+    """Why one entry is refused; the sentence is built only when it is asked for, as of thousands only a few are."""
 
     def __init__(self, reason: str, detail: str | Callable[[], str] = "") -> None:
         super().__init__(reason)
@@ -123,12 +123,12 @@ _LONGEST = 64
 
 
 def quoted(text: str) -> str:
-    """Somebody's text, safe and short enough for a sentence."""
+    """Foreign text, made safe and short enough for a sentence."""
     return ascii(text) if len(text) <= _LONGEST else ascii(text[:_LONGEST]) + "…"
 
 
 def _known() -> tuple[dict[str, dict[str, int]], npt.NDArray[np.uint16], npt.NDArray[np.float64]]:
-    """A row for every (signal, unit) that is read; the rows' codes and (scale, offset) into the signal's own unit."""
+    """A row for every accepted (signal, unit); the rows' codes and (scale, offset) into the signal's own unit."""
     rows: dict[str, dict[str, int]] = {}
     codes: list[int] = []
     conversions: list[tuple[float, float]] = []
@@ -161,7 +161,7 @@ def _of_unit(signal: Signal, unit: str) -> str:
 
 
 def _nearest(signal: Signal, unit: str) -> str:
-    """The accepted spelling that looks most like ``unit``; empty if none does."""
+    """The accepted spelling most like ``unit``; empty if none is."""
     known: dict[str, str] = {}
     for spelling in accepted(signal):
         known.setdefault(spelling.casefold(), spelling)
@@ -170,9 +170,9 @@ def _nearest(signal: Signal, unit: str) -> str:
 
 
 def columns(entries: Sequence[Observation], units: Mapping[str, str] = NO_UNITS) -> Columns:
-    """Entries side by side; raises ``KeyError`` or ``ValueError`` when one cannot be taken.
+    """Entries as columns; raises ``KeyError`` or ``ValueError`` if one cannot be taken.
 
-    ``units`` are those, by signal, of entries that name none.
+    ``units`` gives, by signal, the unit of entries that name none.
     """
     count = len(entries)
     patients, patient = _numbered([entry.patient for entry in entries])
@@ -199,7 +199,7 @@ def _numbered(names: list[str]) -> tuple[list[str], npt.NDArray[np.uint32]]:
 
 
 def error_of(raw: bytes) -> Observation | None:
-    """The reading that an entry takes back, with a value that means nothing; ``None`` if it takes none back.
+    """The reading that an entry retracts, with a meaningless value; ``None`` if it retracts none.
 
     Raises ``EntryRefused``.
     """
@@ -217,7 +217,7 @@ def error_of(raw: bytes) -> Observation | None:
 
 
 def _says_error(raw: bytes) -> bool:
-    """Whether an entry that cannot be read says of itself that it takes a reading back."""
+    """Whether the status of an unreadable entry says that it retracts a reading."""
     try:
         found: Any = _any.decode(raw)
     except UNREADABLE:
@@ -226,7 +226,7 @@ def _says_error(raw: bytes) -> bool:
 
 
 def taken(raw: bytes, units: Mapping[str, str] = NO_UNITS) -> Observation:
-    """One entry, every part of it known to be good; raises ``EntryRefused``. ``units`` as in ``columns``."""
+    """One entry, completely checked; raises ``EntryRefused``. ``units`` as in ``columns``."""
     _readable(raw)
     try:
         sent = _sent.decode(raw)
@@ -243,7 +243,7 @@ def taken(raw: bytes, units: Mapping[str, str] = NO_UNITS) -> Observation:
 
 
 def _end_of_range(name: str, word: str) -> tuple[float, str]:
-    """The value, and its unit, that stands for "LOW" or "HIGH"."""
+    """The value and its unit that stand for "LOW" or "HIGH"."""
     signal = BY_NAME.get(name)
     if signal is None:
         raise _unknown(name, "")
@@ -255,7 +255,7 @@ def _end_of_range(name: str, word: str) -> tuple[float, str]:
 
 
 def _readable(raw: bytes) -> None:
-    """Raise ``EntryRefused`` for an entry whose reading would cost more than an observation is worth."""
+    """Raise ``EntryRefused`` for an entry that is too costly to parse."""
     if len(raw) > LARGEST:
         raise EntryRefused("entry_too_large")
 
@@ -271,7 +271,7 @@ def _known_good(entry: Observation) -> Observation:
 
 
 def _explained(raw: bytes, wanted: tuple[str, ...] = _WANTED) -> EntryRefused:
-    """What is wrong with an entry that could not be decoded and needs the members ``wanted``."""
+    """What is wrong with an entry that could not be decoded; it needs the members ``wanted``."""
     try:
         found: Any = _any.decode(raw)
     except UNREADABLE as error:
@@ -314,5 +314,5 @@ def _wrong(name: str, value: object) -> EntryRefused | None:
         return None
     wanted = "a number" if name == "value" else "a string"
     if name == "time" and isinstance(value, int | float):
-        wanted = "a string like 2026-01-01T00:00:00.000Z (seconds or milliseconds are not told apart here)"
+        wanted = "a string like 2026-01-01T00:00:00.000Z (a number could be seconds or milliseconds)"
     return EntryRefused("wrong_type", f"{name} must be {wanted}, not {_KINDS.get(type(value), 'a number')}")

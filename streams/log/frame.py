@@ -1,4 +1,4 @@
-"""The wire form of observations: reading, checking, joining and splitting columnar frames."""
+"""The wire form of observations: read, check, join and split columnar frames."""
 
 from collections.abc import Sequence
 from enum import IntEnum
@@ -23,7 +23,7 @@ MAX_PATIENTS = 1_000_000
 
 
 class Arriving(Frame, tag="frame", kw_only=True):
-    """A frame on its way in: the length of a list is looked at before room is made for it."""
+    """An arriving frame: the length of a list is checked before memory is allocated for it."""
 
     sources: Annotated[list[str], msgspec.Meta(max_length=1 << 16)] = []  # noqa: RUF012 - msgspec copies it
     patients: Annotated[list[str], msgspec.Meta(max_length=MAX_PATIENTS)]
@@ -35,7 +35,7 @@ _COLUMNS = (("patient", "<u4"), ("signal", "<u2"), ("time", "<i8"), ("value", "<
 
 
 class Verdict(IntEnum):
-    """Why a reading of a frame is refused at the door; ``OK`` is not. ``kernels.columns.judge`` writes these numbers."""
+    """Why a reading of a frame is refused at the door (``OK``: it is not). ``kernels.columns.judge`` writes these numbers."""
 
     OK = 0
     NOT_FINITE = 1
@@ -83,14 +83,14 @@ def decode_frame(body: bytes) -> Columns:
 
 
 def encode_frame(columns: Columns, received: int = 0, sources: Sequence[str] = ()) -> bytes:
-    """The frame as bytes; devices leave ``received`` and ``sources`` to the door."""
+    """The frame as bytes; the door sets ``received`` and ``sources``, devices do not."""
     return _encoder.encode(as_record(columns, received, sources))
 
 
 def as_record(
     columns: Columns, received: int, sources: Sequence[str] = (), source: npt.NDArray[np.uint16] | None = None
 ) -> Frame:
-    """The log's record of some columns."""
+    """Columns as a record of the log."""
     return Frame(
         received=received,
         sources=list(sources),
@@ -114,14 +114,14 @@ def check(columns: Columns, now: int, future_us: int, oldest_us: int) -> npt.NDA
 
 
 def select(columns: Columns, keep: npt.NDArray[Any]) -> Columns:
-    """Only the readings ``keep`` picks (mask or indices); the patients' names stay as they are."""
+    """Only the readings that ``keep`` picks (mask or indices); the patients' names stay unchanged."""
     return Columns(
         columns.patients, columns.patient[keep], columns.signal[keep], columns.time[keep], columns.value[keep]
     )
 
 
 def join(parts: Sequence[Columns]) -> Columns:
-    """All readings of ``parts`` in order; a patient named in several parts keeps one entry for each."""
+    """All readings of ``parts`` in order; a patient in several parts has several entries."""
     patients: list[str] = []
     shifted = []
     for part in parts:
@@ -137,14 +137,14 @@ def join(parts: Sequence[Columns]) -> Columns:
 
 
 def split(columns: Columns, partition: npt.NDArray[np.int64], count: int) -> list[tuple[Columns, npt.NDArray[np.intp]]]:
-    """The readings by partition, each with the places they had; ``partition`` gives one per *patient entry*.
+    """The readings by partition, each with its old positions; ``partition`` has one number per *patient entry*.
 
-    Patients without a reading in a part are left out of it.
+    A part leaves out patients who have no reading in it.
     """
     if count == 1:
         return [(columns, np.arange(len(columns), dtype=np.intp))]
-    # Patients in order of partition, and each one's number within its own: what follows is asked of thousands of names.
-    order = partition.astype(np.uint16).argsort(kind="stable")  # of 16 bits it is a radix sort
+    # Patients in order of partition, and each one's number within its partition: vectorised for thousands of names.
+    order = partition.astype(np.uint16).argsort(kind="stable")  # with 16 bits it is a radix sort
     counts = np.bincount(partition, minlength=count)
     until = counts.cumsum()
     local = np.empty(len(partition), np.uint32)

@@ -1,4 +1,4 @@
-"""Readings of several requests as frames of the log, one or more a partition; the same in both runtimes."""
+"""Pack the readings of several requests into frames of the log, one or more per partition; used by both runtimes."""
 
 from collections.abc import Sequence
 
@@ -12,7 +12,7 @@ from twins.records import Columns, Frame
 __all__ = ["READING_BYTES", "frames"]
 
 READING_BYTES = 22
-"""Of a reading in a frame."""
+"""Bytes of a reading in a frame."""
 
 
 def frames(
@@ -42,7 +42,7 @@ def frames(
 
 
 def _partitions(patients: Sequence[str], registry: Registry) -> npt.NDArray[np.int64]:
-    """The partition of each patient, known or not."""
+    """The partition of each patient, also of unknown ones."""
     known, count = registry.index, len(patients)
     try:
         return np.fromiter(map(known.__getitem__, patients), np.int64, count)

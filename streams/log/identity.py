@@ -1,8 +1,8 @@
-"""Who a record is about: which names may stand for a patient. Every door asks here, Kafka's too.
+"""Patient ids: which names are allowed. Every door checks here, Kafka's too.
 
-The letter é has two forms in Unicode that look the same: one character, or an e and an accent. Two ids that differ only
-so would be two patients whom nobody can tell apart. So names are kept in the composed form, NFC (Unicode Standard Annex
-15): doors bring what arrives into it.
+The letter é has two forms in Unicode that look the same: one character, or an e and an accent. Two ids that differ only in
+this would be two patients that nobody can distinguish. So names are stored in the composed form, NFC (Unicode Standard
+Annex 15); doors convert incoming names to it.
 """
 
 from collections.abc import Iterable
@@ -11,11 +11,11 @@ from unicodedata import normalize
 __all__ = ["LONGEST", "all_composed", "composed", "flaw"]
 
 LONGEST = 128
-"""Characters of an id."""
+"""Most characters of an id."""
 
 
 def composed(name: str) -> str:
-    r"""A name in the one form in which names are kept, NFC.
+    r"""A name in the form in which names are stored, NFC.
 
     >>> composed("Rene\u0301") == "Ren\u00e9"
     True
@@ -24,13 +24,13 @@ def composed(name: str) -> str:
 
 
 def all_composed(names: Iterable[str]) -> list[str]:
-    """Names as ``composed``; most often there is nothing to do, which is asked of all at once."""
+    """Names as ``composed``; usually nothing needs to change, which is checked for all at once."""
     held = list(names)
     return held if "".join(held).isascii() else list(map(composed, held))
 
 
 def flaw(name: str, what: str = "a patient's id") -> str:
-    """What is wrong with a name that becomes part of addresses, empty when nothing is.
+    """What is wrong with a name that becomes part of addresses; empty if nothing is.
 
     >>> flaw("bed 3"), flaw(" bed")
     ('', "a patient's id has no space at its ends")

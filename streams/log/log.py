@@ -1,4 +1,4 @@
-"""The log as the worker and the doors see it, whatever keeps it: ordered records by partition, and dead letters."""
+"""The log as the worker and the doors see it, in either runtime: ordered records by partition, and dead letters."""
 
 import msgspec
 
@@ -21,7 +21,7 @@ _MISSED_TICKS = 5
 
 
 class DeadLetter(msgspec.Struct, frozen=True):
-    """What was refused: when (µs), from whom, why, where in the request, in words, and the bytes themselves."""
+    """A refused input: when (µs), from whom, why, where in the request, a sentence, and the bytes themselves."""
 
     received: int
     source: str
@@ -40,30 +40,30 @@ class LogEntry(msgspec.Struct, frozen=True):
 
 
 def encode_record(record: Record) -> bytes:
-    """The record as it stands in the log."""
+    """The record as bytes of the log."""
     return _encoder.encode(record)
 
 
 def decode_record(raw: bytes) -> Record:
-    """The record back; raises ``msgspec.MsgspecError`` for foreign bytes."""
+    """The record from its bytes; raises ``msgspec.MsgspecError`` for foreign bytes."""
     record: Record = _decoder.decode(raw)
     return record
 
 
 def encode_dead_letter(letter: DeadLetter) -> bytes:
-    """The dead letter as JSON, its body as base64: for the eyes of whoever looks for the mistake."""
+    """The dead letter as JSON, its body as base64: for people who look for the mistake."""
     return msgspec.json.encode(letter)
 
 
 def decode_dead_letter(raw: bytes) -> DeadLetter:
-    """The dead letter back; raises ``msgspec.MsgspecError`` for foreign bytes."""
+    """The dead letter from its JSON; raises ``msgspec.MsgspecError`` for foreign bytes."""
     return msgspec.json.decode(raw, type=DeadLetter)
 
 
 def unheard_us(last: int, now: int, tick_s: float) -> int:
-    """Time (µs) since the log's last record, at ``last``, if it is so long that nothing can have reached the log; else 0.
+    """Time (µs) since the log's last record at ``last``, if it is so long that no input can have reached the log; else 0.
 
-    A log in order has a tick every ``tick_s``; before its first record (``last`` 0) nobody waited for anything.
+    A working log has a tick every ``tick_s``; before its first record (``last`` 0) nothing was expected.
     """
     gap = now - last
     return gap if last and gap > _MISSED_TICKS * max(1.0, tick_s) * 1e6 else 0

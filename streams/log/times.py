@@ -1,4 +1,4 @@
-"""Times of observations as text, read by the column."""
+"""Parse times of observations, a whole column at once."""
 
 import re
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 _FORM = re.compile(r"\d{4}-?(\d\d-?\d\d|\d{3}|W\d\d-?\d)[Tt ]\d", re.ASCII)
-"""A date of ISO 8601 followed by a time of day: what Python reads beyond that is no moment anybody meant."""
+"""An ISO 8601 date followed by a time of day: other forms that Python accepts are no clear moment."""
 
 _WIDTHS = frozenset({20, *range(22, 28)})
-"""Of 0000-00-00T00:00:00Z without and with a fraction."""
+"""Lengths of 0000-00-00T00:00:00Z without and with a fraction."""
 
 
 def moment(text: str) -> int:
@@ -29,7 +29,7 @@ def moment(text: str) -> int:
     >>> moment("2026-01-01T01:00:00.25+01:00")
     1767225600250000
 
-    Raises ``ValueError``: its text is the reason code. Bare digits are refused: they may count seconds or milliseconds.
+    Raises ``ValueError`` with the reason code as its text. Bare digits are refused: they may be seconds or milliseconds.
     """
     if not _FORM.match(text):
         raise ValueError("time_unreadable")
@@ -46,7 +46,7 @@ def moment(text: str) -> int:
 
 
 def column(texts: Sequence[str]) -> I8:
-    """``moment`` of every text; a column of one common form is read at once. Raises ``ValueError``."""
+    """``moment`` of every text; a column in one common form is parsed at once. Raises ``ValueError``."""
     if texts and len(texts[0]) in _WIDTHS:
         width = len(texts[0])
         joined = "".join(texts)

@@ -1,4 +1,4 @@
-"""A running service's public HTTP door as a client sees it: one kept connection, frames in, answers out."""
+"""An HTTP client of a running service: one keep-alive connection, frames out, answers back."""
 
 import http.client
 import json
@@ -18,7 +18,7 @@ _AWAY = frozenset({429, 500, 502, 503, 504, 507})
 
 
 class Away(StreamsError):
-    """The service cannot answer now: down, starting, overloaded, its disk full. Try again after ``retry_after_s``."""
+    """The service cannot answer now: down, starting, overloaded, or its disk is full. Try again after ``retry_after_s``."""
 
     def __init__(self, why: str, retry_after_s: float = 0.0) -> None:
         super().__init__(why)
@@ -26,7 +26,7 @@ class Away(StreamsError):
 
 
 class DoorRefused(StreamsError):
-    """The service answered that it will not take this, and would not another time either."""
+    """The service refused the request; sending it again will not help."""
 
     def __init__(self, status: int, detail: str) -> None:
         super().__init__(f"the service answered {status}: {detail}")
@@ -34,9 +34,9 @@ class DoorRefused(StreamsError):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What became of a frame: readings taken, refused, and the reasons of those that were named.
+    """What became of a frame: readings taken, readings refused, and reasons (not every refusal has one).
 
-    Where it is worth sending the frame again, after ``again_s``: new patients came faster than the key may admit them.
+    ``again_s``: if new patients came faster than the key may admit them, send the frame again after this time.
     """
 
     taken: int
@@ -46,7 +46,7 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Door:
-    """The public door at ``url``; ``key`` is a device key. Not safe for several threads."""
+    """A client of the service at ``url``; ``key`` is a device key. Not thread-safe."""
 
     def __init__(self, url: str, key: str = "", timeout_s: float = 30.0) -> None:
         self.url: SplitResult = urlsplit(url if "://" in url else f"http://{url}")
@@ -57,16 +57,16 @@ class Door:
         self._connection: http.client.HTTPConnection | None = None
 
     def clock(self) -> tuple[int, float]:
-        """The service's time, µs, and its speed against the wall's; raises ``Away``, ``DoorRefused``."""
+        """The service's time, µs, and its speed relative to wall time; raises ``Away``, ``DoorRefused``."""
         _, answer, _ = self._ask("GET", "/v1/clock")
         try:
             moment = datetime.fromisoformat(answer["now"])
             return round(moment.timestamp() * 1e6), float(answer["speed"])
         except (KeyError, TypeError, ValueError) as error:
-            raise DoorRefused(200, f"/v1/clock is not that of a vitaltwin service: {error}") from error
+            raise DoorRefused(200, f"/v1/clock is not the answer of a vitaltwin service: {error}") from error
 
     def post(self, frame: bytes) -> Answer:
-        """Send one frame; back once the service has made it durable. Raises ``Away``, ``DoorRefused``."""
+        """Send one frame; returns once the service has made it durable. Raises ``Away``, ``DoorRefused``."""
         status, answer, again_s = self._ask("POST", "/v1/observations", frame)
         if status not in (200, 422) or "taken" not in answer:
             raise DoorRefused(status, str(answer.get("detail") or answer.get("title") or "no reason given"))
@@ -86,7 +86,7 @@ class Door:
         self.close()
 
     def close(self) -> None:
-        """Let the connection go; the next request opens another."""
+        """Close the connection; the next request opens another."""
         if self._connection is not None:
             self._connection.close()
             self._connection = None
@@ -113,7 +113,7 @@ class Door:
     def _exchange(
         self, method: str, path: str, body: bytes | None, headers: dict[str, str]
     ) -> tuple[http.client.HTTPResponse, bytes]:
-        """One request; a kept connection the service has meanwhile closed for idleness is opened anew, once."""
+        """One request; a connection that the service closed because it was idle is opened again, once."""
         kept = self._connection is not None
         connection = self._connection = self._connection or self._connect()
         try:

@@ -1,9 +1,9 @@
-"""Streaming a recorded file through the twins and scoring what they foretold, causally.
+"""Stream a recorded file through the twins and score their forecasts, causally.
 
-Raw readings go through ``step`` in order of time; a forecast is made after every reading from what had arrived until
-then. Once all is through, each forecast meets the reading nearest to its horizon, at most half a sampling step (but no
-more than 2.5 min) away, and persistence is scored on the very same pairs. A reading outside the plausible range is no
-measurement of the patient: it goes through the twins like any other but is neither origin nor target of a forecast.
+Raw readings go through ``step`` in order of time. After every reading a forecast is made from what has arrived so far. At
+the end each forecast is compared with the reading nearest to its horizon, at most half a sampling step (but no more than
+2.5 min) away. Persistence is scored on the same pairs. A reading outside the plausible range is no measurement of the
+patient: it goes through the twins like any other, but is neither origin nor target of a forecast.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,7 +27,7 @@ from twins.step.dispatch import step
 __all__ = ["HORIZONS", "Evaluation", "Forecasts", "SignalScores", "evaluate", "pairs"]
 
 HORIZONS: tuple[int, ...] = HORIZONS_MIN
-"""Minutes; the short ones only for what is measured that often."""
+"""Minutes; the short ones only for signals measured that often."""
 
 _MINUTE_US = 60_000_000
 _SECOND_US = 1_000_000
@@ -36,7 +36,7 @@ _ALARMS = "predicted.low"
 
 
 class SignalScores(msgspec.Struct, kw_only=True):
-    """One signal: scores over all pairs and the medians of the patients' own scores, by horizon in minutes."""
+    """One signal: scores over all pairs, and the medians of the patients' own scores, by horizon in minutes."""
 
     readings: int
     left_out: int
@@ -46,7 +46,7 @@ class SignalScores(msgspec.Struct, kw_only=True):
 
 
 class Evaluation(msgspec.Struct, kw_only=True):
-    """What came of a file."""
+    """The evaluation of a file."""
 
     file: str
     readings: int
@@ -55,7 +55,7 @@ class Evaluation(msgspec.Struct, kw_only=True):
 
 
 def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None) -> Evaluation:
-    """Score the twins on a recording; ``tell`` hears how many readings are through."""
+    """Score the twins on a recording; ``tell`` gets the number of readings done."""
     run = Forecasts(recording, HORIZONS)
     run.stream(tell)
     columns = run.columns
@@ -67,10 +67,10 @@ def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None)
 
 
 class Forecasts:
-    """The readings of a recording in order of time beside the forecast made after each.
+    """The readings of a recording in order of time, with the forecast made after each.
 
     ``mean``, ``sd`` (of the middle of the band) and ``tail`` (how much farther than normal the 95 % band lies) are
-    (readings, horizons), NaN where there was none; ``alarms`` holds (patient, signal, effective time) of every
+    (readings, horizons), NaN where there was none; ``alarms`` has (patient, signal, effective time) of every
     predicted crossing below.
     """
 
@@ -84,7 +84,7 @@ class Forecasts:
         self.alarms: list[tuple[str, str, int]] = []
 
     def stream(self, tell: Callable[[int], None] = lambda _: None) -> None:
-        """Put everything through the twins of one bank, frame by frame, as a worker would."""
+        """Put everything through the twins of one bank, frame by frame, as a worker does."""
         bank, columns = Bank(), self.columns
         horizons_s = 60.0 * np.array(self.horizons_min)
         offset = 0
@@ -113,7 +113,7 @@ class Forecasts:
         known = np.flatnonzero(rows >= 0)
         mean = np.full((len(known), len(horizons_s)), np.nan)
         sd, tail = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
-        # A reading the twin did not take leaves the forecast of an older one: its horizons reach further.
+        # After a reading the twin did not use, the forecast is from an older one: its horizons reach further.
         forecast.bands(
             bank.state, layout.PARAMETERS, bank.stretch, rows[known], bank.signal_of_row, part.time[known], horizons_s, mean,
             sd, tail,
@@ -157,16 +157,16 @@ def _signal_scores(run: Forecasts, code: int) -> SignalScores:
 
 
 class Pairs(NamedTuple):
-    """Places of the readings forecasts are made at and of those they are held against."""
+    """Indices of the origins of forecasts and of the readings they are compared with."""
 
     origin: npt.NDArray[np.intp]
     target: npt.NDArray[np.intp]
 
 
 def pairs(time: I8, minutes: int) -> Pairs:
-    """Places of the readings of one channel a forecast can be held against ``minutes`` later, and of those it meets.
+    """Indices of the readings of one channel with a reading to compare ``minutes`` later, and of those later readings.
 
-    The nearest reading, within half the usual sampling step and 2.5 min; none where readings are rarer than that.
+    The nearest reading counts, within half the usual sampling step and 2.5 min; there is none if readings are rarer.
     """
     steps = np.diff(time)
     step_us = float(np.median(steps[steps > 0])) if np.any(steps > 0) else 0.0
@@ -178,7 +178,7 @@ def pairs(time: I8, minutes: int) -> Pairs:
 
 
 def _pairs(time: I8, value: F8, foretold: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:
-    """Rows outcome, mean, sd, tail, persistence of one channel at one horizon."""
+    """Rows of (outcome, mean, sd, tail, persistence) of one channel at one horizon."""
     origin, target = pairs(time, minutes)
     known = np.isfinite(foretold[0][origin])
     origin, target = origin[known], target[known]
@@ -197,10 +197,10 @@ def _median(figures: Sequence[float]) -> float:
 
 
 def _aligned(recording: Recording) -> Columns:
-    """The readings in order of time, the patients moved so that all begin together and come in frames as on a ward.
+    """The readings in order of time, the patients shifted so that all begin together, in frames like on a ward.
 
-    Patients share nothing, so it changes no forecast. What is measured every minutes or hours is moved by whole days:
-    the time of day is kept.
+    Patients share nothing, so this changes no forecast. Signals measured every few minutes or hours are shifted by whole
+    days, so that the time of day stays.
     """
     columns = recording.columns
     first = np.full(len(columns.patients), np.iinfo(np.int64).max)
@@ -225,7 +225,7 @@ def _channel(columns: Columns) -> I8:
 
 
 def _frames(columns: Columns) -> list[tuple[int, int]]:
-    """Cuts into frames that hold each channel at most once and span at most half the usual time between readings."""
+    """Cuts into frames that contain each channel at most once and span at most half the usual time between readings."""
     channel = _channel(columns)
     order = np.argsort(channel, kind="stable")
     before = np.full(len(columns), -1, np.int64)

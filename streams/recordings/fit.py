@@ -1,10 +1,10 @@
-"""Fitting how a signal moves to recorded patients, and judging forms of motion by patients that were left out.
+"""Fit the process model of a signal to recorded patients, and compare forms of it on held-out patients.
 
-Patients at even places by id within their file are fitted on, those at odd places judge. The score of a file is the mean
-over the horizons of the mean negative log density of the readings met, so that no horizon outweighs another; where
-readings are sparse half the same of each next reading joins it. Files count alike, but for those of few patients: n
-patients weigh n / (n + 4), so that one oximeter that slipped is not held to be a population. Where no horizon has more
-than 200 pairs a file tells nothing and is left out, unless there is no other.
+By id within their file, patients at even places are for fitting, those at odd places for testing. The score of a file is
+the mean over the horizons of the mean negative log density of the readings there, so that every horizon weighs the same.
+For sparse readings, half the score of each next reading is added. Files weigh the same, except those of few patients: n
+patients weigh n / (n + 4), so that one slipped oximeter does not count as a population. A file in which no horizon has
+more than 200 pairs is left out, unless there is no other.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -41,18 +41,18 @@ _STEP_WEIGHT = 0.5
 _FEW_PATIENTS = 4
 _MOVED_WEIGHT = 10.0
 _CALLS = 100
-"""Of the objective, for each parameter."""
+"""Evaluations of the objective, for each parameter."""
 _TOLERANCE = 1e-5
 _SIMPLER = {"coupled": ("ou", "trend"), "three": ("ou",)}
-"""Forms whose end a richer one sets out from."""
+"""Forms whose result is a starting point of a richer form."""
 _CHOICE = ("single", "trend", "ou", "coupled")
-"""Forms for the channel twin, simplest first; a Matérn process is left to be compared, its row is ill-conditioned."""
+"""Forms for the channel twin, simplest first. The Matérn process is only compared: its matrix row is ill-conditioned."""
 _SIMPLER_BY = 0.005
-"""Nats that a richer form has to gain on the patients fitted on to be preferred."""
+"""Nats that a richer form must gain on the training patients to be preferred."""
 
 
 class FileUse(msgspec.Struct, frozen=True, kw_only=True):
-    """What of a file was used, and how one form does there: score, and skill by horizon in minutes."""
+    """What was used of a file, and the result of one form there: score, and skill by horizon in minutes."""
 
     file: str
     patients: int
@@ -63,9 +63,9 @@ class FileUse(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Fit(msgspec.Struct, frozen=True, kw_only=True):
-    """One form: parameters, those of them at a bound, mean scores (nats, less is better), and skill on those held out.
+    """One form: parameters, which of them are at a bound, mean scores (nats, less is better), skill on held-out patients.
 
-    ``skill`` is 1 - RMSE / RMSE of persistence by minutes, the weighted mean of the files that have pairs enough there.
+    ``skill`` is 1 - RMSE / RMSE of persistence by minutes, the weighted mean of the files with enough pairs there.
     """
 
     form: str
@@ -81,7 +81,7 @@ class Fit(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SignalFit(msgspec.Struct, frozen=True, kw_only=True):
-    """All forms fitted to a signal, or to several together, and the one for the channel twin."""
+    """All forms fitted to a signal, or to several together, and the form chosen for the channel twin."""
 
     signals: list[str]
     chosen: str
@@ -96,9 +96,9 @@ def fit(
     most: int = MOST,
     tell: Callable[[str], None] = lambda _: None,
 ) -> SignalFit | None:
-    """Fit ``forms`` to the ``signals`` together; ``None`` where no patient to be fitted on has 8 plausible readings.
+    """Fit ``forms`` to the ``signals`` together; ``None`` if no training patient has 8 plausible readings.
 
-    ``tell`` hears the name of each form done.
+    ``tell`` gets the name of each finished form.
     """
     train, held_out = (
         _telling([half for name in signals for one in recordings if (half := gather(one, name, parity, most=most))])
@@ -119,7 +119,7 @@ def fit(
 
 
 def judge(form: str, parameters: dict[str, float], frame: Frame, halves: Sequence[Half]) -> list[FileUse]:
-    """How parameters do on each of the halves."""
+    """The result of parameters on each of the halves."""
     uses = []
     for half, tally, score in _tallies(form, parameters, frame, halves):
         rows = {minutes: tally[int(np.flatnonzero(60.0 * minutes == HORIZONS_S)[0])] for minutes in SHOWN_MIN}
@@ -145,7 +145,7 @@ def _telling(halves: list[Half]) -> list[Half]:
 
 
 def _frame(train: Sequence[Half], signals: Sequence[str]) -> Frame:
-    """The middle patient's median, and the spread of all readings about it, files alike and outliers cut."""
+    """The median of the patients' medians, and the spread of all readings about it; files weigh the same, outliers are cut."""
     about = [BY_NAME[name] for name in signals]
     centre = float(np.median(np.concatenate([half.mids for half in train])))
     squares = [np.mean((np.clip(half.value, *np.quantile(half.value, (0.01, 0.99))) - centre) ** 2) for half in train]
@@ -155,15 +155,15 @@ def _frame(train: Sequence[Half], signals: Sequence[str]) -> Frame:
 
 
 def _grown(form: str, modes: Modes, frame: Frame) -> F8:
-    """Two modes found as the beginning of a richer form's: as they are, or with a small one between the two."""
+    """Two fitted modes as the start of a richer form: unchanged, or with a small third one between them."""
     middle = {"middle_s": float(np.sqrt(modes.fast_s * modes.slow_s)), "middle_sd": 0.5 * modes.fast_sd}
     return encode(form, middle | msgspec.structs.asdict(modes), frame)
 
 
 def _descend(form: str, starts: Sequence[F8], frame: Frame, train: Sequence[Half]) -> tuple[F8, int]:
-    """The least of score and prior from the best of the starts, once more from where the first walk ended.
+    """Minimise score plus prior from the best of the starts, then once more from the result.
 
-    The prior keeps the mean near the patients' middle and weighs as much as one more patient would.
+    The prior keeps the mean near the patients' median and weighs as much as one more patient.
     """
     patients = sum(half.patients for half in train)
 
@@ -180,9 +180,9 @@ def _descend(form: str, starts: Sequence[F8], frame: Frame, train: Sequence[Half
 
 
 def _walk(objective: Callable[[F8], float], start: F8, *, step: float, most: int) -> OptimizeResult:
-    """Nelder and Mead's search from ``start``, the simplex's other corners ``step`` along each axis.
+    """Nelder–Mead search from ``start``; the other corners of the simplex are ``step`` along each axis.
 
-    A value that is not a number counts as infinite: the search goes around it.
+    NaN counts as infinite: the search avoids it.
     """
 
     def value(place: F8) -> float:
@@ -221,7 +221,7 @@ def _told(form: str, place: F8, frame: Frame, halves: tuple[Sequence[Half], Sequ
 
 
 def _mean(form: str, parameters: dict[str, float], frame: Frame, halves: Sequence[Half]) -> float:
-    """Mean score of the files; ``nan`` of none."""
+    """Mean score of the files; ``nan`` without any."""
     total = weights = 0.0
     for half, _, score in _tallies(form, parameters, frame, halves):
         total += _weight(half) * score
@@ -236,7 +236,7 @@ def _weight(one: Half | FileUse) -> float:
 def _tallies(
     form: str, parameters: dict[str, float], frame: Frame, halves: Sequence[Half]
 ) -> Iterator[tuple[Half, F8, float]]:
-    """Each half with its tally by horizon and its score."""
+    """Each half with its tallies by horizon and its score."""
     motion = motion_of(form, parameters, frame)
     reach, left = reaches(motion, HORIZONS_S)
     work = np.zeros(WORK)
@@ -257,7 +257,7 @@ def _tallies(
 
 
 def _chosen(done: dict[str, Fit]) -> str:
-    """What the channel twin should have: the simplest of the forms whose score is next to the best's."""
+    """The form for the channel twin: the simplest of those whose score is close to the best."""
     choice = [form for form in _CHOICE if form in done] or list(done)
     best = min(done[form].train for form in choice)
     return next(form for form in choice if done[form].train <= best + _SIMPLER_BY)

@@ -30,7 +30,7 @@ Progress = Callable[[int], None]
 
 
 class _Meaning(NamedTuple):
-    """What a (signal, unit) pair of the file stands for: canonical value = value x scale + offset."""
+    """The meaning of a (signal, unit) pair: canonical value = value x scale + offset."""
 
     code: int
     scale: float
@@ -38,7 +38,7 @@ class _Meaning(NamedTuple):
 
 
 class Recording(msgspec.Struct, frozen=True):
-    """The readings of one file in the file's order; times are µs, values in the signals' own units."""
+    """The readings of one file in its order; times are µs, values are in the signals' own units."""
 
     name: str
     columns: Columns
@@ -47,11 +47,11 @@ class Recording(msgspec.Struct, frozen=True):
         return len(self.columns)
 
     def by_time(self) -> "Recording":
-        """The same readings in order of effective time; readings of one instant stay in the file's order."""
+        """The same readings in order of effective time; readings of one instant keep the file's order."""
         return self._take(np.argsort(self.columns.time, kind="stable"))
 
     def of_patients(self, wanted: Collection[str] | None = None, at_most: int | None = None) -> "Recording":
-        """The readings of the ``wanted`` patients (all when ``None``), of the first ``at_most`` of them."""
+        """The readings of the ``wanted`` patients (``None``: all), at most of the first ``at_most`` of them."""
         names = [name for name in self.columns.patients if wanted is None or name in wanted][:at_most]
         kept = np.array([name in set(names) for name in self.columns.patients], dtype=bool)
         part = self._take(np.flatnonzero(kept[self.columns.patient]))
@@ -71,7 +71,7 @@ class Recording(msgspec.Struct, frozen=True):
         return self._take(np.arange(min(count, len(self))))
 
     def together(self) -> "Recording":
-        """The same readings with every patient's first at the moment of the file's first."""
+        """The same readings, shifted so that every patient begins at the file's first moment."""
         columns = self.columns
         begin = np.full(len(columns.patients), np.iinfo(np.int64).max)
         np.minimum.at(begin, columns.patient, columns.time)
@@ -89,7 +89,7 @@ class Recording(msgspec.Struct, frozen=True):
 
 
 def cut(columns: Columns, first: int, last: int) -> Columns:
-    """The readings from ``first`` to before ``last``, naming only their patients."""
+    """The readings from ``first`` to before ``last``, with only their patients."""
     rows = slice(first, last)
     used, local = np.unique(columns.patient[rows], return_inverse=True)
     names = [columns.patients[number] for number in used.tolist()]
@@ -97,9 +97,9 @@ def cut(columns: Columns, first: int, last: int) -> Columns:
 
 
 def read(path: Path, progress: Progress | None = None) -> Recording:
-    """Read a recorded file whole.
+    """Read a whole recorded file.
 
-    ``progress`` is called now and then with the number of bytes of the file read so far.
+    ``progress`` is called from time to time with the number of bytes read so far.
 
     Raises ``RecordingError`` with the line number for anything that is not a reading: a wrong header or number of
     columns, an unknown signal or unit, a time without a zone, a value that is no finite number.
@@ -112,9 +112,9 @@ def read(path: Path, progress: Progress | None = None) -> Recording:
 
 
 def write(path: Path, rows: Iterable[str], progress: Progress | None = None) -> int:
-    """Write finished lines below the header to a CSV or CSV.gz file; gives back how many.
+    """Write finished lines below the header to a CSV or CSV.gz file; returns their number.
 
-    ``progress`` is called now and then with the number of lines written so far.
+    ``progress`` is called from time to time with the number of lines written so far.
     """
     count = 0
     with path.open("wb") as raw, _compressed(path, raw) as binary, io.TextIOWrapper(binary, newline="\n") as file:
@@ -128,7 +128,7 @@ def write(path: Path, rows: Iterable[str], progress: Progress | None = None) -> 
 
 
 def _compressed(path: Path, raw: IO[bytes]) -> IO[bytes]:
-    # The same readings give the same bytes: no time of writing in the header of the gzip file.
+    # The same readings give the same bytes: the gzip header has no time of writing.
     if path.suffix == ".gz":
         return cast("IO[bytes]", gzip.GzipFile("", "wb", 6, raw, mtime=0))
     return raw
@@ -159,7 +159,7 @@ def _header(name: str, header: Sequence[str]) -> tuple[int, ...]:
 
 
 class _Reader:
-    """Gathers chunks of rows into columns; looks for the guilty line only when a chunk fails."""
+    """Gathers chunks of rows into columns; searches for the wrong line only if a chunk fails."""
 
     def __init__(self, name: str, order: tuple[int, ...]) -> None:
         self._name = name
@@ -169,7 +169,7 @@ class _Reader:
         self._parts: list[tuple[U4, U2, I8, F8]] = []
 
     def add(self, rows: list[list[str]], line: int) -> None:
-        """Take rows, the first of which stands on ``line``; empty rows are skipped."""
+        """Add rows, the first of which is on ``line``; empty rows are skipped."""
         filled = [row for row in rows if row]
         if not filled:
             return
@@ -180,9 +180,9 @@ class _Reader:
             raise
 
     def columns(self) -> Columns:
-        """Everything taken so far."""
+        """Everything added so far."""
         if not self._parts:
-            raise RecordingError(f"{self._name}: holds no readings")
+            raise RecordingError(f"{self._name}: has no readings")
         patient, signal, time, value = (np.concatenate(column) for column in zip(*self._parts, strict=True))
         return Columns(list(self._patients), patient, signal, time, value)
 
@@ -266,6 +266,6 @@ def _times(texts: Sequence[str]) -> I8:
 
 
 def _value(text: str, code: int, scale: float, offset: float) -> float:
-    """A number in the signal's own unit, or the value that stands for "LOW" or "HIGH"."""
+    """A number in the signal's own unit, or the value that "LOW" or "HIGH" stands for."""
     word = SIGNALS[code].end_of_range(text)
     return float(text) * scale + offset if word is None else word

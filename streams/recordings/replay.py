@@ -1,8 +1,8 @@
-"""Pushing a recorded file through a running service's public door, at the pace of its clock.
+"""Send a recorded file to a running service over HTTP, at the speed of its clock.
 
-Effective times are shifted as a whole, so that every interval is kept. At the pace of the service's clock (or slower)
-the first reading becomes the service's now. Faster than that the last reading would lie in the future, so the shift
-is such that the *last* reading becomes the service's now when it is sent: the file arrives as history.
+All effective times are shifted by the same amount, so that every interval stays. At the speed of the service's clock (or
+slower) the first reading becomes the service's now. At a higher speed the last reading would be in the future. So then
+the *last* reading becomes the service's now at the moment it is sent: the file arrives as history.
 """
 
 import time
@@ -27,17 +27,17 @@ _FRAME = 20_000
 """Most readings in one frame."""
 
 _BEAT_S = 0.25
-"""Wall seconds between frames when replay is waiting for the clock."""
+"""Wall seconds between frames while replay waits for the clock."""
 
 _FIRST_PAUSE_S = 0.2
 _LONGEST_PAUSE_S = 5.0
 
 _SYNC_S = 15.0
-"""The service's clock is asked for anew this often, and whenever the service was away."""
+"""The service's clock is read again this often, and whenever the service was away."""
 
 
 class Summary(msgspec.Struct, kw_only=True):
-    """What a replay did so far; ``away_s`` is how long the service could not be reached."""
+    """What a replay has done so far; ``away_s`` is how long the service could not be reached."""
 
     readings: int
     patients: int
@@ -54,16 +54,16 @@ class Summary(msgspec.Struct, kw_only=True):
 
     @property
     def failed(self) -> bool:
-        """Whether nothing at all was taken, or not everything could be sent."""
+        """Whether nothing was taken, or not everything could be sent."""
         return self.sent < self.readings or self.taken == 0
 
 
 class Replay:
-    """One replay of a recording through a door.
+    """One replay of a recording to a service.
 
-    ``speed`` is recorded seconds per wall second: ``None`` follows the service's clock, ``inf`` is as fast as the door
-    takes it. A service that goes away is waited for up to ``patience_s``; a frame that was not answered is sent again,
-    and what the service already had of it changes nothing there.
+    ``speed`` is recorded seconds per wall second: ``None`` follows the service's clock, ``inf`` is as fast as the service
+    takes it. If the service goes away, replay waits for it up to ``patience_s``. A frame without an answer is sent again;
+    readings that the service has already are duplicates and change nothing.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Replay:
         self.summary = Summary(readings=len(recording), patients=len(recording.columns.patients))
 
     def run(self, tell: Callable[[Summary], None] = lambda _: None) -> Summary:
-        """Send everything; ``tell`` hears of every step. Raises ``Away`` when patience ends, ``DoorRefused``."""
+        """Send everything; ``tell`` is called at every step. Raises ``Away`` after ``patience_s``, ``DoorRefused``."""
         self._tell = tell
         times = self._columns.time
         pace = _Pace(int(times[0]), int(times[-1]), self._door.clock(), self._speed)
@@ -105,7 +105,7 @@ class Replay:
         return self.summary
 
     def _send(self, due: int, shift: int) -> None:
-        """One frame of readings from where we are, up to ``due`` at most."""
+        """Send the next frame of readings, at most up to ``due``."""
         summary, times = self.summary, self._columns.time
         last = min(due, summary.sent + self._largest)
         part = cut(self._columns, summary.sent, last)
@@ -114,7 +114,7 @@ class Replay:
             answer = self._patiently(lambda: self._door.post(frame))
             while (
                 answer.again_s
-            ):  # the service has its pace for new patients; what it took already it takes no second time
+            ):  # the service limits how fast patients are admitted; readings it took already are duplicates
                 summary.waiting = "new patients come faster than the key may admit them"
                 self._tell(summary)
                 self._sleep(answer.again_s)
@@ -132,7 +132,7 @@ class Replay:
         summary.recorded_s = (int(times[last - 1]) - int(times[0])) / 1e6
 
     def _patiently(self, ask: Callable[[], T]) -> T:
-        """Ask again, ever more slowly, while the service is away."""
+        """Ask again, at growing intervals, while the service is away."""
         pause = _FIRST_PAUSE_S
         since = time.monotonic()
         while True:
@@ -151,7 +151,7 @@ class Replay:
 
 
 class _Pace:
-    """How far into the recording (µs, in its own time) we may be by now, and the shift to the service's time."""
+    """How far into the recording (µs, in its own time) readings are due now, and the shift to the service's time."""
 
     def __init__(self, first: int, last: int, clock: tuple[int, float], speed: float | None) -> None:
         now, clock_speed = clock
@@ -160,13 +160,13 @@ class _Pace:
         self._first, self._last = first, last
         self._ahead = self.speed > clock_speed
         if self._ahead:
-            # By the time the last reading is sent the service's clock shows `now` plus what passes until then.
+            # When the last reading is sent, the service's clock shows `now` plus the time that passes until then.
             self.shift += int((last - first) / self.speed * clock_speed) - (last - first)
         self._started = time.monotonic()
         self.follow(clock)
 
     def follow(self, clock: tuple[int, float]) -> None:
-        """Take the service's clock as just read."""
+        """Use the service's clock as just read."""
         self._now, self._clock_speed = clock
         self._read = time.monotonic()
 

@@ -1,6 +1,6 @@
-"""The patients of a recorded file in two halves, one to fit on and one to judge by, as series with their horizons.
+"""Split the patients of a recorded file into two halves, training and test, as series with their horizons.
 
-Readings count as they stand, those at the end of a sensor's range too; outside the plausible range they are left out.
+Readings are used unchanged, also those at the end of a sensor's range; implausible readings are left out.
 """
 
 from typing import NamedTuple
@@ -18,10 +18,10 @@ __all__ = ["FEWEST_PAIRS", "HORIZONS_S", "MOST", "Half", "gather"]
 HORIZONS_S = np.array([10, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 2_700, 3_600, 5_400, 7_200], np.float64)
 """Horizons that are scored."""
 MOST = 15_000
-"""Readings of a file and half that are used, about; thrice as many where readings are dense and few are origins."""
+"""About how many readings of a file's half are used; three times as many if readings are dense and few are origins."""
 
 FEWEST_PAIRS = 200
-"""Of a horizon of a file, above which it is scored."""
+"""A horizon of a file with more pairs than this is scored."""
 
 _FEWEST = 8
 _FEWEST_OF_ONE = 50
@@ -32,9 +32,9 @@ _TOLERANCE_S = 150.0
 
 
 class Half(NamedTuple):
-    """One file's patients of one parity, as the kernel takes them; ``mids`` are the patients' medians.
+    """One file's patients of one parity, in the kernel's form; ``mids`` are the patients' medians.
 
-    Every 30th reading is the origin of forecasts where they come within 5 s, every third where within 7.5 min.
+    Every 30th reading is an origin of forecasts if readings come within 5 s, every third if within 7.5 min.
     """
 
     file: str
@@ -49,15 +49,15 @@ class Half(NamedTuple):
 
     @property
     def telling(self) -> bool:
-        """Whether some horizon has pairs enough for its mean score to tell something."""
+        """Whether some horizon has enough pairs for a meaningful mean score."""
         return bool(((self.meets >= 0).sum(axis=1) > FEWEST_PAIRS).any())
 
 
 def gather(recording: Recording, signal: str, parity: int, *, most: int = MOST) -> Half | None:
     """One signal's plausible readings of the patients whose places by id are even (0) or odd (1).
 
-    Of each patient the first are taken, in proportion that makes ``most`` of all, but 50 at least; patients with fewer
-    than 8 are left out, and so is the whole where nobody has as many. Four readings a second become one.
+    Of each patient the first readings are taken, in a proportion that makes ``most`` in total, but at least 50. Patients
+    with fewer than 8 are left out; if no patient has 8, the result is ``None``. Four readings a second become one.
     """
     columns, about = recording.columns, BY_NAME[signal]
     low, high = about.plausible

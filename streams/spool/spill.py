@@ -1,9 +1,9 @@
-"""What a server has not taken, in files of this process's own: appended in order, read again in order.
+"""A queue on disk for what a server has not taken: files of one process, appended and read in order.
 
-The folder holds a sub-folder for each process of the machine, ``0`` and up, locked by who uses it. A process takes the
-first free one, and with it what a dead one left there; what lies in other free ones it takes over from time to time.
-A file is a row of entries: length, checksum, bucket and number of lines, then the body. What is torn at a file's end
-was never said to be safe.
+The folder has a sub-folder for each process of the machine, ``0`` and up, locked by its user. A process takes the first
+free one, with everything a dead process left there. From time to time it takes over what is in other free ones. A file
+is a sequence of entries: length, checksum, bucket and number of lines, then the body. A torn entry at the end of a file
+was never reported as safe.
 """
 
 import errno
@@ -21,7 +21,7 @@ __all__ = ["Spill", "SpoolEntry"]
 _logger = structlog.get_logger(__name__)
 _HEAD = struct.Struct("<IIBI")
 FILE_BYTES = 8 << 20
-"""Above this a new file begins: the bound on the folder gives up whole files."""
+"""Above this a new file begins: the bound on the folder deletes whole files."""
 
 
 class SpoolEntry(NamedTuple):
@@ -35,14 +35,14 @@ class SpoolEntry(NamedTuple):
 class Spill:
     """Entries on disk, oldest first, at most ``most_bytes`` in the whole folder; for one thread at a time.
 
-    Where they are too much the oldest file ``gives_up`` its place, or nothing more is taken.
+    When the folder is full, the oldest file is deleted (``gives_up``), or no more entries are taken.
     """
 
     def __init__(self, folder: Path, most_bytes: int, *, gives_up: bool = True) -> None:
         self._folder = folder
         self._most = most_bytes
         self._gives_up = gives_up
-        folder.mkdir(0o700, parents=True, exist_ok=True)  # what waits here names patients
+        folder.mkdir(0o700, parents=True, exist_ok=True)  # the entries name patients
         self._own, self._lock = self._claim()
         self._files: list[Path] = sorted(self._own.glob("*.lines"))
         self._next = int(self._files[-1].stem) + 1 if self._files else 0
@@ -55,11 +55,11 @@ class Spill:
 
     @property
     def empty(self) -> bool:
-        """Whether nothing waits here."""
+        """Whether nothing is waiting."""
         return not self._files
 
     def append(self, entry: SpoolEntry) -> None:
-        """Put an entry behind the others; raises OSError, ``ENOSPC`` where they are too much and none is given up."""
+        """Append an entry; raises OSError, ``ENOSPC`` if the folder is full and nothing may be deleted."""
         if self._out is None:
             self._make_room()
             path = self._own / f"{self._next:012d}.lines"
@@ -73,14 +73,14 @@ class Spill:
             self._end_file()
 
     def sync(self) -> None:
-        """Have everything appended survive a loss of power; raises OSError."""
+        """Make everything appended survive a loss of power; raises OSError."""
         if self._unsynced and self._out is not None:
             os.fsync(self._out.fileno())
             _sync_folder(self._own)
         self._unsynced = False
 
     def first(self, lines: int = 1) -> SpoolEntry | None:
-        """The oldest entry, again and again until ``pop``; with it those behind it, up to so many lines of its bucket."""
+        """The oldest entry, the same until ``pop``; joined with the next ones, up to ``lines`` lines of its bucket."""
         while self._files:
             if self._in is None:
                 if self._out is not None and len(self._files) == 1:
@@ -95,12 +95,12 @@ class Spill:
         return None
 
     def pop(self) -> None:
-        """Go on to the entry after what ``first`` gave."""
+        """Remove what ``first`` returned."""
         if self._in is not None:
             self._in.seek(self._behind)
 
     def adopt(self) -> bool:
-        """Take over what workers that are no more left in the folder; whether there was any."""
+        """Take over what dead workers left in the folder; returns whether there was anything."""
         found = False
         for other in sorted(self._folder.iterdir()):
             if other == self._own or not any(other.glob("*.lines")):
@@ -121,7 +121,7 @@ class Spill:
         return found
 
     def close(self) -> None:
-        """Let others have the sub-folder; what is in it stays."""
+        """Release the sub-folder; its contents stay."""
         self._end_file()
         if self._in is not None:
             self._in.close()
@@ -144,7 +144,7 @@ class Spill:
             self._out = None
 
     def _make_room(self) -> None:
-        """Give up the oldest files until one more fits into the folder."""
+        """Delete the oldest files until one more fits into the folder."""
         total = sum(_size(file) for file in self._folder.glob("*/*.lines"))
         if not self._gives_up and total + FILE_BYTES > self._most:
             raise OSError(errno.ENOSPC, "the spill is full", str(self._folder))
@@ -153,14 +153,14 @@ class Spill:
             self.give_up_oldest()
 
     def give_up_oldest(self) -> None:
-        """Delete the oldest file and count what was in it and not yet read."""
+        """Delete the oldest file and count its entries that were not yet read."""
         if self._in is None:
             self._in = self._files[0].open("rb")
         lost = 0
         while (entry := _read(self._in)) is not None:
             lost += entry.lines
         self.dropped += lost
-        _logger.error("history given up: the spill is full", points=lost)
+        _logger.error("history dropped: the spill is full", points=lost)
         if self._out is not None and len(self._files) == 1:
             self._end_file()
         self._drop_first_file()
@@ -175,7 +175,7 @@ class Spill:
 
 
 def _read(file: IO[bytes]) -> SpoolEntry | None:
-    """The entry at the file's place; ``None`` at its end or where it is torn."""
+    """The entry at the file's position; ``None`` at the end or at a torn entry."""
     head = file.read(_HEAD.size)
     if len(head) < _HEAD.size:
         return None
@@ -185,7 +185,7 @@ def _read(file: IO[bytes]) -> SpoolEntry | None:
 
 
 def _joined(file: IO[bytes], lines: int) -> tuple[SpoolEntry | None, int]:
-    """The entry at the file's place with those behind it that fit into one request, and the place behind them."""
+    """The entry at the file's position with the next ones that fit into one request, and the position after them."""
     whole = _read(file)
     behind = file.tell()
     if whole is None:
@@ -201,7 +201,7 @@ def _joined(file: IO[bytes], lines: int) -> tuple[SpoolEntry | None, int]:
 
 
 def _write(file: IO[bytes], entry: bytes) -> None:
-    """Append all of an entry or, where that fails, nothing of it: what follows must stay readable."""
+    """Append the whole entry or, if that fails, nothing of it: what follows must stay readable."""
     place = file.tell()
     written = 0
     try:
@@ -214,7 +214,7 @@ def _write(file: IO[bytes], entry: bytes) -> None:
 
 
 def _size(file: Path) -> int:
-    """Bytes of a file, 0 if its worker has just deleted it."""
+    """Size of a file, 0 if its worker has just deleted it."""
     try:
         return file.stat().st_size
     except FileNotFoundError:
@@ -222,7 +222,7 @@ def _size(file: Path) -> int:
 
 
 def _locked(folder: Path) -> IO[bytes] | None:
-    """The folder's lock, held until it is closed or the process ends; ``None`` when somebody else holds it."""
+    """The folder's lock, valid until it is closed or the process ends; ``None`` if another process has it."""
     lock = (folder / "lock").open("ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

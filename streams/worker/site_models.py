@@ -11,10 +11,10 @@ GROUP = "vitaltwin.models"
 
 
 def site_models() -> tuple[ChannelModel, ...]:
-    """Every installed model, by name; each entry point names a ``ChannelModel`` or a class of one.
+    """Every installed model, in order of name; an entry point names a ``ChannelModel`` or a class of one.
 
     Raises:
-        ModelUnusable: an entry cannot be imported, is no ``ChannelModel``, or shares its name with another.
+        ModelUnusable: an entry cannot be imported, is no ``ChannelModel``, or has the name of another.
     """
     found: dict[str, ChannelModel] = {}
     for entry in sorted(entry_points(group=GROUP), key=lambda one: one.name):
@@ -24,8 +24,8 @@ def site_models() -> tuple[ChannelModel, ...]:
         except Exception as error:
             raise ModelUnusable(f"model {entry.name} ({entry.value}) cannot be loaded: {error}") from error
         if not isinstance(model, ChannelModel):
-            raise ModelUnusable(f"{entry.value} is no ChannelModel; see twins/models/registry.py for what it must have")
+            raise ModelUnusable(f"{entry.value} is no ChannelModel; twins/models/registry.py says what it must have")
         if model.name in found:
-            raise ModelUnusable(f"two models are named {model.name}; a model's name must be its own")
+            raise ModelUnusable(f"two models are named {model.name}; names of models must differ")
         found[model.name] = model
     return tuple(found[name] for name in sorted(found))

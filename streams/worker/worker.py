@@ -1,4 +1,4 @@
-"""The worker: records in, outcomes out. It knows of no store, no broker and no framework; both runtimes drive it."""
+"""The worker: records in, outcomes out. It knows no store, no broker and no framework; both runtimes use it."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -22,27 +22,27 @@ from twins.step.estimates import complete
 __all__ = ["Blob", "Saved", "Worker", "readable", "version_of"]
 
 _MEAN_BITS, _SPREAD_BITS = 16, 10
-"""To what the history keeps estimates: a heart rate to a thousandth, its spread to a two-thousandth part of itself."""
+"""Precision of stored estimates: a heart rate to a thousandth, its standard deviation to a relative 1/2000."""
 
 _checkpoint = msgspec.msgpack.Decoder(Block | Foundation)
 _STATUSES = tuple(status.name.lower() for status in Status)
 """The names of statuses in the order of their numbers."""
 
 Blob = tuple[int, int, int, bytes]
-"""A checkpoint to be kept: partition, block number (−1 for what is no patient's), offset, bytes."""
+"""A checkpoint to store: partition, block number (−1: the foundation, which belongs to no patient), offset, bytes."""
 
 
 class Saved(msgspec.Struct):
-    """Checkpoints to write, and the offset behind which each partition's log is no longer needed."""
+    """Checkpoints to write, and by partition the offset up to which the log is no longer needed."""
 
     blobs: list[Blob]
     committed: dict[int, int]
     left: int = 0
-    """Blocks of the share that were not reached within the budget."""
+    """Blocks of the share for which the time budget was too short."""
 
 
 def version_of(blob: bytes) -> int:
-    """Of which version a block's checkpoint is; 0 where it cannot be read."""
+    """The version of a block's checkpoint; 0 if it cannot be read."""
     try:
         return msgspec.msgpack.decode(blob, type=Block | Foundation).version
     except msgspec.MsgspecError:
@@ -50,7 +50,7 @@ def version_of(blob: bytes) -> int:
 
 
 def readable(blob: bytes) -> bool:
-    """Whether a checkpoint can be read, of whatever version it is."""
+    """Whether a checkpoint can be read, whatever its version."""
     try:
         msgspec.msgpack.decode(blob, type=Block | Foundation)
     except msgspec.MsgspecError:
@@ -59,7 +59,7 @@ def readable(blob: bytes) -> bool:
 
 
 class Worker:
-    """The twins of some partitions and the order in which their state is kept."""
+    """The twins of some partitions, and when their state is checkpointed."""
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Worker:
         models: Iterable[ChannelModel] = (),
         failed: Callable[[int, int, Exception], None] | None = None,
     ) -> None:
-        """``failed(partition, offset, error)`` hears of each record that could not be taken."""
+        """``failed(partition, offset, error)`` is called for each record that could not be processed."""
         self.history = history
         self._failed = failed
         self.models = tuple(models)
@@ -77,21 +77,21 @@ class Worker:
         self.counts: dict[str, int] = {status.name.lower(): 0 for status in Status}
         self.failures = 0
         self.damaged = 0
-        """Checkpoints that could not be read."""
+        """Number of checkpoints that could not be read."""
         self._first_dirty: dict[tuple[int, int], int] = {}
         self._listeners: list[Callable[[Outcome], None]] = []
         self._revised: list[Revision] = []
-        """By the records of one offset so far."""
+        """The outcome of one offset's records so far."""
 
     def listen(self, callback: Callable[[Outcome], None]) -> None:
-        """Have every outcome that says anything, in order, on the worker's thread."""
+        """Get every outcome that is not empty, in order, on the worker's thread."""
         self._listeners.append(callback)
 
     def assign(self, partition: int, blobs: Iterable[bytes], committed: int = -1) -> int:
-        """Begin a partition from its checkpoints, which cover its log up to ``committed``; returns the next offset.
+        """Start a partition from its checkpoints, which cover its log up to ``committed``; returns the next offset.
 
-        Blocks may have been written later than that: each skips what it has already seen. Where one cannot be read, the log
-        is to be read again from its beginning, as far as it still reaches; ``damaged`` counts them.
+        Blocks may have been written later than that: each skips what it has already seen. If one cannot be read, the log
+        must be read again from its oldest record; ``damaged`` counts such blocks.
         """
         bank, damaged = self._restored(partition, blobs, committed)
         self.damaged += damaged
@@ -104,7 +104,7 @@ class Worker:
         return begin
 
     def _restored(self, partition: int, blobs: Iterable[bytes], committed: int) -> tuple[Bank, int]:
-        """A bank of those checkpoints that can be read, and how many cannot: their patients come again from the log."""
+        """A bank of the readable checkpoints, and the number of unreadable ones: their patients are rebuilt from the log."""
         found: list[Block | Foundation] = []
         damaged = 0
         for raw in blobs:
@@ -112,7 +112,7 @@ class Worker:
                 found.append(_checkpoint.decode(raw))
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 damaged += 1
-        found.sort(key=lambda kept: isinstance(kept, Block))  # blocks ask for the limits of wards
+        found.sort(key=lambda kept: isinstance(kept, Block))  # blocks look up the limits of wards
         while True:
             bank = Bank(partition, self.models)
             blocks = [kept for kept in found if isinstance(kept, Block)]
@@ -132,9 +132,9 @@ class Worker:
             return bank, damaged
 
     def rebuild(self, partition: int, blobs: Iterable[bytes], records: Iterable[tuple[int, Record]]) -> int:
-        """Begin a partition from all that is left of its log, taking from checkpoints only what no log of some days tells.
+        """Start a partition from the whole log that is left; from checkpoints take only what is older than the log.
 
-        For checkpoints whose channels this version cannot read. Returns the next offset.
+        Used if this version cannot read the channels of the checkpoints. Returns the next offset.
         """
         bank = self.banks[partition] = Bank(partition, self.models)
         found: list[Block | Foundation] = [msgspec.msgpack.decode(raw, type=Block | Foundation) for raw in blobs]
@@ -160,15 +160,15 @@ class Worker:
         return self.offsets[partition] + 1
 
     def take(self, partition: int, offset: int, record: Record, *, more: bool = False) -> Outcome:
-        """Move the partition's twins by one record; nothing a record holds can raise out of here.
+        """Apply one record to the partition's twins; no content of a record can raise out of here.
 
-        ``more``: another record of the same offset follows.
+        ``more``: another record with the same offset follows.
         """
         bank = self.banks[partition]
         bank.filed = None
         try:
             outcome = step(bank, record, offset)
-        except Exception as error:  # noqa: BLE001 - whatever a record holds, its partition goes on
+        except Exception as error:  # noqa: BLE001 - whatever a record contains, its partition goes on
             self.failures += 1
             outcome = Outcome(partition=partition, offset=offset, time=bank.time)
             if self._failed:
@@ -187,7 +187,7 @@ class Worker:
         return outcome
 
     def pass_over(self, partition: int, offset: int) -> None:
-        """A record that nobody can read: it moves nothing, and the next is due."""
+        """Skip an unreadable record: nothing changes, and the next one is due."""
         self.offsets[partition] = offset
         self._first_dirty.setdefault((partition, -1), offset)
 
@@ -213,12 +213,12 @@ class Worker:
         elif isinstance(filed, Retract):
             self._remember_retraction(partition, offset, filed)
         if outcome.complete:
-            # The clock was set back: forecasts are due anew. What it says of the past stays as it was told.
+            # The clock was set back: forecasts are due again. Stored estimates of the past stay unchanged.
             self._schedules[partition] = ForecastSchedule(self.banks[partition])
         elif outcome.estimates is not None:
             rows = outcome.estimates.rows
             if not rows["time"].all():
-                # A channel whose every reading was taken back says so to those who listen, but is no moment of the past.
+                # A channel with all its readings retracted goes to listeners, but it is no estimate of a past moment.
                 rows = {name: column[rows["time"] > 0] for name, column in rows.items()}
             history.add_estimates(
                 partition, offset, outcome.estimates.patients, rows["patient"], rows["signal"], rows["time"],
@@ -242,12 +242,12 @@ class Worker:
 
     def _remember_forecasts(self, partition: int, offset: int, estimates: Estimates, rows: dict[str, Any]) -> None:
         kept = self._schedules[partition].of(estimates, rows)
-        # What a checkpoint covers is told again while other blocks catch up. It has been kept, as it was told then.
+        # Estimates covered by a checkpoint come again while other blocks catch up. Their forecasts are already stored.
         if kept is not None and not self.banks[partition].catching_up:
             self.history.add_forecasts(partition, offset, *kept)
 
     def _remember_retraction(self, partition: int, offset: int, record: Retract) -> None:
-        """Put a mark in the reading's place, however old it is and whatever the twin could still do about it."""
+        """Put a retraction mark in the reading's place, however old it is and whatever the twin can still do about it."""
         signal = BY_NAME.get(record.signal)
         if signal is not None:
             self.history.add_observations(
@@ -256,19 +256,19 @@ class Worker:
             )  # fmt: skip
 
     def complete(self, partition: int) -> Outcome:
-        """The whole state of a partition, for those who begin to listen."""
+        """The whole state of a partition, for a new listener."""
         return complete(self.banks[partition], self.offsets[partition])
 
     def release(self, partition: int) -> None:
-        """Forget a partition that is another worker's now."""
+        """Forget a partition that now belongs to another worker."""
         del self.banks[partition], self._schedules[partition], self.offsets[partition]
         for key in [key for key in self._first_dirty if key[0] == partition]:
             del self._first_dirty[key]
 
     def checkpoint(self, share: float = 1.0, budget_s: float = float("inf")) -> Saved:
-        """The oldest ``share`` of the changed blocks as checkpoints, and how far each partition's log is covered.
+        """Checkpoints of the oldest ``share`` of the changed blocks, and how far each partition's log is covered.
 
-        Call it between records. Once written, and not before, ``confirm`` them.
+        Call it between records. ``confirm`` them once they are written, and not before.
         """
         began = time.monotonic()
         committed = self.covered()
@@ -285,7 +285,7 @@ class Worker:
         return Saved(blobs, self.covered(), len(chosen) - len(blobs))
 
     def covered(self) -> dict[int, int]:
-        """Offset by partition up to which every record is in the checkpoints given out so far."""
+        """Offset by partition up to which every record is in the checkpoints returned so far."""
         covered = dict(self.offsets)
         for (partition, _), offset in self._first_dirty.items():
             covered[partition] = min(covered[partition], offset - 1)
@@ -293,7 +293,7 @@ class Worker:
 
 
 def _into(bank: Bank, kept: Block | Foundation, committed: int) -> bool:
-    """Restore a checkpoint; ``False`` where its parts do not fit each other."""
+    """Restore a checkpoint; ``False`` if its parts do not fit together."""
     try:
         if isinstance(kept, Foundation):
             restore_foundation(bank, kept, committed)

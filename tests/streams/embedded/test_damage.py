@@ -101,7 +101,7 @@ async def test_a_broken_record_is_passed_over_and_told(path):
     changed(path, "DELETE FROM checkpoints")
     changed(path, "DELETE FROM committed")
     _, health, _ = await seen(path)
-    assert "cannot be read and is passed over" in health["restore"]
+    assert "cannot be read and is skipped" in health["restore"]
 
 
 @pytest.mark.fault

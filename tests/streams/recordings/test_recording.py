@@ -76,7 +76,7 @@ def test_an_unreadable_line_is_named(tmp_path, line, reason):
     [
         (b"", "header must name"),
         (b"patient,time,signal\n", "missing: value, unit"),
-        (HEADER.encode(), "holds no readings"),
+        (HEADER.encode(), "has no readings"),
         (b"\x1f\x8btruncated", "cannot be read"),
         (b"\xff\xfe\x00", "cannot be read"),
     ],
