@@ -1,4 +1,4 @@
-"""An administrator's client of Kafka."""
+"""Kafka's admin client."""
 
 import aiokafka.errors
 from aiokafka.admin import AIOKafkaAdminClient
@@ -11,7 +11,7 @@ __all__ = ["Administrator"]
 
 
 class Administrator:
-    """An administrator's client for a block of code; raises ``KafkaUnusable`` on entry when no broker answers."""
+    """An admin client for an ``async with`` block; raises ``KafkaUnusable`` on entry if no broker answers."""
 
     def __init__(self, settings: Settings) -> None:
         self._servers = settings.kafka_servers
@@ -23,7 +23,7 @@ class Administrator:
         except aiokafka.errors.KafkaConnectionError as error:
             await self._client.close()
             raise KafkaUnusable(
-                f"no Kafka answers at {self._servers}: VITALTWIN_KAFKA_SERVERS names the brokers"
+                f"no Kafka broker answers at {self._servers}; set VITALTWIN_KAFKA_SERVERS to the brokers"
             ) from error
         except BaseException:
             await self._client.close()

@@ -1,4 +1,4 @@
-"""How clients reach the brokers: one set of options for every consumer, producer and administrator."""
+"""Connection options, the same for every consumer, producer and admin client."""
 
 import logging
 import ssl
@@ -11,17 +11,17 @@ from faust.types.auth import CredentialsT
 
 from streams.settings import Settings
 
-# It says the same of every attempt, several times a second, while a broker is away; what matters is said by who waits.
+# aiokafka logs every failed attempt, several times a second, while a broker is away; our callers log what matters.
 logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 __all__ = ["MOST_BYTES", "credentials", "options", "producer"]
 
 MOST_BYTES = 8 << 20
-"""Largest record of any topic."""
+"""Size of the largest record of any topic."""
 
 
 def options(settings: Settings) -> dict[str, Any]:
-    """Keyword arguments of aiokafka's clients: addresses, and TLS and SASL as the settings say."""
+    """Keyword arguments for aiokafka's clients: addresses, TLS and SASL from the settings."""
     chosen: dict[str, Any] = {
         "bootstrap_servers": settings.kafka_servers,
         "security_protocol": settings.kafka_security,
@@ -37,22 +37,22 @@ def options(settings: Settings) -> dict[str, Any]:
 
 
 def producer(settings: Settings, **more: Any) -> aiokafka.AIOKafkaProducer:  # noqa: ANN401 - aiokafka's options
-    """A producer whose records are written once and in order, and answered for by every replica in sync.
+    """A producer whose records are written once, in order, and acknowledged by every in-sync replica.
 
-    It keeps what it was given until Kafka takes it, however long that is away.
+    It keeps its records until Kafka takes them, however long Kafka is away.
     """
     made = aiokafka.AIOKafkaProducer(
         **options(settings), acks="all", enable_idempotence=True, max_request_size=MOST_BYTES, max_batch_size=1 << 20,
         compression_type=None if settings.kafka_compression == "none" else settings.kafka_compression, **more,
     )  # fmt: skip
-    # aiokafka gives up a record that finds no leader within 40 s, with a number in the sequence that the broker then misses
-    # for good: nothing more of that partition would be taken.
+    # aiokafka drops a record that finds no leader within 40 s. Its sequence number is then missing for ever, and the broker
+    # would refuse every later record of that partition.
     made._message_accumulator._batch_ttl = inf  # noqa: SLF001
     return made
 
 
 def credentials(settings: Settings) -> CredentialsT | None:
-    """The same for Faust."""
+    """The same options for Faust."""
     if settings.kafka_security == "PLAINTEXT":
         return None
     context = _context(settings)

@@ -1,4 +1,4 @@
-"""The group of the workers as Kafka sees it: who holds what, and how far its acknowledgements are behind the log."""
+"""The workers' consumer group as Kafka sees it: who has which partitions, and how far commits are behind the log."""
 
 import asyncio
 
@@ -21,7 +21,7 @@ _ATTEMPTS = 50
 
 
 class Group(msgspec.Struct):
-    """Partitions by worker (its address as Kafka sees it, numbered), and records not acknowledged yet by partition."""
+    """Partitions by worker (its address as Kafka sees it, numbered), and by partition the records not yet committed."""
 
     members: dict[str, list[int]]
     behind: dict[int, int]
@@ -33,9 +33,9 @@ def name_of(settings: Settings) -> str:
 
 
 async def look(settings: Settings) -> Group:
-    """The group now; raises ``KafkaUnusable`` when no broker answers.
+    """The group now; raises ``KafkaUnusable`` if no broker answers.
 
-    Acknowledged is what checkpoints cover, so even workers that keep up are some seconds behind.
+    The group commits what checkpoints cover, so even workers that keep up are some seconds behind.
     """
     topic, partitions = Topics.of(settings).inputs, range(settings.kafka_partitions)
     places = [TopicPartition(topic, partition) for partition in partitions]
@@ -49,9 +49,9 @@ async def look(settings: Settings) -> Group:
         raise KafkaUnusable(f"Kafka at {settings.kafka_servers}: {error}") from error
     members = {}
     for number, (_, _, host, _, assignment, *_) in enumerate(answer.groups[0][5], 1):
-        held = ConsumerProtocolMemberAssignment.decode(assignment).assignment if assignment else []
+        assigned = ConsumerProtocolMemberAssignment.decode(assignment).assignment if assignment else []
         members[f"{host.lstrip('/')} ({number})"] = sorted(
-            one for name, numbers in held if name == topic for one in numbers
+            one for name, numbers in assigned if name == topic for one in numbers
         )
     behind = {
         place.partition: max(0, end[place.partition] - max(0, offsets[place].offset if place in offsets else 0))
@@ -61,7 +61,7 @@ async def look(settings: Settings) -> Group:
 
 
 async def _coordinated(client: AIOKafkaAdminClient, group: str) -> None:
-    """Wait until Kafka has somebody who knows of groups: the first question makes a fresh broker begin to."""
+    """Wait until Kafka has a group coordinator: a fresh broker creates it at the first question."""
     for _ in range(_ATTEMPTS):
         try:
             await client.find_coordinator(group)

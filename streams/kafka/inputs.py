@@ -1,4 +1,4 @@
-"""What stands in ``inputs``, read: a record of ours, or observations as somebody else's producer wrote them."""
+"""Read a record of the topic ``inputs``: one of our own, or observations of a foreign producer."""
 
 import msgspec
 
@@ -15,11 +15,11 @@ _raws = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class Poison(FrameError):
-    """An input that can be neither taken nor read; it goes to the dead letters and its partition goes on."""
+    """An unreadable or unacceptable input; it goes to the dead letters and its partition goes on."""
 
 
 class Foreign(msgspec.Struct, frozen=True):
-    """Somebody else's observations: readings and readings taken back, each with the entries' places in their record."""
+    """A foreign producer's observations: readings and retractions, each with the entries' positions in their record."""
 
     readings: Columns
     places: list[int]
@@ -28,7 +28,7 @@ class Foreign(msgspec.Struct, frozen=True):
 
 
 def read(raw: bytes | None) -> tuple[Record | Foreign | None, list[Poison]]:
-    """What an input says, and what of it cannot be read."""
+    """The content of an input, and the parts of it that cannot be read."""
     if not raw:
         return None, [Poison("empty", "record", "an input without a value")]
     try:
@@ -43,7 +43,7 @@ def _own(raw: bytes) -> Record:
     try:
         record = decode_record(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-        raise Poison("malformed_record", "record", f"no record of the log: {error}") from None
+        raise Poison("malformed_record", "record", f"not a record of the log: {error}") from None
     if isinstance(record, Frame):
         counts = {len(getattr(record, name)) / width for name, width in _WIDTHS}
         if record.source:
@@ -54,7 +54,7 @@ def _own(raw: bytes) -> Record:
 
 
 def _foreign(raw: bytes) -> tuple[Foreign, list[Poison]]:
-    """An observation, or an array of them, as somebody else's producer wrote it, in the form ``POST /v1/observations`` takes."""
+    """An observation or an array of them from a foreign producer, in the form of ``POST /v1/observations``."""
     try:
         parts = _raws.decode(raw) if raw.lstrip()[:1] == b"[" else [msgspec.Raw(raw)]
     except UNREADABLE as error:

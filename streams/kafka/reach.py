@@ -1,4 +1,4 @@
-"""Whether Kafka can be reached, asked while nothing else is asked of it."""
+"""Check whether Kafka can be reached, also while there is no traffic."""
 
 import asyncio
 from collections.abc import Iterable
@@ -13,16 +13,16 @@ _WITHIN_S = 4.0
 
 
 class Reach:
-    """Asks the leaders of partitions of ``topic`` where they end; ``trouble`` says why they do not answer, empty if they do."""
+    """Asks the leaders of ``topic``'s partitions for their ends; ``trouble`` says why they do not answer, empty if they do."""
 
     def __init__(self, topic: str, partitions: Iterable[int]) -> None:
         self._places = [aiokafka.TopicPartition(topic, partition) for partition in partitions]
         self.trouble = ""
         self.ends: dict[int, int] = {}
-        """The offset after the last record, by partition, when last told."""
+        """The offset after the last record, by partition, from the last answer."""
 
     async def run(self, consumer: aiokafka.AIOKafkaConsumer) -> None:
-        """Ask again and again until cancelled."""
+        """Ask repeatedly until cancelled."""
         while True:
             try:
                 ends = await asyncio.wait_for(consumer.end_offsets(self._places), _WITHIN_S)

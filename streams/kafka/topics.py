@@ -1,4 +1,4 @@
-"""The topics: what each is for and how it is kept, made once and compared ever after."""
+"""The topics: their purpose and configuration; created once, and checked at every start."""
 
 import asyncio
 from collections.abc import Iterable, Mapping
@@ -20,11 +20,11 @@ _HOUR_MS = 3_600_000
 _ATTEMPTS, _ATTEMPT_S = 200, 0.1
 _STAMP = "message.timestamp.type"
 _CHANGED = 1
-"""Source of a topic's own setting that somebody has given, in Kafka's protocol."""
+"""Kafka's code for a topic setting that was set explicitly."""
 
 
 class Topics(msgspec.Struct, frozen=True):
-    """Names of the topics of one installation."""
+    """The topic names of one installation."""
 
     inputs: str
     estimates: str
@@ -36,7 +36,7 @@ class Topics(msgspec.Struct, frozen=True):
 
     @classmethod
     def of(cls, settings: Settings) -> "Topics":
-        """With the settings' prefix."""
+        """The names with the settings' prefix."""
         return cls(*(settings.kafka_prefix + name.replace("_", "-") for name in cls.__struct_fields__))
 
 
@@ -47,10 +47,10 @@ class _Wanted(msgspec.Struct, frozen=True):
 
 def _wanted(settings: Settings) -> dict[str, _Wanted]:
     topics, count = Topics.of(settings), settings.kafka_partitions
-    # The broker's own time on every record: nobody else's clock can hold up a partition, or keep what should go.
+    # The broker stamps every record with its own time: a client's wrong clock cannot block a partition or its retention.
     often = {"max.message.bytes": str(MOST_BYTES), _STAMP: "LogAppendTime"}
     compacted = often | {
-        # The newest block may be one whose manifest never came: the one before it is kept for a while.
+        # The newest block may be one whose manifest never came: compaction keeps the one before it for a while.
         "cleanup.policy": "compact", "min.compaction.lag.ms": str(_HOUR_MS // 6), "min.cleanable.dirty.ratio": "0.3",
     }  # fmt: skip
     alarm_ms = round(settings.alarm_retention_days * 24 * _HOUR_MS)
@@ -70,7 +70,7 @@ def _wanted(settings: Settings) -> dict[str, _Wanted]:
 
 
 class _There(msgspec.Struct, frozen=True):
-    """A topic as it is: copies of its partitions, and its settings as (value, given to it by somebody)."""
+    """An existing topic: the replicas of its partitions, and its settings as (value, set explicitly)."""
 
     partitions: int
     copies: int
@@ -81,12 +81,12 @@ class _There(msgspec.Struct, frozen=True):
 
 
 async def make(settings: Settings) -> dict[str, bool]:
-    """Make what topics are missing; by name, whether each was made now.
+    """Create missing topics; by name, whether each was created now.
 
-    Topics of an earlier version are brought to what this one needs where that loses nothing.
+    Topics of an earlier version are adapted to this version if that loses nothing.
 
     Raises:
-        KafkaUnusable: no broker answers, it refuses, or a topic is there but is not as it must be.
+        KafkaUnusable: no broker answers, it refuses, or an existing topic has the wrong form.
     """
     wanted = _wanted(settings)
     try:
@@ -111,7 +111,7 @@ async def make(settings: Settings) -> dict[str, bool]:
 
 
 async def shown(client: AIOKafkaAdminClient, names: Iterable[str]) -> None:
-    """Return once the brokers tell of topics just made: that the controller has them is not enough."""
+    """Return once the brokers know new topics: it is not enough that the controller has them."""
     for _ in range(_ATTEMPTS):
         if set(names) <= set(await client.list_topics()):
             return
@@ -119,11 +119,11 @@ async def shown(client: AIOKafkaAdminClient, names: Iterable[str]) -> None:
 
 
 async def mismatches(settings: Settings) -> list[str]:
-    """What is missing or not as it must be, a sentence each; raises ``KafkaUnusable`` when no broker answers."""
+    """A sentence for everything missing or wrong; raises ``KafkaUnusable`` if no broker answers."""
     wanted, there = await _looked(settings)
-    missing = [f"topic {name} is missing: vitaltwin init makes it" for name in wanted if name not in there]
+    missing = [f"topic {name} is missing: vitaltwin init creates it" for name in wanted if name not in there]
     old = [
-        f"topic {name} does not tell the broker's time, as one of an earlier version: vitaltwin init changes that"
+        f"topic {name} is of an earlier version, without the broker's time: vitaltwin init changes that"
         for name, one in there.items()
         if one.value(_STAMP) != wanted[name].configuration[_STAMP]
     ]
@@ -131,20 +131,20 @@ async def mismatches(settings: Settings) -> list[str]:
 
 
 async def differences(settings: Settings) -> list[str]:
-    """Where topics work, but keep records for another time or in other numbers than is asked for, a sentence each.
+    """A sentence for every topic that works, but has another retention or number of replicas than the settings.
 
-    Nothing changes that by itself: a shorter time deletes, and copies take room. Raises ``KafkaUnusable``.
+    Nothing changes this by itself: a shorter retention deletes records, and replicas need disk. Raises ``KafkaUnusable``.
     """
     wanted, there = await _looked(settings)
     found = []
     for name, one in there.items():
         asked, kept = wanted[name].configuration.get("retention.ms"), one.value("retention.ms")
         if asked is not None and kept != asked:
-            held = f"{int(kept) / _HOUR_MS:g} hours" if kept.isdigit() else "for ever"
+            now = f"{int(kept) / _HOUR_MS:g} hours" if kept.isdigit() else "for ever"
             change = (
                 f"kafka-configs --alter --entity-type topics --entity-name {name} --add-config retention.ms={asked}"
             )
-            found.append(f"topic {name} keeps records {held}, not {int(asked) / _HOUR_MS:g} hours as asked: `{change}`")
+            found.append(f"topic {name} keeps records {now}, not {int(asked) / _HOUR_MS:g} hours as asked: `{change}`")
         if one.copies != settings.kafka_replication:
             asked_copies = f"not {settings.kafka_replication} as VITALTWIN_KAFKA_REPLICATION asks"
             found.append(
@@ -163,7 +163,7 @@ async def _looked(settings: Settings) -> tuple[dict[str, _Wanted], dict[str, _Th
 
 
 async def brokers(settings: Settings) -> int:
-    """How many brokers there are; raises ``KafkaUnusable`` when none answers."""
+    """The number of brokers; raises ``KafkaUnusable`` if none answers."""
     try:
         async with Administrator(settings) as client:
             return len((await client.describe_cluster())["brokers"])
@@ -172,7 +172,7 @@ async def brokers(settings: Settings) -> int:
 
 
 def _configuration(settings: Settings, wanted: _Wanted) -> dict[str, str]:
-    # With three copies one broker may be away and still nothing acknowledged is lost with the next.
+    # With three replicas and one broker away, the loss of another broker still loses nothing acknowledged.
     return wanted.configuration | {"min.insync.replicas": str(2 if settings.kafka_replication >= 3 else 1)}
 
 
@@ -180,11 +180,11 @@ def _raise_refusals(errors: list[tuple[Any, ...]]) -> None:
     refused = []
     for name, code, *words in errors:
         kind = aiokafka.errors.for_code(code)
-        # Another `init` at the same time made it first: that is no refusal.
+        # Another `init` at the same time created it first: that is no refusal.
         if code and kind is not aiokafka.errors.TopicAlreadyExistsError:
             refused.append(f"{name}: {(words and words[0]) or kind.__name__}")
     if refused:
-        raise KafkaUnusable("Kafka would not make " + "; ".join(refused))
+        raise KafkaUnusable("Kafka refused to create " + "; ".join(refused))
 
 
 async def _there(client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted]) -> dict[str, _There]:
@@ -206,24 +206,24 @@ async def _there(client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted]) -> 
 
 
 async def _stamp(client: AIOKafkaAdminClient, wanted: Mapping[str, _Wanted], there: Mapping[str, _There]) -> None:
-    """Have topics of an earlier version tell the broker's time; what else was set for them stays."""
+    """Set topics of an earlier version to broker time; their other settings stay."""
     resources = []
     for name, one in there.items():
         asked = wanted[name].configuration[_STAMP]
         if one.value(_STAMP) != asked:
-            # Kafka takes what is not named here as not set any more.
+            # Kafka resets every setting that is not named here.
             given = {key: value for key, (value, own) in one.configuration.items() if own}
             resources.append(ConfigResource(ConfigResourceType.TOPIC, name, given | {_STAMP: asked}))
     for answer in await client.alter_configs(resources) if resources else ():
         refused = [f"{name}: {text or code}" for code, text, _, name in answer.resources if code]
         if refused:
-            raise KafkaUnusable("Kafka would not change " + "; ".join(refused))
+            raise KafkaUnusable("Kafka refused to change " + "; ".join(refused))
 
 
 def _wrong(wanted: Mapping[str, _Wanted], there: Mapping[str, _There]) -> list[str]:
     wrong = [
         f"topic {name} has {one.partitions} partitions, not {wanted[name].partitions}: the number is fixed when a topic is "
-        "made (set VITALTWIN_KAFKA_PARTITIONS to it, or another VITALTWIN_KAFKA_PREFIX)"
+        "created (set VITALTWIN_KAFKA_PARTITIONS to it, or use another VITALTWIN_KAFKA_PREFIX)"
         for name, one in there.items()
         if one.partitions != wanted[name].partitions
     ]

@@ -1,7 +1,7 @@
-"""What the workers say, as one door follows it: the whole state of every partition first, then each outcome once, in order.
+"""Follow the workers' outcomes in one door: first the whole state of every partition, then each outcome once, in order.
 
-A partition is *awaited* until its state is whole. What comes for it meanwhile waits too: of that, what the state does not
-hold yet is delivered behind it. So nothing is lost between two parts of a state, and nothing told twice.
+A partition is *awaited* until its state is complete. Outcomes that come meanwhile wait, and those newer than the state are
+delivered after it. So nothing is lost between two parts of a state, and nothing is delivered twice.
 """
 
 from collections import deque
@@ -13,16 +13,16 @@ import structlog
 from streams.kafka.messages import ADDRESS, ANSWER, BEAT, EVERYBODY, PART, decode_outcome
 from twins.records import Outcome
 
-__all__ = ["Following", "Through"]
+__all__ = ["Following", "Progress"]
 
 _logger = structlog.get_logger(__name__)
 
 _MOST_WAITING_BYTES = 8 << 20
-"""Of one partition. Beyond it the oldest goes, and only a state that holds it counts."""
+"""Most waiting bytes of one partition. Above it the oldest outcome is dropped, and only a state that covers it counts."""
 
 
-class Through(NamedTuple):
-    """The newest input that is through the twins: when it arrived (broker's time, µs), where it is, the log's time there."""
+class Progress(NamedTuple):
+    """The newest processed input: when it arrived (broker's time, µs), its offset, the log's time there."""
 
     arrived: int = 0
     offset: int = -1
@@ -30,24 +30,24 @@ class Through(NamedTuple):
 
 
 class _Partition:
-    """What is known of one partition."""
+    """One partition as this door knows it."""
 
     def __init__(self) -> None:
         self.awaited = True
         self.offset = -1
-        """Of the newest outcome delivered."""
+        """Offset of the newest outcome delivered."""
         self.position = -1
-        """The place in the topic that comes next; -1 before anything was heard."""
+        """The next position in the topic; -1 before the first record."""
         self.parts: dict[bytes, list[Outcome]] = {}
-        """Parts of the whole state, by the answer they belong to; all of the same offset."""
+        """Parts of the whole state, by the answer they belong to; all have the same offset."""
         self.waiting: deque[tuple[Outcome, int]] = deque()
         self.waiting_bytes = 0
         self.least = -1
-        """A state has to hold what was brought about up to here."""
-        self.through = Through()
+        """A state must cover the outcomes up to this offset."""
+        self.progress = Progress()
 
     def hold(self, outcome: Outcome, size: int) -> None:
-        """Keep an outcome until the state is whole."""
+        """Keep an outcome until the state is complete."""
         self.waiting.append((outcome, size))
         self.waiting_bytes += size
         while self.waiting_bytes > _MOST_WAITING_BYTES:
@@ -55,8 +55,8 @@ class _Partition:
             self.waiting_bytes -= its
             self.least = max(self.least, gone.offset)
 
-    def let_go(self) -> list[Outcome]:
-        """What was kept, in the order it came."""
+    def release(self) -> list[Outcome]:
+        """The kept outcomes, in order of arrival."""
         kept = [outcome for outcome, _ in self.waiting]
         self.waiting.clear()
         self.waiting_bytes = 0
@@ -64,9 +64,9 @@ class _Partition:
 
 
 class Following:
-    """``door`` is the name states are addressed to; ``deliver`` has each outcome.
+    """``door`` is the name that states are addressed to; ``deliver`` gets each outcome.
 
-    ``missed`` is called when a partition's state has to be asked for anew.
+    ``missed`` is called when a partition's state must be asked for again.
     """
 
     def __init__(
@@ -77,41 +77,41 @@ class Following:
         self._missed = missed
         self._partitions = {partition: _Partition() for partition in partitions}
         self.repeated = 0
-        """Outcomes that came again."""
+        """Number of repeated outcomes."""
         self.gaps = 0
-        """Times what a worker said was gone before it was read."""
+        """How many times outcomes were deleted from the topic before this door read them."""
 
     @property
     def awaited(self) -> list[int]:
-        """Partitions whose state is not whole yet."""
+        """Partitions whose state is not complete yet."""
         return [number for number, one in self._partitions.items() if one.awaited]
 
-    def through(self, partition: int) -> "Through":
-        """What the partition's worker told last of how far its twins are."""
-        return self._partitions[partition].through
+    def progress(self, partition: int) -> "Progress":
+        """How far the partition's twins are, from their worker's last heartbeat."""
+        return self._partitions[partition].progress
 
     def offset(self, partition: int) -> int:
-        """The place in the log up to which a partition's outcomes were delivered; -1 before its state."""
+        """The log offset up to which a partition's outcomes were delivered; -1 before its state."""
         return self._partitions[partition].offset
 
     def at(self, partition: int, position: int) -> None:
-        """The place in ``estimates`` of the record that is heard next."""
+        """Note the position in ``estimates`` of the record that comes next."""
         one = self._partitions[partition]
         if one.position not in (-1, position) and not one.awaited:
-            self._ask_anew(partition, one)
+            self._ask_again(partition, one)
         one.position = position + 1
 
     def heard(self, raw: bytes, headers: dict[str, bytes]) -> None:
-        """One record of ``estimates``; raises ``msgspec.MsgspecError``, ``ValueError``."""
+        """Process one record of ``estimates``; raises ``msgspec.MsgspecError``, ``ValueError``."""
         address = headers.get(ADDRESS)
         if address not in {None, EVERYBODY, self.door.encode()}:
             return
         outcome = decode_outcome(raw)
         one = self._partitions.get(outcome.partition)
         if one is None:
-            raise ValueError(f"an outcome of a partition {outcome.partition} that is none")
+            raise ValueError(f"an outcome of a partition {outcome.partition} that does not exist")
         if BEAT in headers:
-            one.through = Through(int(headers[BEAT]), outcome.offset, outcome.time)
+            one.progress = Progress(int(headers[BEAT]), outcome.offset, outcome.time)
         elif address is not None:
             self._stated(one, outcome, headers)
         elif one.awaited:
@@ -119,10 +119,10 @@ class Following:
         else:
             self._followed(one, outcome)
 
-    def _ask_anew(self, partition: int, one: _Partition) -> None:
-        """What the workers said was dropped before this door read it, as after hours asleep: only a whole state helps."""
+    def _ask_again(self, partition: int, one: _Partition) -> None:
+        """Outcomes were deleted before this door read them, as after hours of sleep: only a whole state helps."""
         self.gaps += 1
-        _logger.warning("what the workers said was missed: asking for the whole state", partition=partition)
+        _logger.warning("outcomes of the workers were missed: asking for the whole state", partition=partition)
         one.awaited = True
         one.least = one.offset
         self._missed()
@@ -135,14 +135,14 @@ class Following:
         self._deliver(outcome)
 
     def _stated(self, one: _Partition, outcome: Outcome, headers: dict[str, bytes]) -> None:
-        """A part of the whole state; all of them together are delivered as one, and then what has waited."""
-        # One for everybody replaces what was: the worker set the log's time back.
+        """Take a part of the whole state; when all have come they are delivered as one, then the outcomes that waited."""
+        # A state for everybody replaces everything: the worker has set the log's time back.
         wanted = one.awaited or (headers[ADDRESS] == EVERYBODY and outcome.offset > one.offset)
         if not wanted or outcome.offset < one.least:
             return
         furthest = max((parts[0].offset for parts in one.parts.values()), default=-1)
         if outcome.offset < furthest:
-            return  # of a worker that has lost the partition and does not know it yet
+            return  # from a worker that has lost the partition and does not know it yet
         number, count = map(int, headers.get(PART, b"0/1").split(b"/"))
         answer = headers.get(ANSWER, b"")
         if outcome.offset > furthest:
@@ -153,7 +153,7 @@ class Following:
         if number != len(parts):
             if not parts:
                 del one.parts[answer]
-            return  # the one before is missing: the partition is asked for again
+            return  # the part before is missing: ask for the partition again
         parts.append(outcome)
         if len(parts) < count:
             return
@@ -173,5 +173,5 @@ class Following:
             self._deliver(
                 Outcome(partition=whole.partition, offset=other.offset, time=other.time, estimates=other.estimates)
             )
-        for outcome in one.let_go():
+        for outcome in one.release():
             self._followed(one, outcome)

@@ -1,4 +1,4 @@
-"""Readings of many requests gathered for some milliseconds and written as one frame a partition."""
+"""Gather readings of many requests for some milliseconds and write them as one frame per partition."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,12 +18,12 @@ from twins.records import Columns
 __all__ = ["Gatherer"]
 
 _MOST = 40_000
-"""Readings of a record, some 900 KB."""
+"""Most readings of a record, some 900 KB."""
 _AT_ONCE = 20_000
-"""So many waiting are written without waiting longer."""
+"""This many waiting readings are written at once."""
 _STUCK_S = 30.0
 _SPOOLING_S = 0.1
-"""Readings for the spool are gathered at least so long: each time costs an ``fsync``, and later a round trip."""
+"""Readings for the spool are gathered at least this long: each write costs an ``fsync`` and later a round trip."""
 
 
 class _Waiting(msgspec.Struct):
@@ -33,9 +33,9 @@ class _Waiting(msgspec.Struct):
 
 
 class Gatherer:
-    """Writes what it is given within ``gather_s``; ``observe`` returns once it is durable, in Kafka or in the ``spool``."""
+    """Writes readings within ``gather_s``; ``observe`` returns once they are durable, in Kafka or in the ``spool``."""
 
-    def __init__(  # noqa: PLR0917 - what a gatherer is made of
+    def __init__(  # noqa: PLR0917 - its parts
         self, topic: str, registry: Registry, clock: Clock, gather_s: float, answer_s: float, most_bytes: int,
         spool: Spool | None = None,
     ) -> None:  # fmt: skip
@@ -79,7 +79,7 @@ class Gatherer:
         return (await self._answered([await self._send(partition, value, key)]))[0]
 
     async def drain(self) -> None:
-        """Write what waits and return once all is answered."""
+        """Write what is waiting and return once everything is answered."""
         self._write()
         while self._writing:
             await asyncio.wait(self._writing)
@@ -105,12 +105,12 @@ class Gatherer:
             self.frames += len(made)
         except LogUnavailable as failure:
             error = failure
-        except Exception as failure:  # noqa: BLE001 - whoever waits is answered, whatever happened
+        except Exception as failure:  # noqa: BLE001 - every waiting request gets an answer, whatever happened
             error = LogUnavailable(f"the readings could not be written: {failure!r}")
         for one in waiting:
             self.waiting_bytes -= READING_BYTES * len(one.columns)
             if one.future.done():
-                continue  # its caller has gone
+                continue  # the caller was cancelled
             if error is None:
                 one.future.set_result(None)
             else:
@@ -118,7 +118,7 @@ class Gatherer:
 
     @property
     def spooling(self) -> bool:
-        """Whether readings go to the disk at present: Kafka is away, or older ones wait there."""
+        """Whether readings go to the disk now: Kafka is away, or older readings wait there."""
         return self._spool is not None and bool(self.trouble or not self._spool.empty)
 
     async def _write_or_spool(self, records: list[Record], readings: int) -> None:
@@ -138,7 +138,7 @@ class Gatherer:
         if self.producer is None:
             raise aiokafka.errors.KafkaConnectionError("the service is not running")
         sending = [await self.producer.send(self._topic, record, partition=partition) for partition, record in records]
-        # As long as another producer takes to be in the place of one that is stuck, and some more.
+        # Longer than it takes to replace a stuck producer.
         await asyncio.wait_for(asyncio.gather(*map(asyncio.shield, sending)), 2 * _STUCK_S)
         self.trouble = ""
 
@@ -164,12 +164,12 @@ class Gatherer:
 
     @property
     def stuck(self) -> bool:
-        """Whether another producer should be tried: Kafka refuses this one, or nothing has come through for half a minute."""
-        # What comes through to other partitions does not help the one that is refused.
+        """Whether to try another producer: Kafka refuses this one, or has acknowledged nothing for half a minute."""
+        # Success on other partitions does not help the one that is refused.
         return self._hopeless or (bool(self.trouble) and asyncio.get_running_loop().time() - self._since > _STUCK_S)
 
     def renew(self, producer: aiokafka.AIOKafkaProducer) -> None:
-        """Write by another producer from now on."""
+        """Write with another producer from now on."""
         self.producer = producer
         self._hopeless = False
         self._since = asyncio.get_running_loop().time()

@@ -1,7 +1,8 @@
-"""The distributed service as its doors see it: stateless, before Kafka; the twins live in the workers.
+"""The distributed service as its doors see it: a stateless process before Kafka; the twins are in the workers.
 
-What is true now comes by ``estimates``. A door that starts asks the workers for the whole state and is ready once it has
-that of every partition. What a worker states again after a take-over has an offset the door has passed, and is left out.
+The current state comes from ``estimates``. A starting door asks the workers for the whole state and is ready when it has
+the state of every partition. Outcomes repeated after a take-over have an offset that the door has passed: they are
+skipped.
 """
 
 import asyncio
@@ -40,14 +41,14 @@ _CALL_AGAIN_S = 2.0
 _MEND_S = 1.0
 _STOPS_WITHIN_S = 10.0
 _STOPPED_S = 8.5
-"""Estimates older than this are nobody's: a worker that is killed is replaced sooner."""
+"""Estimates older than this have no worker: a killed worker is replaced sooner."""
 
 
 class KafkaService:
     """Everything behind a door of the distributed service; coroutines run on the loop that called ``start``."""
 
     def __init__(self, settings: Settings, history: History) -> None:
-        """Raises ``KafkaUnusable`` where the folder of the spool cannot be used."""
+        """Raises ``KafkaUnusable`` if the folder of the spool cannot be used."""
         self.settings = settings
         self.clock = Clock()
         self.registry = Registry(settings.kafka_partitions)
@@ -77,10 +78,10 @@ class KafkaService:
     # -- life ---------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Begin to listen and to take readings; ``ready`` once the workers have told what is.
+        """Begin to listen and to take readings; ``ready`` once the workers have sent their state.
 
         Raises:
-            KafkaUnusable: no broker answers, or the topics are not as ``vitaltwin init`` makes them.
+            KafkaUnusable: no broker answers, or the topics are not those that ``vitaltwin init`` creates.
         """
         wrong = await mismatches(self.settings)
         if wrong:
@@ -99,18 +100,18 @@ class KafkaService:
             ]
             self._consumer.assign(places)
             if not await self._consumer.seek_to_end(*places):
-                raise aiokafka.errors.KafkaTimeoutError("the ends of the estimates are not told")
+                raise aiokafka.errors.KafkaTimeoutError("Kafka does not say where the estimates end")
         except aiokafka.errors.KafkaError as error:
             await self.stop()
             raise KafkaUnusable(f"Kafka at {self.settings.kafka_servers}: {error}") from error
         self._since = self._broker_time.now()
-        beside = (self._listen(), self._call(), self._mend(), self._reach.run(self._consumer))
+        beside = (self._listen(), self._call(), self._replace_stuck_producer(), self._reach.run(self._consumer))
         self._tasks = [asyncio.create_task(work) for work in beside]
         if self._spool is not None:
             self._tasks.append(asyncio.create_task(self._spool.run(self._gatherer.send_spooled)))
 
     async def stop(self) -> None:
-        """Answer what waits and close."""
+        """Answer waiting requests and close."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
@@ -125,7 +126,7 @@ class KafkaService:
         self.history.close()
 
     async def failed(self) -> str:
-        """Never: a door has no twins of its own, and mends what it needs of Kafka."""
+        """Never return: a door has no twins of its own, and replaces a stuck producer itself."""
         await asyncio.Event().wait()
         return ""
 
@@ -186,11 +187,11 @@ class KafkaService:
         return found[::-1]
 
     def listen(self, callback: Callable[[Outcome], None]) -> None:
-        """Have every outcome on the loop, the complete state of each partition first; call before ``start``."""
+        """Get every outcome on the loop, first the complete state of each partition; call before ``start``."""
         self._listeners.append(callback)
 
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
-        """What was set for a ward: by signal, then by bound."""
+        """The limits set for a ward: by signal, then by bound."""
         return {signal: limits_given(given) for (place, signal), given in self._ward_limits.items() if place == ward}
 
     def ward_scores(self, ward: str) -> bool:
@@ -198,20 +199,20 @@ class KafkaService:
         return self._ward_scores.get(ward, True)
 
     def health(self) -> dict[str, object]:
-        """What readiness rests on."""
+        """The facts that readiness is decided from."""
         trouble = self._gatherer.trouble or self._reach.trouble
         age_s = max(self._ages_s().values())
         awaited = self._following.awaited
         twins = "stopped" if age_s > _STOPPED_S else "warming" if awaited else "ok"
         lag = self._lag()
         return {
-            # A door that spools goes on taking readings: whoever balances the load is to leave them to it.
+            # A door that spools still takes readings: a load balancer must keep sending them.
             "ready": self.ready and twins == "ok" and (not trouble or self._gatherer.spooling),
             "restored": not awaited,
             "log": trouble or "ok",
             "twins": twins,
             "estimate_age_s": round(age_s, 3),
-            # What is counted here are records, each of one reading at least.
+            # This counts records; each has at least one reading.
             "lag_readings": lag,
             "lag_s": round(max(0.0, age_s - self.settings.tick_seconds), 3) if lag else 0.0,
             "clock_apart_s": round(self._apart_us() / 1e6, 3),
@@ -220,20 +221,20 @@ class KafkaService:
         }
 
     def _ages_s(self) -> dict[int, float]:
-        """How long ago the input arrived that was through the twins last, by partition; since the start if none is known."""
+        """Age (s) of the newest processed input, by partition; time since the start if none is known."""
         now = self._broker_time.now()
         partitions = range(self.settings.kafka_partitions)
-        return {one: max(0, now - (self._following.through(one).arrived or self._since)) / 1e6 for one in partitions}
+        return {one: max(0, now - (self._following.progress(one).arrived or self._since)) / 1e6 for one in partitions}
 
     def _lag(self) -> int:
-        """Records in the log that are not known to be through the twins."""
+        """Records in the log that are not known to be processed."""
         ends = self._reach.ends.items()
-        return sum(max(0, end - 1 - self._following.through(one).offset) for one, end in ends)
+        return sum(max(0, end - 1 - self._following.progress(one).offset) for one, end in ends)
 
     def _apart_us(self) -> int:
-        """How far the log's time is ahead of this machine's clock, where it is furthest from it; behind, where negative."""
+        """How far (µs) the log's time is ahead of this machine's clock, for the worst partition; negative: behind."""
         now, own = self._broker_time.now(), self.clock.now()
-        heard = [self._following.through(one) for one in range(self.settings.kafka_partitions)]
+        heard = [self._following.progress(one) for one in range(self.settings.kafka_partitions)]
         return max((one.time + now - one.arrived - own for one in heard if one.arrived), key=abs, default=0)
 
     def counters(self) -> dict[str, int | float]:
@@ -256,7 +257,7 @@ class KafkaService:
     # -- what the workers say -----------------------------------------------------------------------------------
 
     async def _call(self) -> None:
-        """Ask for the state of partitions not known yet, or not any more."""
+        """Ask for the state of partitions that is not known yet, or no longer."""
         while self._producer is not None:
             self._calling.clear()
             awaited = self._following.awaited
@@ -270,8 +271,8 @@ class KafkaService:
                 _logger.warning("the workers cannot be called", reason=str(error))
             await asyncio.sleep(_CALL_AGAIN_S)
 
-    async def _mend(self) -> None:
-        """Put a fresh producer in the place of one that is stuck; what waits in that one was answered 503."""
+    async def _replace_stuck_producer(self) -> None:
+        """Replace a stuck producer by a fresh one; requests waiting in the old one were answered 503."""
         while True:
             await asyncio.sleep(_MEND_S)
             if not self._gatherer.stuck:
@@ -280,7 +281,7 @@ class KafkaService:
             try:
                 await fresh.start()
             except aiokafka.errors.KafkaError:
-                await _ended(fresh)  # Kafka is away: the one at hand is as good
+                await _ended(fresh)  # Kafka is away: a new producer is no better
                 continue
             _logger.warning("another producer takes over", reason=self._gatherer.trouble)
             old, self._producer = self._producer, fresh
@@ -294,18 +295,18 @@ class KafkaService:
             try:
                 batches = await consumer.getmany(timeout_ms=1_000, max_records=500)
             except aiokafka.errors.KafkaError as error:
-                _logger.warning("the workers cannot be heard", reason=str(error))
+                _logger.warning("outcomes of the workers cannot be read", reason=str(error))
                 await asyncio.sleep(0.5)
                 continue
             for place, records in batches.items():
                 for record in records:
                     try:
-                        self._broker_time.told(record.timestamp * 1000)
+                        self._broker_time.observe(record.timestamp * 1000)
                         self._following.at(place.partition, record.offset)
                         self._heard(record.value, dict(record.headers))
                     except (msgspec.MsgspecError, ValueError, TypeError) as error:
                         self.counts["unreadable"] += 1
-                        _logger.warning("what a worker wrote cannot be read", topic=place.topic, reason=str(error))
+                        _logger.warning("an outcome of a worker cannot be read", topic=place.topic, reason=str(error))
 
     def _deliver(self, outcome: Outcome) -> None:
         self.counts["outcomes"] += 1
@@ -322,7 +323,7 @@ class KafkaService:
 
 
 def _letter(record: aiokafka.ConsumerRecord) -> DeadLetter:
-    """A dead letter; what somebody else wrote there is one too."""
+    """A record as a dead letter, also one that a foreign producer wrote."""
     raw = record.value or b""
     try:
         return decode_dead_letter(raw)
@@ -333,7 +334,7 @@ def _letter(record: aiokafka.ConsumerRecord) -> DeadLetter:
 
 
 async def _ended(client: aiokafka.AIOKafkaConsumer | aiokafka.AIOKafkaProducer) -> None:
-    """Stop a client; one that cannot get rid of what it holds is left to itself after some seconds."""
+    """Stop a client; one that cannot send its last records is abandoned after some seconds."""
     with contextlib.suppress(TimeoutError):
         await asyncio.wait_for(client.stop(), _STOPS_WITHIN_S)
 

@@ -1,7 +1,7 @@
-"""A door's spool: readings Kafka does not take now are acknowledged once they are on this machine's disk, and sent later.
+"""A door's spool: while Kafka is away, readings are stored on this machine's disk, acknowledged, and sent later.
 
-While anything waits here, what comes goes behind it: the order stays. What was sent and not crossed out, because the door
-ended in between, is sent again; to the twin it is a duplicate.
+While anything waits here, new readings go behind it, so the order stays. If the door ends after sending and before
+removing an entry, the entry is sent again; for the twin it is a duplicate.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ __all__ = ["Record", "Spool"]
 _logger = structlog.get_logger(__name__)
 
 Record = tuple[int, bytes]
-"""A partition, and a record for it."""
+"""A partition and a record for it."""
 
 _PAUSE_S = 0.5
 _encode = msgspec.msgpack.Encoder().encode
@@ -31,11 +31,11 @@ class Spool:
     """Records in ``folder``, at most ``most_bytes`` of them."""
 
     def __init__(self, folder: Path, most_bytes: int) -> None:
-        """Raises ``OSError`` where the folder cannot be used."""
+        """Raises ``OSError`` if the folder cannot be used."""
         self._spill = Spill(folder, most_bytes, gives_up=False)
         self._using = asyncio.Lock()
         self.spooled = 0
-        """Readings taken here so far."""
+        """Number of readings taken so far."""
 
     @property
     def empty(self) -> bool:
@@ -48,7 +48,7 @@ class Spool:
         return self._spill.bytes
 
     async def keep(self, records: Sequence[Record], readings: int) -> None:
-        """Return once the records survive a loss of power; raises ``LogUnavailable`` when they cannot be kept."""
+        """Return once the records survive a loss of power; raises ``LogUnavailable`` if they cannot be stored."""
 
         def kept() -> None:
             self._spill.append(SpoolEntry(0, min(readings, 0xFFFFFFFF), _encode(records)))
@@ -58,13 +58,15 @@ class Spool:
             try:
                 await asyncio.to_thread(kept)
             except OSError as error:
-                raise LogUnavailable(f"Kafka is away and the spool takes no more: {error.strerror or error}") from error
+                raise LogUnavailable(
+                    f"Kafka is away and the spool cannot take more: {error.strerror or error}"
+                ) from error
         self.spooled += readings
 
     async def run(self, send: Callable[[Sequence[Record]], Awaitable[object]]) -> None:
-        """Have what waits sent, oldest first, until cancelled.
+        """Send what is waiting, oldest first, until cancelled.
 
-        ``send`` raises ``KafkaError`` or ``TimeoutError`` when it could not.
+        ``send`` raises ``KafkaError`` or ``TimeoutError`` if it fails.
         """
         while True:
             try:
@@ -75,7 +77,7 @@ class Spool:
                     async with self._using:
                         await asyncio.to_thread(self._spill.pop)
             except (aiokafka.errors.KafkaError, TimeoutError):
-                pass  # whoever takes readings says that Kafka is away
+                pass  # the gatherer logs that Kafka is away
             except (OSError, msgspec.MsgspecError):
                 _logger.exception("the spool cannot be read")
             await asyncio.sleep(_PAUSE_S)
@@ -85,5 +87,5 @@ class Spool:
             return await asyncio.to_thread(self._spill.first)
 
     def close(self) -> None:
-        """What waits stays for whoever uses the folder next."""
+        """Close the folder; waiting records stay for the next process that uses it."""
         self._spill.close()

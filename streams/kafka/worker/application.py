@@ -1,4 +1,4 @@
-"""The Faust application of a worker: how it reads, with whom it shares, and what it must not do by itself."""
+"""The Faust application of a worker: its consumer settings, its group, and Faust features that are switched off."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -18,17 +18,17 @@ _logger = structlog.get_logger(__name__)
 
 class _App(faust.App):  # type: ignore[misc]
     def _create_directories(self) -> None:
-        """Make none: the twins are no Faust table, and the current folder may be read-only."""
+        """Create none: the twins are no Faust table, and the current folder may be read-only."""
 
 
 def application(settings: Settings, take: Callable[[faust.EventT], Awaitable[None]]) -> faust.App:
-    """An application whose one agent gives ``take`` every record of ``inputs``; none is acknowledged by that."""
+    """An application with one agent that gives every record of ``inputs`` to ``take``; this acknowledges none."""
     app = _App(
         group.name_of(settings),
         broker=[f"kafka://{server.strip()}" for server in settings.kafka_servers.split(",")],
         broker_credentials=credentials(settings),
         broker_session_timeout=settings.kafka_session_seconds,
-        # Who still holds partitions hears with his next heartbeat that somebody has gone: half of it is part of every gap.
+        # The other workers learn with their next heartbeat that one has gone: on average half an interval of every hand-over.
         broker_heartbeat_interval=min(0.5, settings.kafka_session_seconds / 6),
         broker_commit_interval=1.0,
         broker_max_poll_interval=300.0,
@@ -50,8 +50,8 @@ def application(settings: Settings, take: Callable[[faust.EventT], Awaitable[Non
         async for event in stream.noack().events():
             try:
                 await take(event)
-            except Exception:  # nothing may leave an agent: its event would count as done
-                _logger.exception("a record was not taken", partition=event.message.partition)
+            except Exception:  # no exception may leave an agent: its event would count as done
+                _logger.exception("a record was not processed", partition=event.message.partition)
 
     topic = app.topic(Topics.of(settings).inputs, value_serializer="raw", key_serializer="raw", partitions=None)
     app.agent(topic, name="twins", concurrency=1)(each)

@@ -1,8 +1,8 @@
-"""What of an input is taken, and as of when: the checks of every door, for what anybody's producer wrote.
+"""Decide what of an input is taken, and its received time: the checks of every door, for records of any producer.
 
-*Arrived* (µs) is the broker's time of a record, set as it was appended: one clock for all who write, that none of them can
-set. A record that says it was received later than that, or never, was received when it arrived. The verdict follows from the
-log alone, so reading it again gives the same.
+*Arrived* (µs) is the broker's time of a record, set when it was appended: one clock for all producers, which none of them
+can set. A record whose received time is later than that, or missing, was received when it arrived. The decision follows
+from the log alone, so reading the log again gives the same result.
 """
 
 from collections.abc import Callable, Container, Sequence
@@ -25,15 +25,15 @@ from twins.step.walk import FUTURE_US
 __all__ = ["AHEAD_US", "Intake", "arrival", "inputs_of"]
 
 AHEAD_US = 60_000_000
-"""A record may say that it was received so long after it arrived: no two machines' clocks agree to the millisecond."""
+"""A received time may be this much later than arrival: no two machines' clocks agree to the millisecond."""
 STRANGERS = "unassigned"
-"""Ward of a patient whom a stranger's observation admits."""
+"""Ward of a patient admitted by a foreign producer's observation."""
 FOREIGN = "kafka"
-"""Who is said to have done so, and the source of those readings."""
+"""The actor of such an admission, and the source of those readings."""
 _EVER_US = 1 << 61
 
 Standing = Callable[[str], bool | None]
-"""Whether a patient is followed now (``False``: discharged); ``None`` for somebody never admitted."""
+"""Whether a patient is followed now (``False``: discharged); ``None`` if never admitted."""
 
 
 class _Message(Protocol):
@@ -45,33 +45,33 @@ class _Message(Protocol):
 
 
 def arrival(message: _Message, scale: float, now: int) -> int:
-    """When a record arrived (µs): the broker's time, or where only its sender's is told, that or ``now``, what is earlier.
+    """When a record arrived (µs): the broker's time; if it has only its producer's time, that or ``now``, the earlier one.
 
-    ``scale`` brings its timestamp to µs.
+    ``scale`` converts its timestamp to µs.
     """
     told = round(message.timestamp * scale)
     return told if message.timestamp_type == 1 else min(told, now)
 
 
 def inputs_of(raw: bytes | None, received: int, known: Container[str]) -> tuple[list[Record], list[Poison]]:
-    """The records an input holds, if it was received at a time one can trust, and what of it can be neither taken nor read."""
+    """The records of an input with a trusted received time, and the parts of it that are refused or unreadable."""
     return _Sorting(lambda name: True if name in known else None).records(raw, received)
 
 
 class Intake:
-    """Turns inputs into records as ``settings`` allow."""
+    """Turns inputs into records, according to ``settings``."""
 
     def __init__(self, settings: Settings) -> None:
         self._admits = settings.unknown_patients == "admit"
         self._most_new = settings.max_new_patients_per_request
-        # Each partition by itself: which others this worker has must not decide who is admitted.
+        # By partition: a worker's other partitions must not influence who is admitted.
         self._most = max(1, settings.max_patients // settings.kafka_partitions)
         self._future_us = int(settings.future_tolerance_s * 1e6)
         self.ahead = 0
-        """Records that said they were received later than they arrived."""
+        """Number of records with a received time after their arrival."""
 
     def records(self, raw: bytes | None, arrived: int, bank: Bank) -> tuple[list[Record], list[Poison]]:
-        """The records an input holds that ``bank`` may be moved by, and what of it can be neither taken nor read."""
+        """The records of an input that may be applied to ``bank``, and the parts of it that are refused or unreadable."""
 
         def standing(name: str) -> bool | None:
             number = bank.index.get(name, -1)
@@ -85,21 +85,21 @@ class Intake:
         return records, poison
 
     def _in_time(self, record: Record, arrived: int, last: int) -> None:
-        """Have a record be received no later than it arrived, and no earlier than the one before it in the log."""
+        """Limit a received time to at most the arrival, and at least the received time of the record before it."""
         if not 0 < record.received <= arrived + AHEAD_US:
             self.ahead += record.received > 0
             record.received = arrived
         if isinstance(record, Tick) and record.back:
-            # Told twice, by two workers or by one that had not heard itself, it is done once.
+            # Written twice, by two workers or by one that did not see its own, it is applied once.
             apart = last - record.received
             record.back = apart if apart > WAITS_US and record.received > arrived - AHEAD_US else 0
-        # Only a tick says something of time by being late: that it was held up.
+        # Only for a tick is it information to be late: something had blocked it.
         if not isinstance(record, Tick) and last <= arrived + AHEAD_US:
             record.received = max(record.received, last)
 
 
 class _Sorting:
-    """One input sorted into what is taken and what is not."""
+    """Sorts one input into what is taken and what is not."""
 
     def __init__(
         self, standing: Standing, *, admits: bool = True, most_new: int = _EVER_US, room: int = _EVER_US,
@@ -114,7 +114,7 @@ class _Sorting:
         self._poison: list[Poison] = []
 
     def records(self, raw: bytes | None, arrived: int) -> tuple[list[Record], list[Poison]]:
-        """The records, and what is neither taken nor read."""
+        """The records, and what is refused or unreadable."""
         found, self._poison = read(raw)
         if found is None:
             return [], self._poison
@@ -131,7 +131,7 @@ class _Sorting:
         self._poison.append(Poison(reason, where, detail))
 
     def _sifted(self, frame: Frame, arrived: int) -> list[Record]:
-        """A frame without the readings that no door lets in and no twin could take."""
+        """A frame without the readings that every door refuses and no twin can use."""
         columns = frame.columns
         verdict = check(columns, arrived, FUTURE_US, _EVER_US)
         if not verdict.any():
@@ -145,10 +145,10 @@ class _Sorting:
         source = np.frombuffer(frame.source, "<u2")[kept] if frame.source else None
         return [as_record(select(columns, kept), frame.received, frame.sources, source)]
 
-    # -- somebody else's observations ----------------------------------------------------------------------------
+    # -- a foreign producer's observations ----------------------------------------------------------------------------
 
     def _foreign(self, found: Foreign, arrived: int) -> list[Record]:
-        """Nobody admitted its patients at a door: who is not known is admitted by it, if that is allowed."""
+        """Its patients may be unknown: such observations admit them, if that is allowed."""
         readings = self._kept(found.readings, found.places, arrived, admits=True)
         errors = self._kept(found.errors, found.error_places, arrived, admits=False)
         records: list[Record] = [
@@ -168,7 +168,7 @@ class _Sorting:
         return records
 
     def _kept(self, columns: Columns, entries: Sequence[int], arrived: int, *, admits: bool) -> npt.NDArray[np.intp]:
-        """The places of those readings that are taken."""
+        """The positions of the readings that are taken."""
         of_patient = [self._refusal(name, admits=admits) for name in columns.patients]
         future = columns.time > arrived + self._future_us
         kept = []
@@ -182,11 +182,11 @@ class _Sorting:
                 kept.append(place)
         named = {columns.patients[patient] for patient in columns.patient[kept].tolist()}
         for name in [name for name in self._strangers if admits and name not in named]:
-            del self._strangers[name]  # nothing of them is taken: nobody comes in by that
+            del self._strangers[name]  # none of their readings is taken: so they admit nobody
         return np.array(kept, np.intp)
 
     def _refusal(self, name: str, *, admits: bool) -> tuple[str, str]:
-        """Why nothing of this patient is taken, empty if it is; a stranger who may come in is noted."""
+        """Why nothing of this patient is taken, empty if it is; an unknown patient who may be admitted is noted."""
         followed = self._standing(name)
         if followed is not None:
             return ("", "") if followed else ("discharged_patient", "the patient is discharged; admit them again first")
@@ -195,13 +195,13 @@ class _Sorting:
         if name in self._strangers:
             return "", ""
         if not admits or not self._admits:
-            return "unknown_patient", "nobody admitted this patient, and a reading does not admit here"
+            return "unknown_patient", "this patient is not admitted, and here a reading does not admit"
         return self._no_room(name)
 
     def _no_room(self, name: str) -> tuple[str, str]:
         if len(self._strangers) >= self._most_new:
-            return "too_many_new_patients", "one record admits only so many new patients"
+            return "too_many_new_patients", "one record admits only a limited number of new patients"
         if len(self._strangers) >= self._room:
-            return "too_many_patients", "the partition has as many patients as it may"
+            return "too_many_patients", "the partition already has its largest number of patients"
         self._strangers[name] = None
         return "", ""

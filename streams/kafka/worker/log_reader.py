@@ -1,4 +1,4 @@
-"""The log asked directly, past Faust: where partitions end, and what the next record is."""
+"""Read the log directly, without Faust: where partitions end, and what the next record is."""
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -13,7 +13,7 @@ __all__ = ["ends", "next_offset", "reader"]
 
 @asynccontextmanager
 async def reader(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
-    """A consumer of no group that begins where it is told, or with the first record there is."""
+    """A consumer without a group; it begins where it is set to, or at the first record there is."""
     consumer = aiokafka.AIOKafkaConsumer(**options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     try:
         await consumer.start()

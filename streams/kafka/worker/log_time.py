@@ -1,8 +1,8 @@
-"""What time it is in the log, whatever this machine's clock says.
+"""The time of the log, independent of this machine's clock.
 
-A partition's log moves by what doors stamp on its records and by the ticks of its worker. Where the machines' clocks differ
-by minutes, or somebody's is set, ticks by the worker's own would come too late to count, or call every sensor silent. So
-they tell the broker's time, which stamps every record as it is appended, whoever wrote it.
+A partition's time advances with the doors' stamps on its records and with the ticks of its worker. If machines' clocks
+differ by minutes, or one is set, ticks with the worker's own time would come too late to count, or declare every sensor
+silent. So ticks carry the broker's time: the broker stamps every record when it is appended, whoever wrote it.
 """
 
 import time
@@ -22,19 +22,19 @@ _SLOWER = 0.1
 
 
 class BrokerTime:
-    """The broker's clock (µs) as its stamps tell it, read off the monotonic clock in between; ``fallback`` before the first."""
+    """The broker's clock (µs), from its stamps and from the monotonic clock in between; ``fallback`` before the first."""
 
     def __init__(self, fallback: Callable[[], int], monotonic: Callable[[], float] = time.monotonic) -> None:
         self._fallback = fallback
         self._monotonic = monotonic
-        # A stamp is told some time after it was set: the one that came quickest is nearest. Older ones are forgotten, as
-        # either clock may be set, or drift.
+        # A stamp comes some time after it was set: the quickest one is the most exact. Old stamps are dropped, as either
+        # clock may be set or drift.
         self._now: float | None = None
         self._before: float | None = None
         self._turned = 0.0
 
-    def told(self, stamp_us: int) -> None:
-        """A record has just come, or been answered for, that the broker stamped so."""
+    def observe(self, stamp_us: int) -> None:
+        """Take the broker's stamp of a record that has just come or has just been acknowledged."""
         at = self._monotonic()
         apart = stamp_us / 1e6 - at
         if at - self._turned > _WINDOW_S:
@@ -43,7 +43,7 @@ class BrokerTime:
 
     @property
     def known(self) -> bool:
-        """Whether any stamp was told."""
+        """Whether any stamp has come."""
         return self._now is not None
 
     def now(self) -> int:
@@ -53,13 +53,13 @@ class BrokerTime:
 
 
 async def ask(writing: aiokafka.AIOKafkaProducer, topic: str) -> int:
-    """The broker's time (µs): that of a call to nobody, written to the topic of roll calls. Raises ``KafkaError``."""
+    """The broker's time (µs): the stamp of an empty call written to the topic of roll calls. Raises ``KafkaError``."""
     told = await writing.send_and_wait(topic, encode_call(Call("", [])), partition=0)
     return int(told.timestamp) * 1000
 
 
 async def asked(settings: Settings) -> int:
-    """The same, asked by somebody who writes nothing else."""
+    """The same, for a caller without a producer."""
     writing = producer(settings)
     await writing.start()
     try:
@@ -69,9 +69,9 @@ async def asked(settings: Settings) -> int:
 
 
 def log_time(broker_us: int, last: int, arrived: int) -> int:
-    """The time (µs) of a log whose last record moved it to ``last`` and ``arrived`` then by the broker's clock: the broker's.
+    """The time (µs) of a log whose last record has the time ``last`` and ``arrived`` then (broker's clock): broker time.
 
-    A log ahead of that, by a door whose clock was wrong for a while, goes on slower until it is not.
+    A log that is ahead, because a door's clock was wrong for a while, advances more slowly until it is not.
 
     >>> log_time(100, last=90, arrived=95), log_time(100, last=190, arrived=90)
     (100, 199)

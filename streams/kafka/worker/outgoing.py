@@ -1,4 +1,4 @@
-"""What a worker writes to Kafka besides its checkpoints: handed over in order, and whether all of it is durable."""
+"""What a worker writes to Kafka besides its checkpoints, in order, and whether all of it is durable."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ class Outgoing:
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._beside: set[asyncio.Task[Any]] = set()
         self.unanswered = 0
-        """Records that Kafka has not answered for yet."""
+        """Records that Kafka has not acknowledged yet."""
         self.failed: asyncio.Future[None]
         self._since = 0.0
 
@@ -49,16 +49,17 @@ class Outgoing:
         await self._producer.start()
 
     async def ask_time(self) -> None:
-        """Have the broker tell its time before the first tick needs it; raises ``KafkaError``."""
-        self._broker_time.told(await ask(self.producer, self._topics.roll_calls))
+        """Get the broker's time before the first tick needs it; raises ``KafkaError``."""
+        self._broker_time.observe(await ask(self.producer, self._topics.roll_calls))
 
     async def stop(self) -> None:
-        """Write what was handed over, if Kafka takes it within some seconds, and close."""
+        """Write what is waiting, if Kafka takes it within some seconds, and close."""
         try:
             await asyncio.wait_for(self.producer.stop(), _STOPS_WITHIN_S)
         except TimeoutError:
             _logger.warning(
-                "Kafka has not taken everything; whoever has the partitions next states it", unanswered=self.unanswered
+                "Kafka has not taken everything; the next worker of these partitions writes it again",
+                unanswered=self.unanswered,
             )
         for task in self._beside:
             task.cancel()
@@ -66,25 +67,25 @@ class Outgoing:
 
     @property
     def stuck_s(self) -> float:
-        """Seconds for which Kafka has answered for nothing, though something waits; 0 where nothing does."""
+        """Seconds for which Kafka has acknowledged nothing although something waits; 0 if nothing waits."""
         return time.monotonic() - self._since if self.unanswered else 0.0
 
     @property
     def producer(self) -> aiokafka.AIOKafkaProducer:
-        """The producer itself, for those who wait for each of their records."""
+        """The producer itself, for callers that wait for each of their records."""
         if self._producer is None:
-            raise RuntimeError("nothing goes out before start")
+            raise RuntimeError("call start first")
         return self._producer
 
     async def outcome(self, outcome: Outcome, headers: Headers | None = None) -> None:
-        """An outcome to the doors, in one record, and its transitions to everybody else.
+        """Write an outcome for the doors, in one record, and its transitions for everybody else.
 
-        A door reads one topic only: two have no order between them, and an alarm must not come before its patient.
+        A door reads only one topic: two topics have no common order, and an alarm must not come before its patient.
         """
         partition = outcome.partition
         await self.send(self._topics.estimates, encode_outcome(outcome), partition, headers=headers)
         if headers:
-            return  # a whole state holds its transitions: they are no news
+            return  # a whole state repeats known transitions: they are no news
         for transition in outcome.transitions:
             await self.send(
                 self._topics.alarms, encode_transition(transition), partition, transition.patient.encode(),
@@ -92,22 +93,22 @@ class Outgoing:
             )  # fmt: skip
 
     async def beat(self, partition: int, offset: int, time_us: int, arrived: int) -> None:
-        """Tell the doors how far the twins are: the input at ``offset``, which had ``arrived`` then (broker's time, µs)."""
+        """Send the doors a heartbeat: the newest processed input, at ``offset``, ``arrived`` then (broker's time, µs)."""
         said = encode_outcome(Outcome(partition=partition, offset=offset, time=time_us))
         await self.send(
             self._topics.estimates, said, partition, headers=[(ADDRESS, EVERYBODY), (BEAT, b"%d" % arrived)]
         )
 
-    def bury(self, letter: DeadLetter) -> None:
-        """A dead letter, beside everything else; its key is the place in the log it tells of."""
+    def dead_letter(self, letter: DeadLetter) -> None:
+        """Write a dead letter, independent of everything else; its key is the place in the log it is about."""
         self._aside(self.send(self._topics.dead_letters, encode_dead_letter(letter), 0, letter.where.encode()))
 
     async def send(
         self, topic: str, value: bytes, partition: int, key: bytes | None = None, headers: Headers | None = None
     ) -> "asyncio.Future[Any]":
-        """Hand a record over, waiting while the producer's buffer is full.
+        """Queue a record, waiting while the producer's buffer is full.
 
-        Its future is done once it is durable, or will never be; ``flush`` waits for all.
+        Its future is done once the record is durable or has failed; ``flush`` waits for all.
         """
         if not self.unanswered:
             self._since = time.monotonic()
@@ -129,10 +130,10 @@ class Outgoing:
                 _logger.warning("Kafka takes nothing", topic=topic, unanswered=self.unanswered)
 
     async def flush(self) -> None:
-        """Return once all that was handed over is durable; raises ``KafkaUnusable`` if something cannot be."""
+        """Return once every queued record is durable; raises ``KafkaUnusable`` if one cannot be."""
         while self.unanswered and not self.failed.done():
             await self.producer.flush()
-            await asyncio.sleep(0.001)  # a record may be about to be handed over
+            await asyncio.sleep(0.001)  # a record may be about to be queued
         if self.failed.done():
             self.failed.result()
 
@@ -144,14 +145,14 @@ class Outgoing:
         if error := answer.exception():
             self._fail(topic, error)
         else:
-            self._broker_time.told(answer.result().timestamp * 1000)
+            self._broker_time.observe(answer.result().timestamp * 1000)
 
     def _fail(self, topic: str, error: BaseException) -> None:
         if not self.failed.done() and not isinstance(error, asyncio.CancelledError):
             self.failed.set_exception(KafkaUnusable(f"what was written to {topic} is lost: {error}"))
 
     def _aside(self, work: Coroutine[Any, Any, Any]) -> None:
-        """Let something go on; kept by reference until it is done."""
+        """Run something in the background, with a reference until it is done."""
         task = asyncio.create_task(work)
         self._beside.add(task)
         task.add_done_callback(self._beside.discard)

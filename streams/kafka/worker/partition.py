@@ -1,4 +1,4 @@
-"""A partition as its worker holds it: where it is in the log, and whether records arrive without a gap."""
+"""A partition in its worker: its position in the log, and whether records arrive without a gap."""
 
 import asyncio
 from collections import deque
@@ -13,7 +13,7 @@ __all__ = ["Partition", "Place"]
 
 
 class Place(Enum):
-    """Where a record stands against the one that is due."""
+    """The position of a record relative to the one that is due."""
 
     DUE = "due"
     SEEN = "seen"
@@ -22,7 +22,7 @@ class Place(Enum):
 
 
 class Taken(msgspec.Struct):
-    """A record that was taken and may be acknowledged once a checkpoint covers it; ``time`` is the log's, µs."""
+    """A processed record; it may be acknowledged once a checkpoint covers it. ``time`` is the log's, µs."""
 
     offset: int
     time: int
@@ -38,19 +38,19 @@ class Partition:
         self.due = 0
         self.ready = asyncio.Event()
         self.covered = -1
-        """Up to here a manifest says that the log is not needed any more …"""
+        """The log up to this offset is no longer needed, by the manifest …"""
         self.time = 0
-        """… and this was the log's time there."""
+        """… and the log's time there."""
         self.arrived = 0
-        """When the record taken last arrived, by the broker's clock (µs)."""
+        """When the newest processed record arrived, by the broker's clock (µs)."""
         self.beat_due = False
         self.beaten = 0.0
-        """When the doors were last told how far this is, in the event loop's seconds."""
+        """When the last heartbeat went to the doors, in the event loop's seconds."""
         self.blocks: dict[int, int] = {}
         self.target = 0
-        """The log's end when the partition was restored: behind it the worker is catching up."""
+        """The log's end when the partition was restored: before it the worker is catching up."""
         self.restored = 0.0
-        """When that was, in the event loop's seconds."""
+        """When it was restored, in the event loop's seconds."""
         self._taken: deque[Taken] = deque()
         self._again: list[Taken] = []
         self._ahead = -1
@@ -58,9 +58,9 @@ class Partition:
     def place(self, offset: int) -> Place:
         """Judge a record by its offset.
 
-        A record ahead of the one due shows a gap: records that were skipped on the way here, or were never there
-        (a transaction's marks, or what retention has taken). Read again from the one due, the skipped come; where the
-        same record comes once more instead, there may be a hole in the log itself.
+        A record ahead of the one due shows a gap: either records were skipped on the way, or they do not exist (a
+        transaction's markers, or records deleted by retention). The worker then reads again from the one due. If the
+        skipped records come, it was a gap; if the same record comes again, there may be a hole in the log itself.
         """
         if offset == self.due:
             return Place.DUE
@@ -72,20 +72,20 @@ class Partition:
         return Place.AHEAD
 
     def took(self, offset: int, time: int, event: faust.EventT) -> None:
-        """A record has moved the twins."""
+        """Note that a record has been applied to the twins."""
         self.due = offset + 1
         self._ahead = -1
         self._taken.append(Taken(offset, time, event))
 
     def seen(self, offset: int, event: faust.EventT) -> None:
-        """A record came again that has moved the twins: acknowledged as it would have been, or the group stands still."""
+        """A processed record came again: acknowledge it as the first time, or the group's offset would stand still."""
         if offset <= self.covered:
             event.ack()
         else:
             self._again.append(Taken(offset, 0, event))
 
     def time_at(self, offset: int) -> int:
-        """The log's time (µs) after the record at ``offset``, one that was taken and not acknowledged yet."""
+        """The log's time (µs) after the record at ``offset``, which is processed and not acknowledged yet."""
         time = self.time
         for taken in self._taken:
             if taken.offset > offset:
@@ -94,7 +94,7 @@ class Partition:
         return time
 
     def acknowledge(self, offset: int, time: int) -> None:
-        """The manifest that says so is durable: what it covers is acknowledged."""
+        """Acknowledge what the manifest covers; call it once the manifest is durable."""
         self.covered, self.time = offset, time
         while self._taken and self._taken[0].offset <= offset:
             self._taken.popleft().event.ack()

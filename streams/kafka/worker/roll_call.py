@@ -1,4 +1,4 @@
-"""The worker's answer to a door that asks for the whole state of partitions."""
+"""Answer a door that asks for the whole state of partitions."""
 
 import secrets
 from collections.abc import Callable
@@ -16,15 +16,15 @@ from twins.step.estimates import complete
 __all__ = ["answer_calls", "state_to"]
 
 _STATED = 500
-"""So many patients' state in one record."""
+"""Patients per record of a state."""
 
 
 async def answer_calls(
     settings: Settings, topic: str, outgoing: Outgoing, found: Callable[[int], tuple[Bank, int] | None]
 ) -> None:
-    """State partitions to each door that calls, until cancelled.
+    """Send partitions' state to each door that calls, until cancelled.
 
-    ``found`` gives a partition's bank and the offset it has seen, if it is this worker's and restored. Raises ``KafkaError``.
+    ``found`` gives a partition's bank and the offset it has seen, if this worker has restored it. Raises ``KafkaError``.
     """
     consumer = aiokafka.AIOKafkaConsumer(
         topic, **options(settings), enable_auto_commit=False, auto_offset_reset="latest"
@@ -34,9 +34,9 @@ async def answer_calls(
         async for record in consumer:
             call = _read(record.value)
             for partition in call.partitions if call else ():
-                held = found(partition)
-                if call is not None and held is not None:
-                    await state_to(outgoing, call.door.encode(), *held)
+                state = found(partition)
+                if call is not None and state is not None:
+                    await state_to(outgoing, call.door.encode(), *state)
     finally:
         await consumer.stop()
 
@@ -45,13 +45,13 @@ def _read(raw: bytes | None) -> Call | None:
     try:
         return decode_call(raw or b"")
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None  # whoever wrote it waits for nothing from us
+        return None  # a foreign record: its producer expects no answer
 
 
 async def state_to(outgoing: Outgoing, door: bytes, bank: Bank, offset: int) -> None:
-    """State the whole of a partition, which has seen the log up to ``offset``, to one door or to all of them."""
+    """Send the whole state of a partition, which has seen the log up to ``offset``, to one door or to all."""
     starts = range(0, max(bank.patients, 1), _STATED)
-    # All of it is worked out before anything waits: it is the state at one offset.
+    # Everything is computed before the first await: it is the state at one offset.
     parts = [complete(bank, offset, first, first + _STATED) for first in starts]
     answer = secrets.token_bytes(8)
     for number, part in enumerate(parts):

@@ -28,7 +28,7 @@ def test_what_is_wrong_is_told_until_nothing_is(given: dict[str, str], worker: H
     assert code == 1
     assert found["Kafka"] == [f"good: {given['kafka_servers']}, 1 broker"]
     assert len(found["topics"]) == 7
-    assert all("vitaltwin init makes it" in one for one in found["topics"])
+    assert all("vitaltwin init creates it" in one for one in found["topics"])
 
     subprocess.run([worker.program[0], *command_of("init")], env=worker.environment, check=True, capture_output=True)
     code, found = looked(given, worker)
@@ -55,7 +55,9 @@ def test_a_broker_that_is_not_there_and_a_password(given: dict[str, str], worker
     }
     code, found = looked(given, worker)
     assert code == 1
-    assert found["Kafka"] == ["wrong: no Kafka answers at 127.0.0.1:9: VITALTWIN_KAFKA_SERVERS names the brokers"]
+    assert found["Kafka"] == [
+        "wrong: no Kafka broker answers at 127.0.0.1:9; set VITALTWIN_KAFKA_SERVERS to the brokers"
+    ]
     assert found["accounts"][0].startswith("wrong: the accounts database did not answer")
     assert "hunter" not in str(found)
 

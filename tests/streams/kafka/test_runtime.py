@@ -191,7 +191,7 @@ async def main():
     consumer.stop_flow()
     await consumer.wait_for_stopped_flow()
     await asyncio.sleep(1.5)
-    for partition, held in working.held.items():
+    for partition, held in working.assigned.items():
         # What Faust may do by itself after a restart: its position moves past records nobody has seen.
         await consumer.seek(TP(working.topics.inputs, partition), held.due + 40)
     consumer.resume_flow()

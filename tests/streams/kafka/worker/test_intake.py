@@ -155,9 +155,9 @@ def test_a_partition_that_was_frozen_goes_on(bank: Bank) -> None:
 def test_ticks_tell_the_brokers_time_whatever_the_workers_clock_says(apart_s: int) -> None:
     at = [1000.0]
     broker = BrokerTime(lambda: NOW + apart_s * SECOND, lambda: at[0])
-    broker.told(NOW)
+    broker.observe(NOW)
     at[0] += 5.0
-    broker.told(NOW + 4 * SECOND)  # this one took a second to come
+    broker.observe(NOW + 4 * SECOND)  # this one took a second to come
     assert broker.now() == NOW + 5 * SECOND
     assert log_time(broker.now(), NOW, NOW) == NOW + 5 * SECOND
     # A door 30 s ahead: time goes on, slower, and never back.
@@ -167,10 +167,10 @@ def test_ticks_tell_the_brokers_time_whatever_the_workers_clock_says(apart_s: in
 def test_the_broker_is_followed_when_its_clock_is_set_back() -> None:
     at = [1000.0]
     broker = BrokerTime(lambda: 0, lambda: at[0])
-    broker.told(NOW)
+    broker.observe(NOW)
     for _ in range(80):
         at[0] += 1.0
-        broker.told(round(NOW - 600 * SECOND + (at[0] - 1000.0) * SECOND))
+        broker.observe(round(NOW - 600 * SECOND + (at[0] - 1000.0) * SECOND))
     assert broker.now() == pytest.approx(NOW - 520 * SECOND, abs=10)
 
 
