@@ -60,7 +60,7 @@ PREDICT_AFTER = 6.0
 
 
 @kernel(forceinline=True)
-def _nearness(state: F8, parameter: F8, limit: float, side: float, stretch: float) -> float:
+def _nearest_distance(state: F8, parameter: F8, limit: float, side: float, stretch: float) -> float:
     """The smallest distance of the level from a limit within ``PREDICT_WITHIN_S``, in spreads.
 
     The mean of each mode only approaches zero and the spread only grows. So the nearer end of each mode and the last
@@ -112,7 +112,7 @@ def _crossing(
     The calibration of the bands stretches the process: its covariances are multiplied by that factor. If the bounds
     already decide, no paths are drawn: the upper bound is returned, or 0 far from the limit.
     """
-    if math.isnan(limit) or _nearness(state, parameter, limit, side, stretch) > FAR:
+    if math.isnan(limit) or _nearest_distance(state, parameter, limit, side, stretch) > FAR:
         return 0.0, math.nan
     matters = PREDICT_OFF if on != 0 else PREDICT_ON
     if _unlikely(state, parameter, limit, side, stretch, matters):

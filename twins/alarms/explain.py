@@ -52,7 +52,7 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
         }
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
         belief = np.empty((1, layout.BELIEF), np.float32)
-        forecast.believe(bank.state[row], layout.PARAMETERS[code], bank.stretch[row], belief[0])
+        forecast.write_belief(bank.state[row], layout.PARAMETERS[code], bank.stretch[row], belief[0])
         explanation["forecast"] = {
             "probability": _round(event[layout.E_EXTRA]),
             "horizon_min": _round(layout.PREDICT_WITHIN_S / 60.0),

@@ -12,7 +12,7 @@ import msgspec
 
 from twins.records import Transition
 
-__all__ = ["Alarm", "acknowledge", "begin", "end", "episode", "meet", "snapshot", "withdraw", "worsen"]
+__all__ = ["Alarm", "acknowledge", "begin", "end", "episode", "note_value", "snapshot", "withdraw", "worsen"]
 
 Presence = Literal["on", "latched", "acknowledged", "off"]
 
@@ -53,7 +53,7 @@ def episode(patient: str, condition: str, signal: str, onset: int) -> str:
     return blake2b(f"{patient}\0{condition}\0{signal}\0{onset}".encode(), digest_size=10).hexdigest()
 
 
-def meet(alarm: Alarm, value: float | None, *, falling: bool) -> None:
+def note_value(alarm: Alarm, value: float | None, *, falling: bool) -> None:
     """Record the newest ``value`` of an alarm and the worst so far: the lowest if ``falling``, else highest."""
     alarm.value = value
     if value is None:

@@ -1,9 +1,9 @@
-"""Forms that a signal's motion may take, and their parameters as coordinates for a fit.
+"""Forms that a signal's motion may have, and their parameters as coordinates for a fit.
 
-``ou`` (two modes by themselves) and ``coupled`` are those of the channel twin. Within it lie ``single`` (no fast mode),
-``trend`` (drivers coupled with -1 and equally strong: a level with a damped trend, in the limit of a very long slow
-time-scale one whose rate of change is an Ornstein-Uhlenbeck process) and, but for a ratio of time-scales of 1.05 in
-place of 1, ``matern32``. ``matern52`` and ``three`` (modes by themselves) lie outside.
+``ou`` (two independent modes) and ``coupled`` are those of the channel twin. Special cases of it are ``single`` (no
+fast mode), ``trend`` (driving noises with correlation -1 and equal strength: a level with a damped trend; with a very
+long slow time-scale, its rate of change is an Ornstein-Uhlenbeck process) and, up to a ratio of time-scales of 1.05
+instead of 1, ``matern32``. ``matern52`` and ``three`` (three independent modes) are outside.
 """
 
 from math import atanh, exp, log, sqrt, tanh
@@ -39,7 +39,7 @@ _FLOOR = 0.1
 
 
 class Frame(NamedTuple):
-    """What scales and bounds a fit: where the readings lie (``centre``, ``spread``), the plausible range, the quantum."""
+    """The scales and bounds of a fit: where the readings lie (``centre``, ``spread``), plausible range, step."""
 
     centre: float
     spread: float
@@ -48,7 +48,7 @@ class Frame(NamedTuple):
 
 
 class Motion(NamedTuple):
-    """A stationary motion as the kernel takes it; ``noise`` is a variance and has the quantum's in it."""
+    """A stationary motion as the kernel takes it; ``noise`` is a variance and includes that of the sensor's rounding."""
 
     mean: float
     noise: float
@@ -58,7 +58,7 @@ class Motion(NamedTuple):
 
 
 def begin(form: str, frame: Frame) -> F8:
-    """Coordinates that a fit of ``form`` sets out from."""
+    """Coordinates at which a fit of ``form`` starts."""
     small = max(0.1 * frame.spread, 0.3 * frame.step)
     values = {
         "mean": frame.centre, "noise_sd": small, "fast_s": 300.0, "middle_s": 3_600.0, "slow_s": 30_000.0,
@@ -69,17 +69,17 @@ def begin(form: str, frame: Frame) -> F8:
 
 
 def encode(form: str, values: dict[str, float], frame: Frame) -> F8:
-    """Coordinates of a form's parameters, all of the order of one: logarithms, the mean in spreads, atanh of coupling."""
+    """The parameters of a form as coordinates of order one: logarithms, the mean in spreads, atanh of the coupling."""
     return np.array([_inward(name, values[name], frame) for name in FORMS[form]])
 
 
 def decode(form: str, place: F8, frame: Frame) -> tuple[dict[str, float], float, list[str]]:
-    """Parameters at coordinates, moved into their bounds; how far squared they were moved, and which.
+    """Parameters at coordinates, moved into their bounds; how far (squared) they were moved, and which.
 
-    Time-scales lie between 10 s and 30 days and at least a factor of 2 apart, the mean within the plausible range and
-    three spreads of the readings' centre, standard deviations between a tenth of the quantum and four spreads, that of
-    the level within one and a half: in short recordings a level that wanders far and slowly is not told from one that
-    wanders near and faster.
+    Time-scales are between 10 s and 30 days and at least a factor of 2 apart. The mean is within the plausible range
+    and within three spreads of the readings' centre. Standard deviations are between a tenth of the sensor's step and
+    four spreads, that of the level within one and a half: in a short recording, a level that wanders far and slowly
+    cannot be distinguished from one that wanders near and faster.
     """
     names = FORMS[form]
     scales = [name for name in names if name.endswith("_s")]
@@ -109,7 +109,7 @@ def decode(form: str, place: F8, frame: Frame) -> tuple[dict[str, float], float,
 
 
 def motion_of(form: str, values: dict[str, float], frame: Frame) -> Motion:
-    """The motion that a form's parameters describe."""
+    """The motion that the parameters of a form describe."""
     noise = values["noise_sd"] ** 2 + frame.step**2 / 12.0
     order = _ORDER.get(form, 0)
     if order:
@@ -130,7 +130,7 @@ def motion_of(form: str, values: dict[str, float], frame: Frame) -> Motion:
 
 
 def modes_of(form: str, values: dict[str, float]) -> Modes | None:
-    """The row of the channel twin's table; ``None`` for a form that it does not know."""
+    """The row of the channel twin's table; ``None`` for a form that the table cannot express."""
     mean, noise_sd = values["mean"], values["noise_sd"]
     if form == "single":
         return Modes(mean, noise_sd, 0.0, _SHORTEST_S, values["slow_sd"], values["slow_s"])
@@ -144,7 +144,7 @@ def modes_of(form: str, values: dict[str, float]) -> Modes | None:
 
 
 def reaches(motion: Motion, horizons_s: F8) -> tuple[F8, F8]:
-    """What becomes of the components' part of a reading by each horizon (rows), and the variance that comes in."""
+    """How much of each component remains at each horizon (rows), and the variance that is added."""
     size, seen = len(motion.rate), _seen(motion)
     to = np.zeros((size, size))
     reach = np.zeros((len(horizons_s), size))
@@ -155,7 +155,7 @@ def reaches(motion: Motion, horizons_s: F8) -> tuple[F8, F8]:
 
 
 def _seen(motion: Motion) -> F8:
-    """How much of each component a reading holds."""
+    """The share of each component in a reading."""
     size = len(motion.rate)
     seen: F8 = np.ones(size) if motion.order == 0 else np.eye(size)[0]
     return seen
@@ -166,9 +166,10 @@ def _alone(mean: float, noise: float, rate: F8, sd: F8) -> Motion:
 
 
 def _balanced(mean: float, noise_sd: float, sd: float, scales_s: tuple[float, float]) -> Modes:
-    """Two modes under one driver with opposite signs, spread ``sd`` together: the level's jumps cancel."""
+    """Two modes under one driving noise with opposite signs, together of spread ``sd``: jumps of the level cancel."""
     fast_s, slow_s = scales_s
-    # Of a driver of variance 2 a mode has its time-scale as variance, and two share 4 / (sum of the rates).
+    # With a driving noise of variance 2, the variance of a mode is its time-scale, and two share 4 / (sum of the
+    # rates).
     together = fast_s + slow_s - 4.0 / (1.0 / fast_s + 1.0 / slow_s)
     strength = sd / sqrt(together)
     return Modes(mean, noise_sd, strength * sqrt(fast_s), fast_s, strength * sqrt(slow_s), slow_s, -1.0)

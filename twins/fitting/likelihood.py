@@ -1,10 +1,11 @@
-"""How well a stationary motion foretells the readings of many series: the arithmetic of ``vitaltwin fit``.
+"""How well a stationary motion forecasts the readings of many series: the arithmetic of ``vitaltwin fit``.
 
-A motion of at most three components is either a sum of Ornstein-Uhlenbeck modes (order 0), of which a reading measures
-the sum, or a Matérn process with its derivatives (order 1: 3/2, order 2: 5/2), of which a reading measures the first.
-The derivatives are scaled by powers of the rate, so that the transition depends on rate x time alone. For both the
-covariance after a while is ``S + F (P - S) F'`` with the stationary covariance ``S``, exactly (Särkkä & Solin, Applied
-Stochastic Differential Equations, chapters 6 and 12). Filter and score are limited in what one outlier can do.
+A motion has at most three components. It is either a sum of Ornstein-Uhlenbeck modes (order 0), and a reading measures
+the sum. Or it is a Matérn process with its derivatives (order 1: 3/2, order 2: 5/2), and a reading measures the first
+component. The derivatives are scaled by powers of the rate, so the transition depends on rate x time alone. For both,
+the covariance after some time is exactly ``S + F (P - S) F'`` with the stationary covariance ``S`` (Särkkä & Solin,
+Applied Stochastic Differential Equations, chapters 6 and 12). The effect of a single outlier on filter and score is
+limited.
 """
 
 import math
@@ -13,16 +14,16 @@ from twins.arrays import F8, I4, I8
 from twins.compiled.jit import kernel
 
 COMPONENTS = 3
-"""The most components of a motion."""
+"""The largest number of components of a motion."""
 WORK = (4, COMPONENTS, COMPONENTS)
-"""Shape of the space ``follow`` works in."""
+"""Shape of the scratch of ``follow``."""
 
 # tally: float64[horizons, TALLY_WIDTH]: pairs, sums of the score and of the squared errors of forecast and persistence
 PAIRS, SCORE, SQUARES, PERSISTENCE = range(4)
 TALLY_WIDTH = 4
 
 GAIN_LIMIT = 3.0
-"""Sigmas beyond which an innovation moves the estimate no further (Huber)."""
+"""Sigmas beyond which a larger innovation has no larger effect on the estimate (Huber)."""
 STEP_LIMIT = 16.0
 """Squared sigmas beyond which the next reading counts logarithmically …"""
 HORIZON_LIMIT = 9.0
@@ -33,7 +34,7 @@ _HALF_LOG_2PI = 0.5 * math.log(2.0 * math.pi)
 
 @kernel()
 def transition(order: int, rate: F8, dt: float, to: F8) -> None:
-    """Fill ``to`` with what ``dt`` seconds make of the components: exp(A dt) with A's one or several ``rate`` per s."""
+    """Fill ``to`` with the components' transition over ``dt`` seconds: exp(A dt), for one or several ``rate`` per s."""
     size = len(rate)
     for i in range(size):
         for j in range(size):
@@ -56,7 +57,7 @@ def transition(order: int, rate: F8, dt: float, to: F8) -> None:
 
 @kernel()
 def limited(squares: float, most: float) -> float:
-    """``squares`` up to ``most``, from there on logarithmically: the tail of a density that falls as 1/z²."""
+    """``squares`` up to ``most``, beyond that logarithmic: the tail of a density that falls as 1/z²."""
     return squares if squares <= most else most + 2.0 * math.log(squares / most)
 
 
@@ -94,11 +95,11 @@ def follow(
 ) -> float:  # fmt: skip
     """Filter all series and add to ``tally``; returns the sum of the negative log-likelihoods of each next reading, nats.
 
-    Series ``i`` is the readings from ``starts[i]`` to before ``starts[i + 1]``, its times rising; every
+    Series ``i`` is the readings from ``starts[i]`` to before ``starts[i + 1]``, with rising times; every
     ``stride[i]``-th is the origin of a forecast. ``meets[h, n]`` is the place of the reading that a forecast made at
-    ``n`` meets at horizon ``h``, -1 for none; ``reach[h]`` is what becomes of the components' sum until then and
-    ``left[h]`` the variance that comes in. ``noise`` is the variance of a reading about the level, above zero. With
-    limits of ``inf`` the sum is that of the multivariate normal density.
+    ``n`` meets at horizon ``h``, -1 if there is none. ``reach[h]`` is how much of each component remains in the sum
+    until then, and ``left[h]`` the variance that is added. ``noise`` is the variance of a reading around the level,
+    above zero. With limits of ``inf`` the sum is that of the multivariate normal density.
     """
     size = len(rate)
     seen = size if order == 0 else 1

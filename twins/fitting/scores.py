@@ -1,6 +1,6 @@
-"""How good forecasts and alarms were, once the future has arrived.
+"""How good forecasts and alarms were, measured against what happened later.
 
-A forecast is a mean and a standard deviation of a normal distribution; errors are in the signal's own unit.
+A forecast is the mean and standard deviation of a normal distribution. Errors are in the signal's own unit.
 """
 
 from math import sqrt
@@ -57,9 +57,9 @@ def crps_normal(error: F8, sd: F8) -> F8:
 
 
 def score(outcome: F8, mean: F8, sd: F8, tail: F8, persistence: F8) -> Score:
-    """Score forecasts against what was measured; ``persistence`` is the reading each forecast was made at.
+    """Score forecasts against measurements; ``persistence`` is the reading at which each forecast was made.
 
-    The 50 and 80 % bands are those of N(mean, sd²), the 95 % band is ``tail`` times as wide as its own.
+    The 50 and 80 % bands are those of N(mean, sd²). The 95 % band is ``tail`` times as wide as in that distribution.
 
     >>> score(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.ones(2), np.ones(2), np.zeros(2)).mae
     0.5
@@ -87,9 +87,9 @@ def _reach(band: int, tail: F8) -> F8:
 
 
 def targets(time_us: I8, horizon_us: int, tolerance_us: int) -> npt.NDArray[np.intp]:
-    """For each reading the place of the one nearest to ``horizon_us`` later, -1 if none is within the tolerance.
+    """For each reading, the place of the one nearest to ``horizon_us`` later; -1 if none is within the tolerance.
 
-    ``time_us`` must not fall. The reading itself is never its own target.
+    ``time_us`` must not decrease. A reading is never its own target.
 
     >>> targets(np.array([0, 300, 610, 900]), 300, 150).tolist()
     [1, 2, 3, -1]
@@ -124,9 +124,9 @@ def episodes_below(time_us: I8, value: F8, threshold: float, at_least_min: float
 def hypo_table(patients: list[tuple[I8, F8, I8]], threshold: float = 70.0) -> HypoTable:
     """Predictive low-glucose alarms against hypoglycaemia: at least 15 min below 70 mg/dL (Prendin 2021).
 
-    ``patients`` holds, for each, times and values of the readings and the times of the alarms. An event is found when
-    an alarm came 5 to 45 min before its onset; an alarm is true when an event's onset follows it by as much. Alarms
-    raised while glucose already was below the threshold announce nothing and are left out.
+    ``patients`` has, for each patient, times and values of the readings and the times of the alarms. An event is
+    detected when an alarm came 5 to 45 min before its onset. An alarm is true when an event's onset follows it within
+    the same times. Alarms raised while glucose was already below the threshold predict nothing and are not counted.
     """
     events = alarms = found = true = 0
     days = 0.0

@@ -1,9 +1,9 @@
-"""Trust in a sender's time: no reading is filed later than it arrived, and a clock that is wrong is noticed.
+"""Check a sender's time: no reading is filed later than it arrived, and a wrong clock is detected.
 
-A reading dated more than ``AHEAD_US`` after its arrival comes from a clock that is ahead. It is filed as if the newest of
-its upload had been measured as it arrived, so that it hides nothing that comes later; under which time a reading that was
-*claimed* for another stands is remembered for as long as the channel's newest are. A sender whose readings are old by the
-same time again and again has a clock that is behind. See docs/time.md.
+A reading dated more than ``AHEAD_US`` after its arrival comes from a clock that is ahead. It is filed as if the newest
+reading of its upload had been measured on arrival, so it hides no later reading. The time that the sender *claimed* is
+remembered, together with the time under which the reading is filed, for the newest such readings of a channel. A sender
+whose readings are again and again old by the same time has a clock that is behind. See docs/time.md.
 """
 
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ from twins.step.walk import FUTURE_US, extent
 
 __all__ = [
     "AHEAD_US",
-    "Turned",
+    "ClockChange",
     "fact_in_time",
     "frame_in_time",
     "noticed",
@@ -35,21 +35,21 @@ __all__ = [
 
 
 AHEAD_US = 2_000_000
-"""Readings may be dated so far after their arrival: clocks that are kept right differ by less."""
+"""How far after its arrival a reading may be dated: clocks that are synchronised differ by less."""
 CLAIMS = layout.RING
-"""So many claimed times of a channel are remembered."""
+"""How many claimed times of a channel are remembered."""
 QUIET_US = 30_000_000
-"""A clock counts as right again when readings came in time and for so long none that did not."""
+"""A clock counts as right again when readings came in time, and for this long no others came."""
 STEADY_US = 5_000_000
-"""A clock that is behind is behind by the same time, give or take this; a line that was down is not …"""
+"""A clock is behind if the ages of its readings agree within this; a line that was down gives ages that do not …"""
 STEADY_SPARSE_US = 60_000_000
-"""… or this, where a channel may be quiet for more than a minute."""
+"""… or within this, if a channel may be silent for more than a minute."""
 _ENOUGH = ((10, 60_000_000), (3, 600_000_000))
-"""So many uploads over so many µs show that an age is steady."""
+"""An age is steady after this many uploads over this many µs."""
 
 
-class Turned(msgspec.Struct, frozen=True):
-    """A sender's clock found wrong (``apart`` µs, ahead is positive) or right again (0)."""
+class ClockChange(msgspec.Struct, frozen=True):
+    """A sender's clock was found wrong (``apart`` µs, ahead is positive) or right again (0)."""
 
     number: int
     code: int
@@ -57,19 +57,19 @@ class Turned(msgspec.Struct, frozen=True):
 
 
 def usual(received: int) -> tuple[int, int]:
-    """From when to when (µs) readings are dated that arrive as they should."""
+    """The range of times (µs) of readings that arrive as they should."""
     return received - int(layout.FRESH_US), received + AHEAD_US
 
 
 def unusual(columns: Columns, received: int) -> bool:
-    """Whether any reading is dated ahead of its arrival, or so far back that it may be of the past."""
+    """Whether any reading is dated ahead of its arrival, or so far back that it may belong to the past."""
     oldest, newest = extent(columns.time)
     begin, end = usual(received)
     return bool(len(columns) and (newest > end or oldest < begin))
 
 
 def frame_in_time(bank: Bank, frame: Frame, columns: Columns) -> Columns:
-    """The readings of ``frame`` under the times at which they are filed; those far ahead stay as they are."""
+    """The readings of ``frame`` under the times at which they are filed; those too far ahead are unchanged."""
     ahead = columns.time > frame.received + AHEAD_US
     if bank.claims:
         ahead |= columns.time < frame.received - int(layout.FRESH_US)
@@ -78,12 +78,12 @@ def frame_in_time(bank: Bank, frame: Frame, columns: Columns) -> Columns:
     time = columns.time.copy()
     for places in _uploads(frame, columns, ahead):
         _file(bank, columns, places, frame.received, time)
-    time.flags.writeable = False  # as it comes from the wire: another type to the kernels
+    time.flags.writeable = False  # as it comes from the wire: a read-only array is another type to the kernels
     return Columns(columns.patients, columns.patient, columns.signal, time, columns.value)
 
 
 def _uploads(frame: Frame, columns: Columns, wanted: npt.NDArray[np.bool_]) -> Iterator[I8]:
-    """The places of each channel's readings from one sender, for the uploads that hold one of the ``wanted``."""
+    """The places of each channel's readings from one sender, for the uploads that contain one of the ``wanted``."""
     source = np.frombuffer(frame.source, "<u2") if frame.source else np.zeros(len(columns), np.uint16)
     within = (columns.patient < len(columns.patients)) & (columns.signal < len(SIGNALS))
     within &= columns.time <= frame.received + FUTURE_US
@@ -111,7 +111,7 @@ def _file(bank: Bank, columns: Columns, places: I8, received: int, time: I8) -> 
     for place, moment in zip(places.tolist(), claimed, strict=True):
         known = claims.get(moment)
         if known is not None:
-            # What is claimed for a moment that has come may be another sender's, which is right.
+            # A claimed time that has already passed may belong to another sender, whose clock is right.
             if moment > received + AHEAD_US or (moment < received - layout.FRESH_US and moment not in held):
                 time[place] = known
         elif lead > AHEAD_US:
@@ -127,7 +127,7 @@ def _file(bank: Bank, columns: Columns, places: I8, received: int, time: I8) -> 
 
 
 def retraction_in_time(bank: Bank, command: Retract) -> Retract:
-    """``command`` with the time under which the reading it means is filed."""
+    """``command`` with the time under which its reading is filed."""
     signal = BY_NAME.get(command.signal)
     number = bank.index.get(command.patient, -1)
     if signal is None or number < 0:
@@ -140,12 +140,12 @@ def retraction_in_time(bank: Bank, command: Retract) -> Retract:
 
 
 def fact_in_time(fact: Fact, now: int) -> Fact:
-    """``fact``, charted no later than ``now``, when it arrived."""
+    """``fact``, with a time no later than ``now``, when it arrived."""
     return msgspec.structs.replace(fact, time=now) if fact.time > now else fact
 
 
-def noticed(bank: Bank, frame: Frame, numbers: I8, filed: Columns) -> list[Turned]:
-    """What an upload tells of its senders' clocks; ``numbers`` are those of the frame's patients, -1 for strangers."""
+def noticed(bank: Bank, frame: Frame, numbers: I8, filed: Columns) -> list[ClockChange]:
+    """What an upload shows about its senders' clocks; ``numbers`` are those of its patients, -1 if not admitted."""
     sent = frame.columns.time
     odd = (sent > frame.received + AHEAD_US) & (sent <= frame.received + FUTURE_US)
     odd |= sent < frame.received - int(layout.FRESH_US)
@@ -165,7 +165,7 @@ def noticed(bank: Bank, frame: Frame, numbers: I8, filed: Columns) -> list[Turne
 
 
 def rows_of(bank: Bank, columns: Columns, numbers: I8) -> I8:
-    """The channel's row of each reading, -1 for what no twin follows."""
+    """The channel's row of each reading, -1 if no twin follows it."""
     rows = np.full(len(columns), -1)
     (known,) = ((columns.patient < len(numbers)) & (columns.signal < len(SIGNALS))).nonzero()
     number = numbers[columns.patient[known]]
@@ -173,7 +173,7 @@ def rows_of(bank: Bank, columns: Columns, numbers: I8) -> I8:
     return rows
 
 
-def _notice(bank: Bank, row: int, moment: int, received: int) -> Turned | None:
+def _notice(bank: Bank, row: int, moment: int, received: int) -> ClockChange | None:
     number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
     age = received - moment
     dense = SIGNALS[code].silence_s <= 60.0
@@ -197,11 +197,11 @@ def _notice(bank: Bank, row: int, moment: int, received: int) -> Turned | None:
     if clock.told:
         return None
     clock.told = True
-    return Turned(number, code, -age)
+    return ClockChange(number, code, -age)
 
 
-def settled(bank: Bank, now: int) -> list[Turned]:
-    """Which clocks are right again at ``now``; of those it is forgotten that they were not."""
+def settled(bank: Bank, now: int) -> list[ClockChange]:
+    """The clocks that are right again at ``now``; they are removed from those known to be wrong."""
     found = []
     for (number, code), clock in list(bank.clocks.items()):
         row = int(bank.slot[number, code])
@@ -213,5 +213,5 @@ def settled(bank: Bank, now: int) -> list[Turned]:
             if row >= 0:
                 bank.judged[row, layout.LAG] = 0.0
             if clock.told:
-                found.append(Turned(number, code, 0))
+                found.append(ClockChange(number, code, 0))
     return found

@@ -1,4 +1,4 @@
-"""Charted facts and commands of people and devices, carried out."""
+"""Execute charted facts, and commands of people and devices."""
 
 import msgspec
 import numpy as np
@@ -31,18 +31,18 @@ from twins.step.effects import Effects
 from twins.step.emission import emit, score
 from twins.step.estimates import profile_of
 from twins.step.ownership import may_retract, revision_of
-from twins.step.restate import restate, settle_eligibility, write_limits
+from twins.step.restate import restate, update_eligibility, write_limits
 from twins.step.stays import began, begin_stay, charted_before, end_stay, stay_of
 
-__all__ = ["carry_out", "chart", "take_back"]
+__all__ = ["chart", "execute", "retract"]
 
 
 def chart(effects: Effects, fact: Fact) -> None:
-    """Chart a fact; oxygen and consciousness count for NEWS2 from then on."""
+    """Chart a fact; from then on, oxygen and consciousness count for NEWS2."""
     bank = effects.bank
     fact = arrival.fact_in_time(fact, effects.now)
     bank.filed = fact
-    number = _taking(effects, bank.index.get(fact.patient, -1))
+    number = _if_admitted(effects, bank.index.get(fact.patient, -1))
     if number < 0:
         return
     if charted_before(bank, number, fact):
@@ -58,9 +58,9 @@ def chart(effects: Effects, fact: Fact) -> None:
     emit(effects, np.array([number]))
 
 
-def take_back(effects: Effects, command: Retract) -> None:
-    """Take a reading back, as far as the twin's memory of readings reaches."""
-    number = _taking(effects, effects.bank.index.get(command.patient, -1))
+def retract(effects: Effects, command: Retract) -> None:
+    """Retract a reading, if the twin still stores it."""
+    number = _if_admitted(effects, effects.bank.index.get(command.patient, -1))
     command = arrival.retraction_in_time(effects.bank, command)
     effects.bank.filed = command
     verdict = Status.UNKNOWN_PATIENT
@@ -84,8 +84,8 @@ def take_back(effects: Effects, command: Retract) -> None:
         emit(effects, np.array([number]))
 
 
-def carry_out(effects: Effects, command: Command) -> None:  # noqa: C901 - one branch a kind of command
-    """Carry out a command of a person."""
+def execute(effects: Effects, command: Command) -> None:  # noqa: C901 - one branch a kind of command
+    """Execute a person's command."""
     bank = effects.bank
     if isinstance(command, Admit):
         _admit(effects, command)
@@ -96,7 +96,9 @@ def carry_out(effects: Effects, command: Command) -> None:  # noqa: C901 - one b
     if isinstance(command, SetWard):
         _set_ward(effects, command)
         return
-    number = _meant(effects, command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay)
+    number = _number_in_stay(
+        effects, command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay
+    )
     if number < 0:
         return
     if isinstance(command, Acknowledge):
@@ -115,25 +117,25 @@ def carry_out(effects: Effects, command: Command) -> None:  # noqa: C901 - one b
     elif isinstance(command, Discharge):
         _discharge(effects, number)
     write_limits(effects, [number])
-    settle_eligibility(effects, number)
+    update_eligibility(effects, number)
     restate(effects, number)
     if profile.active:
         score(effects, np.array([number]))
 
 
-def _taking(effects: Effects, number: int) -> int:
+def _if_admitted(effects: Effects, number: int) -> int:
     bank = effects.bank
     return number if number >= 0 and bank.active[number] and bank.live[number] else -1
 
 
-def _meant(effects: Effects, patient: str, stay: int) -> int:
-    """The number of a patient who is here, in the stay that is meant if one is named; −1 otherwise."""
-    number = _taking(effects, effects.bank.index.get(patient, -1))
+def _number_in_stay(effects: Effects, patient: str, stay: int) -> int:
+    """The number of an admitted patient, if ``stay`` is not given or is the present stay; −1 otherwise."""
+    number = _if_admitted(effects, effects.bank.index.get(patient, -1))
     return number if number >= 0 and stay in (0, effects.bank.profile(number).admitted) else -1
 
 
 def _admit(effects: Effects, command: Admit) -> None:
-    """Begin a stay; who is here already stays as they are, and is stated for whoever asked."""
+    """Begin a stay. For a patient who is already admitted nothing changes, and the profile is sent again."""
     bank = effects.bank
     number = bank.index.get(command.patient, -1)
     former = bank.profile(number) if number >= 0 else None
@@ -145,7 +147,7 @@ def _admit(effects: Effects, command: Admit) -> None:
     if not bank.live[number]:
         return
     begin_stay(bank, number, began(command, former, effects.now, effects.outcome.offset))
-    settle_eligibility(effects, number)
+    update_eligibility(effects, number)
     effects.outcome.stays.append(stay_of(bank.profile(number)))
     restate(effects, number)
     score(effects, np.array([number]))
@@ -158,20 +160,20 @@ def _acknowledge(effects: Effects, number: int, command: Acknowledge) -> None:
         if key[0] == number and alarm.id == command.alarm:
             ward = bank.profile(number).ward
             if alarm.standing and alarm.presence == "on":
-                _seen(effects, number, alarm)
-            effects.tell(number, lifecycle.acknowledge(alarm, ward, effects.now, command.by, command.note))
+                _reset_worsening(effects, number, alarm)
+            effects.add_transition(number, lifecycle.acknowledge(alarm, ward, effects.now, command.by, command.note))
             if alarm.presence == "off":
                 del bank.alarms[key]
     bank.touch(number)
 
 
-def _seen(effects: Effects, number: int, alarm: lifecycle.Alarm) -> None:
-    """Whoever acknowledges has seen the patient as now: what is worse than this is to be heard again."""
+def _reset_worsening(effects: Effects, number: int, alarm: lifecycle.Alarm) -> None:
+    """Whoever acknowledges has seen the patient's present state, so anything worse than this sounds again."""
     bank = effects.bank
     which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == alarm.condition), -1)
     if alarm.condition in {held.name for held in SCORE_CONDITIONS}:
         deterioration.note_told(bank, number)
-        lifecycle.meet(alarm, float(bank.score_told[number, 0]), falling=False)
+        lifecycle.note_value(alarm, float(bank.score_told[number, 0]), falling=False)
     elif 0 <= which < layout.LIMIT_CONDITIONS:
         code = BY_NAME[alarm.signal].code
         row = int(bank.slot[number, code])
@@ -180,20 +182,20 @@ def _seen(effects: Effects, number: int, alarm: lifecycle.Alarm) -> None:
         reading = float(bank.state[row, layout.VALUE])
         low, high = SIGNALS[code].plausible
         if low <= reading <= high:
-            lifecycle.meet(alarm, reading, falling=CHANNEL_CONDITIONS[which].side == "low")
+            lifecycle.note_value(alarm, reading, falling=CHANNEL_CONDITIONS[which].side == "low")
         critical = which in {layout.CRITICAL_LOW, layout.CRITICAL_HIGH}
         x = alarm.value if critical and alarm.value is not None else float(bank.state[row, layout.M0])
         limits.mark_from(bank.mark[row], which, x, layout.PARAMETERS[code])
 
 
 def _discharge(effects: Effects, number: int) -> None:
-    """End a stay and what belonged to it: every alarm goes off, channels, limits and charted facts are forgotten."""
+    """End a stay: every alarm goes off; channels, limits and charted facts are deleted."""
     bank = effects.bank
     for key in sorted(key for key in bank.alarms if key[0] == number):
         alarm = bank.alarms.pop(key)
         alarm.latches = False
-        effects.tell(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
-    effects.record(past.settled(bank, effects.now, number))
+        effects.add_transition(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
+    effects.add_past_episodes(past.settled(bank, effects.now, number))
     profile = bank.profile(number)
     profile.active, profile.discharged = False, max(effects.now, profile.admitted)
     end_stay(bank, number)
@@ -201,12 +203,12 @@ def _discharge(effects: Effects, number: int) -> None:
 
 
 def _set_limits(effects: Effects, command: SetLimits) -> None:
-    """Limits of a patient or of a ward; the conditions are judged anew with the next reading."""
+    """Set limits of a patient or a ward; the conditions are judged by them from the next reading on."""
     bank = effects.bank
     if command.signal not in BY_NAME:
         return
     if command.patient:
-        number = _meant(effects, command.patient, command.stay)
+        number = _number_in_stay(effects, command.patient, command.stay)
         if number < 0:
             return
         given = set_by(command, bank.patient_limits[number].get(command.signal, {}))
@@ -227,12 +229,12 @@ def _set_limits(effects: Effects, command: SetLimits) -> None:
         ]  # fmt: skip
     write_limits(effects, numbers)
     for number in numbers:
-        settle_eligibility(effects, number)
+        update_eligibility(effects, number)
         restate(effects, number)
 
 
 def _set_alarm_off(effects: Effects, number: int, command: SetAlarmOff) -> None:
-    """Turn a signal's limit alarms off or on; what stands of them ends, and nothing of it latches."""
+    """Turn a signal's limit alarms off or on. Active alarms end and do not latch."""
     bank = effects.bank
     if not alarms_off.turn(bank, number, command, effects.now):
         return
@@ -247,13 +249,13 @@ def _set_alarm_off(effects: Effects, number: int, command: SetAlarmOff) -> None:
             if alarm.kind == "physiological":
                 alarm.latches, alarm.by, alarm.note = False, off.by, off.reason
                 del bank.alarms[key]
-                effects.tell(number, lifecycle.end(alarm, profile.ward, effects.now))
+                effects.add_transition(number, lifecycle.end(alarm, profile.ward, effects.now))
     write_limits(effects, [number])
     restate(effects, number)
 
 
 def _set_ward(effects: Effects, command: SetWard) -> None:
-    """Whether a ward uses NEWS2: its patients are looked at anew."""
+    """Set whether a ward uses NEWS2; its patients are checked again."""
     bank = effects.bank
     bank.set_ward(effects.outcome.offset, command)
     effects.outcome.wards.append(command)
@@ -262,7 +264,7 @@ def _set_ward(effects: Effects, command: SetWard) -> None:
             profile is not None
             and profile.ward == command.ward
             and bank.live[number]
-            and settle_eligibility(effects, number)
+            and update_eligibility(effects, number)
         ):
             restate(effects, number)
             score(effects, np.array([number]))

@@ -1,4 +1,4 @@
-"""A channel judged anew after readings of it were corrected or taken back."""
+"""A channel judged again after readings of it were corrected or retracted."""
 
 from twins.alarms import channel_conditions
 from twins.bank import layout
@@ -10,7 +10,7 @@ __all__ = ["judge_anew"]
 
 
 def judge_anew(effects: Effects, row: int, reason: str) -> None:
-    """Readings of a channel were corrected or taken back: it is judged as if they had never been."""
+    """Judge a channel again as if its corrected or retracted readings had never existed."""
     bank = effects.bank
     number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
     effects.wrong[number, code] = reason

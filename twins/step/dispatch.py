@@ -14,7 +14,7 @@ from twins.records import (
     Retract,
     Tick,
 )  # fmt: skip
-from twins.step.commands import carry_out, chart, take_back
+from twins.step.commands import chart, execute, retract
 from twins.step.effects import Effects
 from twins.step.estimates import complete
 from twins.step.frame import walk_frame
@@ -39,7 +39,7 @@ def step(bank: Bank, record: Record, offset: int) -> Outcome:
     elif isinstance(record, Fact):
         chart(effects, record)
     elif isinstance(record, Retract):
-        take_back(effects, record)
+        retract(effects, record)
     else:
-        carry_out(effects, record)
+        execute(effects, record)
     return effects.outcome

@@ -1,4 +1,4 @@
-"""What one record has brought about so far: the outcome as it grows, and the alarms that turned."""
+"""The effects of one record so far: its outcome, and the alarms that changed."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -20,7 +20,7 @@ __all__ = ["Effects"]
 
 
 class Effects:
-    """What one record has brought about so far."""
+    """The effects of one record so far."""
 
     def __init__(self, bank: Bank, now: int, offset: int) -> None:
         self.bank = bank
@@ -31,10 +31,10 @@ class Effects:
         self.urgent: set[int] = set()
         self.noted = False
         self.wrong: dict[tuple[int, int], str] = {}
-        """Patient and signal of readings that turned out to be wrong, and what became of them."""
+        """Patient and signal of readings that were found to be wrong, with the reason."""
 
     def raised(self) -> None:
-        """Carry the events a kernel has just written into the alarms."""
+        """Apply the events that a kernel has just written to the alarms."""
         bank = self.bank
         if not self.counts[0]:
             return
@@ -67,7 +67,7 @@ class Effects:
         self, number: int, condition: Condition, code: int, time: int, priority: str, value: float | None,
         limit: float | None, explanation: dict[str, Any],
     ) -> None:  # fmt: skip
-        """A condition became true; one that is latched comes back on within its episode."""
+        """A condition became true. If its alarm is latched, the alarm comes back on within its episode."""
         profile = self.bank.profile(number)
         signal = SIGNALS[code].name if code >= 0 else ""
         key = (number, condition.name, code)
@@ -79,23 +79,25 @@ class Effects:
                 presence="on", onset=time, time=time, latches=condition.latches,
             )  # fmt: skip
             self.bank.alarms[key] = alarm
-        lifecycle.meet(alarm, value if value is None or np.isfinite(value) else None, falling=condition.side == "low")
+        lifecycle.note_value(
+            alarm, value if value is None or np.isfinite(value) else None, falling=condition.side == "low"
+        )
         alarm.limit = limit
         alarm.explanation = explanation
-        self.tell(number, lifecycle.begin(alarm, profile.ward, time))
+        self.add_transition(number, lifecycle.begin(alarm, profile.ward, time))
 
     def worsen(  # noqa: PLR0917 - what is new of an alarm
         self, number: int, condition: Condition, code: int, time: int, value: float, limit: float | None,
         explanation: dict[str, Any],
     ) -> None:  # fmt: skip
-        """A condition that is true has become clearly worse: its alarm says so, and is heard again if it was acknowledged."""
+        """A condition that is on became clearly worse: its alarm reports it, and sounds again if it was acknowledged."""
         alarm = self.bank.alarms.get((number, condition.name, code))
         if alarm is None or not alarm.standing:
             return
-        lifecycle.meet(alarm, value, falling=condition.side == "low")
+        lifecycle.note_value(alarm, value, falling=condition.side == "low")
         alarm.limit = limit
         alarm.explanation = explanation
-        self.tell(number, lifecycle.worsen(alarm, self.bank.profile(number).ward, time))
+        self.add_transition(number, lifecycle.worsen(alarm, self.bank.profile(number).ward, time))
 
     def end(self, number: int, condition: str, code: int, time: int, value: float | None = None) -> None:
         """A condition is no longer true."""
@@ -107,7 +109,7 @@ class Effects:
         if reason and not (alarm.latches and retraction.stands(self.bank, self.row(key), alarm)):
             self.withdraw(key, reason)
             return
-        self.tell(number, lifecycle.end(alarm, self.bank.profile(number).ward, time, value))
+        self.add_transition(number, lifecycle.end(alarm, self.bank.profile(number).ward, time, value))
         if alarm.presence == "off":
             del self.bank.alarms[key]
 
@@ -116,29 +118,29 @@ class Effects:
         return int(self.bank.slot[key[0], key[2]])
 
     def withdraw(self, key: tuple[int, str, int], reason: str) -> None:
-        """What an alarm rested on was wrong."""
+        """The readings behind an alarm were wrong."""
         alarm = self.bank.alarms.pop(key)
-        self.tell(key[0], lifecycle.withdraw(alarm, self.bank.profile(key[0]).ward, self.now, reason))
+        self.add_transition(key[0], lifecycle.withdraw(alarm, self.bank.profile(key[0]).ward, self.now, reason))
         which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == key[1]), -1)
         if 0 <= which < layout.CONDITIONS:
             self.bank.phase[self.row(key), which] = layout.IDLE
 
-    def tell(self, number: int, transition: Transition | None) -> None:
-        """Add a transition to the outcome; its patient's estimates go out with it."""
+    def add_transition(self, number: int, transition: Transition | None) -> None:
+        """Add a transition to the outcome; the estimates of its patient are sent with it."""
         if transition is not None:
             transition.emitted = self.now
             self.outcome.transitions.append(transition)
             self.urgent.add(number)
 
-    def record(self, episodes: Iterable[tuple[int, Transition]]) -> None:
-        """Add what was over before anybody could hear of it."""
+    def add_past_episodes(self, episodes: Iterable[tuple[int, Transition]]) -> None:
+        """Add episodes that were over before anybody could be alarmed."""
         for number, transition in episodes:
             if self.bank.live[number]:
                 transition.emitted = self.now
                 self.outcome.transitions.append(transition)
 
-    def clocks(self, turned: Iterable[arrival.Turned]) -> None:
-        """Carry what has been noticed of senders' clocks into the alarms."""
+    def clocks(self, turned: Iterable[arrival.ClockChange]) -> None:
+        """Apply what was noticed about senders' clocks to the alarms."""
         condition = CHANNEL_CONDITIONS[layout.CLOCK]
         for clock in turned:
             if clock.apart:

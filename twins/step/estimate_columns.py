@@ -1,4 +1,4 @@
-"""What the bank says of some channels, as columns."""
+"""The bank's estimates of some channels, as columns."""
 
 import math
 
@@ -25,18 +25,18 @@ from twins.bank.layout import (
     T,
 )  # fmt: skip
 from twins.compiled.jit import kernel
-from twins.models.channel.forecast import believe
+from twins.models.channel.forecast import write_belief
 
 __all__ = ["columns", "rejected"]
 
 
 SEARCHING_MOST = 0.5
-"""The most a quality is said to be while the newest reading is doubted."""
+"""The highest quality that is reported while the newest reading is doubted."""
 
 
 @kernel()
 def _plausible(own: F8, parameter: F8, watch: F8, ring: F8, shown: F8) -> tuple[float, float]:
-    """Time and value of the newest plausible reading of a channel whose newest is none; without one, when it was taken."""
+    """Time and value of a channel's newest plausible reading; without one, only the time of the last measurement."""
     head = int(watch[HEAD])
     for back in range(2, min(head, RING) + 1):
         at = (head - back) % RING
@@ -52,11 +52,11 @@ def columns(
     rows: I8, state: F8, watch: F8, ring: F8, shown: F8, phase: U1, stretch: F4, signal_of_row: U2, patient_of_row: I8,
     parameters: F8, numbers: I8, patient: U4, signal: U2, time: I8, figures: F8, quality: F4, status: U1, belief: F4,
 ) -> tuple[int, int]:  # fmt: skip
-    """Write one line for each of ``rows``, which come patient by patient; returns (patients they belong to, rejected lines).
+    """Write one line for each of ``rows``, which are sorted by patient; returns (number of patients, rejected lines).
 
-    ``figures`` is [4, rows]: value, mean, sd, trend; mean and sd are NaN before the first measurement, value
-    before the first plausible reading. A newest reading that is implausible is not among them: see ``rejected``.
-    ``numbers`` gets the patients' numbers, ``patient`` the place of each line's among them.
+    ``figures`` is [4, rows]: value, mean, sd, trend. Mean and sd are NaN before the first measurement, value before the
+    first plausible reading. An implausible newest reading is not among them: see ``rejected``. ``numbers`` receives the
+    patients' numbers, and ``patient`` the index of each line's patient in it.
     """
     named = rejections = 0
     for i in range(len(rows)):
@@ -87,13 +87,13 @@ def columns(
             quality[i] = 0.0
             status[i] = max(status[i], 1)
             rejections += 1
-        believe(own, parameters[signal_of_row[row]], stretch[row], belief[i])
+        write_belief(own, parameters[signal_of_row[row]], stretch[row], belief[i])
     return named, rejections
 
 
 @kernel()
 def rejected(rows: I8, state: F8, signal_of_row: U2, parameters: F8, value: F8, time: I8) -> None:
-    """Value and time of the newest reading of each of ``rows`` where that is implausible, elsewhere NaN and 0."""
+    """Value and time of the newest reading of each of ``rows`` if it is implausible, else NaN and 0."""
     for i in range(len(rows)):
         row = rows[i]
         value[i], time[i] = np.nan, 0

@@ -1,4 +1,4 @@
-"""What a bank says of itself: estimates as columns, a profile, a partition's whole state as one outcome."""
+"""The bank's state in outcomes: estimates as columns, a profile, and the whole state of a partition."""
 
 import numpy as np
 
@@ -14,7 +14,7 @@ __all__ = ["complete", "estimates_of", "profile_of"]
 
 
 def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
-    """The estimates of some rows, which come patient by patient, as columns."""
+    """The estimates of some rows, which are sorted by patient, as columns."""
     count = len(rows)
     numbers, patient, signal = np.empty(count, np.int64), np.empty(count, "<u4"), np.empty(count, "<u2")
     time, figures, quality = np.empty(count, "<i8"), np.empty((4, count)), np.empty(count, "<f4")
@@ -58,7 +58,7 @@ def profile_of(bank: Bank, number: int) -> Profile:
 
 
 def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -> Outcome:
-    """The whole state of a partition, or of its patients ``first`` to ``last``, for those who begin to listen now."""
+    """The whole state of a partition, or of its patients ``first`` to ``last``, for new listeners."""
     last = bank.patients if last is None else last
     active = first + np.flatnonzero(bank.active[first : min(last, bank.patients)])
     slots = bank.slot[active]

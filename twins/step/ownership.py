@@ -1,7 +1,8 @@
-"""Whose a reading is: a source corrects and takes back what it sent itself, and nothing of another's.
+"""Who owns a reading: a source corrects and retracts what it sent itself, and nothing of another source.
 
-A channel remembers the source that wrote to it first, and of others which moments are theirs. A source whose name begins
-with ``*`` may correct others' readings too. Where nobody can tell any more whose a reading is, it is another's.
+A channel stores the source that wrote to it first, and which moments belong to other sources. A source whose name
+begins with ``*`` may also correct others' readings. If it is no longer known who owns a reading, it belongs to another
+source.
 """
 
 from functools import lru_cache
@@ -26,7 +27,7 @@ Channel = tuple[int, int]
 WIDE = "*"
 _NOBODY, _UNKNOWN = 0, -1
 _REMEMBERED = 4096
-"""So many moments of a channel are known to be those of sources other than its first."""
+"""How many moments of a channel are stored that belong to sources other than the first."""
 
 
 @lru_cache(4096)
@@ -35,7 +36,7 @@ def _source(name: str) -> int:
 
 
 def named(source: str) -> str:
-    """What a person calls a source: without its mark and the key's id."""
+    """The name of a source for people: without its mark and the id of the key."""
     return source.removeprefix(WIDE).partition("/")[2] or source.removeprefix(WIDE)
 
 
@@ -43,16 +44,17 @@ _NO_SOURCES: tuple[U2, U4] = (np.frombuffer(b"", "<u2"), np.empty(0, np.uint32))
 
 
 def sources_of(frame: Frame) -> tuple[U2, U4]:
-    """The place of each reading's source among those of the frame (empty: the first one's), and the sources, as numbers."""
+    """The index of each reading's source (empty: all are of the first), and the sources of the frame, as numbers."""
     if not frame.sources:
         return _NO_SOURCES
     return np.frombuffer(frame.source, "<u2"), np.array([_source(name) for name in frame.sources], np.uint32)
 
 
 def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:
-    """The places of readings that are not taken, as another source's stands or may stand at their moment.
+    """The places of readings that are not taken, because another source's reading is, or may be, at their moment.
 
-    ``columns`` are those of the stay, with nobody for others; notes whose the taken ones are.
+    ``columns`` are those of the stay; other readings have no patient. Stores the sources of the readings that are
+    taken.
     """
     none = np.empty(0, np.int64)
     if not frame.sources:
@@ -83,7 +85,7 @@ def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:
 
 
 class _Frame:
-    """What the readings of one frame that came before say of whose a moment is."""
+    """Who owns a moment according to the earlier readings of one frame."""
 
     def __init__(self, bank: Bank, wide: set[int]) -> None:
         self._bank = bank
@@ -91,11 +93,11 @@ class _Frame:
         self._seen: dict[tuple[Channel, int], tuple[int, float]] = {}
 
     def takes(self, channel: Channel, time: int, value: float, by: int) -> bool:
-        """Whether a reading may stand; from then on it is ``by``'s."""
+        """Whether a reading may be taken; from then on it belongs to ``by``."""
         owner, standing = self._seen.get((channel, time)) or _standing(self._bank, channel, time, by)
         if owner not in (_NOBODY, by):
             if value == standing:
-                return True  # the same again changes nothing, whoever says it
+                return True  # an equal value changes nothing, whoever sends it
             if by not in self._wide:
                 return False
         self._seen[channel, time] = (by, value)
@@ -119,7 +121,7 @@ def _note(bank: Bank, channel: Channel, time: int, by: int) -> None:
 
 
 def _standing(bank: Bank, channel: Channel, time: int, by: int) -> tuple[int, float]:
-    """Whose reading stands at a moment, and its value if it is known; −1 where nobody can tell and it need not be ``by``'s."""
+    """The source that owns a moment, and its value if known; −1 if unknown and the owner need not be ``by``."""
     writer, others, row = int(bank.writer[channel]), bank.others.get(channel), int(bank.slot[channel])
     times = bank.ring[row, :, 0] if row >= 0 else np.empty(0)
     (held,) = (times == time).nonzero()
@@ -135,7 +137,7 @@ def _standing(bank: Bank, channel: Channel, time: int, by: int) -> tuple[int, fl
 
 
 def may_retract(bank: Bank, number: int, command: Retract) -> bool:
-    """Whether who takes a reading back has sent it, or may do so anyway; a person has no source."""
+    """Whether a source may retract a reading: it sent it, or may correct others' readings. A person has no source."""
     signal = BY_NAME.get(command.signal)
     if signal is None or not command.source:
         return True
@@ -152,7 +154,7 @@ def may_retract(bank: Bank, number: int, command: Retract) -> bool:
 
 
 def revision(frame: Frame, columns: Columns, place: int, status: int) -> Revision:
-    """What a reading of a frame did to one that stood there, or would have done."""
+    """What a reading of a frame did, or would have done, to an earlier reading of its moment."""
     which = int(np.frombuffer(frame.source, "<u2")[place]) if frame.source else 0
     return Revision(
         patient=columns.patients[columns.patient[place]], signal=SIGNALS[columns.signal[place]].name,
@@ -163,7 +165,7 @@ def revision(frame: Frame, columns: Columns, place: int, status: int) -> Revisio
 
 
 def revision_of(command: Retract, verdict: int) -> Revision:
-    """What a retraction did to a reading, or would have done."""
+    """What a retraction did, or would have done, to a reading."""
     what: Literal["not_taken", "retracted"] = "not_taken" if verdict == Status.FOREIGN else "retracted"
     return Revision(
         patient=command.patient,

@@ -1,8 +1,8 @@
-"""Episodes of the past: readings that arrived too late to alarm anybody, told once as what happened, and heard by nobody.
+"""Episodes of the past: readings that arrived too late to alarm anybody, reported once as history, without a sound.
 
-Kept are the readings beyond a limit, by their times; the episodes follow from that set alone, whatever order they came in.
-They are told when nothing more has come for ``SETTLE_US``. One that turns out to be part of another, or to have rested on
-readings that were wrong, is withdrawn. See docs/time.md.
+Readings beyond a limit are stored by their times. The episodes follow from that set alone, so the order of arrival does
+not matter. They are reported when nothing more has arrived for ``SETTLE_US``. An episode that turns out to be part of
+another, or was based on readings that were wrong, is withdrawn. See docs/time.md.
 """
 
 from collections.abc import Iterator
@@ -25,13 +25,15 @@ __all__ = ["SETTLE_US", "forget", "gather", "settled"]
 
 SETTLE_US = 3_000_000
 LATEST_US = 60_000_000
-"""They are told after so long even if more keeps coming."""
+"""They are reported after this time even if more readings keep arriving."""
 APART_US = 360_000_000
-"""Readings beyond a limit that lie farther apart than this, or than the channel may be silent, are two episodes."""
+"""Readings beyond a limit that are farther apart than this, or than the channel may be silent, are two episodes."""
 KEEP_US = 8 * 86_400_000_000
-"""Readings so much older than the log's time are forgotten: nothing older is accepted by default."""
+"""Readings older than the log's time by more than this are deleted: by default nothing older is accepted."""
 MOST = 4096
-"""A channel with more readings than this keeps of each episode the ends, the worst and enough between to hold it together."""
+"""With more readings than this, a channel keeps the ends and the worst of each episode, and enough between to connect
+them.
+"""
 _SHOWN = 8
 _TAKEN = (
     Status.ACCEPTED, Status.GATED, Status.REACQUIRED, Status.LATE, Status.DUPLICATE, Status.INSERTED, Status.CORRECTED
@@ -39,7 +41,7 @@ _TAKEN = (
 
 
 class _Episode:
-    """Readings in a row beyond one limit."""
+    """Consecutive readings beyond one limit."""
 
     def __init__(self, which: int, bound: float, times: I8, values: F8) -> None:
         self.which, self.bound, self.times, self.values = which, bound, times, values
@@ -48,14 +50,14 @@ class _Episode:
         self.extreme = float(values[self.worst])
 
     def told(self, changes: int) -> Told:
-        """What is told of it."""
+        """The episode as it is reported."""
         return Told(
             which=self.which, limit=self.bound, onset=self.onset, end=self.end, extreme=self.extreme,
             first=float(self.values[0]), changes=changes,
         )  # fmt: skip
 
-    def goes_on(self, ring: F8, past: Past, apart: int) -> bool:
-        """Whether readings of now continue it, or did: then its alarm is a live one."""
+    def is_live(self, ring: F8, past: Past, apart: int) -> bool:
+        """Whether present readings continue it, or did: then its alarm is a live one."""
         if any(
             told.live and told.which == self.which and self.onset <= told.onset <= self.end
             for told in past.told.values()
@@ -66,12 +68,12 @@ class _Episode:
         beyond &= (times > self.end) & (times - self.end <= apart)
         return any(int(time) not in past.readings for time in times[beyond].tolist())
 
-    def is_as(self, told: Told) -> bool:
-        """Whether it is still what was told of it."""
+    def matches_report(self, told: Told) -> bool:
+        """Whether it is unchanged since it was reported."""
         return told == self.told(told.changes)
 
-    def thinned(self, apart: int) -> set[int]:
-        """Times of readings from which it follows as from all of them."""
+    def essential_times(self, apart: int) -> set[int]:
+        """Times of readings that give the same episode as all of its readings."""
         needed = {self.onset, self.end, int(self.times[self.worst])}
         last = before = self.onset
         for time in self.times.tolist():
@@ -85,7 +87,7 @@ class _Episode:
         return needed
 
     def shown(self) -> list[list[float]]:
-        """The readings about the worst, as ``twins.alarms.explain`` gives them."""
+        """The readings around the worst one, in the form of ``twins.alarms.explain``."""
         first = max(0, min(self.worst - _SHOWN // 2, len(self.times) - _SHOWN))
         some = slice(first, first + _SHOWN)
         return [
@@ -95,7 +97,7 @@ class _Episode:
 
 
 def gather(bank: Bank, columns: Columns, numbers: I8, status: U1, received: int) -> None:
-    """Keep the readings of a frame that are of the past and beyond a limit; ``numbers`` are those of its patients."""
+    """Store readings of a frame that belong to the past and are beyond a limit; ``numbers`` are its patients'."""
     late = received - layout.FRESH_US
     (places,) = ((columns.time < late) & np.isin(status, _TAKEN)).nonzero()
     rows = arrival.rows_of(bank, columns, numbers)[places]
@@ -123,7 +125,7 @@ def _beyond(limit: F8, value: F8) -> npt.NDArray[np.bool_]:
 def _keep(bank: Bank, key: tuple[int, int], time: int, value: float | None) -> None:
     past = bank.past.get(key)
     if value is None:
-        # It may be the right value of a reading that was beyond a limit.
+        # It may be the corrected value of a reading that was beyond a limit.
         if past is None or past.readings.pop(time, None) is None:
             return
     else:
@@ -143,21 +145,21 @@ def _changed(bank: Bank, key: tuple[int, int], past: Past) -> None:
 
 
 def forget(bank: Bank, number: int, code: int, time: int) -> None:
-    """The reading at ``time`` was taken back."""
+    """The reading at ``time`` was retracted."""
     past = bank.past.get((number, code))
     if past is not None and past.readings.pop(time, None) is not None:
         _changed(bank, (number, code), past)
 
 
 def settled(bank: Bank, now: int, number: int = -1) -> list[tuple[int, Transition]]:
-    """What there is to tell at ``now`` of episodes that have settled, by patient; at once of patient ``number``."""
+    """What to report at ``now`` of episodes that have settled, by patient; at once for patient ``number``."""
     told: list[tuple[int, Transition]] = []
     for key in sorted(bank.unsettled):
         past = bank.past[key]
         if not bank.live[key[0]]:
             continue
         if key[0] == number or now - past.changed >= SETTLE_US or now - past.began >= LATEST_US:
-            told += [(key[0], transition) for transition in _tell(bank, key, past)]
+            told += [(key[0], transition) for transition in _report(bank, key, past)]
             bank.unsettled.discard(key)
             past.began = past.changed = 0
             bank.touch(key[0])
@@ -166,8 +168,8 @@ def settled(bank: Bank, now: int, number: int = -1) -> list[tuple[int, Transitio
     return told
 
 
-def _tell(bank: Bank, key: tuple[int, int], past: Past) -> Iterator[Transition]:
-    """Changes of the episodes of one channel since they were told."""
+def _report(bank: Bank, key: tuple[int, int], past: Past) -> Iterator[Transition]:
+    """Changes of the episodes of one channel since the last report."""
     row = int(bank.slot[key])
     if row < 0:
         return
@@ -176,32 +178,32 @@ def _tell(bank: Bank, key: tuple[int, int], past: Past) -> Iterator[Transition]:
     found = {_name(bank, key, episode): episode for episode in _episodes(past.readings, bank.limit[row], apart)}
     for name, episode in found.items():
         told = past.told.get(name)
-        if episode.goes_on(bank.ring[row], past, apart):
+        if episode.is_live(bank.ring[row], past, apart):
             heard = told is not None and not told.withdrawn
             past.told[name] = live = episode.told((told.changes if told else 0) + heard)
             live.live = live.withdrawn = True
             if heard:
                 yield _transition(bank, key, name, live, {"withdrawn": "part_of_another"})
             continue
-        if told is None or told.withdrawn or not episode.is_as(told):
+        if told is None or told.withdrawn or not episode.matches_report(told):
             told = past.told[name] = episode.told(told.changes + 1 if told else 1)
             yield _transition(bank, key, name, told, {"observations": episode.shown()})
     for name in [name for name, told in past.told.items() if told.end <= bank.time - KEEP_US]:
         del past.told[name]
     for name, told in past.told.items():
-        # What was told under another limit was so under that.
+        # An episode reported under another limit keeps that limit.
         if name not in found and not told.withdrawn and told.limit == bank.limit[row, told.which]:
             told.withdrawn = True
             told.changes += 1
             part = any(one.which == told.which and one.onset <= told.onset <= one.end for one in found.values())
             yield _transition(bank, key, name, told, {"withdrawn": "part_of_another" if part else "taken_back"})
     if len(past.readings) > MOST:
-        needed = set().union(*(episode.thinned(apart // 2) for episode in found.values()))
+        needed = set().union(*(episode.essential_times(apart // 2) for episode in found.values()))
         past.readings = {time: value for time, value in past.readings.items() if time in needed}
 
 
 def _episodes(readings: dict[int, float], limit: F8, apart: int) -> Iterator[_Episode]:
-    """The episodes that readings by time make with limits, by condition and onset."""
+    """The episodes that readings sorted by time make with the limits, by condition and onset."""
     times = np.array(sorted(readings), np.int64)
     values = np.array([readings[time] for time in times.tolist()])
     for which in range(layout.LIMIT_CONDITIONS):
@@ -213,7 +215,7 @@ def _episodes(readings: dict[int, float], limit: F8, apart: int) -> Iterator[_Ep
 
 
 def _name(bank: Bank, key: tuple[int, int], episode: _Episode) -> str:
-    """The id of an episode; never that of an alarm that was heard."""
+    """The id of an episode; never equal to that of a live alarm."""
     condition = f"past {CHANNEL_CONDITIONS[episode.which].name}"
     return lifecycle.episode(bank.profile(key[0]).patient, condition, SIGNALS[key[1]].name, episode.onset)
 

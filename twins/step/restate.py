@@ -1,4 +1,4 @@
-"""Profiles and limits written and stated anew, after what they follow from has changed."""
+"""Write and send profiles and limits again after their causes have changed."""
 
 from collections.abc import Iterable
 
@@ -9,11 +9,11 @@ from twins.models.deterioration import model as deterioration
 from twins.step.effects import Effects
 from twins.step.estimates import profile_of
 
-__all__ = ["birthdays", "restate", "settle_eligibility", "write_limits"]
+__all__ = ["check_ages", "restate", "update_eligibility", "write_limits"]
 
 
-def settle_eligibility(effects: Effects, number: int) -> bool:
-    """Look at whether a patient is scored; whether that has changed. What is not scored has no score's alarm."""
+def update_eligibility(effects: Effects, number: int) -> bool:
+    """Check whether a patient is scored; returns whether that changed. Without a score, alarms of the score end."""
     bank = effects.bank
     changed = eligibility.settle(bank, number, effects.now)
     if changed and bank.unscored[number]:
@@ -21,18 +21,18 @@ def settle_eligibility(effects: Effects, number: int) -> bool:
             alarm = bank.alarms.pop((number, condition.name, -1), None)
             if alarm is not None:
                 alarm.latches = False
-                effects.tell(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
+                effects.add_transition(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
         deterioration.forget(bank, number)
     return changed
 
 
-def birthdays(effects: Effects) -> None:
-    """Once a day: who has come of age is scored from now on."""
+def check_ages(effects: Effects) -> None:
+    """Once a day: patients who have reached the age are scored from now on."""
     bank = effects.bank
     bank.day = effects.now // eligibility.DAY_US
     for number, profile in enumerate(bank.profiles):
         aged = profile is not None and (profile.birth_date or profile.age_years is not None)
-        if aged and bank.live[number] and settle_eligibility(effects, number):
+        if aged and bank.live[number] and update_eligibility(effects, number):
             restate(effects, number)
 
 
@@ -46,7 +46,7 @@ def write_limits(effects: Effects, numbers: Iterable[int]) -> None:
 
 
 def restate(effects: Effects, number: int) -> None:
-    """State a patient's profile anew."""
+    """Send a patient's profile again."""
     bank = effects.bank
     bank.touch(number)
     effects.outcome.profiles.append(profile_of(bank, number))

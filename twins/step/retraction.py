@@ -1,4 +1,4 @@
-"""Readings taken back or corrected: as if they had never been, out of the filter, out of the limits and out of the alarms."""
+"""Readings retracted or corrected: their effects are removed from the filter, the limits and the alarms."""
 
 import msgspec
 import numpy as np
@@ -15,28 +15,28 @@ from twins.signals import BY_NAME, SIGNALS
 __all__ = ["Key", "empty", "note", "retract", "scores_over", "unsupported"]
 
 Key = tuple[int, str, int]
-"""Where an alarm stands in the bank: patient, condition, signal."""
+"""The key of an alarm in the bank: patient, condition, signal."""
 
 REMEMBERED = 1024
-"""So many of a channel's readings that were taken back or corrected are remembered by their times."""
+"""How many retracted or corrected readings of a channel are remembered by their times."""
 _MARGIN_US = 60_000_000
 _SCORED_US = 3_600_000_000
-"""A score may rest on readings so much older than its alarm."""
+"""A score may depend on readings that are older than its alarm by this much."""
 _LIMITS = {condition.name: at for at, condition in enumerate(CHANNEL_CONDITIONS[: layout.LIMIT_CONDITIONS])}
 _PREDICTED = {CHANNEL_CONDITIONS[at].name for at in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH)}
 _FAULT = CHANNEL_CONDITIONS[layout.FAULT].name
 _ABOUT_SENDERS = {"sensor.clock", "sensor.disagreement"}
-"""What does not rest on one channel's readings: it is judged by itself."""
+"""Conditions that do not depend on one channel's readings: they are judged separately."""
 _CRITICAL = (layout.CRITICAL_LOW, layout.CRITICAL_HIGH)
 _PREDICT_AFTER = 6
 
 
 def retract(bank: Bank, number: int, command: Retract) -> Status:
-    """Take a reading of patient ``number`` back, as far as the channel's kept readings reach.
+    """Retract a reading of patient ``number``, if the channel still stores it.
 
-    RETRACTED; LATE where it is older than those; DUPLICATE where there is none at that time (any more); UNFILTERED where
-    no twin follows the signal. A reading that is older is remembered: where nothing newer is left than readings that were
-    taken back, the channel is emptied, as no value is better than a wrong one.
+    RETRACTED; LATE if it is older than the stored readings; DUPLICATE if there is none at that time (any more);
+    UNFILTERED if no twin follows the signal. An older reading is remembered as wrong. If all readings that are newer
+    were retracted as well, the channel is emptied, because no value is better than a wrong one.
     """
     signal = BY_NAME.get(command.signal)
     row = int(bank.slot[number, signal.code]) if signal else -1
@@ -57,7 +57,7 @@ def retract(bank: Bank, number: int, command: Retract) -> Status:
 
 
 def note(bank: Bank, row: int, time: int, *, within: bool) -> None:
-    """Remember that the reading at ``time`` was wrong; ``within`` reach, it is out of the filter already."""
+    """Remember that the reading at ``time`` was wrong; if ``within`` reach, the filter has already run without it."""
     taken = bank.taken.setdefault((int(bank.patient_of_row[row]), int(bank.signal_of_row[row])), {})
     taken[time] = within
     while len(taken) > REMEMBERED:
@@ -65,12 +65,12 @@ def note(bank: Bank, row: int, time: int, *, within: bool) -> None:
 
 
 def empty(bank: Bank, row: int) -> bool:
-    """Whether no reading of a channel is left."""
+    """Whether a channel has no readings left."""
     return bool(bank.watch[row, layout.HEAD] == 0.0)
 
 
 def _forget(bank: Bank, row: int, t: float) -> None:
-    """Let nothing that is still to come rest on the reading."""
+    """Remove the reading from everything that is still pending."""
     if empty(bank, row):
         bank.empty_channel(row)
         return
@@ -78,13 +78,13 @@ def _forget(bank: Bank, row: int, t: float) -> None:
     if bank.shown[row, 0] == t:
         bank.shown[row] = 0.0
     if watch[layout.FLAT_SINCE] == t:
-        # A line began with it: since when it has been flat without it is not known.
+        # A flat line began with it: without the reading, its beginning is unknown.
         watch[layout.FLAT_SINCE] = state[layout.LAST]
     watch[layout.DIRTY] = 1.0
 
 
 def unsupported(bank: Bank, row: int) -> list[Key]:
-    """Alarms of a channel that nothing speaks for any more, after readings of it were corrected or taken back."""
+    """End alarms of a channel that have no support left after readings of it were corrected or retracted."""
     number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
     found = [
         (key, alarm)
@@ -95,7 +95,7 @@ def unsupported(bank: Bank, row: int) -> list[Key]:
 
 
 def stands(bank: Bank, row: int, alarm: Alarm) -> bool:
-    """Whether something speaks for an alarm: a reading that stands, or that nobody can tell any more."""
+    """Whether an alarm still has support: a valid reading, or readings that are too old to be known."""
     if alarm.condition in _PREDICTED:
         return bool(bank.state[row, layout.COUNT] >= _PREDICT_AFTER)
     which = _LIMITS.get(alarm.condition)
@@ -105,9 +105,9 @@ def stands(bank: Bank, row: int, alarm: Alarm) -> bool:
 
 
 def _limit_stands(bank: Bank, row: int, alarm: Alarm, which: int, bound: float) -> bool:
-    """Whether a reading of the episode that stands passes its limit, or the episode reaches beyond the kept readings.
+    """Whether a valid reading of the episode is beyond its limit, or the episode begins before the stored readings.
 
-    In the second case the alarm goes only if readings from about its onset were taken back.
+    In the second case the alarm ends only if readings from about its onset were retracted.
     """
     low_side = CHANNEL_CONDITIONS[which].side == "low"
     level = bank.state[row, layout.M0]
@@ -126,7 +126,7 @@ def _limit_stands(bank: Bank, row: int, alarm: Alarm, which: int, bound: float) 
 
 
 def _readings(bank: Bank, row: int) -> tuple[np.ndarray, np.ndarray]:
-    """Times and values of a channel's kept readings that a patient can have."""
+    """Times and values of a channel's stored readings that a patient can have."""
     ring = bank.ring[row]
     low, high = SIGNALS[int(bank.signal_of_row[row])].plausible
     ring = ring[(ring[:, 0] > 0.0) & (ring[:, 1] >= low) & (ring[:, 1] <= high)]
@@ -142,17 +142,17 @@ def _fault_stands(bank: Bank, row: int, alarm: Alarm) -> bool:
     return bool((unusable & (ring[:, 0] > 0.0)).any())
 
 
-class Over(msgspec.Struct, frozen=True):
-    """An alarm of a score that is over; ``never`` where it rested on readings that count no more."""
+class EndedScore(msgspec.Struct, frozen=True):
+    """End an alarm of a score; ``never`` if it was based on readings that no longer count."""
 
     key: Key
     never: bool
 
 
-def scores_over(bank: Bank, number: int, code: int) -> list[Over]:
-    """Alarms of NEWS2 that are over once readings of signal ``code`` have been corrected or taken back.
+def scores_over(bank: Bank, number: int, code: int) -> list[EndedScore]:
+    """End alarms of NEWS2 without support after readings of signal ``code`` were corrected or retracted.
 
-    The score has been worked out anew: a condition that waits to turn ends now.
+    The score has been computed again: a condition that waits to end, ends now.
     """
     column = deterioration.column_of(code)
     found = []
@@ -161,18 +161,18 @@ def scores_over(bank: Bank, number: int, code: int) -> list[Over]:
         alarm = bank.alarms.get(key)
         if alarm is None or column < 0:
             continue
-        never = _tainted(bank, number, code, alarm)
+        never = _all_readings_wrong(bank, number, code, alarm)
         phase = int(bank.score_phase[number, which])
         if deterioration.turns_off(phase):
             bank.score_phase[number, which] = 0
-            found.append(Over(key, never))
-        elif not alarm.standing and never and _rested_on(alarm, column, condition.least):
-            found.append(Over(key, never))
+            found.append(EndedScore(key, never))
+        elif not alarm.standing and never and _depends_on(alarm, column, condition.least):
+            found.append(EndedScore(key, never))
     return found
 
 
-def _tainted(bank: Bank, number: int, code: int, alarm: Alarm) -> bool:
-    """Whether readings of ``code`` that were about to raise ``alarm`` count no more, and none of them is left."""
+def _all_readings_wrong(bank: Bank, number: int, code: int, alarm: Alarm) -> bool:
+    """Whether all readings of ``code`` that were about to raise ``alarm`` no longer count."""
     taken = bank.taken.get((number, code), {})
     row = int(bank.slot[number, code])
     if empty(bank, row):
@@ -185,8 +185,8 @@ def _tainted(bank: Bank, number: int, code: int, alarm: Alarm) -> bool:
     return all(int(time) in taken for time in left.tolist())
 
 
-def _rested_on(alarm: Alarm, column: int, least: int) -> bool:
-    """Whether without its part of input ``column`` the score would not have been reached."""
+def _depends_on(alarm: Alarm, column: int, least: int) -> bool:
+    """Whether the score would not reach the threshold without its part of input ``column``."""
     told = alarm.explanation.get("news2", {})
     part = told.get("parts", {}).get(deterioration.name_of(column), 0)
     return bool(part > 0 and told.get("score", 0) - part < least)

@@ -1,8 +1,8 @@
 """Stays: what belongs to one admission of a patient's id, and to no other.
 
-An id may be used again: a bed's, or that of a patient who comes back. A stay begins at its admission and begins with
-nothing: what was set, charted, measured and alarmed before was about the stay before. Only the first stay of an id
-reaches back, as nobody else can have had what was measured before it.
+An id may be used again, for a bed or for a patient who comes back. A stay begins at its admission, with an empty state:
+what was set, charted, measured and alarmed before belongs to the stay before. Only the first stay of an id includes
+earlier readings, because nobody else can have had that id.
 """
 
 import numpy as np
@@ -17,13 +17,13 @@ __all__ = ["began", "begin_stay", "charted_before", "end_stay", "of_this_stay", 
 
 _MS = 1_000
 _CHARTED = 64
-"""So many of a patient's facts are known again."""
+"""How many of a patient's facts are remembered, to recognise repeats."""
 
 
 def began(command: Admit, former: Profile | None, time: int, admission: int = -1) -> Profile:
-    """The profile with which a stay begins at log time ``time`` (µs), admitted by the record at ``admission``.
+    """The profile of a stay that begins at log time ``time`` (µs), admitted by the record at ``admission``.
 
-    Stays of one id are at least a millisecond apart, so that a time told to the millisecond names one.
+    Stays of one id are at least a millisecond apart, so a time in milliseconds identifies one.
     """
     admitted = time if former is None else max(time, (former.discharged // _MS + 1) * _MS)
     return Profile(
@@ -34,7 +34,7 @@ def began(command: Admit, former: Profile | None, time: int, admission: int = -1
 
 
 def stay_of(profile: Profile) -> Stay:
-    """A profile's stay, as it is kept when it begins and when it ends."""
+    """The stay of a profile, as it is stored when it begins and when it ends."""
     return Stay(
         patient=profile.patient, admitted=profile.admitted, begin=profile.begin, discharged=profile.discharged,
         ward=profile.ward, bed=profile.bed, label=profile.label,
@@ -42,7 +42,7 @@ def stay_of(profile: Profile) -> Stay:
 
 
 def begin_stay(bank: Bank, number: int, profile: Profile) -> None:
-    """Follow a patient from here on, with nothing of a stay before."""
+    """Follow a patient from now on, with nothing from an earlier stay."""
     end_stay(bank, number)
     bank.profiles[number] = profile
     bank.active[number] = 1
@@ -51,7 +51,7 @@ def begin_stay(bank: Bank, number: int, profile: Profile) -> None:
 
 
 def end_stay(bank: Bank, number: int) -> None:
-    """Forget what belonged to a patient's stay: channels, limits, charted facts, scores; alarms have ended before."""
+    """Delete what belonged to a patient's stay: channels, limits, charted facts, scores. Its alarms have ended before."""
     bank.forget(number)
     profile = bank.profile(number)
     profile.oxygen = profile.consciousness = None
@@ -62,7 +62,7 @@ def end_stay(bank: Bank, number: int) -> None:
 
 
 def charted_before(bank: Bank, number: int, fact: Fact) -> bool:
-    """Whether a fact is one of the patient's newest sent again, by its id; notes one that is not."""
+    """Whether a fact has the id of one of the patient's newest facts; stores the id of a new one."""
     ids = bank.charted[number]
     if not fact.id or fact.id in ids:
         return bool(fact.id)
@@ -72,9 +72,9 @@ def charted_before(bank: Bank, number: int, fact: Fact) -> bool:
 
 
 def of_this_stay(bank: Bank, columns: Columns, numbers: I8) -> tuple[U4, npt.NDArray[np.bool_] | None]:
-    """The readings' patients without those of readings from before the stay, and where those are if there may be any.
+    """The frame's columns without readings from before the stay, and where those are, if there may be any.
 
-    ``numbers`` holds a patient's number per entry of ``columns.patients``, −1 for nobody.
+    ``numbers`` has a patient's number per entry of ``columns.patients``, −1 if not admitted.
     """
     begin = bank.begin[numbers]
     if not np.count_nonzero(begin):
@@ -84,5 +84,5 @@ def of_this_stay(bank: Bank, columns: Columns, numbers: I8) -> tuple[U4, npt.NDA
     early = columns.time < np.append(begin, 0)[np.minimum(columns.patient, nobody)]
     early &= np.isfinite(columns.value)
     patient = np.where(early, np.uint32(nobody), columns.patient)
-    patient.flags.writeable = False  # as it comes from the wire: another type to the kernels
+    patient.flags.writeable = False  # as it comes from the wire: a read-only array is another type to the kernels
     return patient, early

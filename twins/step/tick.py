@@ -1,4 +1,4 @@
-"""A tick: what time alone moves."""
+"""A tick: what changes with time alone."""
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from twins.records import (
 from twins.step import arrival, emission, past, walk
 from twins.step.effects import Effects
 from twins.step.emission import emit
-from twins.step.restate import birthdays, restate, write_limits
+from twins.step.restate import check_ages, restate, write_limits
 
 __all__ = ["pass_time"]
 
@@ -21,12 +21,12 @@ _LATE_TICK_US = 5_000_000
 
 
 def pass_time(effects: Effects, tick: Tick) -> None:
-    """Silence, delays, scores growing old, and what waited for its second."""
+    """Update silence, delays and ages of scores, and send what waited for its second."""
     bank = effects.bank
     if tick.received < effects.now - _LATE_TICK_US:
-        return  # held up on its way to the log, as readings may be: one that tells the time comes soon
+        return  # delayed on its way to the log, as readings may be; a tick with the present time follows soon
     if tick.unheard > 0:
-        _excuse(effects, tick.unheard)
+        _shift_last_heard(effects, tick.unheard)
     for number in alarms_off.over(bank, effects.now):
         write_limits(effects, [number])
         restate(effects, number)
@@ -40,16 +40,16 @@ def pass_time(effects: Effects, tick: Tick) -> None:
         effects.raised()
     effects.clocks(arrival.settled(bank, effects.now))
     if bank.unsettled:
-        effects.record(past.settled(bank, effects.now))
+        effects.add_past_episodes(past.settled(bank, effects.now))
     if effects.now // eligibility.DAY_US != bank.day:
-        birthdays(effects)
+        check_ages(effects)
     numbers = emission.due_by_time(bank, live, effects.urgent, effects.now)
     bank.dirty.update((numbers // BLOCK).tolist())
     emit(effects, numbers)
 
 
-def _excuse(effects: Effects, unheard: int) -> None:
-    """Nothing could be heard for ``unheard`` µs: it is as if every channel had been heard so much later."""
+def _shift_last_heard(effects: Effects, unheard: int) -> None:
+    """Nothing could be received for ``unheard`` µs: treat every channel as heard that much later."""
     bank = effects.bank
     rows = np.flatnonzero(bank.watch[: bank.rows, layout.RECEIVED] > 0.0)
     rows = rows[bank.live[bank.patient_of_row[rows]] > 0]

@@ -15,14 +15,14 @@ UNFILTERED, UNKNOWN_PATIENT, FUTURE, INVALID = 5, 6, 7, 9
 FUTURE_US = 600_000_000
 """A reading further ahead of its record than this never enters a twin, whoever wrote it to the log."""
 _AHEAD = 8
-"""A reading touches half a dozen rows, so fewer readings ahead are as many rows as elsewhere."""
+"""A reading uses half a dozen rows, so fewer readings ahead are as many rows as elsewhere."""
 READING_EVENTS = 8
-"""Most events one reading can raise."""
+"""The most events that one reading can raise."""
 
 
 @kernel(allocates=True)
 def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U1) -> npt.NDArray[np.int64]:
-    """Places of readings whose channel has no row yet (first of each run; may name a channel twice)."""
+    """Places of readings whose channel has no row yet (the first of each run; a channel may occur twice)."""
     found = np.empty(len(patient), np.int64)
     n = 0
     for k in range(len(patient)):
@@ -41,7 +41,7 @@ def missing(patient: U4, signal: U2, patient_of_entry: I8, slot: I4, filtered: U
 
 @kernel()
 def extent(time: I8) -> tuple[int, int]:
-    """The oldest and the newest of some times; of none, 0."""
+    """The oldest and the newest of some times; 0 if there are none."""
     oldest = newest = time[0] if len(time) else 0
     for i in range(len(time)):
         oldest = min(oldest, time[i])
@@ -51,9 +51,9 @@ def extent(time: I8) -> tuple[int, int]:
 
 @kernel()
 def owned(patient: U4, signal: U2, value: F8, patient_of_entry: I8, which: U2, sources: U4, writer: U4) -> int:
-    """How many readings come from another source than the one that wrote to their channel first; notes who is the first.
+    """How many readings come from a source other than the first of their channel; stores the first source.
 
-    ``which`` is the place of each reading's source among ``sources``; empty: all are of the first one.
+    ``which`` is the index of each reading's source in ``sources``; empty: all are of the first one.
     """
     strange = 0
     for i in range(len(patient)):
@@ -75,11 +75,11 @@ def usual(
     patient: U4, signal: U2, time: I8, oldest: int, newest: int, patient_of_entry: I8, active: U1, live: U1, begin: I8,
     slot: I4, filtered: U1, which: U2, sources: U4, writer: U4,
 ) -> bool:  # fmt: skip
-    """Whether nothing of a frame needs a closer look before its walk, as of almost all: asked in one pass.
+    """Whether no reading of a frame needs a closer look before the walk: the usual case, decided in one pass.
 
-    Every reading is dated within ``oldest`` to ``newest`` and after its stay began, has its channel, and comes from the
-    channel's first source (``which`` and ``sources`` as in ``owned``; no sources: nobody asks). Entries whose patients are
-    not followed become -1 in ``patient_of_entry``, whatever the answer is.
+    True if every reading is dated within ``oldest`` to ``newest`` and after its stay began, has its channel, and comes
+    from the channel's first source (``which`` and ``sources`` as in ``owned``; without sources this is not checked).
+    Entries whose patients are not followed become -1 in ``patient_of_entry`` in any case.
     """
     for entry in range(len(patient_of_entry)):
         p = patient_of_entry[entry]
@@ -103,10 +103,10 @@ def usual(
 
 
 @kernel()
-def _expect(
+def _prefetch_rows(
     i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8
 ) -> None:  # fmt: skip
-    """Ask memory for the rows of a reading that comes later in the frame."""
+    """Prefetch the rows of a reading that comes later in the frame."""
     if patient[i] < len(patient_of_entry) and signal[i] < slot.shape[1]:
         p = patient_of_entry[patient[i]]
         if p >= 0:
@@ -136,7 +136,7 @@ def frame(
         i = k
         k += 1
         if i + _AHEAD < len(time):
-            _expect(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due)
+            _prefetch_rows(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due)
         if patient[i] >= len(patient_of_entry) or signal[i] >= len(parameters) or not np.isfinite(value[i]):
             status[i] = INVALID
             continue
@@ -158,11 +158,11 @@ def frame(
         if t <= before:
             verdict = late.insert(own, parameters[signal[i]], watch[row], ring[row], kept[row], t, value[i])
             status[i] = verdict
-            # Late news is still news from the sensor: it is not silent.
+            # A late reading also shows that the sensor is not silent.
             watch[row, RECEIVED] = float(received)
             if verdict in (late.INSERTED, late.CORRECTED):
                 watch[row, DIRTY] = 1.0
-                # A late value that differs, or another one in its place, says that the line was not flat.
+                # A late value that differs, or one that replaces another, shows that the line was not flat.
                 if t > watch[row, FLAT_SINCE] and (verdict == late.CORRECTED or value[i] != own[VALUE]):
                     watch[row, FLAT_SINCE] = before
             if verdict != late.DUPLICATE:
@@ -179,7 +179,7 @@ def frame(
             watch[row, INTERVAL] = (
                 gap if watch[row, INTERVAL] == 0.0 else watch[row, INTERVAL] + 0.1 * (gap - watch[row, INTERVAL])
             )
-        # Most readings meet no forecast: asked here, as a call hands over every array piece by piece.
+        # Most readings meet no forecast. It is checked here, because a call passes every array piece by piece.
         if verdict != channel.IMPLAUSIBLE and not t < due[row, calibration.NEXT]:
             taken = 0 if verdict == channel.GATED else 1
             calibration.calibrate(
@@ -196,7 +196,7 @@ def frame(
 
 @kernel(allocates=True)
 def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
-    """Rows of ``patients`` that changed since they were last emitted, in patient and signal order; marks them clean."""
+    """Rows of ``patients`` that changed since they were last emitted, sorted by patient and signal; marks them clean."""
     rows = np.empty(len(patients) * slot.shape[1], np.int64)
     n = 0
     for i in range(len(patients)):
@@ -220,11 +220,11 @@ def predictions(
     while k < len(rows):
         if n + 2 > len(events):
             break
-        # The last for the statement of estimates as well, which comes next.
+        # The last rows are also used by the estimates, which follow.
         prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
-        # From the past nothing is foretold; a lag only makes an age shorter.
+        # No predictions from readings of the past; a lag only makes an age shorter.
         age = now - state[row, LAST]
         if age > RECENT_LEAST_US:
             recent = limits.recent_us(limit[row])
@@ -244,7 +244,7 @@ def tick(
     begin: int, rows: int, now: int, patient_of_row: I8, signal_of_row: U2, live: U1, parameters: F8, state: F8, watch: F8,
     ring: F8, limit: F8, judged: F8, mark: F8, phase: U1, since: I8, events: F8, counts: I8,
 ) -> int:  # fmt: skip
-    """Conditions that time moves, over rows ``begin`` to ``rows`` of live patients; pauses and counts as ``frame`` does."""
+    """Conditions that change with time, over rows ``begin`` to ``rows`` of live patients; pauses as ``frame`` does."""
     n = 0
     row = begin
     while row < rows:

@@ -1,7 +1,8 @@
-"""Forecasts kept until their future arrives, and the bands widened or narrowed by what came of them.
+"""Forecasts stored until their time comes, and the width of the bands adjusted to how often they were right.
 
-An adaptive conformal tracker (Gibbs & Candès 2021) per channel and horizon, on the logarithm of the width: a reading
-outside a band widens it by the rate times what the band promised, one inside narrows it by the rate times the rest.
+An adaptive conformal tracker (Gibbs & Candès 2021) per channel and horizon, on the logarithm of the width. A reading
+outside a band widens it by the rate times the promised coverage. A reading inside narrows it by the rate times the
+rest.
 """
 
 import math
@@ -15,13 +16,15 @@ __all__ = ["calibrate"]
 
 
 NEXT = 0
-"""Place in ``due`` of the time of the next thing to do, before those of the forecasts: it alone is read every time."""
+"""Index in ``due`` of the earliest time to act on. It stands before the times of the forecasts, and only it is read
+every time.
+"""
 MISS80, MISS95 = 0.2, 0.05
 RATE, RATE_AT_FIRST, FIRST_TRIES = 0.05, 0.4, 4.0
-"""The rate falls from the second to the first over some multiples of the third."""
+"""The rate falls from the second to the first value over a number of forecasts that is a multiple of the third."""
 LEAST, MOST = math.log(0.1), math.log(30.0)
 LEND_UNTIL = 8
-"""A horizon with fewer tries of its own learns half of what a shorter one does."""
+"""A horizon with fewer results of its own learns half of what a shorter horizon learns."""
 
 
 @kernel()
@@ -31,7 +34,7 @@ def _rate(tries: float) -> float:
 
 @kernel()
 def _judge(h: int, error: float, sd: float, stretch: F4, tried: U2) -> None:
-    """What came of a forecast at horizon ``h``: the 80 % band, and how much farther the 95 % band lies than normal."""
+    """Adjust the stretch of the 80 % band, and of the 95 % band beyond it, after a result at horizon ``h``."""
     rate = _rate(float(tried[h]))
     miss80 = error > Z80 * sd * math.exp(stretch[h, 0])
     miss95 = error > Z95 * sd * math.exp(stretch[h, 0] + stretch[h, 1] + TAIL)
@@ -55,10 +58,10 @@ def calibrate(
     state: F8, parameter: F8, t: float, value: float, taken: int, interval_s: float, due: F8, foretold: F4, stretch: F4,
     tried: U2,
 ) -> None:  # fmt: skip
-    """Judge the forecasts that meet the plausible reading ``value`` at ``t`` (µs) and, if it was taken, make new ones.
+    """Score the forecasts that meet the plausible reading ``value`` at ``t`` (µs) and, if it was taken, make new ones.
 
-    A forecast meets the first reading at its time, give or take half the usual ``interval_s`` and 2.5 min at most; one
-    that meets none is dropped. ``SLOTS`` of a horizon are under way at once, evenly spread.
+    A forecast meets the first reading at its time, plus or minus half the usual ``interval_s``, 2.5 min at most. A
+    forecast that meets no reading is dropped. ``SLOTS`` forecasts of each horizon are pending at once, evenly spread.
     """
     if t < due[NEXT]:
         return

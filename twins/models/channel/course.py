@@ -1,4 +1,4 @@
-"""What the twin believes in hindsight: a signal's course given all its readings, at any time, with its spread."""
+"""The smoothed course of a signal: its value and spread at any time, given all its readings."""
 
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ __all__ = ["Course", "smooth"]
 
 
 class Course(NamedTuple):
-    """Mean and standard deviation of the patient's value at the times asked for; the ``Status`` of every reading."""
+    """Mean and standard deviation of the patient's value at the requested times; the ``Status`` of every reading."""
 
     mean: F8
     sd: F8
@@ -23,12 +23,13 @@ class Course(NamedTuple):
 def smooth(signal: int, time_us: I8, value: F8, at_us: I8) -> Course:
     """The course of a signal (its code) at ``at_us``, given readings of one patient at ``time_us`` in the signal's unit.
 
-    The filter judges the readings by event time and as live, so that what was gated counts for nothing here either; of
-    two at one time the later in the column corrects the other, which is late or a duplicate. Between readings both sides
-    tell, after the last it is the forecast, before the first the population leans on it. ``sd`` is that of the patient's
-    value, not of a reading of it. Times in any order; NaN throughout where no reading was believed.
+    The filter judges the readings in order of their times, as it does live, so a reading that was gated has no effect
+    here either. If two readings have one time, the later in the column corrects the other, which becomes late or a
+    duplicate. Between readings, the readings on both sides count. After the last, the result is the forecast. Before
+    the first, it approaches the population. ``sd`` is the uncertainty of the patient's value, without the noise of a
+    reading. Times may be in any order. The result is NaN throughout if no reading was believed.
 
-    Raises ``ValueError`` for a signal no channel twin follows, and for columns of unequal length.
+    Raises ``ValueError`` for a signal without a channel twin, and for columns of unequal length.
 
     >>> heart_rate, minute = 0, 60_000_000
     >>> before_and_after = np.array([1, 2, 22, 23]) * minute, np.array([70.0, 70.0, 90.0, 90.0])
@@ -39,8 +40,8 @@ def smooth(signal: int, time_us: I8, value: F8, at_us: I8) -> Course:
     if not 0 <= signal < len(FILTERED) or not FILTERED[signal]:
         raise ValueError(f"no channel twin follows signal {signal}")
     if len(time_us) != len(value):
-        raise ValueError("columns of unequal length")
-    # By time, and of one time the last to come first, which the filter takes.
+        raise ValueError("columns must have equal length")
+    # Sorted by time; of several with one time the last one comes first, because the filter takes the first.
     order = len(value) - 1 - np.argsort(time_us[::-1], kind="stable")
     time, reading = time_us[order].astype(np.int64), value[order].astype(np.float64)
     parameter, count = layout.PARAMETERS[signal], len(time)

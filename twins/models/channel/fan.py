@@ -1,4 +1,4 @@
-"""The fan of a forecast: quantiles by horizon, worked out from a channel's belief when somebody looks."""
+"""The fan of a forecast: quantiles by horizon, computed from a channel's belief when they are requested."""
 
 from functools import cache
 
@@ -25,13 +25,14 @@ def fan(
     horizons_min: tuple[int, ...] = HORIZONS_MIN,
     quantiles: tuple[float, ...] = QUANTILES,
 ) -> F4:
-    """Quantiles of the next readings, shape (rows, horizons, quantiles); NaN where nothing was measured yet.
+    """Quantiles of the next readings, shape (rows, horizons, quantiles); NaN if nothing was measured yet.
 
-    ``horizons_min`` are some of ``HORIZONS_MIN``, ``quantiles`` some of ``QUANTILES``; which are asked for changes none.
+    ``horizons_min`` are some of ``HORIZONS_MIN``, ``quantiles`` some of ``QUANTILES``. A value does not depend on which
+    others are requested.
     """
     horizon, z = _places(horizons_min, quantiles)
     told = np.empty((len(belief), len(horizon), len(z)), np.float32)
-    # The kernel is compiled for one kind of array: columns off the wire are read-only and may be of a narrower stride.
+    # The kernel is compiled for one kind of array: columns off the wire are read-only and may have another stride.
     forecast.quantiles(np.array(belief), layout.PARAMETERS, np.array(signal, np.uint16), horizon, z, told)
     return told
 

@@ -1,8 +1,9 @@
 """The channel twin's arithmetic: a level that is the sum of a fast and a slow stationary mode, robustly updated.
 
-Each mode is an Ornstein-Uhlenbeck process; where their drivers are coupled with -1 the sum is a level with a damped
-trend. State: the level (mean included) and the slow mode, so that a reading measures the first component. Covariances in
-Joseph form, float64. Policy (range check, gate, re-acquisition, adaptive R): see the robustness table in docs/channel.md.
+Each mode is an Ornstein-Uhlenbeck process. If their driving noises have the correlation -1, the sum is a level with a
+damped trend. The state is the level (mean included) and the slow mode, so a reading measures the first component.
+Covariances are updated in Joseph form, float64. For the rules (range check, gate, re-acquisition, adaptive R) see the
+robustness table in docs/channel.md.
 """
 
 import math
@@ -48,19 +49,19 @@ ACCEPTED, GATED, IMPLAUSIBLE, LATE, DUPLICATE, REACQUIRED = 0, 1, 2, 3, 4, 8
 GATE = 16.0
 """Normalised innovation squared above which a reading is a surprise (4 sigma), if it is also a jump for its signal …"""
 DENSE_S = 10.0
-"""… or readings come so densely (s apart) that nothing is lost by waiting for ``REACQUIRE_SPARSE`` of them to agree."""
+"""… or if readings are so dense (s apart) that waiting for ``REACQUIRE_SPARSE`` of them to agree loses nothing."""
 REACQUIRE_AFTER = 8
-"""Surprises of one sign in a row after which the patient is believed to have changed, not the sensor …"""
+"""After this many surprises of one sign in a row, the patient is believed to have changed, not the sensor …"""
 REACQUIRE_SPARSE = 3
-"""… or so many, where they span more than ``REACQUIRE_SPAN_S``: readings that come every few minutes."""
+"""… or after this many that span more than ``REACQUIRE_SPAN_S``, for readings that come every few minutes."""
 REACQUIRE_SPAN_S = 120.0
 GRADE = 0.1
-"""Share of one reading in the signal quality."""
+"""Weight of one reading in the signal quality."""
 ADAPT = 0.02
-"""Share of one reading in the adapted noise."""
+"""Weight of one reading in the adapted noise."""
 ADAPT_AFTER = 5.0
 R_MOST = 400.0
-"""Most an adapted noise is of the fitted, unless a quarter of the signal's jump is more: what 4 sigma let through."""
+"""The largest adapted noise as a multiple of the fitted noise, unless a quarter of the signal's jump is larger."""
 _ROOT_2PI = math.sqrt(2.0 * math.pi)
 SERIES = 0.0625
 _C3, _C4, _C5, _C6, _C7, _C8 = 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40320
@@ -68,14 +69,14 @@ _C3, _C4, _C5, _C6, _C7, _C8 = 1 / 6, 1 / 24, 1 / 120, 1 / 720, 1 / 5040, 1 / 40
 
 @kernel(forceinline=True)
 def series_of(x: float) -> float:
-    """exp(-x) - 1 for 0 ≤ x < 1/16, to 1e-15 of itself; neighbouring terms paired, so that few wait for each other."""
+    """exp(-x) - 1 for 0 ≤ x < 1/16, to a relative error of 1e-15; terms are paired so that few wait for each other."""
     y = x * x
     return y * ((0.5 - x * _C3) + y * ((_C4 - x * _C5) + y * ((_C6 - x * _C7) + y * _C8))) - x
 
 
 @kernel()
 def expm1_of(x: float) -> float:
-    """exp(-x) - 1 for x ≥ 0, to 1e-15 of itself; a series where readings are dense and x is small."""
+    """exp(-x) - 1 for x ≥ 0, to a relative error of 1e-15; by a series if x is small, as with dense readings."""
     return series_of(x) if x < SERIES else math.expm1(-x)
 
 
@@ -84,7 +85,7 @@ def moved(
     m0: float, m1: float, p00: float, p01: float, p11: float, mean: float, s11: float, s12: float, s22: float,
     f1: float, f2: float,
 ) -> tuple[float, float, float, float, float]:  # fmt: skip
-    """State after a time that takes exp(-x) - 1 = ``f1`` of the fast mode and ``f2`` of the slow."""
+    """State after a time for which exp(-x) - 1 is ``f1`` for the fast mode and ``f2`` for the slow one."""
     e1 = 1.0 + f1
     e2 = 1.0 + f2
     n1 = e2 * m1
@@ -102,7 +103,7 @@ def moved(
 def predict(
     m0: float, m1: float, p00: float, p01: float, p11: float, parameter: F8, dt: float
 ) -> tuple[float, float, float, float, float]:
-    """State ``dt`` seconds later: means pulled to the population's, covariance saturating at the stationary one."""
+    """State ``dt`` seconds later: means move to the population's, the covariance approaches the stationary one."""
     return moved(
         m0, m1, p00, p01, p11, parameter[A_MEAN], parameter[A_S11], parameter[A_S12], parameter[A_S22],
         expm1_of(parameter[A_FAST] * dt), expm1_of(parameter[A_SLOW] * dt),
@@ -111,7 +112,7 @@ def predict(
 
 @kernel()
 def begin(state: F8, parameter: F8, t: float) -> None:
-    """What is known of a patient before the first reading: the population."""
+    """The state before a patient's first reading: the population."""
     s12, s22 = parameter[A_S12], parameter[A_S22]
     state[M0] = parameter[A_MEAN]
     state[M1] = 0.0
@@ -126,7 +127,7 @@ def begin(state: F8, parameter: F8, t: float) -> None:
 
 @kernel()
 def within(a: float, b: float, mean: float, s: float) -> tuple[float, float]:
-    """Mean and variance of N(mean, s) known to lie between ``a`` and ``b``; the near end where that is beyond belief."""
+    """Mean and variance of N(mean, s) truncated to ``a`` … ``b``; the nearer end if its probability is negligible."""
     sd = math.sqrt(s)
     alpha, beta = (a - mean) / sd, (b - mean) / sd
     share = 0.5 * (math.erfc(-beta / math.sqrt(2.0)) - math.erfc(-alpha / math.sqrt(2.0)))
@@ -145,7 +146,7 @@ def _grade(state: F8, good: float) -> None:
 
 @kernel()
 def _disbelieved(state: F8, t: float, innovation: float, enough: int) -> bool:
-    """Count one more surprise; whether there are fewer than ``enough`` of one sign, and no few that span long."""
+    """Count one more surprise; whether there are fewer than ``enough`` of one sign, and no few that span a long time."""
     sign = 1.0 if innovation > 0.0 else -1.0
     if state[REJECTS] * sign <= 0.0:
         state[REJECTS] = 0.0
@@ -158,9 +159,9 @@ def _disbelieved(state: F8, t: float, innovation: float, enough: int) -> bool:
 
 @kernel(forceinline=True)
 def adapted(scale: float, nis: float, z: float, earlier: float) -> float:
-    """The noise's scale after an innovation ``z`` of squared size ``nis``, not yet held below the most it may be.
+    """The noise scale after an innovation ``z`` of squared size ``nis``, before it is limited.
 
-    Noise makes innovations large, a patient who moves makes them large and alike: only the first widens R.
+    Noise makes innovations large. A patient who moves makes them large and of equal sign. Only the first widens R.
     """
     alike = z * earlier if abs(z) < 3.0 and abs(earlier) < 3.0 else 0.0
     return max(scale * (1.0 + ADAPT * (min(nis, 9.0) - 1.0 - 2.0 * alike)), 1.0)
@@ -170,7 +171,7 @@ def adapted(scale: float, nis: float, z: float, earlier: float) -> float:
 def corrected(
     m0: float, m1: float, p00: float, p01: float, p11: float, innovation: float, share: float, r: float, spread: float
 ) -> tuple[float, float, float, float, float]:
-    """State after a reading; in Joseph form, written out: (I-KH) P (I-KH)' + K (R + what censoring leaves open) K'."""
+    """State after a reading. In Joseph form, written out: (I-KH) P (I-KH)' + K (R + the variance left by censoring) K'."""
     k0 = p00 * share
     k1 = p01 * share
     g = 1.0 - k0
@@ -189,8 +190,8 @@ def _take(
     state: F8, parameter: F8, t: float, dt: float, y: float, spread: float, first: bool,  # noqa: FBT001 - kernels take columns
     m0: float, m1: float, p00: float, p01: float, p11: float,
 ) -> int:  # fmt: skip
-    """Judge a reading ``y`` against what was foretold and take it in; ``spread`` is what censoring leaves open of it."""
-    # All is read before anything is written: the compiler cannot know that a row is no part of the table.
+    """Judge a reading ``y`` against its prediction and update with it; ``spread`` is the variance left by censoring."""
+    # Everything is read before anything is written: the compiler cannot know that a row is not part of the table.
     scale, earlier, count, quality = state[R_SCALE], state[INNOVATION], state[COUNT] + 1.0, state[QUALITY]
     before = state[M0] if not first else y
     window = parameter[A_TREND_S]
@@ -209,7 +210,7 @@ def _take(
                 return GATED
             rejects = state[REJECTS]
         if jump:
-            # The patient has moved: the fast mode may be anywhere.
+            # The patient has changed: the fast mode is unknown.
             p00 += innovation * innovation
             share = 1.0 / (p00 + r)
             nis = 1.0
@@ -237,10 +238,10 @@ def _take(
 
 
 @kernel()
-def _seldom(state: F8, parameter: F8, t: float, value: float) -> int:
-    """A plausible reading that is the first, comes after a gap or lies at an end of the sensor's range.
+def _take_special(state: F8, parameter: F8, t: float, value: float) -> int:
+    """Take a plausible reading that is the first, comes after a gap or is at an end of the sensor's range.
 
-    Apart from ``update``, whose registers a call of expm1 or erfc would empty even where it is not made.
+    Not part of ``update``: a call of expm1 or erfc there would cost registers even when it is not made.
     """
     first = state[COUNT] == 0.0
     if first:
@@ -260,10 +261,11 @@ def _seldom(state: F8, parameter: F8, t: float, value: float) -> int:
 def update(state: F8, parameter: F8, t: float, value: float) -> int:
     """Take one reading (effective time µs, own unit) into one channel's row; returns its ``Status``.
 
-    Rules in order: a reading not newer than the newest is late, or a duplicate where time and value repeat; outside the
-    plausible range it is implausible; beyond 4 sigma and farther than the signal moves in the time it is gated, until
-    enough of one sign say the patient moved, and where readings are dense beyond 4 sigma alone, until a third agrees.
-    A reading at the end of the sensor's range says only that it lies beyond.
+    Rules in order. A reading that is not newer than the newest is late, or a duplicate if time and value repeat.
+    Outside the plausible range it is implausible. Beyond 4 sigma, and farther than the signal moves in that time, it is
+    gated until enough readings of one sign show that the patient moved. If readings are dense, it is gated beyond 4
+    sigma alone, until a third agrees. A reading at the end of the sensor's range only says that the value is beyond
+    that end.
     """
     if t <= state[LAST]:
         return DUPLICATE if t == state[LAST] and value == state[VALUE] else LATE
@@ -274,7 +276,7 @@ def update(state: F8, parameter: F8, t: float, value: float) -> int:
 
 @kernel(forceinline=True)
 def judge(state: F8, parameter: F8, t: float, value: float) -> int:
-    """``update`` of a reading that stands in the row as its newest."""
+    """``update`` for a reading that is already in the row as its newest."""
     if not (value >= parameter[A_LOW] and value <= parameter[A_HIGH]):
         _grade(state, 0.0)
         return IMPLAUSIBLE
@@ -283,7 +285,7 @@ def judge(state: F8, parameter: F8, t: float, value: float) -> int:
     x2 = parameter[A_SLOW] * dt
     dense = x1 < SERIES and x2 < SERIES and state[COUNT] > 0.0
     if not (dense and value >= parameter[A_BELOW] and value <= parameter[A_ABOVE]):
-        return _seldom(state, parameter, t, value)
+        return _take_special(state, parameter, t, value)
     m0, m1, p00, p01, p11 = moved(
         state[M0], state[M1], state[P00], state[P01], state[P11], parameter[A_MEAN], parameter[A_S11], parameter[A_S12],
         parameter[A_S22], series_of(x1), series_of(x2),

@@ -1,4 +1,4 @@
-"""Forecasts of what a channel's next readings will be: mean, spread and quantiles by horizon."""
+"""Forecasts of a channel's next readings: mean, spread and quantiles by horizon."""
 
 import math
 
@@ -35,12 +35,12 @@ from twins.models.channel.filter import predict
 _SQRT2 = math.sqrt(2.0)
 Z80, Z95 = 1.2815515655446004, 1.959963984540054
 TAIL = 0.12
-"""Until the future has said otherwise the 95 % band lies by this (logarithm) farther out than normal: tails are heavy."""
+"""Before any results, the 95 % band is farther out than normal by this (logarithm), because tails are heavy."""
 
 
 @kernel()
 def below(limit: float, mean: float, sd: float) -> float:
-    """Probability that a normal variable lies below ``limit``."""
+    """Probability that a normal variable is below ``limit``."""
     return 0.5 * math.erfc((mean - limit) / (sd * _SQRT2))
 
 
@@ -62,7 +62,7 @@ def ahead(state: F8, parameter: F8, horizon_s: float) -> tuple[float, float, flo
 
 @kernel()
 def stretch_at(stretch: F4, horizon_s: float, which: int) -> float:
-    """Factor on the width of the 80 % band (0), or on that of the 95 % band besides (1), at any horizon.
+    """Width factor of the 80 % band (0), or the additional factor of the 95 % band (1), at any horizon.
 
     Log-linear between the tracked horizons.
     """
@@ -77,8 +77,8 @@ def stretch_at(stretch: F4, horizon_s: float, which: int) -> float:
 
 
 @kernel()
-def believe(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
-    """Write all that a channel's forecasts follow from; NaN for the level of a channel without a measurement."""
+def write_belief(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
+    """Write everything that forecasts of a channel are computed from; the level is NaN without a measurement."""
     belief[B_LEVEL] = state[M0] if state[COUNT] > 0.0 else np.nan
     belief[B_SLOW] = state[M1]
     belief[B_P00] = state[P00]
@@ -92,11 +92,11 @@ def believe(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
 
 @kernel()
 def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], horizons: I8, z: F8, out: F4) -> None:
-    """Forecast quantiles into ``out[len(belief), len(horizons), len(z)]``, kept inside the plausible range; NaN where unknown.
+    """Write quantiles to ``out[len(belief), len(horizons), len(z)]``, within the plausible range; NaN if unknown.
 
-    ``horizons`` are places in ``HORIZONS_S``.
+    ``horizons`` are indices into ``HORIZONS_S``.
 
-    Beyond the 80 % band the tails reach out to where the 95 % band has come to lie.
+    Outside the 80 % band the tails are stretched to reach the calibrated 95 % band.
     """
     for i in range(len(belief)):
         own = belief[i]
@@ -121,7 +121,7 @@ def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], horizo
 def moments(
     state: F8, parameters: F8, rows: I8, signal_of_row: npt.NDArray[np.uint16], horizons_s: F8, mean: F8, sd: F8
 ) -> None:
-    """Mean and standard deviation of a reading, by row and horizon, into ``mean`` and ``sd``."""
+    """Write mean and standard deviation of a reading, by row and horizon, to ``mean`` and ``sd``."""
     for i in range(len(rows)):
         parameter = parameters[signal_of_row[rows[i]]]
         for h in range(len(horizons_s)):

@@ -1,9 +1,9 @@
-"""Many channels worked on at once: readings of rows all different side by side, so that one instruction moves eight.
+"""Many channels updated at once: readings of different rows side by side, so that one instruction works on eight.
 
-A reading at a time, the arithmetic of ``channel`` waits for itself: two series, two divisions and a square root, each on
-the one before. Here 16 readings of rows all different are laid out as columns, moved by the very same functions in a
-loop that the compiler makes vectors of, and written back. What is not of the usual kind (late, sparse, at an end of the
-range, a surprise) is left to ``channel.update`` alone: results are the same, bit for bit.
+For one reading at a time, the arithmetic of the filter is a chain: two series, two divisions and a square root, each
+waiting for the one before. Here 16 readings of different rows are laid out as columns, updated by the same functions in
+a loop that the compiler vectorises, and written back. A reading that is not of the usual kind (late, sparse, at an end
+of the range, a surprise) goes through ``filter.update`` alone. Results are the same, bit for bit.
 """
 
 import math
@@ -50,8 +50,8 @@ __all__ = ["SCRATCH", "update_rows"]
 
 
 INVALID = 9
-# The scratch: columns of the state, of the first 16 parameters, and whether a lane is of the usual kind. One array with
-# fixed places: the compiler sees that no two columns overlap.
+# The scratch has columns of the state, of the first 16 parameters, and whether a lane is of the usual kind. It is one
+# array with fixed places, so the compiler sees that no two columns overlap.
 _PARAMETERS = LANES * STATE_WIDTH
 _USUAL = _PARAMETERS + LANES * 16
 SCRATCH = _USUAL + LANES
@@ -67,7 +67,7 @@ _R, _QUANTUM, _FAST, _SLOW, _WINDOW = (
 
 @kernel(forceinline=True)
 def _move(lanes: F8, time: I8, value: F8) -> int:
-    """Take a reading into each lane as if all were of the usual kind; returns how many were, and says which."""
+    """Update every lane with its reading as if all were of the usual kind; returns how many were, and marks them."""
     count = 0
     for j in range(LANES):
         t, y = float(time[j]), value[j]
@@ -113,18 +113,18 @@ def _move(lanes: F8, time: I8, value: F8) -> int:
 
 
 @kernel()
-def _alone(state: F8, parameters: F8, row: int, signal: int, time: int, value: float) -> int:
-    """Take one reading as it comes."""
+def _update_one(state: F8, parameters: F8, row: int, signal: int, time: int, value: float) -> int:
+    """Take one reading by the general rules."""
     if not np.isfinite(value):
         return INVALID
     return channel.update(state[row], parameters[signal], float(time), value)
 
 
 @kernel(forceinline=True)
-def _ask(state: F8, rows: I8, at: int) -> None:
-    """Ask memory for the rows of two readings to come; beyond the end for the last one's again.
+def _prefetch_rows(state: F8, rows: I8, at: int) -> None:
+    """Prefetch the rows of two readings that come later; beyond the end, those of the last reading again.
 
-    Two at a time, between other work: many at once fill what a core can wait for, and it stands still.
+    Two at a time, between other work: more at once exceed the number of outstanding loads of a core, and it stalls.
     """
     last = len(rows) - 1
     prefetch(state, rows[min(at, last)])
@@ -133,7 +133,7 @@ def _ask(state: F8, rows: I8, at: int) -> None:
 
 @kernel()
 def _same(signal: U2, k: int, other: int) -> bool:
-    """Whether the readings from ``k`` are of the signals of those from ``other``: their parameters lie there already."""
+    """Whether the readings from ``k`` have the same signals as those from ``other``: parameters are loaded already."""
     for j in range(LANES):  # noqa: SIM110 - kernels know no generators
         if signal[k + j] != signal[other + j]:
             return False
@@ -142,16 +142,16 @@ def _same(signal: U2, k: int, other: int) -> bool:
 
 @kernel(forceinline=True)
 def _write(state: F8, rows: I8, k: int, ahead: int, usual: int, lanes: F8) -> None:
-    """Write all lanes back; those not of the usual kind as their rows are."""
+    """Write all lanes back; a lane that is not of the usual kind keeps its row as it was."""
     if usual < LANES:
         for j in range(LANES):
             if lanes[_USUAL + j] == 0.0:
                 for field in range(STATE_WIDTH):
                     lanes[LANES * field + j] = state[rows[k + j], field]
     for at in range(0, LANES, WIDE):
-        _ask(state, rows, ahead + at // 2)
+        _prefetch_rows(state, rows, ahead + at // 2)
         rows_of(state, rows, k + at, 0, lanes, at)
-        _ask(state, rows, ahead + at // 2 + 2)
+        _prefetch_rows(state, rows, ahead + at // 2 + 2)
         rows_of(state, rows, k + at, WIDE, lanes, at + LANES * WIDE)
 
 
@@ -159,7 +159,7 @@ def _write(state: F8, rows: I8, k: int, ahead: int, usual: int, lanes: F8) -> No
 def update_rows(
     state: F8, parameters: F8, rows: I8, signal: U2, time: I8, value: F8, status: U1, lanes: F8
 ) -> None:  # fmt: skip
-    """Take readings in order of arrival into their rows, asking memory for those to come; ``lanes`` is ``SCRATCH`` long."""
+    """Take readings in order of arrival into their rows, with prefetching; ``lanes`` has the length ``SCRATCH``."""
     k = 0
     laid = -1
     while k < len(rows):
@@ -168,9 +168,9 @@ def update_rows(
         if k + 2 * LANES <= len(rows) and distinct(rows, k) and distinct(rows, k + WIDE):
             for at in range(0, LANES, WIDE):
                 columns_of(state, rows, k + at, 0, lanes, at)
-                _ask(state, rows, ahead + at // 2)
+                _prefetch_rows(state, rows, ahead + at // 2)
                 columns_of(state, rows, k + at, WIDE, lanes, at + LANES * WIDE)
-                _ask(state, rows, ahead + at // 2 + 2)
+                _prefetch_rows(state, rows, ahead + at // 2 + 2)
             if laid < 0 or not _same(signal, k, laid):
                 for at in range(0, LANES, WIDE):
                     columns_of(parameters, signal, k + at, 0, lanes, at + _PARAMETERS)
@@ -184,9 +184,9 @@ def update_rows(
                 told[j] = channel.ACCEPTED
         else:
             for at in range(0, LANES, 2):
-                _ask(state, rows, ahead + at)
+                _prefetch_rows(state, rows, ahead + at)
         if usual < LANES:
             for i in range(k, min(k + LANES, len(rows))):
                 if usual == 0 or lanes[_USUAL + i - k] == 0.0:
-                    status[i] = _alone(state, parameters, rows[i], signal[i], time[i], value[i])
+                    status[i] = _update_one(state, parameters, rows[i], signal[i], time[i], value[i])
         k += LANES

@@ -1,10 +1,10 @@
-"""Readings that come late or are taken back: the newest are kept in order with two earlier states, and run again.
+"""Late, corrected and retracted readings: the newest readings are stored with two earlier states, and filtered again.
 
-A channel keeps its last ``RING`` readings and, every ``PERIOD`` of them, the state before the next. A late reading newer
-than the older state is put in its place and everything since is run again: the result is, bit for bit, what it would
-have been in time. A value that comes again for a time already known, but differs, is a correction. A reading taken back
-is run again without. The places it leaves are no readings and have the time 0; a kept state that is no longer an earlier
-one has ``LAST`` at infinity, so that nothing is within its reach.
+A channel stores its last ``RING`` readings and, every ``PERIOD`` readings, the state before the next one. A late
+reading that is newer than the older stored state is inserted in its place, and everything after that state is filtered
+again. The result is, bit for bit, as if the reading had been in time. Another value for a time that is already stored
+is a correction. After a retraction the filter runs again without the reading. Its place in the ring gets the time 0. A
+stored state that is no longer an earlier state of the channel has ``LAST`` at infinity, so it is never used.
 """
 
 import numpy as np
@@ -36,7 +36,7 @@ INSERTED, CORRECTED, RETRACTED = 10, 11, 12
 
 @kernel()
 def _snapshot(state: F8, kept: F8, count: int) -> None:
-    """Keep the state before reading number ``count``, where one is due."""
+    """Store the state before reading number ``count``, if one is due."""
     if count % PERIOD == 0:
         for field in range(STATE_WIDTH):
             kept[(count // PERIOD) % 2, field] = state[field]
@@ -44,7 +44,7 @@ def _snapshot(state: F8, kept: F8, count: int) -> None:
 
 @kernel()
 def keep(state: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> None:
-    """Note a reading that is newer than all before; call it before ``update`` moves the state."""
+    """Store a reading that is newer than all before; call it before ``update`` moves the state."""
     count = int(watch[HEAD])
     _snapshot(state, kept, count)
     ring[count % RING, 0] = t
@@ -54,7 +54,7 @@ def keep(state: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> No
 
 @kernel(forceinline=True)
 def take(state: F8, parameter: F8, t: float, value: float) -> int:
-    """``channel.update``, but for a reading that only repeats the one before it: that moves nothing but the newest."""
+    """Like ``filter.update``; but a reading that only repeats the one before it becomes the newest and does no more."""
     if parameter[A_REPEAT] > 0.0 and t > state[LAST] and _repeats(state, parameter, t, value):
         state[LAST] = t
         state[VALUE] = value
@@ -64,9 +64,9 @@ def take(state: F8, parameter: F8, t: float, value: float) -> int:
 
 @kernel()
 def _repeats(state: F8, parameter: F8, t: float, value: float) -> bool:
-    """Whether a reading comes far too soon after one that was taken to be another, and says the same.
+    """Whether a reading repeats the value of one that was taken too short a time before for a second measurement.
 
-    To two steps of the display: so much the rounding in another unit moves a value.
+    Values count as equal within two steps of the display: a conversion to another unit rounds by as much.
     """
     if state[COUNT] == 0.0 or state[REJECTS] != 0.0 or not t - state[T] < parameter[A_REPEAT]:
         return False
@@ -76,7 +76,7 @@ def _repeats(state: F8, parameter: F8, t: float, value: float) -> bool:
 
 @kernel()
 def _reach(kept: F8, count: int, t: float) -> int:
-    """The number of the reading from which to run again for a change at ``t``; -1 where no kept state is older."""
+    """The number of the reading from which to filter again for a change at ``t``; -1 if no stored state is older."""
     begin = (count - 1) // PERIOD * PERIOD
     if not t > kept[(begin // PERIOD) % 2, LAST]:
         begin -= PERIOD
@@ -87,7 +87,7 @@ def _reach(kept: F8, count: int, t: float) -> int:
 
 @kernel()
 def _rerun(state: F8, parameter: F8, ring: F8, kept: F8, begin: int, count: int) -> None:
-    """Go back to the state kept before reading number ``begin`` and take all since."""
+    """Go back to the state stored before reading number ``begin`` and take all readings since."""
     for field in range(STATE_WIDTH):
         state[field] = kept[(begin // PERIOD) % 2, field]
     for k in range(begin, count):
@@ -97,7 +97,7 @@ def _rerun(state: F8, parameter: F8, ring: F8, kept: F8, begin: int, count: int)
 
 @kernel()
 def insert(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float, value: float) -> int:
-    """Take a reading not newer than the newest; returns its ``Status``. LATE changes nothing: it is too old."""
+    """Take a reading that is not newer than the newest; returns its ``Status``. LATE: too old, nothing changed."""
     count = int(watch[HEAD])
     begin = _reach(kept, count, t)
     if begin < 0:
@@ -124,7 +124,7 @@ def insert(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float, va
 
 @kernel()
 def retract(state: F8, parameter: F8, watch: F8, ring: F8, kept: F8, t: float) -> int:
-    """Take back the reading at exactly ``t``: RETRACTED. LATE, it is too old, and DUPLICATE, there is none, change nothing."""
+    """Retract the reading at exactly ``t``: RETRACTED. LATE (too old) and DUPLICATE (no reading) change nothing."""
     count = int(watch[HEAD])
     if count == 0:
         return DUPLICATE

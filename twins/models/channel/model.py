@@ -1,4 +1,4 @@
-"""The channel twin as a model: a level of a fast and a slow mode, robustly updated."""
+"""The channel twin as a model: a level made of a fast and a slow mode, robustly updated."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ def _advance_rows(
 
 
 class Channel:
-    """The built-in channel twin; the worker's walk inlines the same kernels."""
+    """The built-in channel twin; the walk over a frame inlines the same kernels."""
 
     name = "channel"
     version = 2
@@ -71,7 +71,7 @@ class Channel:
     ) -> npt.NDArray[np.uint8]:
         """Take readings in arrival order; returns one ``Status`` each."""
         status = np.zeros(len(rows), np.uint8)
-        # Readings are worked on side by side, so that theirs must be columns without gaps.
+        # Readings are worked on side by side, which needs contiguous columns.
         rows, signal = np.ascontiguousarray(rows, np.int64), np.ascontiguousarray(signal, np.uint16)
         update_rows(plain(state), layout.PARAMETERS, rows, signal, time, value, status)
         return status
@@ -79,7 +79,7 @@ class Channel:
     def advance(
         self, state: npt.NDArray[Any], rows: npt.NDArray[np.int64], signal: npt.NDArray[np.uint16], time: int
     ) -> None:
-        """Predict rows forward to ``time``; a row without a measurement, or already there, stays."""
+        """Predict rows forward to ``time``; a row that has no measurement or is already there stays."""
         _advance_rows(plain(state), layout.PARAMETERS, rows, signal, time)
 
     def forecast(
@@ -113,7 +113,7 @@ class Channel:
 
 
 def plain(state: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """A structured state as the float matrix the kernels use; a matrix is given back as it is."""
+    """A structured state as the float matrix that the kernels use; a matrix is returned unchanged."""
     if state.dtype.names is None:
         return state
     return state.view(np.float64).reshape(len(state), layout.STATE_WIDTH)

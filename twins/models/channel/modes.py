@@ -1,6 +1,7 @@
 """How each filtered signal moves: the parameters of its channel twin, fitted by ``vitaltwin fit``.
 
-Fitted on the recordings' patients at even places by id, so that those at odd places may judge them; see docs/channel.md.
+Fitted on the recorded patients with even positions when sorted by id; those with odd positions are for the evaluation.
+See docs/channel.md.
 """
 
 import msgspec
@@ -9,10 +10,10 @@ __all__ = ["MODES", "Modes"]
 
 
 class Modes(msgspec.Struct, frozen=True):
-    """A level about ``mean``: sensor noise, and the spread (sd) and time-scale (s) of a fast and a slow mode.
+    """A level around ``mean``: sensor noise, and the spread (sd) and time-scale (s) of a fast and a slow mode.
 
-    ``coupling`` is the correlation of what drives the modes: 0 for two that come and go by themselves, -1 for one level
-    with a damped trend.
+    ``coupling`` is the correlation of the noises that drive the modes: 0 for independent modes, -1 for one level with a
+    damped trend.
     """
 
     mean: float = 0.0
@@ -40,6 +41,8 @@ MODES: dict[str, Modes] = {
     "perfusion_index": Modes(2.0, 0.1, 0.8, 300.0, 1.5, 50_000.0),
     "glucose": Modes(137.8, 0.9113, 15.71, 1_032.0, 62.68, 16_440.0, -1.0),
 }
-"""By signal. The pulse is fitted together with the heart rate; the perfusion index, of which one patient is on record, is set
-by judgement; the body temperature is fitted with the few patients of the charted file, whom the rule of files leaves out."""
+"""By signal. The pulse is fitted together with the heart rate. The perfusion index was recorded for one patient only,
+so its values are set by judgement. The body temperature is fitted with the few patients of the charted file, which the
+rule for choosing files would exclude.
+"""
 MODES["second_oxygen_saturation"] = MODES["oxygen_saturation"]

@@ -1,13 +1,13 @@
-"""Will a channel's level cross a limit within a window, and when?
+"""The probability that a channel's level crosses a limit within a window, and the time when.
 
-The level is ``mu + x1 + x2`` with dx_k = -lam_k x_k dt + dW_k: a stationary two-mode Gaussian process, of which the
-filter knows the level and the slow mode x2 as a normal vector. Every function takes it as the scalars ``m0, m1`` (their
-means, ``mu`` included), ``p00, p01, p11`` (covariance), ``mu``, ``lam1 >= lam2`` (per s) and ``s11, s12, s22`` (stationary
-covariance of x1 and x2), then ``limit``, ``side`` (-1 a low limit, +1 a high one) and ``window_s``.
+The level is ``mu + x1 + x2`` with dx_k = -lam_k x_k dt + dW_k: a stationary Gaussian process with two modes. The filter
+knows the level and the slow mode x2 as a normal vector. Every function takes it as scalars: ``m0, m1`` (their means,
+``mu`` included), ``p00, p01, p11`` (covariance), ``mu``, ``lam1 >= lam2`` (per s) and ``s11, s12, s22`` (stationary
+covariance of x1 and x2). Then follow ``limit``, ``side`` (-1 a low limit, +1 a high one) and ``window_s``.
 
-The event is that the level, in continuous time, is beyond the limit at some moment of the window, now included: what is
-not known of the present level counts. Where the mean is beyond it now, that has probability 1 at time 0; where the limit
-or the mean is NaN, or the window has no length, 0.
+The event is that the level, in continuous time, is beyond the limit at some moment of the window. The present moment is
+part of the window, so the uncertainty of the present level counts. If the mean is beyond the limit now, the probability
+is 1 at time 0. If the limit or the mean is NaN, or the window has no length, it is 0.
 """
 
 import math
@@ -24,27 +24,27 @@ STEPS, PATHS = 30, 256
 PIECES = 12
 _ZERO, _HALF, _ONE, _TWO, _FAR, _TINY = (np.float32(x) for x in (0.0, 0.5, 1.0, 2.0, 12.0, 1e-30))
 _SQRT_HALF = np.float32(math.sqrt(0.5))
-# Abramowitz & Stegun 7.1.28: erfc within 3e-7 by arithmetic that a processor does for many numbers at once.
+# Abramowitz & Stegun 7.1.28: erfc within 3e-7, by arithmetic that a processor can do for many numbers at once.
 _C1, _C2, _C3, _C4, _C5, _C6 = (
     np.float32(x) for x in (0.0705230784, 0.0422820123, 0.0092705272, 0.0001520143, 0.0002765672, 0.0000430638)
 )
 
-# Places in the scratch: per path the level, the slow mode, the running total, the last threshold and the least so far
-# at each step; per point of the grid what the paths have in common.
+# Places in the scratch. For each path: the level, the slow mode, the running total, the last threshold and the least so
+# far at each step. For each point of the grid: what the paths have in common.
 _X, _S, _U, _P, _LEAST = 0, PATHS, 2 * PATHS, 3 * PATHS, 4 * PATHS
 _D = _LEAST + (STEPS + 1) * PATHS
 _G, _B, _V0, _V1 = _D + STEPS + 1, _D + 2 * (STEPS + 1), _D + 3 * (STEPS + 1), _D + 4 * (STEPS + 1)
 SCRATCH = _V1 + STEPS + 1
-"""float32 values ``crossing`` needs to write to; their content before and after means nothing."""
+"""The number of float32 values that ``crossing`` needs as scratch; their content before and after has no meaning."""
 
 
 def _table() -> tuple[F4, F4, F4, F4]:
     """Normal numbers of the start, the fast and the slow mode, and exponential ones of the bridges, as [.., PATHS].
 
-    A Korobov lattice: point i has the coordinates i 53^j mod 257, so each coordinate takes each of 256 values once, and
-    paths i and 257 - i are mirror images; of the primitive roots 53 is one of the two with the least error on 1,500
-    problems. The first coordinates drive the principal components of a random walk (cosines) rather than single steps.
-    Rounding to float32 hides the last bits, in which processors' cosines and logarithms differ.
+    A Korobov lattice: point i has the coordinates i 53^j mod 257. Each coordinate takes each of 256 values once, and
+    paths i and 257 - i are mirror images. Of the primitive roots, 53 is one of the two with the least error on 1,500
+    problems. The first coordinates drive the principal components of a random walk (cosines) instead of single steps.
+    Rounding to float32 hides the last bits, in which the cosines and logarithms of processors differ.
     """
     rank = np.array([[i * pow(53, j, 257) % 257 - 1 for i in range(1, 257)] for j in range(2 + 3 * STEPS)])
     middle = (np.arange(PATHS) + 0.5) / PATHS
@@ -62,7 +62,7 @@ _START, _FAST, _SLOW, _BRIDGE = _table()
 
 @kernel()
 def _beyond(gap: float, variance: float = 1.0) -> float:
-    """Probability that a normal variable is farther from its mean, on one side, than ``gap``."""
+    """Probability that a normal variable is more than ``gap`` from its mean, on one side."""
     if variance <= 0.0:
         return 1.0 if gap < 0.0 else 0.0
     return 0.5 * math.erfc(gap / math.sqrt(2.0 * variance))
@@ -75,7 +75,7 @@ def _ratio(a: float, b: float) -> float:
 
 @kernel()
 def _step(lam1: float, lam2: float, s11: float, s12: float, s22: float, h: float) -> tuple[Three, Three]:
-    """Transition over ``h`` s (level to level, slow to slow, slow to level) and what it adds to the covariance."""
+    """Transition over ``h`` s (level to level, slow to slow, slow to level) and the covariance it adds."""
     e1, e2 = math.exp(-lam1 * h), math.exp(-lam2 * h)
     q12, q11 = -s12 * math.expm1(-(lam1 + lam2) * h), -s22 * math.expm1(-2.0 * lam2 * h)
     q00, q01 = -s11 * math.expm1(-2.0 * lam1 * h) + 2.0 * q12 + q11, q12 + q11
@@ -92,7 +92,7 @@ def _spread(v: Three, e: Three, q: Three) -> Three:
 
 @kernel()
 def _root(v: Three) -> tuple[np.float32, np.float32, np.float32]:
-    """Cholesky's root of a covariance: level, slow mode with the level, slow mode by itself."""
+    """Cholesky root of a covariance: level, slow mode with the level, slow mode by itself."""
     level = math.sqrt(max(v[0], 0.0))
     both = _ratio(v[1], level)
     return np.float32(level), np.float32(both), np.float32(math.sqrt(max(v[2] - both * both, 0.0)))
@@ -100,7 +100,7 @@ def _root(v: Three) -> tuple[np.float32, np.float32, np.float32]:
 
 @kernel()
 def _piece(nearest: float, c: float, v_a: float, v_b: float, rates: Three) -> float:
-    """At most this is the probability to come as far as ``nearest`` from the mean within a piece of time; see ``screen``."""
+    """An upper bound of the probability to come within ``nearest`` of the mean within a piece of time; see ``screen``."""
     if max(v_a, v_b) <= 0.0:
         return 1.0 if nearest <= 0.0 else 0.0
     lam1, lam2, h = rates
@@ -125,13 +125,14 @@ def screen(
     m0: float, m1: float, p00: float, p01: float, p11: float, mu: float, lam1: float, lam2: float,
     s11: float, s12: float, s22: float, limit: float, side: float, window_s: float,
 ) -> tuple[float, float]:  # fmt: skip
-    """Bounds of the probability of ``crossing``: the largest marginal one at 13 moments, and a sum over 12 pieces of time.
+    """Bounds of the probability of ``crossing``: the largest marginal at 13 moments, and a sum over 12 pieces of time.
 
-    In a piece let c be the covariance of level and slow mode over the level's variance V (the least at its ends, and the
-    greatest V there: the one step that is not proven). The level's deviation Y has cov(Y_s, Y_t) ≥ V_s exp(-k (t - s))
-    with k = lam1 - c (lam1 - lam2) for c in [0, 1] (Jensen), so it passes a limit at most as probably as exp(-k t) B(V
-    exp(2 k t)), B Brownian motion, does (Slepian): bounded by reflection at the nearest distance, and by the closed form
-    for the chord under a concave boundary. Where no k exists (the slow mode moves strongly against the level) it is 1.
+    In a piece, let c be the covariance of level and slow mode over the variance V of the level (the least c at its
+    ends, and the greatest V there; this is the one step that is not proven). The level's deviation Y has cov(Y_s, Y_t)
+    ≥ V_s exp(-k (t - s)) with k = lam1 - c (lam1 - lam2) for c in [0, 1] (Jensen). So it passes a limit with at most
+    the probability that exp(-k t) B(V exp(2 k t)) does, where B is Brownian motion (Slepian). That is bounded by
+    reflection at the nearest distance, and by the closed form for the chord under a concave boundary. If no k exists
+    (the slow mode moves strongly against the level) the bound is 1.
     """
     gap = side * (limit - m0)
     if not (gap > 0.0 and window_s > 0.0):
@@ -142,7 +143,8 @@ def screen(
     lower, upper = _beyond(gap, p00), 0.0
     for _ in range(PIECES):
         was = v
-        # Each mode's mean is monotone, so the piece comes no nearer than the nearer end of each.
+        # Each mode's mean is monotone, so within the piece the level is never nearer than with the nearer end of each
+        # mode.
         nearest = side * (limit - mu) - max(fast, e[0] * fast) - max(slow, e[1] * slow)
         fast, slow, v = e[0] * fast, e[1] * slow, _spread(v, e, q)
         lower = max(lower, _beyond(side * (limit - mu) - fast - slow, v[0]))
@@ -156,7 +158,7 @@ def _grid(y: float, s: float, v: Three, e: Three, q: Three, gap: float, side: fl
     """Write distances, sags and the common direction of the paths; returns the spread along it, 0 if there is none.
 
     The direction is the sum of the levels at all steps, standardised: ``w[_B + i]`` is the covariance of level i with
-    the sum. It serves only if every level follows it; one that is known now is said to, by a millionth.
+    the sum. It is useful only if every level follows it. A level that is known exactly now is given a millionth.
     """
     e1, e2, lean = e
     a0 = a1 = b0 = b1 = total = b = 0.0
@@ -211,18 +213,19 @@ def crossing(
     m0: float, m1: float, p00: float, p01: float, p11: float, mu: float, lam1: float, lam2: float,
     s11: float, s12: float, s22: float, limit: float, side: float, window_s: float, w: F4,
 ) -> tuple[float, float]:  # fmt: skip
-    """Probability that the level crosses the limit in the window, and the expected time (s) to it if it does.
+    """Probability that the level crosses the limit in the window, and the expected time (s) of the crossing.
 
-    256 quasi-random paths in 30 steps; ``w`` is scratch of ``SCRATCH`` float32, the time is NaN where the probability is
-    0. Each path is moved as a whole along one direction of its normal numbers, that of the sum of its levels, until it
-    first touches the limit: the probability that it does is a normal one, without noise (conditional Monte Carlo). If
-    the levels share no direction the paths are counted as they are, which is less exact.
+    Uses 256 quasi-random paths in 30 steps. ``w`` is scratch of ``SCRATCH`` float32. The time is NaN if the probability
+    is 0. Each path is moved as a whole along one direction of its normal numbers, that of the sum of its levels, until
+    it first touches the limit. The probability of that is a normal one, without sampling noise (conditional Monte
+    Carlo). If the levels share no direction, the crossing paths are counted, which is less exact.
 
-    Between steps the level is a Brownian bridge of local variance Σ s_kl (lam_k + lam_l) per s, which crosses if the
-    product of the distances at its ends is below variance · step · E / 2 with E exponential: a quadratic equation for
-    how far to move. Two corrections make it the bridge of an Ornstein-Uhlenbeck process: sinh(x) / x with x = lam1 · step
-    (exact for a limit at the mean), and its sag towards the mean, 1 - 1 / cosh(x / 2) of the distance between limit and
-    mean (good for x < 1). For a smooth level, one with a trend, all this vanishes with the local variance.
+    Between steps the level is a Brownian bridge with the local variance Σ s_kl (lam_k + lam_l) per s. It crosses if the
+    product of the distances at its ends is below variance · step · E / 2, with E exponential; this is a quadratic
+    equation for how far to move. Two corrections turn it into the bridge of an Ornstein-Uhlenbeck process: sinh(x) / x
+    with x = lam1 · step (exact for a limit at the mean), and its sag towards the mean, 1 - 1 / cosh(x / 2) of the
+    distance between limit and mean (good for x < 1). For a smooth level, one with a trend, both vanish with the local
+    variance.
     """
     gap = side * (limit - m0)
     if not (gap > 0.0 and window_s > 0.0):

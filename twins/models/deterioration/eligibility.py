@@ -1,4 +1,4 @@
-"""Whether a patient is scored: NEWS2 is for people of 16 and over, and for nobody a clinician or the ward says it is not for.
+"""Whether a patient is scored: not under the age of 16, and not if a clinician or the ward has turned NEWS2 off.
 
 Ages are whole years at a moment of the log's time, by the calendar in UTC.
 """
@@ -12,10 +12,10 @@ from twins.signals import BY_NAME
 __all__ = ["ADULT", "DAY_US", "adult_limits", "age_of", "settle", "take", "unscored"]
 
 ADULT = 16
-"""Years from which on the chart holds (Royal College of Physicians 2017)."""
+"""The chart applies from this age in years (Royal College of Physicians 2017)."""
 DAY_US = 86_400_000_000
 _BY_AGE = ("heart_rate", "respiratory_rate", "systolic_bp")
-"""What is another in a child than in an adult."""
+"""Signals whose normal values differ most between children and adults."""
 
 
 def _day(time: int) -> str:
@@ -28,7 +28,7 @@ def _years(begin: str, end: str) -> int:
 
 
 def age_of(profile: Profile, now: int) -> int | None:
-    """Age in whole years at ``now`` (µs): from the date of birth, else the least the age that was told can have become."""
+    """Age in whole years at ``now`` (µs): from the date of birth, else the least that a given age can have become."""
     if profile.birth_date:
         return _years(profile.birth_date, _day(now))
     if profile.age_years is None:
@@ -37,9 +37,9 @@ def age_of(profile: Profile, now: int) -> int | None:
 
 
 def unscored(profile: Profile, *, ward_scores: bool, now: int) -> str:
-    """Why a patient has no NEWS2: ``child``, ``patient`` (not for this one), ``ward`` (not used there), "" if there is one.
+    """Why a patient has no NEWS2: ``child``, ``patient``, ``ward`` (turned off there), "" if the patient is scored.
 
-    Without an age a patient is taken for an adult, as everybody is who is admitted by a device.
+    A patient without an age counts as an adult; a device admits everybody without an age.
     """
     age = age_of(profile, now)
     if age is not None and age < ADULT:
@@ -50,7 +50,7 @@ def unscored(profile: Profile, *, ward_scores: bool, now: int) -> str:
 
 
 def adult_limits(bank: Bank, number: int, now: int) -> bool:
-    """Whether a child is judged by limits for adults: nobody has set others for what differs most."""
+    """Whether limits for adults are applied to a child: nobody has set other limits for the signals that differ most."""
     age = age_of(bank.profile(number), now)
     if age is None or age >= ADULT:
         return False
@@ -58,7 +58,7 @@ def adult_limits(bank: Bank, number: int, now: int) -> bool:
 
 
 def settle(bank: Bank, number: int, now: int) -> bool:
-    """Write into the profile and the bank whether a patient is scored at ``now``; whether that is other than before."""
+    """Write to the profile and the bank whether a patient is scored at ``now``; returns whether that changed."""
     profile = bank.profile(number)
     reason = unscored(profile, ward_scores=bank.ward_scores.get(profile.ward, True), now=now)
     adults = adult_limits(bank, number, now)
@@ -71,7 +71,7 @@ def settle(bank: Bank, number: int, now: int) -> bool:
 
 
 def take(bank: Bank, number: int, said: SetProfile) -> None:
-    """Take over what a clinician says of a patient."""
+    """Store what a clinician sets about a patient."""
     profile = bank.profile(number)
     if said.spo2_scale is not None:
         profile.spo2_scale = said.spo2_scale

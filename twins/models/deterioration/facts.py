@@ -1,9 +1,9 @@
-"""Oxygen and consciousness for NEWS2: what somebody charted, or what a device tells; the newest by its own time counts.
+"""Oxygen and consciousness for NEWS2: charted by a person or reported by a device; the newest by its own time counts.
 
-A device tells the flow of oxygen, the inspired fraction or the Glasgow coma scale. Oxygen is given where a flow is above 0
-or a fraction, rounded as it would be charted, above 21 %; of two devices that were heard within ``TOGETHER_US`` of each
-other the one that gives oxygen counts. A coma scale of 15 is alert; less is a consciousness that is not (C, V, P or U on
-the chart: 3 points), and which of them it is no scale says.
+A device reports the flow of oxygen, the inspired fraction or the Glasgow coma scale. The patient is on oxygen if a flow
+is above 0, or if a fraction, rounded as it would be charted, is above 21 %. If two devices reported within
+``TOGETHER_US`` of each other, the one that reports oxygen counts. A coma scale of 15 is alert. Less is not alert, which
+scores 3 points; it does not say which of C, V, P or U on the chart it is.
 """
 
 from math import floor, isnan
@@ -22,7 +22,7 @@ __all__ = ["chart", "forget", "take"]
 FLOW, FRACTION, COMA = (
     BY_NAME[name].code for name in ("oxygen_flow", "inspired_oxygen_fraction", "glasgow_coma_scale")
 )
-"""Side by side in the table: their places in ``bank.device`` are their distances from the first."""
+"""Adjacent in the table: the index in ``bank.device`` is the distance from the first code."""
 TOGETHER_US = 600_000_000
 _AIR_PERCENT = 21
 _ALERT = 15
@@ -42,9 +42,9 @@ def chart(bank: Bank, number: int, fact: Fact) -> bool:
 
 
 def take(bank: Bank, columns: Columns, patient: U4, numbers: I8) -> list[int]:
-    """Take what devices tell among readings; the patients of whom something else is true now.
+    """Take what devices report among readings; returns the patients for whom the facts changed.
 
-    ``patient`` and ``numbers`` are as for ``walk.frame``: an entry without a patient's number is nobody's.
+    ``patient`` and ``numbers`` are as for ``walk.frame``: an entry without a patient's number is skipped.
     """
     (places,) = ((columns.signal >= FLOW) & (columns.signal <= COMA)).nonzero()
     changed: dict[int, None] = {}
@@ -65,7 +65,7 @@ def take(bank: Bank, columns: Columns, patient: U4, numbers: I8) -> list[int]:
 
 
 def forget(bank: Bank, number: int, code: int, time: int) -> bool:
-    """A device's fact is taken back; whether it was the newest of its kind."""
+    """Retract a device's fact; whether it was the newest of its kind."""
     if not FLOW <= code <= COMA or bank.device[number, code - FLOW, 1] != time:
         return False
     bank.device[number, code - FLOW] = np.nan
@@ -75,7 +75,7 @@ def forget(bank: Bank, number: int, code: int, time: int) -> bool:
 
 
 def _decide(bank: Bank, number: int) -> bool:
-    """Write what counts for the score; whether the profile tells something else than before."""
+    """Write what counts for the score; whether the profile has changed."""
     profile = bank.profile(number)
     (flow, flow_time), (fraction, fraction_time), (coma, coma_time) = bank.device[number].tolist()
     oxygen = float("nan") if profile.oxygen is None else profile.oxygen

@@ -1,17 +1,17 @@
 """National Early Warning Score 2: the chart, a kernel over columns, and the score of one patient.
 
 The chart is the Royal College of Physicians' (*National Early Warning Score (NEWS) 2*, London 2017, chart 1),
-reproduced with credit. It is for people aged 16 and over and not for pregnancy. SpO2 scale 2 is used only where a
+reproduced with credit. It is for people aged 16 and over and not for pregnancy. SpO2 scale 2 is used only if a
 clinician prescribed it for that patient.
 
-**Rounding.** The chart is written in whole numbers (temperature in tenths) and says nothing of what lies between
-20 and 21 breaths, where estimates do lie. They are rounded as a nurse would chart them: to the nearest step, halves
-away from zero, so 8.4 → 8, 20.5 → 21 and 38.05 → 38.1. A value within 1e-9 of a half is a half, so that the binary
-image of 38.05 rounds as its decimal does.
+**Rounding.** The chart is written in whole numbers (temperature in tenths). It does not define values between, for
+example, 20 and 21 breaths, but estimates often lie there. They are rounded as a nurse would chart them: to the nearest
+step, halves away from zero, so 8.4 → 8, 20.5 → 21 and 38.05 → 38.1. A value within 1e-9 of a half counts as a half, so
+38.05 in binary rounds as it does in decimal.
 
-**Missing.** A part that cannot be known is ``MISSING`` (-1) and is left out of the total, which is then the least the
-score can be. With scale 2 an SpO2 of 93 or more scores 0 on air and 1 to 3 on oxygen, so without knowledge of the
-oxygen that part is missing as well.
+**Missing.** A part that cannot be known is ``MISSING`` (-1) and is left out of the total, which is then the lowest
+possible score. With scale 2, an SpO2 of 93 or more scores 0 on air and 1 to 3 on oxygen. So if the oxygen is not known,
+that part is missing as well.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,13 +34,13 @@ PARAMETERS: tuple[str, ...] = (
 """The seven parameters in the order of the chart, and of the columns of ``score_parts``."""
 
 VITALS: tuple[str, ...] = ("respiratory_rate", "oxygen_saturation", "systolic_bp", "pulse", "temperature")
-"""Those a sensor measures: by their ages a score grows old."""
+"""Those that a sensor measures: their ages decide whether a score is old."""
 
 CONSCIOUSNESS: dict[str, int] = {"A": 0, "C": 1, "V": 2, "P": 3, "U": 4}
 """Alert, (new) Confusion, responds to Voice, to Pain, Unresponsive: the codes of the consciousness column."""
 
 HIGHEST_PART: tuple[int, ...] = (3, 3, 2, 3, 3, 3, 3)
-"""The most each parameter can add; together 20."""
+"""The most points of each parameter; together 20."""
 
 MISSING = -1
 
@@ -52,8 +52,8 @@ STALE_AFTER_S: dict[str, float] = {
 }  # fmt: skip
 """Age, in seconds, from which an input is shown as stale; it still counts.
 
-Continuous vitals: 1 h, the interval the chart asks for once a score is raised. Pressure: 6 h, the upper end of the
-4–6 hours for scores of 1–4. Temperature and the charted facts: 12 h, the routine interval at a score of 0.
+Continuous vitals: 1 h, the interval that the chart requires for a raised score. Pressure: 6 h, the upper end of the 4–6
+hours for scores of 1–4. Temperature and the charted facts: 12 h, the routine interval at a score of 0.
 """
 
 FORGOTTEN_AFTER_S: dict[str, float] = {
@@ -62,7 +62,7 @@ FORGOTTEN_AFTER_S: dict[str, float] = {
 }  # fmt: skip
 """Age, in seconds, beyond which an input no longer counts and its part is missing.
 
-Four hours for continuous vitals, whose sensor has then plainly been off; a day for what is taken by hand.
+Four hours for continuous vitals, because such a sensor has clearly been off; a day for what is measured by hand.
 """
 
 # The chart: for each row the highest value (in steps) of each band, then the points of each band.
@@ -105,7 +105,7 @@ def _points(row: int, value: float, steps_per_unit: float) -> int:
 
 @kernel()
 def _saturation_points(value: float, on_oxygen: float, scale2: bool) -> int:  # noqa: FBT001 (kernels take no keywords)
-    """The points of an SpO2, which on scale 2 depend on the oxygen."""
+    """The points of an SpO2; on scale 2 they depend on the oxygen."""
     if not scale2:
         return _points(_SCALE_1, value, 1.0)
     on_air = _points(_SCALE_2_AIR, value, 1.0)
@@ -146,8 +146,8 @@ def score_parts(
     """Score n patients into ``out_parts`` (n, 7), columns as ``PARAMETERS``.
 
     Inputs are float64 of length n with NaN for missing: /min, %, oxygen (0 air, above 0 oxygen: a flag or a flow),
-    mm[Hg], /min, consciousness as ``CONSCIOUSNESS``, Cel; ``scale2`` is boolean. A part is ``MISSING`` (-1) where the
-    input is missing, infinite, or no code of the scale.
+    mm[Hg], /min, consciousness as ``CONSCIOUSNESS``, Cel. ``scale2`` is boolean. A part is ``MISSING`` (-1) if the
+    input is missing, infinite, or not a code of the scale.
     """
     for i in range(out_parts.shape[0]):
         out_parts[i, 0] = _points(_RESPIRATORY, respiratory[i], 1.0)
@@ -160,10 +160,10 @@ def score_parts(
 
 
 class News2(msgspec.Struct, frozen=True, kw_only=True):
-    """One patient's score: ``total`` counts the known parts only, ``at_most`` adds the worst of the missing ones.
+    """One patient's score: ``total`` has the known parts only, ``at_most`` adds the most points of the missing ones.
 
-    ``parts`` holds known parts by parameter, ``missing`` and ``stale`` name parameters in chart order, ``ages_s`` the
-    age of each input in seconds (also of forgotten ones).
+    ``parts`` has the known parts by parameter. ``missing`` and ``stale`` name parameters in chart order. ``ages_s`` is
+    the age of each input in seconds (also of inputs too old to count).
     """
 
     total: int
@@ -183,7 +183,7 @@ class News2(msgspec.Struct, frozen=True, kw_only=True):
 def risk(total: int, parts: Mapping[str, int], missing: Sequence[str] = ()) -> str:
     """The clinical risk by the thresholds: ``low``, ``low-medium`` (a 3 in one parameter), ``medium`` or ``high``.
 
-    With inputs missing it is the least the risk can be, and ``unknown`` when nothing at all is known.
+    With missing inputs it is the lowest possible risk, and ``unknown`` when nothing is known.
 
     >>> risk(3, {"pulse": 3})
     'low-medium'
@@ -217,7 +217,7 @@ def summarise(row: Sequence[int], ages_s: Mapping[str, float] | None = None) -> 
 def score(values: Mapping[str, float], ages_s: Mapping[str, float] | None = None, *, scale2: bool = False) -> News2:
     """Score one patient.
 
-    ``values`` by name of ``PARAMETERS`` in the units of ``score_parts``; what is absent, NaN or older than
+    ``values`` by name of ``PARAMETERS`` in the units of ``score_parts``. What is absent, NaN or older than
     ``FORGOTTEN_AFTER_S`` is missing.
 
     >>> score({"respiratory_rate": 22.0, "oxygen_saturation": 95.0, "pulse": 80.0}).total

@@ -1,4 +1,4 @@
-"""NEWS2 of many patients in one walk: inputs from the bank, parts, staleness, and the holds of the three thresholds."""
+"""NEWS2 of many patients in one walk: inputs from the bank, parts, staleness, and the delays of the three thresholds."""
 
 import numpy as np
 
@@ -35,20 +35,20 @@ __all__ = [
 PARAMETERS = 7
 HIGHEST = np.array(news2.HIGHEST_PART)
 BEGINS, WORSENS, ENDS = 1, 2, -1
-"""How a condition turned."""
+"""How a condition changed."""
 CONDITIONS = 3
-"""By place: a total of 7 or more, one of 5 or 6, and a 3 in one parameter below that."""
+"""By index: a total of 7 or more, one of 5 or 6, and a 3 in one parameter below that."""
 _OXYGEN, _CONSCIOUSNESS = 2, 5
 _ON, _WAITING, _WORSENING = 2, 1, 4
-"""Bits of a score's phase: the condition is on; it is about to turn; it is on and about to be told anew."""
+"""Bits of a score's phase: the condition is on; it is about to change; it is on and about to be reported again."""
 ABOUT = _WAITING | _WORSENING
 IS_ON, IS_WAITING = _ON, _WAITING
 _HOLD_US = 20_000_000
-"""A threshold must be reached, or left, for so long: one noisy minute makes no alarm."""
+"""A threshold must be reached, or left, for this long: one noisy minute raises no alarm."""
 _WORSE = 2
-"""A total so much higher than the one told, or a 3 in a parameter that had none, is told anew …"""
+"""A total this much higher than the reported one, or a 3 in a parameter that had none, is reported again …"""
 _RESTATE_US = 60_000_000
-"""A score is stated anew at least this often, so that its ages stay true."""
+"""A score is sent again at least this often, so that its ages stay true."""
 
 
 @kernel()
@@ -56,13 +56,14 @@ def gather(
     numbers: I8, now: int, slot: I4, state: F8, judged: F8, limit: F8, limits: U1, oxygen: F8, oxygen_time: I8,
     consciousness: F8, consciousness_time: I8, agreement: F8, sources: I8, paired: I8, forgotten: F8, value: F8, age: F8,
 ) -> None:  # fmt: skip
-    """Value (7, patients) and age in s (patients, 7) of each NEWS2 input; NaN where there is none or it is forgotten.
+    """Value (7, patients) and age in s (patients, 7) of each NEWS2 input; NaN if there is none or it is too old.
 
-    ``sources`` (7, n) are the signals a parameter may come from, -1 for none: the newest measurement wins, of equally
-    new ones the first. ``paired`` (7, n) are the places in ``agreement`` by which a source stands to the first, -1 for
-    none: it is brought to the first one's scale by their usual difference, and not asked while they disagree. A forgotten
-    value keeps its age. While a critical limit is passed, ``limits`` being the channels' phases, a filter that does not
-    follow (two senders contradict each other) is not asked, but the value that passed it.
+    ``sources`` (7, n) are the signals that a parameter may come from, -1 for none. The newest measurement wins; of
+    equally new ones, the first. ``paired`` (7, n) are the indices in ``agreement`` of each source's pair with the first
+    source, -1 for none. Such a source is converted to the scale of the first by their usual difference, and is not used
+    while they disagree. A value that is too old keeps its age. ``limits`` are the channels' phases: while a critical
+    limit is passed, and the filter does not follow (two senders contradict each other), the value that passed it is
+    used, not the estimate.
     """
     for i in range(len(numbers)):
         p = numbers[i]
@@ -105,10 +106,10 @@ def _settle(
     numbers: I8, now: int, fresh: I1, age: F8, stale_after: F8, parts: I1, known_parts: I1, stale: U1, scored: I8, phase: U1,
     since: I8, told: I1, speak: B1, turned: I1,
 ) -> None:  # fmt: skip
-    """Write ``fresh`` parts into the bank; ``speak`` (patients) marks scores to state, ``turned`` (patients, 3) turns.
+    """Write ``fresh`` parts to the bank; ``speak`` (patients) marks scores to send, ``turned`` (patients, 3) changes.
 
-    What is missing never begins a condition and never ends one: a part that had points when it was last known and is
-    missing now might have the most there are.
+    A missing part never begins a condition and never ends one: if a part had points when it was last known and is
+    missing now, it counts with the most points possible.
     """
     for i in range(len(numbers)):
         p = numbers[i]
@@ -129,7 +130,7 @@ def _settle(
             elif known_parts[p, column] > 0:
                 held += HIGHEST[column]
                 held_reds = 1
-            # Patients lie far apart in memory: what is the same is not written.
+            # Patients are far apart in memory: an unchanged value is not written.
             if part != parts[p, column] or aged != (stale[p, column] != 0):
                 speaks = True
                 parts[p, column] = part
@@ -187,11 +188,11 @@ def evaluate(
     since: I8, told: I1, agreement: F8, sources: I8, paired: I8, forgotten: F8, stale_after: F8, value: F8, age: F8,
     prescribed: B1, fresh: I1, speak: B1, turned: I1,
 ) -> None:  # fmt: skip
-    """Score distinct patients ``numbers`` at ``now`` (µs) and keep parts, staleness, phases and times in the bank.
+    """Score distinct patients ``numbers`` at ``now`` (µs) and store parts, staleness, phases and times in the bank.
 
-    Written besides, a row per patient asked for: ``age`` as ``gather``, ``fresh`` parts (patients, 7), ``speak`` where the
-    score changed or is due again, ``turned`` (patients, 3) where a condition ``BEGINS``, ``WORSENS`` or ``ENDS``, else 0.
-    ``value`` (7, patients) and ``prescribed`` (patients) are scratch.
+    Also written, with a row per patient: ``age`` as in ``gather``, ``fresh`` parts (patients, 7), ``speak`` if the
+    score changed or is due again, and ``turned`` (patients, 3): ``BEGINS``, ``WORSENS`` or ``ENDS`` for a condition,
+    else 0. ``value`` (7, patients) and ``prescribed`` (patients) are scratch.
     """
     gather(
         numbers, now, slot, state, judged, limit, limits, oxygen, oxygen_time, consciousness, consciousness_time, agreement,
@@ -199,6 +200,6 @@ def evaluate(
     )  # fmt: skip
     for i in range(len(numbers)):
         prescribed[i] = scale2[numbers[i]] != 0
-    # Rows of value stand in the order of news2.PARAMETERS, as its columns do.
+    # The rows of value are in the order of news2.PARAMETERS, as are the columns there.
     news2.score_parts(value[0], value[1], value[2], value[3], value[4], value[5], value[6], prescribed, fresh)
     _settle(numbers, now, fresh, age, stale_after, parts, known_parts, stale, scored, phase, since, told, speak, turned)

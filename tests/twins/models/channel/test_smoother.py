@@ -248,7 +248,7 @@ def test_a_covariance_without_an_inverse_is_passed_through(p):
     parameter = layout.PARAMETERS[HEART_RATE]
     prior = np.array([[80.0, 1.0, *p, 0.0]])
     smoothed = np.array([[80.0, 1.0, *(0.5 * x for x in p), 0.0]])
-    found = smoother._hindsight(parameter, 0.0, (80.0, 1.0, *p), prior, smoothed, 0)
+    found = smoother._smoothed_moments(parameter, 0.0, (80.0, 1.0, *p), prior, smoothed, 0)
     assert found[:2] == (80.0, 1.0)
     assert found[2:] == pytest.approx(smoothed[0, 2:5])
 
