@@ -271,5 +271,5 @@ def test_a_signal_without_a_twin_has_no_course(signal):
 
 
 def test_columns_must_be_of_one_length():
-    with pytest.raises(ValueError, match="unequal"):
+    with pytest.raises(ValueError, match="equal length"):
         smooth(HEART_RATE, np.array([START]), np.array([1.0, 2.0]), np.array([START]))
