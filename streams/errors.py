@@ -4,6 +4,7 @@ StreamsError
 ├── FrameError          a frame that cannot be read: reason and where
 ├── LogUnavailable      the log cannot take records (disk full, read-only, closed)
 ├── Overloaded          too much is waiting; try again in ``retry_after_s``
+├── NewerVersion        what is stored was written by a newer version, which this one must not change
 ├── LogInUse            another running service holds the log
 ├── ClockApart          the file's time is ahead of this machine's
 ├── ModelUnusable       a site's model that cannot be loaded
@@ -15,7 +16,7 @@ StreamsError
 
 __all__ = [
     "ClockApart", "FrameError", "HistoryNotKept", "HistoryUnavailable", "KafkaUnusable", "LogInUse", "LogUnavailable",
-    "ModelUnusable", "Overloaded", "RecordingError", "StreamsError",
+    "ModelUnusable", "NewerVersion", "Overloaded", "RecordingError", "StreamsError",
 ]  # fmt: skip
 
 
@@ -43,6 +44,10 @@ class Overloaded(StreamsError):
     def __init__(self, retry_after_s: float = 1.0, why: str = "too much is waiting") -> None:
         super().__init__(f"{why}; try again in {retry_after_s:g} s")
         self.retry_after_s = retry_after_s
+
+
+class NewerVersion(StreamsError):
+    """What is stored was written by a newer version; this one leaves it as it is."""
 
 
 class LogInUse(StreamsError):

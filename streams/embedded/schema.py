@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from streams.errors import LogUnavailable, StreamsError
+from streams.errors import LogUnavailable, NewerVersion, StreamsError
+from streams.history.sqlite import schema as history_schema
 from streams.private import keep_private
 from twins.bank.checkpoint import VERSION
 
@@ -129,6 +130,10 @@ def check_format(connection: sqlite3.Connection, path: Path) -> dict[str, int]:
                 f"{path} was written by a newer version of vitaltwin ({name} {facts[name]}; this one knows {known}):"
                 " use that version, or restore a backup made before it"
             )
+    try:
+        history_schema.check_format(connection)
+    except NewerVersion as error:
+        raise LogUnavailable(f"{path}: {error}") from error
     return facts
 
 

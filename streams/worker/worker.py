@@ -7,11 +7,21 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from streams.errors import NewerVersion
 from streams.history.base import History
 from streams.history.kept_forecasts import ForecastSchedule
 from streams.history.packing import coarse
 from twins.bank.bank import BLOCK, Bank
-from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
+from twins.bank.checkpoint import (
+    FOUNDATION_VERSION,
+    VERSION,
+    Block,
+    Foundation,
+    block_of,
+    foundation_of,
+    restore,
+    restore_foundation,
+)
 from twins.bank.rebuild import begin_patients, begin_wards, keep_alarms
 from twins.models.registry import ChannelModel
 from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Revision, Status
@@ -25,6 +35,17 @@ _MEAN_BITS, _SPREAD_BITS = 16, 10
 """Precision of stored estimates: a heart rate to a thousandth, its standard deviation to a relative 1/2000."""
 
 _checkpoint = msgspec.msgpack.Decoder(Block | Foundation)
+
+
+class _Version(msgspec.Struct):
+    """What a checkpoint of any version says."""
+
+    type: str
+    version: int
+
+
+_version = msgspec.msgpack.Decoder(_Version)
+_KNOWN = {"block": VERSION, "foundation": FOUNDATION_VERSION}
 _STATUSES = tuple(status.name.lower() for status in Status)
 """The names of statuses in the order of their numbers."""
 
@@ -92,6 +113,9 @@ class Worker:
 
         Blocks may have been written later than that: each skips what it has already seen. If one cannot be read, the log
         must be read again from its oldest record; ``damaged`` counts such blocks.
+
+        Raises:
+            NewerVersion: a newer version wrote one of them. This version may misunderstand it.
         """
         bank, damaged = self._restored(partition, blobs, committed)
         self.damaged += damaged
@@ -109,6 +133,7 @@ class Worker:
         damaged = 0
         for raw in blobs:
             try:
+                _refuse_newer(partition, _version.decode(raw))
                 found.append(_checkpoint.decode(raw))
             except (msgspec.MsgspecError, UnicodeDecodeError):
                 damaged += 1
@@ -290,6 +315,15 @@ class Worker:
         for (partition, _), offset in self._first_dirty.items():
             covered[partition] = min(covered[partition], offset - 1)
         return covered
+
+
+def _refuse_newer(partition: int, seen: _Version) -> None:
+    known = _KNOWN.get(seen.type, 0)
+    if seen.version > known:
+        raise NewerVersion(
+            f"a checkpoint of partition {partition} was written by a newer version of vitaltwin ({seen.type} version"
+            f" {seen.version}; this one knows {known}): use that version, or go back to what was kept before it"
+        )
 
 
 def _into(bank: Bank, kept: Block | Foundation, committed: int) -> bool:

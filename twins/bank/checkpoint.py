@@ -14,6 +14,7 @@ from twins.bank.memory import Clock, Others, Past
 from twins.records import Profile, SetLimits, SetWard
 
 __all__ = [
+    "FOUNDATION_VERSION",
     "VERSION",
     "Block",
     "Foundation",
@@ -26,6 +27,8 @@ __all__ = [
 
 VERSION = 2
 """Of the columns of a channel's row in a checkpoint."""
+FOUNDATION_VERSION = 1
+"""Of a checkpoint of what is no patient's."""
 
 
 class Block(msgspec.Struct, tag="block"):
@@ -214,7 +217,7 @@ def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:
     ]
     said = {ward.ward: at for at, ward in bank.wards if at <= committed}
     bank.wards = [(at, ward) for at, ward in bank.wards if at >= said.get(ward.ward, -1)]
-    return Foundation(1, bank.partition, offset, bank.time, bank.ward_changes, bank.wards)
+    return Foundation(FOUNDATION_VERSION, bank.partition, offset, bank.time, bank.ward_changes, bank.wards)
 
 
 def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> None:

@@ -3,11 +3,18 @@
 ``history_lot`` has the segments (level 0), ``history_chunk`` everything above. A chunk's ``sequence`` is the number of the
 newest segment in it, so rows by (sequence, then segment) are in the order of writing. ``history_progress`` says how far
 the segments of a partition up to ``upto`` have been cut into chunks: for patients up to ``done``, in order of name.
+
+``FORMAT`` rises with every change that an earlier version would misunderstand; the figure ``format`` stores it. A history
+without that figure has the first format, or an older one, which ``create`` brings up to date.
 """
 
 import sqlite3
 
-__all__ = ["FINAL", "TABLES", "add_figure", "covered", "create", "figure"]
+from streams.errors import NewerVersion
+
+__all__ = ["FINAL", "FORMAT", "TABLES", "add_figure", "check_format", "covered", "create", "figure"]
+
+FORMAT = 1
 
 FINAL = 9
 """The level of a chunk that is never merged again."""
@@ -56,7 +63,8 @@ CREATE INDEX IF NOT EXISTS history_stay_discharged ON history_stay (discharged);
 
 
 def create(connection: sqlite3.Connection) -> None:
-    """Create missing tables, in one transaction; an open transaction stays open."""
+    """Create missing tables, in one transaction; an open transaction stays open. Raises ``NewerVersion``."""
+    check_format(connection)
     mine = not connection.in_transaction
     if mine:
         connection.execute("BEGIN")
@@ -69,8 +77,21 @@ def create(connection: sqlite3.Connection) -> None:
             "INSERT OR IGNORE INTO history_charted SELECT patient, kind || '@' || time, time, body FROM history_fact"
         )
         connection.execute("DROP TABLE history_fact")
+    connection.execute("INSERT OR REPLACE INTO history_figure VALUES ('format', ?)", (FORMAT,))
     if mine:
         connection.execute("COMMIT")
+
+
+def check_format(connection: sqlite3.Connection) -> None:
+    """Return if this version knows the history's tables, or if there are none; raises ``NewerVersion``."""
+    if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'history_figure'").fetchone():
+        return
+    kept = figure(connection, "format")
+    if kept > FORMAT:
+        raise NewerVersion(
+            f"its history was written by a newer version of vitaltwin (format {kept}; this one knows {FORMAT}):"
+            " use that version, or restore a backup made before it"
+        )
 
 
 def covered(connection: sqlite3.Connection) -> dict[int, int]:
@@ -79,7 +100,7 @@ def covered(connection: sqlite3.Connection) -> dict[int, int]:
 
 
 def figure(connection: sqlite3.Connection, name: str) -> int:
-    """A stored figure: ``bytes`` of all segments and chunks, ``slices`` of compaction done; 0 if never written."""
+    """A stored figure: ``bytes`` of all segments and chunks, ``slices`` of compaction done, ``format``; 0 if never written."""
     row = connection.execute("SELECT value FROM history_figure WHERE name = ?", (name,)).fetchone()
     return int(row[0]) if row else 0
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import structlog
 
+from streams.kafka.format import FORMAT, format_of, newer
 from streams.kafka.messages import ADDRESS, ANSWER, BEAT, EVERYBODY, PART, decode_outcome
 from twins.records import Outcome
 
@@ -45,6 +46,8 @@ class _Partition:
         self.least = -1
         """A state must cover the outcomes up to this offset."""
         self.progress = Progress()
+        self.format = 0
+        """The format of newer outcomes that arrived; 0 if there are none."""
 
     def hold(self, outcome: Outcome, size: int) -> None:
         """Keep an outcome until the state is complete."""
@@ -86,6 +89,13 @@ class Following:
         """Partitions whose state is not complete yet."""
         return [number for number, one in self._partitions.items() if one.awaited]
 
+    @property
+    def refused(self) -> str:
+        """Why this version cannot follow some partitions, in a sentence; empty if it can."""
+        formats = ((number, one.format) for number, one in self._partitions.items() if one.format)
+        number, told = next(formats, (0, 0))
+        return str(newer(f"the estimates of partition {number}", "format", told, FORMAT)) if told else ""
+
     def progress(self, partition: int) -> "Progress":
         """How far the partition's twins are, from their worker's last heartbeat."""
         return self._partitions[partition].progress
@@ -100,6 +110,18 @@ class Following:
         if one.position not in (-1, position) and not one.awaited:
             self._ask_again(partition, one)
         one.position = position + 1
+
+    def newer(self, partition: int, headers: dict[str, bytes]) -> bool:
+        """Whether a record of ``estimates`` has a newer format; then the state known so far no longer counts."""
+        told = format_of(headers)
+        if told <= FORMAT:
+            return False
+        one = self._partitions[partition]
+        if not one.format:
+            one.format = told
+            if not one.awaited:
+                self._ask_again(partition, one)
+        return True
 
     def heard(self, raw: bytes, headers: dict[str, bytes]) -> None:
         """Process one record of ``estimates``; raises ``msgspec.MsgspecError``, ``ValueError``."""
@@ -167,6 +189,7 @@ class Following:
             whole.scores += other.scores
             whole.transitions += other.transitions
         one.awaited = False
+        one.format = 0
         one.offset = whole.offset
         self._deliver(whole)
         for other in others:

@@ -10,6 +10,7 @@ import msgspec
 from streams.clock import Clock
 from streams.errors import LogUnavailable, Overloaded
 from streams.kafka.door.spool import Record, Spool
+from streams.kafka.format import headers
 from streams.log.gathering import READING_BYTES, frames
 from streams.log.log import encode_record
 from streams.registry import Registry
@@ -137,7 +138,10 @@ class Gatherer:
         """Return once records from the spool are durable; raises ``KafkaError``, ``TimeoutError``."""
         if self.producer is None:
             raise aiokafka.errors.KafkaConnectionError("the service is not running")
-        sending = [await self.producer.send(self._topic, record, partition=partition) for partition, record in records]
+        sending = [
+            await self.producer.send(self._topic, record, partition=partition, headers=headers() or None)
+            for partition, record in records
+        ]
         # Longer than it takes to replace a stuck producer.
         await asyncio.wait_for(asyncio.gather(*map(asyncio.shield, sending)), 2 * _STUCK_S)
         self.trouble = ""
@@ -146,7 +150,7 @@ class Gatherer:
         if self.producer is None:
             raise LogUnavailable("the service is not running")
         try:
-            sending = self.producer.send(self._topic, value, key=key, partition=partition)
+            sending = self.producer.send(self._topic, value, key=key, partition=partition, headers=headers() or None)
             return await asyncio.wait_for(sending, self._answer_s)
         except (aiokafka.errors.KafkaError, TimeoutError) as error:
             raise self._unavailable(error) from error

@@ -204,6 +204,7 @@ class KafkaService:
         age_s = max(self._ages_s().values())
         awaited = self._following.awaited
         twins = "stopped" if age_s > _STOPPED_S else "warming" if awaited else "ok"
+        twins = self._following.refused or twins
         lag = self._lag()
         return {
             # A door that spools still takes readings: a load balancer must keep sending them.
@@ -303,7 +304,9 @@ class KafkaService:
                     try:
                         self._broker_time.observe(record.timestamp * 1000)
                         self._following.at(place.partition, record.offset)
-                        self._heard(record.value, dict(record.headers))
+                        headers = dict(record.headers)
+                        if not self._following.newer(place.partition, headers):
+                            self._heard(record.value, headers)
                     except (msgspec.MsgspecError, ValueError, TypeError) as error:
                         self.counts["unreadable"] += 1
                         _logger.warning("an outcome of a worker cannot be read", topic=place.topic, reason=str(error))

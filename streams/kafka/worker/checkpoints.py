@@ -15,12 +15,15 @@ import structlog
 from aiokafka.structs import TopicPartition
 
 from streams.kafka.connect import MOST_BYTES, options
+from streams.kafka.format import FORMAT, newer
 from streams.kafka.topics import Topics
+from streams.kafka.worker.log_reader import reader
 from streams.kafka.worker.outgoing import Outgoing
 from streams.settings import Settings
 from streams.worker.worker import Blob
+from twins.bank.checkpoint import VERSION
 
-__all__ = ["Kept", "Manifest", "read", "write_blobs", "write_manifests"]
+__all__ = ["Kept", "Manifest", "read", "refuse_newer", "write_blobs", "write_manifests"]
 
 _logger = structlog.get_logger(__name__)
 
@@ -31,11 +34,16 @@ _NEAR = 3
 
 
 class Manifest(msgspec.Struct):
-    """The offset a partition is covered up to, the log's time there (µs), and each block's record in ``twins``."""
+    """The offset a partition is covered up to, the log's time there (µs), and each block's record in ``twins``.
+
+    ``format`` is that of the topics, ``columns`` the version of the blocks; 0 where a manifest does not say it.
+    """
 
     covered: int = -1
     time: int = 0
     blocks: dict[int, int] = {}
+    format: int = 0
+    columns: int = 0
 
 
 class Kept(msgspec.Struct):
@@ -53,6 +61,16 @@ _seen = msgspec.msgpack.Decoder(_Seen)
 _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
+class _Versions(msgspec.Struct):
+    """What a manifest of any version says."""
+
+    format: int = 0
+    columns: int = 0
+
+
+_versions = msgspec.msgpack.Decoder(_Versions)
+
+
 async def write_blobs(outgoing: Outgoing, topics: Topics, blobs: Iterable[Blob]) -> list[tuple[int, int, int]]:
     """Return (partition, block, record) once all are durable; raises ``KafkaError``."""
     waiting = [
@@ -64,20 +82,54 @@ async def write_blobs(outgoing: Outgoing, topics: Topics, blobs: Iterable[Blob])
 
 async def write_manifests(outgoing: Outgoing, topics: Topics, manifests: Mapping[int, Manifest]) -> None:
     """Return once all are durable; raises ``KafkaError``."""
-    waiting = [
-        await outgoing.send(topics.manifests, msgspec.msgpack.encode(manifest), partition, b"%d" % partition)
-        for partition, manifest in manifests.items()
-    ]
+    waiting = []
+    for partition, manifest in manifests.items():
+        manifest.format, manifest.columns = FORMAT, VERSION
+        said = msgspec.msgpack.encode(manifest)
+        waiting.append(await outgoing.send(topics.manifests, said, partition, b"%d" % partition))
     for future in waiting:
         await future
 
 
 async def read(settings: Settings, partitions: Iterable[int]) -> dict[int, Kept]:
-    """The newest checkpoints of some partitions; raises ``KafkaError``."""
+    """The newest checkpoints of some partitions; raises ``KafkaError``, ``NewerVersion``."""
     numbers = sorted(partitions)
     lots = [numbers[first::_AT_ONCE] for first in range(min(_AT_ONCE, len(numbers)))]
     found = await asyncio.gather(*(_read(settings, lot) for lot in lots))
     return {partition: kept for lot in found for partition, kept in lot.items()}
+
+
+async def refuse_newer(settings: Settings) -> None:
+    """Return if this version can go on from the manifest of every partition.
+
+    A worker asks before it joins the others: one that ended only when it was given a partition would disturb them.
+
+    Raises:
+        KafkaError: the manifests cannot be read.
+        NewerVersion: a newer version wrote one of them.
+    """
+    topic = Topics.of(settings).manifests
+    places = [TopicPartition(topic, partition) for partition in range(settings.kafka_partitions)]
+    async with reader(settings) as consumer:
+        ends = {place: end for place, end in (await consumer.end_offsets(places)).items() if end}
+        consumer.assign(list(ends))
+        for place, end in ends.items():
+            consumer.seek(place, end - 1)
+        while ends:
+            for place, records in (await consumer.getmany(timeout_ms=1_000)).items():
+                for record in records:
+                    _refuse_newer(place.partition, record.value or b"")
+            ends = {place: end for place, end in ends.items() if await consumer.position(place) < end}
+
+
+def _refuse_newer(partition: int, raw: bytes) -> None:
+    try:
+        said = _versions.decode(raw)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return  # it cannot be read at all: what to do then is not a matter of versions
+    for kind, number, known in (("format", said.format, FORMAT), ("columns", said.columns, VERSION)):
+        if number > known:
+            raise newer(f"partition {partition}", kind, number, known)
 
 
 async def _read(settings: Settings, partitions: Sequence[int]) -> dict[int, Kept]:
@@ -100,6 +152,7 @@ async def _kept(consumer: aiokafka.AIOKafkaConsumer, topics: Topics, partition: 
     newest = (await _records(consumer, place, [end - 1])).get(end - 1) if end else None
     if newest is None:
         return Kept([], Manifest())
+    _refuse_newer(partition, newest)
     try:
         manifest = _manifest.decode(newest)
     except (msgspec.MsgspecError, UnicodeDecodeError):

@@ -11,6 +11,7 @@ import aiokafka.errors
 import structlog
 
 from streams.errors import KafkaUnusable
+from streams.kafka import format as topics_format
 from streams.kafka.connect import producer
 from streams.kafka.messages import ADDRESS, BEAT, EVERYBODY, OFFSET, encode_outcome, encode_transition
 from streams.kafka.topics import Topics
@@ -114,6 +115,7 @@ class Outgoing:
             self._since = time.monotonic()
         self.unanswered += 1
         try:
+            headers = [*(headers or ()), *topics_format.headers()] or None
             future = await self._accepted(topic, value, key=key, partition=partition, headers=headers)
         except BaseException as error:
             self.unanswered -= 1

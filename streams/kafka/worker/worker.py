@@ -19,6 +19,7 @@ from faust.types import TP
 from streams.clock import Clock
 from streams.errors import KafkaUnusable
 from streams.history.base import History
+from streams.kafka.format import FORMAT, format_of, newer
 from streams.kafka.messages import EVERYBODY
 from streams.kafka.topics import Topics
 from streams.kafka.worker import checkpoints, log_reader
@@ -80,6 +81,7 @@ class KafkaWorker:
         Raises:
             KafkaUnusable: no broker answers, or written records were lost. The next worker of the partitions repeats
                 what no checkpoint covers.
+            NewerVersion: a newer version wrote a record or a checkpoint; what it wrote stays as it is.
         """
         self._broken = asyncio.get_running_loop().create_future()
         calls = answer_calls(self.settings, self.topics.roll_calls, self._outgoing, self._stated)
@@ -87,6 +89,7 @@ class KafkaWorker:
         try:
             await self._outgoing.start()
             await self._outgoing.ask_time()
+            await checkpoints.refuse_newer(self.settings)
             await self.app.start()
             sweeps = self.sweeps.run(self.settings.checkpoint_seconds)
             beside = [asyncio.ensure_future(work) for work in (stop.wait(), self._tick(), sweeps, calls)]
@@ -139,7 +142,11 @@ class KafkaWorker:
     def _restored(self, task: "asyncio.Task[None]") -> None:
         """End the worker if a partition cannot be restored: nobody would notice one that waits for ever."""
         self._restoring.discard(task)
-        if not task.cancelled() and (error := task.exception()) and not self._broken.done():
+        if not task.cancelled() and (error := task.exception()):
+            self._break(error)
+
+    def _break(self, error: BaseException) -> None:
+        if not self._broken.done():
             self._broken.set_exception(error)
 
     def _forget(self, partition: int) -> None:
@@ -217,6 +224,10 @@ class KafkaWorker:
                 return
             self.counts["holes"] += 1
             _logger.warning("the log has a hole", partition=part.partition, begin=part.due, end=message.offset)
+        if (told := format_of(message.headers)) > FORMAT:
+            self.draining = True  # nothing behind it is taken: it must not be passed over
+            self._break(newer(f"{self.topics.inputs}[{part.partition}]@{message.offset}", "format", told, FORMAT))
+            return
         arrived = arrival(message, 1e6, self.clock.now())
         outcome = self._moved(part, message.offset, message.value, arrived)
         bank = self.worker.banks[part.partition]
@@ -313,11 +324,8 @@ class KafkaWorker:
         if at_end and last - now > AHEAD_US:
             # A record of an earlier version may have caused this, or a broker whose clock was wrong.
             self.counts["set_back"] += 1
-            _logger.error(
-                "the log's time is ahead of the broker's and is set back",
-                partition=part.partition,
-                ahead_s=(last - now) / 1e6,
-            )
+            ahead_s = (last - now) / 1e6
+            _logger.error("log time is ahead of the broker's: set back", partition=part.partition, ahead_s=ahead_s)
             return Tick(now, back=last - now)
         return part.ticks.next(log_time(now, last, part.arrived), last, at_end=at_end)
 

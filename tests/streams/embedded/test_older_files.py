@@ -1,7 +1,8 @@
-"""Files that earlier versions wrote, kept small: three patients, ten minutes, ada with an acknowledged NEWS2 alarm.
+"""Files of every format, kept small: three patients, ten minutes, ada with an acknowledged NEWS2 alarm.
 
 ``columns-1`` is of the first format and the first columns of a channel, ``columns-2`` of the same format with the second.
-Files of newer versions are refused in a sentence.
+The names of later ones say all their formats; ``files/make.py`` makes the one of today's. Files of newer versions are
+refused in a sentence.
 """
 
 import lzma
@@ -13,12 +14,13 @@ import pytest
 
 from streams.clock import Clock
 from streams.embedded.restore import open_offline
-from streams.embedded.schema import FORMAT
+from streams.embedded.schema import FORMAT, look
 from streams.embedded.service import EmbeddedService
 from streams.errors import LogUnavailable
 from streams.history.nothing import NoHistory
 from streams.settings import Settings
 from streams.worker.worker import Worker
+from tests.streams.embedded.files.make import NAME
 from tests.streams.embedded.test_service import until
 from twins.bank.checkpoint import VERSION
 from twins.step.estimates import complete
@@ -43,6 +45,11 @@ async def begun(path):
     service.listen(told.append)
     await service.start()
     return service, [outcome for outcome in told if outcome.complete]
+
+
+def opened(path):
+    with open_offline(path):
+        pass
 
 
 async def test_signals_and_alarms_are_there_after_an_upgrade(older):
@@ -110,6 +117,25 @@ async def test_where_the_log_no_longer_reaches_back_patients_stay_and_go_on(olde
     ]
     await until(lambda: service.health()["twins"] == "ok")
     await service.stop()
+
+
+def test_a_file_of_todays_format_is_kept():
+    """Whoever raises a format makes one: ``python -m tests.streams.embedded.files.make``."""
+    assert (FILES / NAME).exists()
+
+
+async def test_a_newer_history_in_the_file_is_refused_in_a_sentence_and_left_as_it_is(older):
+    with closing(sqlite3.connect(older)) as file:
+        file.execute("INSERT OR REPLACE INTO history_figure VALUES ('format', 99)")
+        file.commit()
+    before = older.read_bytes()
+    sentence = r"v\.db: its history was written by a newer version of vitaltwin \(format 99; this one knows 1\)"
+    with pytest.raises(LogUnavailable, match=sentence):
+        await begun(older)
+    for open_again in (opened, look):
+        with pytest.raises(LogUnavailable, match=sentence):
+            open_again(older)
+    assert older.read_bytes() == before
 
 
 @pytest.mark.parametrize("what", ["format", "columns"])
