@@ -136,4 +136,4 @@ def signals_doc():
 def test_the_document_is_printed_from_the_table(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     written = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
-    assert written == signals_doc().page(), "print it anew: .venv/bin/python infra/signals-doc > docs/signals.md"
+    assert written == signals_doc().page(), "generate it again: .venv/bin/python infra/signals-doc > docs/signals.md"
