@@ -26,6 +26,8 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "worker_lag_seconds": (False, "Age of the oldest input that is not through the twins yet"),
     "clock_set_back": (True, "Times the log's time went back with the wall clock"),
     "worker_failures": (True, "Records the twins could not take"),
+    "model_failures": (True, "Calls of a site's models that failed"),
+    "models_begun_anew": (True, "Blocks of patients in which a site's model could not use its checkpoint"),
     "worker_lag_records": (False, "Records in the log that this worker has not taken yet"),
     "worker_records": (True, "Records taken"),
     "worker_gaps": (True, "Gaps in the records' offsets that were read again"),

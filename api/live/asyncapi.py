@@ -71,11 +71,11 @@ def document() -> dict[str, Any]:
     kinds = SENT + RECEIVED
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS + "{name}")
     schemas = with_plain_names(schemas)
-    # In a snapshot an entry is whole; only a delta leaves out what did not change.
+    # In a snapshot an entry is whole; only a delta leaves out what did not change. Few sites have models of their own.
     schemas["WholeEntry"] = {
         "allOf": [
             {"$ref": f"{_SCHEMAS}{PatientEntry.__name__}"},
-            {"required": list(PatientEntry.__struct_encode_fields__)},
+            {"required": [name for name in PatientEntry.__struct_encode_fields__ if name != "models"]},
         ]
     }
     schemas["Snapshot"]["properties"]["entries"]["additionalProperties"] = {"$ref": f"{_SCHEMAS}WholeEntry"}

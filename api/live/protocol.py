@@ -21,6 +21,7 @@ __all__ = [
     "Delta",
     "Health",
     "Inbound",
+    "ModelEntry",
     "PatientEntry",
     "Ping",
     "Reason",
@@ -80,11 +81,24 @@ class TurnedOff(msgspec.Struct):
     reason: str
 
 
+class ModelEntry(msgspec.Struct):
+    """What one of a site's models tells of a patient, or of one ``signal`` of the patient.
+
+    ``t`` is the time of the newest input behind it, ``outputs`` are (name, unit, mean, sd); ``sd`` is null where there is none.
+    """
+
+    model: str
+    t: int
+    outputs: list[tuple[str, str, float, float | None]]
+    signal: str | UnsetType = UNSET
+
+
 class PatientEntry(msgspec.Struct, kw_only=True):
     """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal.
 
     ``measured`` is what devices tell of oxygen and consciousness, by signal (value, since when in ms). ``news2_off`` says
-    why there is no score; ``adult_limits`` that a child is judged by limits for adults.
+    why there is no score; ``adult_limits`` that a child is judged by limits for adults. ``models`` is there on a patient's
+    channel where a model of the site's own tells something.
     """
 
     label: str | UnsetType = UNSET
@@ -102,6 +116,7 @@ class PatientEntry(msgspec.Struct, kw_only=True):
     news2: News2[int] | UnsetType | None = UNSET
     signals: dict[str, SignalState] | UnsetType = UNSET
     alarms: list[Alarm[int]] | UnsetType = UNSET
+    models: list[ModelEntry] | UnsetType = UNSET
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", kw_only=True):

@@ -11,13 +11,15 @@ from typing import cast
 
 import msgspec
 import numpy as np
+from msgspec import UNSET
 
 from api.http.answers import milliseconds
 from api.live.alarm import alarm_of
+from api.live.model_table import Told, told_by, told_on_the_wire
 from api.live.news2 import news2_of
 from api.live.protocol import STATES, PatientEntry, TurnedOff, encode
 from api.live.state_table import StateTable
-from twins.records import Estimates, Outcome, Profile, Score, Transition
+from twins.records import Estimates, ModelOutputs, Outcome, Profile, Score, Transition
 from twins.signals import SIGNALS
 
 __all__ = ["Changes", "Estimate", "LiveState", "Moved"]
@@ -73,14 +75,18 @@ class Changes(msgspec.Struct, kw_only=True):
 class _Followed:
     """One admitted patient, with the revision that last changed each part of the entry."""
 
-    __slots__ = ("alarms", "alarms_at", "partition", "profile", "profile_at", "score", "score_at")
+    __slots__ = (
+        "alarms", "alarms_at", "models", "models_at", "partition", "profile", "profile_at", "score", "score_at",
+    )  # fmt: skip
 
     def __init__(self, profile: Profile, partition: int) -> None:
         self.profile = profile
         self.partition = partition
         self.score: Score | None = None
         self.alarms: dict[str, Transition] = {}
-        self.profile_at = self.score_at = self.alarms_at = 0
+        self.models: dict[str, list[Told]] = {}
+        """By the name of a site's model what it tells now."""
+        self.profile_at = self.score_at = self.alarms_at = self.models_at = 0
 
 
 class LiveState:
@@ -109,6 +115,8 @@ class LiveState:
                 self._admit(profile, outcome.partition, changes)
         if outcome.estimates is not None:
             self._estimated(outcome.estimates, changes)
+        if outcome.outputs is not UNSET:
+            self._modelled(outcome.outputs, changes)
         for score in outcome.scores:
             self._scored(score, changes)
         for transition in outcome.transitions:
@@ -151,6 +159,16 @@ class LiveState:
         self._cells.put(estimates, np.array(rows, np.int64), self.revision)
         changes.rows.update(rows)
         changes.rows.discard(-1)
+
+    def _modelled(self, outputs: Iterable[ModelOutputs], changes: Changes) -> None:
+        for columns in outputs:
+            for patient, told in told_by(columns).items():
+                row = self._row.get(patient, -1)
+                if row >= 0 and (told or columns.model in self._at(row).models):
+                    followed = self._at(row)
+                    followed.models[columns.model] = told
+                    followed.models_at = self.revision
+                    changes.rows.add(row)
 
     def _scored(self, score: Score, changes: Changes) -> None:
         row = self._row.get(score.patient, -1)
@@ -247,6 +265,12 @@ class LiveState:
             if (not signal or estimate.signal == signal) and np.isfinite(estimate.quantiles).all()
         ]
 
+    def models(self, patient: str) -> list[Told]:
+        """What a site's models tell of the patient, by the names of models and signals."""
+        row = self._row.get(patient, -1)
+        models = self._at(row).models if row >= 0 else {}
+        return [told for name in sorted(models) for told in models[name]]
+
     def alarm(self, alarm: str) -> Transition | None:
         """The newest transition of this episode: active, or among the last that ended."""
         return self._alarms.get(alarm) or self._ended.get(alarm)
@@ -311,6 +335,8 @@ class LiveState:
                 entry.news2 = news2_of(followed.score, milliseconds) if followed.score else None
             if followed.alarms_at > floor or not floor:
                 entry.alarms = [alarm_of(alarm, milliseconds) for alarm in followed.alarms.values()]
+            if full and followed.models_at > floor:
+                entry.models = told_on_the_wire(self.models(followed.profile.patient))
         return parts
 
     def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, PatientEntry]:
@@ -321,7 +347,7 @@ class LiveState:
         held, stale = self._wholes, []
         for row, newest in zip(rows, self._cells.newest(rows), strict=True):
             one = self._at(row)
-            changed = max(newest, one.profile_at, one.score_at, one.alarms_at)
+            changed = max(newest, one.profile_at, one.score_at, one.alarms_at, one.models_at)
             if held.get((row, full), (-1,))[0] < changed:
                 stale.append(row)
         for row, entry in zip(stale, self.parts(stale, {}, full=full).values(), strict=True):

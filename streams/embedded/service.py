@@ -302,6 +302,8 @@ class EmbeddedService:
             "clock_apart_seconds": self._apart_us() / 1e6,
             "twins_rebuilt": self.rebuilt,
             "worker_failures": self.worker.failures,
+            "model_failures": self.worker.model_failures,
+            "models_begun_anew": self.worker.models_begun,
         }
         if commit:
             counters |= {

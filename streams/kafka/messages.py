@@ -56,7 +56,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
             partition=outcome.partition, offset=outcome.offset, time=outcome.time, complete=outcome.complete,
             estimates=outcome.estimates, scores=outcome.scores, profiles=outcome.profiles, ward_limits=outcome.ward_limits,
             wards=outcome.wards,
-            transitions=outcome.transitions,
+            transitions=outcome.transitions, outputs=outcome.outputs,
         )
     )  # fmt: skip
 

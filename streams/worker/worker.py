@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+import structlog
 
 from streams.errors import NewerVersion
 from streams.history.base import History
@@ -23,7 +24,7 @@ from twins.bank.checkpoint import (
     restore_foundation,
 )
 from twins.bank.rebuild import begin_patients, begin_wards, keep_alarms
-from twins.models.registry import ChannelModel
+from twins.models.registry import SiteModel
 from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Revision, Status
 from twins.signals import BY_NAME
 from twins.step.dispatch import step
@@ -34,6 +35,7 @@ __all__ = ["Blob", "Saved", "Worker", "readable", "version_of"]
 _MEAN_BITS, _SPREAD_BITS = 16, 10
 """Precision of stored estimates: a heart rate to a thousandth, its standard deviation to a relative 1/2000."""
 
+_logger = structlog.get_logger(__name__)
 _checkpoint = msgspec.msgpack.Decoder(Block | Foundation)
 
 
@@ -85,7 +87,7 @@ class Worker:
     def __init__(
         self,
         history: History,
-        models: Iterable[ChannelModel] = (),
+        models: Iterable[SiteModel] = (),
         failed: Callable[[int, int, Exception], None] | None = None,
     ) -> None:
         """``failed(partition, offset, error)`` is called for each record that could not be processed."""
@@ -99,6 +101,11 @@ class Worker:
         self.failures = 0
         self.damaged = 0
         """Number of checkpoints that could not be read."""
+        self.model_failures = 0
+        """Number of calls of a site's models that raised an exception."""
+        self.models_begun = 0
+        """Number of blocks in which a site's model started anew because its checkpoint could not be used."""
+        self._failing: set[str] = set()
         self._first_dirty: dict[tuple[int, int], int] = {}
         self._listeners: list[Callable[[Outcome], None]] = []
         self._revised: list[Revision] = []
@@ -119,6 +126,9 @@ class Worker:
         """
         bank, damaged = self._restored(partition, blobs, committed)
         self.damaged += damaged
+        self.models_begun += len(bank.models.begun)
+        for name, reason in dict(bank.models.begun).items():
+            _logger.warning("a site's model begins anew", model=name, partition=partition, reason=reason)
         begin = 0 if damaged else committed + 1
         bank.catching_up = begin > 0 or damaged > 0
         bank.begin_catch_up(begin)
@@ -199,6 +209,8 @@ class Worker:
             if self._failed:
                 self._failed(partition, offset, error)
         self.offsets[partition] = offset
+        if bank.models.failures:
+            self._model_failed(bank)
         for block in bank.dirty:
             self._first_dirty.setdefault((partition, block), offset)
         bank.dirty.clear()
@@ -215,6 +227,17 @@ class Worker:
         """Skip an unreadable record: nothing changes, and the next one is due."""
         self.offsets[partition] = offset
         self._first_dirty.setdefault((partition, -1), offset)
+
+    def _model_failed(self, bank: Bank) -> None:
+        """Count the failures of a site's models; of each model the first is logged."""
+        self.model_failures += len(bank.models.failures)
+        for name, error in bank.models.failures:
+            if name not in self._failing:
+                self._failing.add(name)
+                _logger.error(
+                    "a site's model failed; its further failures are only counted", model=name, exc_info=error
+                )
+        bank.models.failures.clear()
 
     def _count(self, outcome: Outcome) -> None:
         if outcome.status:

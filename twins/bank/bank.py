@@ -16,8 +16,9 @@ from twins.alarms.limit_settings import default_limits, limits_given, of_signal
 from twins.bank import layout
 from twins.bank.arrays import BLANK, KEPT_PATIENTS, KEPT_ROWS, OF_READINGS, PATIENTS, ROWS, grown, new
 from twins.bank.memory import Clock, Others, Past
+from twins.bank.model_states import ModelStates
 from twins.models.channel import passage
-from twins.models.registry import ChannelModel
+from twins.models.registry import SiteModel
 from twins.records import Columns, Fact, Profile, Retract, SetLimits, SetWard
 from twins.signals import SIGNALS
 
@@ -28,7 +29,7 @@ BLOCK = 64
 
 
 class Bank:
-    """All twins of one partition; ``models`` are the site's additional channel models."""
+    """All twins of one partition; ``models`` are the site's own."""
 
     state: npt.NDArray[np.float64]
     watch: npt.NDArray[np.float64]
@@ -69,10 +70,9 @@ class Bank:
     known_parts: npt.NDArray[np.int8]
     agreement: npt.NDArray[np.float64]
 
-    def __init__(self, partition: int = 0, models: Iterable[ChannelModel] = ()) -> None:
+    def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:
         self.partition = partition
-        self.models = tuple(models)
-        self.model_state: dict[str, npt.NDArray[Any]] = {model.name: np.zeros(64, model.dtype) for model in self.models}
+        self.models = ModelStates(models)
         self.index: dict[str, int] = {}
         self.profiles: list[Profile | None] = []
         self._alarms_off: set[int] = set()
@@ -129,18 +129,22 @@ class Bank:
         owners = self.patient_of_row[: self.rows]
         for name in KEPT_ROWS:
             yield getattr(self, name)[: self.rows], owners
-        for array in self.model_state.values():
+        everybody = np.arange(self.patients)
+        for array in self.models.of_level("channel"):
             yield array[: self.rows], owners
+        for array in self.models.of_level("patient"):
+            yield array[: self.patients], everybody
         for name in KEPT_PATIENTS:
-            yield getattr(self, name)[: self.patients], np.arange(self.patients)
+            yield getattr(self, name)[: self.patients], everybody
 
     @property
     def bytes_held(self) -> int:
         """What the channels and patients in use take in the arrays; names, profiles and alarms are not counted."""
-        held = [(getattr(self, name), self.rows) for name in ROWS] + [
-            (array, self.rows) for array in self.model_state.values()
+        held = [
+            (array, self.rows) for array in (*(getattr(self, name) for name in ROWS), *self.models.of_level("channel"))
         ]
-        held += [(getattr(self, name), self.patients) for name in PATIENTS]
+        of_patients = (*(getattr(self, name) for name in PATIENTS), *self.models.of_level("patient"))
+        held += [(array, self.patients) for array in of_patients]
         return sum(count * (array.nbytes // len(array)) for array, count in held)
 
     @property
@@ -177,13 +181,13 @@ class Bank:
     def _room_for_patients(self, count: int) -> None:
         for name in PATIENTS:
             setattr(self, name, grown(name, getattr(self, name), count))
+        self.models.make_room("patient", count)
 
     def room_for_rows(self, count: int) -> None:
         """Make room for ``count`` channels."""
         for name in ROWS:
             setattr(self, name, grown(name, getattr(self, name), count))
-        for name, held in self.model_state.items():
-            self.model_state[name] = grown(name, held, count)
+        self.models.make_room("channel", count)
 
     def expect(self, patients: int, channels: int) -> None:
         """Make room for so many at once: growing by and by would copy everything several times."""
@@ -245,19 +249,18 @@ class Bank:
             if row >= 0:
                 for name in ROWS:
                     getattr(self, name)[row] = BLANK[name]
-                for states in self.model_state.values():
-                    states[row] = np.zeros((), states.dtype)
+                self.models.forget("channel", row)
                 self.slot[number, signal] = -1
                 self.free.append(row)
         for name in KEPT_PATIENTS:
             getattr(self, name)[number] = BLANK[name]
+        self.models.forget("patient", number)
 
     def empty_channel(self, row: int) -> None:
         """Let a channel be as before its first reading; its limits stay."""
         for name in OF_READINGS:
             getattr(self, name)[row] = BLANK[name]
-        for states in self.model_state.values():
-            states[row] = np.zeros((), states.dtype)
+        self.models.forget("channel", row)
         self.watch[row, layout.DIRTY] = 1.0
 
     def recent_us(self, row: int) -> float:

@@ -1,9 +1,11 @@
 """A bank cut into blocks for checkpoints, and put together from them again."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import msgspec
 import numpy as np
+import numpy.typing as npt
 
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.alarms.lifecycle import Alarm
@@ -11,6 +13,7 @@ from twins.bank import layout
 from twins.bank.arrays import KEPT_PATIENTS, KEPT_ROWS, PATIENTS, ROWS
 from twins.bank.bank import BLOCK, Bank
 from twins.bank.memory import Clock, Others, Past
+from twins.models.registry import Level, Model
 from twins.records import Profile, SetLimits, SetWard
 
 __all__ = [
@@ -18,6 +21,7 @@ __all__ = [
     "VERSION",
     "Block",
     "Foundation",
+    "ModelState",
     "block_of",
     "foundation_of",
     "restore",
@@ -29,6 +33,14 @@ VERSION = 2
 """Of the columns of a channel's row in a checkpoint."""
 FOUNDATION_VERSION = 1
 """Of a checkpoint of what is no patient's."""
+
+
+class ModelState(msgspec.Struct, array_like=True):
+    """The rows of one of a site's models, in the order of a block's ``rows`` or ``profiles``, and which version wrote them."""
+
+    version: int
+    level: Level
+    rows: bytes
 
 
 class Block(msgspec.Struct, tag="block"):
@@ -43,7 +55,8 @@ class Block(msgspec.Struct, tag="block"):
     alarms: list[tuple[int, str, int, Alarm]]
     rows: list[int]
     arrays: dict[str, bytes]
-    models: dict[str, bytes]
+    models: dict[str, ModelState | bytes]
+    """Bare bytes are what was written before checkpoints told the model's version: rows of channels."""
     claims: list[tuple[int, int, list[tuple[int, int]]]] = []
     clocks: list[tuple[int, int, Clock]] = []
     taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
@@ -84,7 +97,13 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
         ),
         rows=(bank.patient_of_row[order] - first).tolist(),
         arrays=arrays,
-        models={name: held[order].tobytes() for name, held in bank.model_state.items()},
+        models={
+            model.name: ModelState(
+                model.version, model.level,
+                bank.models.state[model.name][order if model.level == "channel" else slice(first, last)].tobytes(),
+            )
+            for model in bank.models
+        },
         claims=sorted(
             (n - first, code, list(claims.items())) for (n, code), claims in bank.claims.items() if first <= n < last
         ),
@@ -112,6 +131,9 @@ def restore(bank: Bank, block: Block) -> None:
     first, count = block.number * BLOCK, len(block.profiles)
     restore_patients(bank, block, block.arrays)
     _restore_happenings(bank, block, first)
+    for model in bank.models:
+        if model.level == "patient":
+            _restore_model(bank, block, model, slice(first, first + count))
     if block.version == VERSION:
         _restore_rows(bank, block, first)
     else:
@@ -142,9 +164,40 @@ def _restore_rows(bank: Bank, block: Block, first: int) -> None:
             continue  # what an older checkpoint does not know of is as at the beginning
         dtype, shape = ROWS[name]
         getattr(bank, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(block.rows), *shape)
-    for name, held in bank.model_state.items():
-        if name in block.models and len(block.models[name]) == len(block.rows) * held.dtype.itemsize:
-            held[rows] = np.frombuffer(block.models[name], held.dtype)
+    for model in bank.models:
+        if model.level == "channel":
+            _restore_model(bank, block, model, rows)
+
+
+def _restore_model(bank: Bank, block: Block, model: Model, places: slice) -> None:
+    """Write a model's rows, brought to its present version; rows that cannot be are as at the beginning."""
+    kept = block.models.get(model.name)
+    if kept is None:
+        return
+    if not isinstance(kept, ModelState):
+        kept = ModelState(model.version, "channel", kept)
+    try:
+        bank.models.state[model.name][places] = _present(model, kept, places.stop - places.start)
+    except Exception as error:  # noqa: BLE001 - whatever a site's model makes of it, the twins go on
+        bank.models.begun.append((model.name, str(error)))
+
+
+def _present(model: Model, kept: ModelState, count: int) -> npt.NDArray[Any]:
+    """The rows as the model has them now; raises ``ValueError`` where they cannot be had."""
+    rows: npt.NDArray[Any] | None
+    if kept.level != model.level:
+        raise ValueError(f"the checkpoint holds a state per {kept.level}, the model has one per {model.level}")
+    if kept.version == model.version:
+        if len(kept.rows) != count * model.dtype.itemsize:
+            raise ValueError(f"the checkpoint of version {kept.version} has rows of another size")
+        rows = np.frombuffer(kept.rows, model.dtype)
+    else:
+        rows = model.migrate(kept.version, kept.rows) if kept.rows else np.zeros(0, model.dtype)
+    if rows is None:
+        raise ValueError(f"version {model.version} does not read what version {kept.version} wrote")
+    if rows.dtype != model.dtype or len(rows) != count:
+        raise ValueError(f"migrate from version {kept.version} gave {len(rows)} rows of {rows.dtype} for {count}")
+    return rows
 
 
 def restore_patients(bank: Bank, block: Block, arrays: dict[str, bytes]) -> None:

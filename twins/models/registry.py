@@ -1,56 +1,129 @@
-"""The interface of a model and the register of those in use.
+"""The interface of a twin: what the bank, the step, the API and the pages ask of every model.
 
-A site adds models of its own through the entry-point group ``vitaltwin.models`` (each entry names a ``ChannelModel``);
-they run beside the built-in channel twin on every reading it took and are kept in its checkpoints. What they believe is
-not shown on the pages yet. ``tests/twins/models/test_conformance.py`` holds what every model must do.
+A site adds models of its own through the entry-point group ``vitaltwin.models``; each entry names a ``SiteModel``. They run
+after the channel twin, on the readings it took. ``docs/models.md`` shows a whole one;
+``tests/twins/models/test_conformance.py`` holds what every model must do.
 """
 
-from typing import Any, Protocol, runtime_checkable
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple, Protocol, cast, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["ChannelModel"]
+from twins.arrays import F8, I8, U1, U2
+from twins.records import Fact
+
+__all__ = ["LEVELS", "Level", "Model", "Outputs", "Quantity", "SiteModel", "Twin", "as_model"]
+
+Level = Literal["channel", "patient"]
+LEVELS: tuple[Level, ...] = ("channel", "patient")
+"""A model has one state per channel (one signal of one patient), or one per patient."""
+
+
+class Quantity(NamedTuple):
+    """One number that a model tells."""
+
+    name: str
+    unit: str = ""
+
+
+class Outputs(NamedTuple):
+    """What a model tells of some rows; ``mean`` and ``sd`` have the shape (rows, quantities).
+
+    A mean of NaN tells nothing; an sd of NaN tells a number without a spread. ``time`` (rows) is the effective time in µs of
+    the newest input behind each row, 0 where there is none.
+    """
+
+    mean: F8
+    sd: F8
+    time: I8
 
 
 @runtime_checkable
-class ChannelModel(Protocol):
-    """A model with one state per channel. Columns in, columns out; no clock, no I/O, no state outside ``state``.
+class Twin(Protocol):
+    """What every twin has, wherever its state lies.
 
-    ``rows`` are places in ``state``; ``signal`` is each reading's code; times are µs, values in the signal's unit.
+    ``rows`` are places in ``state``. ``signal`` holds the code of each row's channel; at patient level it is empty, except for
+    ``forecast``. Times are µs since 1970, values in the signal's unit.
+    """
+
+    name: str
+    version: int
+    level: Level
+    quantities: tuple[Quantity, ...]
+    """What ``outputs`` tells, in the order of its columns; empty: nothing."""
+
+    def facts(self, state: Any, rows: I8, signal: U2, fact: Fact) -> bool:  # noqa: ANN401 - a state of the model's own
+        """Take a charted fact (a meal, insulin, oxygen, …) of the patient of ``rows``; whether it changed anything."""
+
+    def explain(self, state: Any, row: int, signal: int) -> dict[str, float]:  # noqa: ANN401
+        """What the model believes of one row, in plain numbers; ``signal`` is -1 at patient level."""
+
+    def outputs(self, state: Any, rows: I8, signal: U2, time: int) -> Outputs:  # noqa: ANN401
+        """What the model tells of ``rows`` at ``time``; changes nothing."""
+
+
+@runtime_checkable
+class SiteModel(Protocol):
+    """The least that a model has to have; ``as_model`` adds the rest of ``Model``.
+
+    Columns in, columns out: no clock, no I/O, and nothing remembered outside ``state``. A state of zero bytes is the beginning.
     """
 
     name: str
     version: int
     dtype: np.dtype[Any]
 
-    def update(
-        self,
-        state: npt.NDArray[Any],
-        rows: npt.NDArray[np.int64],
-        signal: npt.NDArray[np.uint16],
-        time: npt.NDArray[np.int64],
-        value: npt.NDArray[np.float64],
-    ) -> npt.NDArray[np.uint8]:
+    def update(self, state: npt.NDArray[Any], rows: I8, signal: U2, time: I8, value: F8) -> U1:
         """Take readings in arrival order (a row may repeat); returns one ``Status`` each."""
 
-    def advance(
-        self,
-        state: npt.NDArray[Any],
-        rows: npt.NDArray[np.int64],
-        signal: npt.NDArray[np.uint16],
-        time: int,
-    ) -> None:
-        """Move rows forward to ``time`` without a measurement."""
+    def advance(self, state: npt.NDArray[Any], rows: I8, signal: U2, time: int) -> None:
+        """Move rows forward to ``time`` without a reading."""
 
-    def forecast(
-        self,
-        state: npt.NDArray[Any],
-        rows: npt.NDArray[np.int64],
-        signal: npt.NDArray[np.uint16],
-        horizons_s: npt.NDArray[np.float64],
-    ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-        """Mean and standard deviation of a reading, shape (rows, horizons), after each row's newest measurement."""
+    def forecast(self, state: npt.NDArray[Any], rows: I8, signal: U2, horizons_s: F8) -> tuple[F8, F8]:
+        """Mean and sd of a reading of ``signal``, shape (rows, horizons), after each row's newest; NaN: no forecast."""
 
     def explain(self, state: npt.NDArray[Any], row: int, signal: int) -> dict[str, float]:
-        """What the model believes of one channel, in plain figures."""
+        """As in ``Twin``."""
+
+
+@runtime_checkable
+class Model(Twin, SiteModel, Protocol):
+    """A twin whose state the bank keeps for it."""
+
+    def migrate(self, version: int, raw: bytes) -> npt.NDArray[Any] | None:
+        """The rows of a checkpoint that another ``version`` wrote, as this version's; ``None``: begin anew."""
+
+
+def as_model(given: SiteModel) -> Model:
+    """The model with what it does not have itself: channel level, no outputs, no facts, no migration."""
+    return given if isinstance(given, Model) else _Completed(given)
+
+
+class _Completed:
+    """A site's model and the defaults of what it leaves out."""
+
+    def __init__(self, given: SiteModel) -> None:
+        self.name = given.name
+        self.version = given.version
+        self.dtype = given.dtype
+        self.level: Level = getattr(given, "level", "channel")
+        self.update, self.advance = given.update, given.advance
+        self.forecast, self.explain = given.forecast, given.explain
+        self._facts = cast("Callable[..., bool] | None", getattr(given, "facts", None))
+        self._outputs = cast("Callable[..., Outputs] | None", getattr(given, "outputs", None))
+        self._migrate = cast("Callable[..., npt.NDArray[Any] | None] | None", getattr(given, "migrate", None))
+        told = tuple(Quantity(*one) for one in getattr(given, "quantities", ()))
+        self.quantities: tuple[Quantity, ...] = told if self._outputs else ()
+
+    def facts(self, state: Any, rows: I8, signal: U2, fact: Fact) -> bool:  # noqa: ANN401
+        return bool(self._facts(state, rows, signal, fact)) if self._facts else False
+
+    def outputs(self, state: Any, rows: I8, signal: U2, time: int) -> Outputs:  # noqa: ANN401
+        if self._outputs:
+            return self._outputs(state, rows, signal, time)
+        return Outputs(np.empty((len(rows), 0)), np.empty((len(rows), 0)), np.zeros(len(rows), np.int64))
+
+    def migrate(self, version: int, raw: bytes) -> npt.NDArray[Any] | None:
+        return self._migrate(version, raw) if self._migrate else None

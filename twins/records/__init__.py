@@ -17,7 +17,17 @@ from twins.records.inputs import (
     SetWard,
     Tick,
 )
-from twins.records.outcomes import HORIZONS_MIN, QUANTILES, Estimates, Outcome, Revision, Score, Status, Transition
+from twins.records.outcomes import (
+    HORIZONS_MIN,
+    QUANTILES,
+    Estimates,
+    ModelOutputs,
+    Outcome,
+    Revision,
+    Score,
+    Status,
+    Transition,
+)
 from twins.records.profile import AlarmOff, MeasuredFact, Profile, Stay
 
 __all__ = [
@@ -33,6 +43,7 @@ __all__ = [
     "Fact",
     "Frame",
     "MeasuredFact",
+    "ModelOutputs",
     "Move",
     "Outcome",
     "Profile",

@@ -9,11 +9,22 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 import numpy.typing as npt
+from msgspec import UNSET, UnsetType
 
 from twins.records.inputs import SetLimits, SetWard
 from twins.records.profile import Profile, Stay
 
-__all__ = ["HORIZONS_MIN", "QUANTILES", "Estimates", "Outcome", "Revision", "Score", "Status", "Transition"]
+__all__ = [
+    "HORIZONS_MIN",
+    "QUANTILES",
+    "Estimates",
+    "ModelOutputs",
+    "Outcome",
+    "Revision",
+    "Score",
+    "Status",
+    "Transition",
+]
 
 HORIZONS_MIN: tuple[int, ...] = (1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120)
 """Forecast horizons, minutes after the effective time of the newest measurement."""
@@ -87,6 +98,39 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
             np.frombuffer(self.rejected_time, "<i8") if self.rejected_time else np.zeros(count, np.int64)
         )
         return views
+
+
+class ModelOutputs(msgspec.Struct, kw_only=True):
+    """What one of a site's models tells of ``patients`` at log time ``emitted``; replaces what it told of them before.
+
+    One row per patient, or per channel, of which it tells anything: ``patient`` is the place in ``patients``, ``signal`` the
+    channel's code (empty at patient level), ``time`` the effective time of the newest input behind the row. ``mean`` and
+    ``sd`` have the shape (rows, quantities); NaN as in ``twins.models.registry.Outputs``. ``quantities`` are (name, unit).
+    """
+
+    model: str
+    version: int
+    level: Literal["channel", "patient"]
+    emitted: int
+    quantities: list[tuple[str, str]]
+    patients: list[str]
+    patient: bytes
+    signal: bytes = b""
+    time: bytes
+    mean: bytes
+    sd: bytes
+
+    @property
+    def rows(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns as read-only numpy views, by name."""
+        shape = (-1, len(self.quantities))
+        return {
+            "patient": np.frombuffer(self.patient, "<u4"),
+            "signal": np.frombuffer(self.signal, "<u2"),
+            "time": np.frombuffer(self.time, "<i8"),
+            "mean": np.frombuffer(self.mean, "<f8").reshape(shape),
+            "sd": np.frombuffer(self.sd, "<f8").reshape(shape),
+        }
 
 
 class Score(msgspec.Struct, kw_only=True):
@@ -171,7 +215,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
 
     ``stays`` lists stays that began or ended, and ``revisions`` what happened to readings; both are for the history.
     ``status`` has one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
-    of a partition. It is sent once, when the partition starts to be served.
+    of a partition. It is sent once, when the partition starts to be served. ``outputs`` holds the outputs of the site's
+    own models; it is absent where there are none.
     """
 
     partition: int = 0
@@ -187,6 +232,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     wards: list[SetWard] = []
     revisions: list[Revision] = []
     status: bytes = b""
+    outputs: list[ModelOutputs] | UnsetType = UNSET
 
     @property
     def empty(self) -> bool:
@@ -198,6 +244,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             or self.transitions
             or self.ward_limits
             or self.wards
+            or self.outputs is not UNSET
             or any(one.what != "retracted" for one in self.revisions)
             or self.complete
         )

@@ -10,6 +10,7 @@ from twins.alarms.limit_settings import limits_given, set_by
 from twins.bank import layout
 from twins.models.deterioration import eligibility, facts
 from twins.models.deterioration import model as deterioration
+from twins.models.deterioration.twin import DETERIORATION
 from twins.records import (
     Acknowledge,
     Admit,
@@ -25,7 +26,7 @@ from twins.records import (
     Status,
 )  # fmt: skip
 from twins.signals import BY_NAME, SIGNALS
-from twins.step import arrival, past, retraction
+from twins.step import arrival, past, retraction, site_models
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit, score
@@ -36,9 +37,11 @@ from twins.step.stays import began, begin_stay, charted_before, end_stay, stay_o
 
 __all__ = ["chart", "execute", "retract"]
 
+_NO_SIGNAL = np.empty(0, np.uint16)
+
 
 def chart(effects: Effects, fact: Fact) -> None:
-    """Chart a fact; from then on, oxygen and consciousness count for NEWS2."""
+    """Chart a fact; from then on, oxygen and consciousness count for NEWS2. The site's own models get every fact."""
     bank = effects.bank
     fact = arrival.fact_in_time(fact, effects.now)
     bank.filed = fact
@@ -52,9 +55,11 @@ def chart(effects: Effects, fact: Fact) -> None:
     bank.touch(number)
     if fact.time < bank.begin[number]:
         return
-    if not facts.chart(bank, number, fact):
+    counts = DETERIORATION.facts(bank, np.array([number]), _NO_SIGNAL, fact)
+    if counts:
+        restate(effects, number)
+    if not (bank.models and site_models.chart(bank, number, fact)) and not counts:
         return
-    restate(effects, number)
     emit(effects, np.array([number]))
 
 

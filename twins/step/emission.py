@@ -15,7 +15,7 @@ from twins.bank.bank import Bank
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration import scoring as kernel
 from twins.models.deterioration.scoring import ABOUT
-from twins.step import retraction, walk
+from twins.step import retraction, site_models, walk
 from twins.step.effects import Effects
 from twins.step.estimates import estimates_of
 
@@ -82,6 +82,8 @@ def emit(effects: Effects, numbers: I8) -> None:
     bank.pending[numbers] = 0
     if len(rows):
         effects.outcome.estimates = estimates_of(bank, rows, effects.now)
+    if bank.models and (told := site_models.outputs_of(bank, numbers, effects.now)):
+        effects.outcome.outputs = told
 
 
 def _compare(effects: Effects, numbers: I8) -> None:

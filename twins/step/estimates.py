@@ -1,6 +1,7 @@
 """The bank's state in outcomes: estimates as columns, a profile, and the whole state of a partition."""
 
 import numpy as np
+from msgspec import UNSET
 
 from twins.alarms import lifecycle
 from twins.arrays import I8
@@ -8,6 +9,7 @@ from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.models.deterioration import model as deterioration
 from twins.records import Estimates, Outcome, Profile, Score, SetWard
+from twins.step import site_models
 from twins.step.estimate_columns import columns, rejected
 
 __all__ = ["complete", "estimates_of", "profile_of"]
@@ -68,6 +70,7 @@ def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -
     for at, number in enumerate(active.tolist()):
         if (bank.parts[number] >= 0).any():
             scores.append(deterioration.score_of(bank.profile(number).patient, bank.parts[number], age[at], bank.time))
+    told = site_models.outputs_of(bank, active, bank.time) if bank.models and len(active) else []
     return Outcome(
         partition=bank.partition,
         offset=offset,
@@ -85,4 +88,5 @@ def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -
         ],
         ward_limits=list(bank.ward_limits.values()),
         wards=[SetWard(ward=ward, news2=scores) for ward, scores in sorted(bank.ward_scores.items())],
+        outputs=told or UNSET,
     )

@@ -17,7 +17,7 @@ from twins.records import (
     Status,
 )  # fmt: skip
 from twins.signals import FILTERED
-from twins.step import arrival, emission, past, retraction, walk
+from twins.step import arrival, emission, past, retraction, site_models, walk
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit
@@ -83,7 +83,8 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
         _heed(effects, columns, numbers, others, frame.received)
     # Which statuses there are at all is asked of the bytes: that takes no time where there are none.
     told = effects.outcome.status = status.tobytes()
-    _site_models(effects, columns, numbers, status)
+    if bank.models:
+        touched[site_models.take(bank, columns, numbers, status)] = 1
     if _CORRECTED in told or _FOREIGN in told:
         _revise(effects, frame, columns, numbers, status)
     if look.unusual:
@@ -142,15 +143,3 @@ def _heed(effects: Effects, columns: Columns, numbers: I8, others: I8, received:
             bank.judged, bank.mark[row], bank.phase[row], bank.since[row], effects.events, 0,
         )  # fmt: skip
         effects.raised()
-
-
-def _site_models(effects: Effects, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
-    """Hand what the channel twin took to the site's own models."""
-    bank = effects.bank
-    if not bank.models:
-        return
-    taken = np.flatnonzero((status == Status.ACCEPTED) | (status == Status.REACQUIRED))
-    signal = columns.signal[taken]
-    rows = bank.slot[numbers[columns.patient[taken]], signal].astype(np.int64)
-    for model in bank.models:
-        model.update(bank.model_state[model.name], rows, signal, columns.time[taken], columns.value[taken])

@@ -9,6 +9,7 @@ import { age, measure, moment, signalName } from "../shared/format.js";
 import { get, items, part } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 import { Limits } from "./limits.js";
+import { Models } from "./models.js";
 import { News2Table } from "./news2.js";
 import { SignalView } from "./signal.js";
 import { recorded, rows, PAIRS } from "../shared/signals.js";
@@ -51,6 +52,7 @@ export class PatientPage {
     this.limits = new Limits(this.id, this.may);
     this.off = new AlarmsOff(this.id, this.may);
     this.news2 = new News2Table(this.id, this.may);
+    this.models = new Models();
     this.charts = h("div", { class: "charts" });
     this.other = h("dl", { class: "recorded" });
     this.cards = h("ul", { class: "cards" });
@@ -72,7 +74,7 @@ export class PatientPage {
           h("section", { class: "box", "aria-labelledby": "patient-alarms" },
             h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
             h("details", {}, h("summary", {}, t("patient.past")), this.past)),
-          this.off.root, this.news2.root, this.facts.root)));
+          this.off.root, this.news2.root, this.models.root, this.facts.root)));
   }
 
   /** The service tells no more of this patient: nothing of him stays on the screen. */
@@ -94,7 +96,7 @@ export class PatientPage {
     this.charts.replaceChildren();
     this.other.replaceChildren();
     const nobody = { label: this.id, signals: {}, alarms: [], news2: null };
-    for (const side of [this.news2, this.facts, this.off]) side.update(nobody);
+    for (const side of [this.news2, this.models, this.facts, this.off]) side.update(nobody);
   }
 
   get entry() {
@@ -120,6 +122,7 @@ export class PatientPage {
     for (const [name, view] of this.#views) view.take(entry.signals[name]);
     this.#draw();
     this.news2.update(entry);
+    this.models.update(entry);
     this.facts.update(entry);
     this.off.update(entry);
   }
@@ -153,6 +156,7 @@ export class PatientPage {
   #tick() {
     this.#draw();
     if (this.entry) this.news2.update(this.entry);
+    this.models.tick();
     for (const card of this.#cards.values()) card.tick();
   }
 

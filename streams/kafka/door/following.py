@@ -194,7 +194,13 @@ class Following:
         self._deliver(whole)
         for other in others:
             self._deliver(
-                Outcome(partition=whole.partition, offset=other.offset, time=other.time, estimates=other.estimates)
+                Outcome(
+                    partition=whole.partition,
+                    offset=other.offset,
+                    time=other.time,
+                    estimates=other.estimates,
+                    outputs=other.outputs,
+                )
             )
         for outcome in one.release():
             self._followed(one, outcome)

@@ -34,7 +34,7 @@ from streams.log.log import DeadLetter, encode_record
 from streams.settings import Settings
 from streams.worker.worker import Worker
 from twins.bank.bank import Bank
-from twins.models.registry import ChannelModel
+from twins.models.registry import SiteModel
 from twins.records import Outcome, Tick
 
 __all__ = ["KafkaWorker"]
@@ -51,7 +51,7 @@ _STUCK_S = 5.0
 class KafkaWorker:
     """One worker process: restores its partitions, processes records, writes outcomes and checkpoints."""
 
-    def __init__(self, settings: Settings, history: History, models: Iterable[ChannelModel] = ()) -> None:
+    def __init__(self, settings: Settings, history: History, models: Iterable[SiteModel] = ()) -> None:
         self.settings = settings
         self.topics = Topics.of(settings)
         self.clock = Clock()
@@ -387,6 +387,8 @@ class KafkaWorker:
         return figures | {f"worker_{name}": count for name, count in self.counts.items()} | {
             "patients": sum(len(bank.index) for bank in self.worker.banks.values()),
             "worker_failures": self.worker.failures,
+            "model_failures": self.worker.model_failures,
+            "models_begun_anew": self.worker.models_begun,
             "worker_received_ahead": self._intake.ahead,
             "worker_checkpoints_damaged": self.worker.damaged,
             "worker_checkpoints": self.sweeps.blocks,

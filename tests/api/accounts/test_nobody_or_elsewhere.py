@@ -8,7 +8,7 @@ ELSEWHERE, NOBODY = "oracle-in-b", "oracle-none"
 
 ASKED = [
     *(("GET", f"/v1/patients/{{id}}{tail}", None) for tail in (
-        "", "/state", "/forecast", "/limits", "/stays", "/history?signal=heart_rate", "/history?kind=facts",
+        "", "/state", "/forecast", "/models", "/limits", "/stays", "/history?signal=heart_rate", "/history?kind=facts",
         "/smoothed?signal=heart_rate",
     )),
     ("GET", "/v1/alarms?patient={id}", None),

@@ -312,7 +312,7 @@ def test_a_site_model_is_found_by_its_entry_point(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("value", "why"), [("nowhere:Model", "cannot be loaded"), ("json:loads", "no ChannelModel"), ("math:pi", "no Chan")]
+    ("value", "why"), [("nowhere:Model", "cannot be loaded"), ("json:loads", "no SiteModel"), ("math:pi", "no Site")]
 )
 def test_a_site_model_that_is_none_stops_the_start(monkeypatch, value, why):
     entry(monkeypatch, value)

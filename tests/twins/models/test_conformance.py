@@ -5,44 +5,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.support.site_models import LastValue
 from twins.models.channel.model import CHANNEL
-from twins.models.registry import ChannelModel
+from twins.models.registry import SiteModel
 from twins.records import Status
 from twins.signals import BY_NAME
 
 SECOND = 1_000_000
 START = 1_700_000_000 * SECOND
 TAKEN = (Status.ACCEPTED, Status.REACQUIRED)
-
-
-class LastValue:
-    """The least a site's model can be: it says what was said last."""
-
-    name = "last-value"
-    version = 1
-    dtype = np.dtype([("value", "f8"), ("time", "i8")])
-
-    def update(self, state, rows, signal, time, value):
-        status = np.zeros(len(rows), np.uint8)
-        for place, row in enumerate(rows):
-            if not np.isfinite(value[place]):
-                status[place] = Status.INVALID
-            elif time[place] <= state["time"][row]:
-                same = time[place] == state["time"][row] and value[place] == state["value"][row]
-                status[place] = Status.DUPLICATE if same else Status.LATE
-            else:
-                state[row] = value[place], time[place]
-        return status
-
-    def advance(self, state, rows, signal, time):
-        pass
-
-    def forecast(self, state, rows, signal, horizons_s):
-        shape = (len(rows), len(horizons_s))
-        return np.broadcast_to(state["value"][rows][:, None], shape), np.ones(shape)
-
-    def explain(self, state, row, signal):
-        return {"value": float(state["value"][row])}
 
 
 MODELS = [CHANNEL, LastValue()]
@@ -73,7 +44,7 @@ def run(model, signal, times, values, *, state=None, at_once=True, row=0):
 
 @every_model
 def test_it_is_a_model(model):
-    assert isinstance(model, ChannelModel)
+    assert isinstance(model, SiteModel)
     assert model.name
     assert model.version >= 1
 

@@ -5,10 +5,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twins.arrays import I8, U2
 from twins.bank import layout
 from twins.compiled.jit import kernel
 from twins.models.channel import filter as channel
 from twins.models.channel import forecast, lanes
+from twins.models.registry import Level, Outputs, Quantity
+from twins.records import Fact
 
 __all__ = ["CHANNEL", "Channel", "update_rows"]
 
@@ -55,10 +58,16 @@ def _advance_rows(
 
 
 class Channel:
-    """The built-in channel twin; the walk over a frame inlines the same kernels."""
+    """The built-in channel twin.
+
+    The walk over a frame (``twins.step.walk.frame``) does not call ``update``: it inlines the same kernels, as a call a frame
+    would cost it a second pass over memory.
+    """
 
     name = "channel"
     version = 2
+    level: Level = "channel"
+    quantities = (Quantity("level"), Quantity("trend_per_min"))
     dtype: np.dtype[Any] = _DTYPE
 
     def update(
@@ -110,6 +119,22 @@ class Channel:
             "quality": float(own[layout.QUALITY]),
             "measurements": float(own[layout.COUNT]),
         }
+
+    def facts(self, state: npt.NDArray[Any], rows: I8, signal: U2, fact: Fact) -> bool:  # noqa: ARG002 - the interface
+        """Charted facts change nothing here."""
+        return False
+
+    def outputs(self, state: npt.NDArray[Any], rows: I8, signal: U2, time: int) -> Outputs:  # noqa: ARG002
+        """Level and trend in the signal's unit; the trend has no spread."""
+        own = plain(state)[rows]
+        begun = own[:, layout.COUNT] > 0.0
+        mean = np.where(begun[:, None], np.stack([own[:, layout.M0], own[:, layout.TREND] * 60.0], axis=1), np.nan)
+        sd = np.stack([np.sqrt(np.maximum(own[:, layout.P00], 0.0)), np.full(len(rows), np.nan)], axis=1)
+        return Outputs(mean, sd, own[:, layout.LAST].astype(np.int64))
+
+    def migrate(self, version: int, raw: bytes) -> npt.NDArray[Any] | None:  # noqa: ARG002
+        """Rows of another version are not read: ``twins.bank.rebuild`` makes them anew from the log."""
+        return None
 
 
 def plain(state: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
