@@ -1,4 +1,4 @@
-"""The table of signals is consistent with itself, with the codes elsewhere, and with its document."""
+"""The table of signals is consistent with itself, with the published codes, and with its document."""
 
 from importlib.machinery import SourceFileLoader
 from importlib.util import module_from_spec, spec_from_loader
@@ -13,7 +13,7 @@ from twins.signals import BY_NAME, FILTERED, SECOND_SOURCE, SIGNALS, Signal
 
 ROOT = Path(__file__).parent.parent.parent
 
-# What is on the wire and in logs already: rows are appended, never moved.
+# These codes are on the wire and in logs already: rows are appended, never moved.
 NAMES = (
     "heart_rate", "pulse_rate", "respiratory_rate", "oxygen_saturation", "arterial_oxygen_saturation", "systolic_bp",
     "diastolic_bp", "mean_bp", "arterial_systolic_bp", "arterial_diastolic_bp", "arterial_mean_bp", "body_temperature",
@@ -35,7 +35,7 @@ def luhn(digits: str) -> int:
     return -total % 10
 
 
-def test_codes_are_places_and_never_move():
+def test_codes_are_indices_and_never_change():
     assert tuple(signal.name for signal in SIGNALS[: len(NAMES)]) == NAMES
     assert [signal.code for signal in SIGNALS] == list(range(len(SIGNALS)))
     assert {name: signal.name for name, signal in BY_NAME.items()} == {name: name for name in BY_NAME}
@@ -62,7 +62,7 @@ PRESSURES = {18948: "", 19228: "", 18960: "arterial_", 18964: "arterial_"}
 
 @pytest.mark.parametrize("panel", PRESSURES)
 @pytest.mark.parametrize(("offset", "phase"), [(1, "systolic"), (2, "diastolic"), (3, "mean")])
-def test_a_pressure_is_not_taken_for_its_neighbour(panel: int, offset: int, phase: str):
+def test_a_pressure_is_not_confused_with_its_neighbour(panel: int, offset: int, phase: str):
     assert SCADA + panel + offset in BY_NAME[f"{PRESSURES[panel]}{phase}_bp"].mdc
 
 
@@ -111,7 +111,7 @@ def test_noise_figures_make_a_filter(signal: Signal):
     assert signal.silence_s > signal.delay_s
 
 
-def test_a_second_source_measures_what_the_first_does_and_is_reconciled_with_it():
+def test_a_second_source_measures_the_same_and_has_a_pair():
     own = {"code", "name", "loinc", "mdc", "predictive_priority", "second"}
     shared = [name for name in Signal.__struct_fields__ if name not in own]
     for first in (signal for signal in SIGNALS if signal.second):
@@ -133,7 +133,7 @@ def signals_doc():
     return module
 
 
-def test_the_document_is_printed_from_the_table(monkeypatch: pytest.MonkeyPatch):
+def test_the_document_is_generated_from_the_table(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     written = (ROOT / "docs" / "signals.md").read_text(encoding="utf-8")
     assert written == signals_doc().page(), "generate it again: .venv/bin/python infra/signals-doc > docs/signals.md"

@@ -1,4 +1,6 @@
-"""Devices' units reach each signal's own unit by published conversions, and what contradicts the signal is refused."""
+"""Devices' units are converted to each signal's own unit by published factors; a unit that contradicts the signal is
+refused.
+"""
 
 import pytest
 from hypothesis import given
@@ -9,7 +11,7 @@ from twins.units import accepted, factor
 
 PAIRS = [(signal, unit) for signal in SIGNALS for unit in accepted(signal)]
 
-# (signal, value, unit, value in the signal's unit, tolerance): worked by hand or printed in the source named.
+# (signal, value, unit, value in the signal's unit, tolerance): computed by hand or printed in the source that is named.
 PUBLISHED = [
     # ADA and IDF tables: 70, 180, 250 mg/dL are 3.9, 10.0, 13.9 mmol/L (rounded to 0.1, hence the tolerance)
     ("glucose", 3.9, "mmol/L", 70, 0.9),
@@ -76,7 +78,7 @@ def test_common_spellings_change_nothing(name, unit):
 
 
 @pytest.mark.parametrize(("name", "unit"), REFUSED)
-def test_what_contradicts_the_signal_is_refused(name, unit):
+def test_a_unit_that_contradicts_the_signal_is_refused(name, unit):
     assert factor(BY_NAME[name], unit) is None
 
 

@@ -1,4 +1,6 @@
-"""Heart rate against pulse rate: the bias is learned, a lasting difference is a technical alarm, and NEWS2 does not jump."""
+"""Heart rate against pulse rate: the bias is learned, a lasting difference is a technical alarm, and NEWS2 does not
+jump.
+"""
 
 from itertools import pairwise
 
@@ -23,7 +25,7 @@ HEART, PULSE = 0, 1
 
 
 def frame(at, **values):
-    """Heart rate and pulse rate, whichever are given, measured and received at ``at`` seconds."""
+    """Heart rate and pulse rate, if given, measured and received at ``at`` seconds."""
     given = [(code, values[name]) for code, name in ((HEART, "heart"), (PULSE, "pulse")) if name in values]
     count = len(given)
     return as_record(
@@ -36,16 +38,16 @@ def frame(at, **values):
 
 
 class Bedside:
-    """One patient with two sensors, a reading a second each."""
+    """One patient with two sensors, each with one reading a second."""
 
     def __init__(self):
-        self.bank, self.log, self.told = Bank(), [], []
+        self.bank, self.log, self.transitions = Bank(), [], []
         self.take(Admit(patient="p", received=T0))
 
     def take(self, record):
         self.log.append(record)
         outcome = step(self.bank, record, len(self.log) - 1)
-        self.told += [change for change in outcome.transitions if change.condition == "sensor.disagreement"]
+        self.transitions += [change for change in outcome.transitions if change.condition == "sensor.disagreement"]
         return outcome
 
     def run(self, begin, end, heart=80.0, pulse=80.0, every=1, noise=1.0):
@@ -59,7 +61,7 @@ class Bedside:
         return self.bank.agreement[self.bank.index["p"], 0]
 
     def presences(self):
-        return [change.presence for change in self.told]
+        return [change.presence for change in self.transitions]
 
     def pulse_input(self, at):
         value, _ = deterioration.inputs(self.bank, np.array([0]), T0 + at * S)
@@ -71,7 +73,7 @@ def test_a_lasting_difference_is_one_low_technical_alarm_that_names_both_values(
     bedside.run(1, 120)
     bedside.run(120, 180, pulse=40.0)
     assert bedside.presences() == ["on"]
-    (alarm,) = bedside.told
+    (alarm,) = bedside.transitions
     assert (alarm.kind, alarm.priority, alarm.signal, alarm.limit) == ("technical", "low", "pulse_rate", None)
     why = alarm.explanation["disagreement"]
     heart, pulse = why["sources"]
@@ -84,20 +86,20 @@ def test_a_lasting_difference_is_one_low_technical_alarm_that_names_both_values(
     assert why["allowed"] == 10.0
 
 
-def test_it_waits_fifteen_seconds_and_ends_after_fifteen_of_agreement():
+def test_a_disagreement_begins_after_15_s_and_ends_after_15_s_of_agreement():
     bedside = Bedside()
     bedside.run(1, 120)
     bedside.run(120, 180, pulse=110.0)
-    (begin,) = bedside.told
+    (begin,) = bedside.transitions
     assert 135 <= (begin.time - T0) / S <= 150
     bedside.run(180, 260)
     assert bedside.presences() == ["on", "off"]
-    assert 195 <= (bedside.told[1].time - T0) / S <= 215
+    assert 195 <= (bedside.transitions[1].time - T0) / S <= 215
     bedside.run(260, 400)
     assert bedside.presences() == ["on", "off"]
 
 
-def test_a_short_difference_is_nobodys_alarm_and_moves_no_bias():
+def test_a_short_difference_raises_no_alarm_and_moves_no_bias():
     bedside = Bedside()
     bedside.run(1, 300)
     before = bedside.own[layout.G_BIAS]
@@ -123,7 +125,7 @@ def test_a_sensor_that_drifts_away_is_not_followed():
     assert bedside.presences() == ["on"]
 
 
-def test_both_may_move_together_as_fast_as_they_like():
+def test_both_may_move_together_at_any_speed():
     bedside = Bedside()
     bedside.run(1, 120)
     bedside.run(120, 200, heart=150.0, pulse=150.0)
@@ -131,7 +133,7 @@ def test_both_may_move_together_as_fast_as_they_like():
     assert bedside.presences() == []
 
 
-def test_one_source_alone_learns_nothing():
+def test_one_source_alone_learns_no_bias():
     bedside = Bedside()
     for at in range(1, 60):
         bedside.take(frame(at, pulse=80))
@@ -206,14 +208,16 @@ def test_a_replay_and_a_restore_give_the_same():
     changes = []
     for offset in range(at, len(bedside.log)):
         changes += step(restored, bedside.log[offset], offset).transitions
-    told = [change for change in changes if change.condition == "sensor.disagreement"]
-    assert [msgspec.json.encode(change) for change in told] == [msgspec.json.encode(change) for change in bedside.told]
+    found = [change for change in changes if change.condition == "sensor.disagreement"]
+    assert [msgspec.json.encode(change) for change in found] == [
+        msgspec.json.encode(change) for change in bedside.transitions
+    ]
     assert bedside.presences() == ["on"]
     assert msgspec.msgpack.encode(block_of(restored, 0, at)) == msgspec.msgpack.encode(block_of(bedside.bank, 0, at))
 
 
 def played(columns, seconds_a_frame=1):
-    """A recording played into a bank in frames of so many seconds; alarms told and those of disagreement."""
+    """Play a recording into a bank, in frames of so many seconds; returns all alarms and those of disagreement."""
     bank = Bank()
     log = [Admit(patient=name, received=int(columns.time[0])) for name in columns.patients]
     second = columns.time // (seconds_a_frame * S)

@@ -1,4 +1,4 @@
-"""A value that never changes is no patient: quality falls and the sensor is a fault, with the reason told."""
+"""A value that never changes is a sensor fault: the quality falls, and the alarm has the reason."""
 
 import msgspec
 import numpy as np
@@ -18,20 +18,20 @@ T0 = 1_700_000_000 * S
 
 
 class Channel:
-    """One signal of one patient, readings a frame at a time."""
+    """One signal of one patient, with one frame of readings at a time."""
 
     def __init__(self, signal):
-        self.signal, self.bank, self.log, self.told = BY_NAME[signal], Bank(), [], []
+        self.signal, self.bank, self.log, self.transitions = BY_NAME[signal], Bank(), [], []
         self.take(Admit(patient="p", received=T0))
 
     def take(self, record):
         self.log.append(record)
         outcome = step(self.bank, record, len(self.log) - 1)
-        self.told += [change for change in outcome.transitions if change.condition == "sensor.fault"]
+        self.transitions += [change for change in outcome.transitions if change.condition == "sensor.fault"]
         return outcome
 
     def read(self, times, values, received=None):
-        """Readings at ``times`` seconds as they are measured, or in one frame that arrives at ``received``."""
+        """Readings at ``times`` seconds, each when it is measured, or all in one frame that arrives at ``received``."""
         if received is None:
             halves = np.asarray(times) // 30
             if halves[0] != halves[-1]:
@@ -52,7 +52,7 @@ class Channel:
         )  # fmt: skip
 
     def presences(self):
-        return [change.presence for change in self.told]
+        return [change.presence for change in self.transitions]
 
     @property
     def quality(self):
@@ -68,7 +68,7 @@ def lively(signal, begin, end, every):
 @pytest.mark.parametrize(
     ("signal", "value", "every"), [("heart_rate", 80, 1), ("arterial_mean_bp", 81, 2), ("glucose", 120, 300)]
 )
-def test_a_flat_line_takes_the_quality_and_is_a_fault_until_the_value_changes(signal, value, every):
+def test_a_flat_line_lowers_the_quality_and_is_a_fault_until_the_value_changes(signal, value, every):
     channel = Channel(signal)
     times, values = lively(signal, every, 40 * every, every)
     channel.read(times, values)
@@ -78,7 +78,7 @@ def test_a_flat_line_takes_the_quality_and_is_a_fault_until_the_value_changes(si
     assert channel.presences() == []
     assert channel.quality > 0.9
     channel.read(np.arange(begin + flat_s, begin + flat_s + 60 * every, every), value)
-    (begins,) = channel.told
+    (begins,) = channel.transitions
     why = begins.explanation["fault"]
     assert why["reason"] == "flat"
     assert why["flat_s"] == pytest.approx(flat_s, abs=2 * every)
@@ -110,7 +110,7 @@ def test_the_end_of_the_sensors_range_is_no_flat_line():
     assert channel.presences() == []
 
 
-def test_a_silence_breaks_the_line_and_few_readings_make_none():
+def test_a_silence_ends_a_flat_line_and_few_readings_make_none():
     channel = Channel("arterial_mean_bp")
     channel.read(np.arange(1, 500), 80)
     channel.read(np.arange(1000, 1500), 80)
@@ -120,7 +120,7 @@ def test_a_silence_breaks_the_line_and_few_readings_make_none():
     assert sparse.presences() == []
 
 
-def test_a_late_value_that_differs_says_the_line_was_not_flat():
+def test_a_late_value_that_differs_ends_a_flat_line():
     channel = Channel("arterial_mean_bp")
     channel.read(np.arange(1, 595), 80)
     outcome = channel.read([590.5], 83, received=595)
@@ -129,13 +129,13 @@ def test_a_late_value_that_differs_says_the_line_was_not_flat():
     assert channel.presences() == []
 
 
-def test_each_fault_tells_its_reason():
+def test_each_fault_has_its_reason():
     channel = Channel("heart_rate")
     channel.read(*lively("heart_rate", 1, 60, 1))
     channel.read(np.arange(60, 70), 0)
     channel.read(*lively("heart_rate", 70, 100, 1))
     channel.read(np.arange(100, 112), [160, 20, 200, 30] * 3)
-    reasons = [change.explanation["fault"] for change in channel.told if change.presence == "on"]
+    reasons = [change.explanation["fault"] for change in channel.transitions if change.presence == "on"]
     assert reasons == [{"reason": "implausible", "value": 0.0}, {"reason": "misfit"}]
 
 
@@ -148,8 +148,10 @@ def test_a_restore_in_the_middle_gives_the_same_future():
     restored = Bank()
     restore(restored, msgspec.msgpack.decode(kept, type=Block))
     changes = [c for o in range(at, len(channel.log)) for c in step(restored, channel.log[o], o).transitions]
-    told = [change for change in changes if change.condition == "sensor.fault"]
-    assert [msgspec.json.encode(change) for change in told] == [msgspec.json.encode(change) for change in channel.told]
+    found = [change for change in changes if change.condition == "sensor.fault"]
+    assert [msgspec.json.encode(change) for change in found] == [
+        msgspec.json.encode(change) for change in channel.transitions
+    ]
     assert channel.presences() == ["on"]
     assert msgspec.msgpack.encode(block_of(restored, 0, at)) == msgspec.msgpack.encode(block_of(channel.bank, 0, at))
 

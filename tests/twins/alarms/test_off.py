@@ -1,4 +1,4 @@
-"""Limit alarms turned off: what is silent, what is told on, and that it always ends."""
+"""Limit alarms turned off: which are silent, which are still raised, and that it always ends."""
 
 from tests.twins.step.test_step import T0, S, Ward
 from twins.alarms.off import LONGEST_US
@@ -21,13 +21,13 @@ def critical(until_s=None):
     ward = Ward()
     ward.steady(1, 30)
     ward.steady(30, 60, value=160.0)
-    assert ward.told("limit.critical_high") == ["on"]
+    assert ward.presences("limit.critical_high") == ["on"]
     if until_s is not None:
         ward.take(off(until_s))
     return ward
 
 
-def test_what_stands_ends_with_the_act_and_nothing_sounds_until_its_end():
+def test_active_alarms_end_when_turned_off_and_nothing_sounds_until_then():
     ward = critical(until_s=120)
     (end,) = [t for t in ward.outcomes[-1].transitions if t.condition == "limit.critical_high"]
     assert (end.presence, end.by, end.note) == ("off", "nurse", "theatre")
@@ -35,23 +35,23 @@ def test_what_stands_ends_with_the_act_and_nothing_sounds_until_its_end():
     held = profile.alarms_off["heart_rate"]
     assert (held.since, held.until, held.by, held.reason) == (T0 + 60 * S, T0 + 120 * S, "nurse", "theatre")
     ward.steady(61, 119, value=160.0)
-    assert ward.told("limit.critical_high") == ["on", "off"]
+    assert ward.presences("limit.critical_high") == ["on", "off"]
     assert ticked(ward, 120).profiles[0].alarms_off == {}
     ward.steady(121, 130, value=160.0)
-    assert ward.told("limit.critical_high") == ["on", "off", "on"]
+    assert ward.presences("limit.critical_high") == ["on", "off", "on"]
 
 
-def test_other_signals_and_the_sensor_are_told_on():
+def test_other_signals_and_sensor_alarms_go_on():
     ward = critical(until_s=3600)
     ward.steady(61, 80, signal="oxygen_saturation", value=97.0)
     ward.steady(80, 100, signal="oxygen_saturation", value=80.0)
-    assert ward.told("limit.critical_low") == ["on"]
+    assert ward.presences("limit.critical_low") == ["on"]
     for at in range(100, 200):
         ticked(ward, at)
-    assert "on" in ward.told("sensor.silent")
+    assert "on" in ward.presences("sensor.silent")
 
 
-def test_it_lasts_no_longer_than_a_shift_whatever_is_asked():
+def test_it_lasts_one_shift_at_most():
     ward = critical(until_s=10 * 86_400)
     assert ward.bank.profile(0).alarms_off["heart_rate"].until == T0 + 60 * S + LONGEST_US
 
@@ -61,7 +61,7 @@ def test_turned_on_again_it_sounds_at_once():
     ward.take(off(0, at=70))
     assert ward.outcomes[-1].profiles[0].alarms_off == {}
     ward.steady(71, 80, value=160.0)
-    assert ward.told("limit.critical_high")[-1] == "on"
+    assert ward.presences("limit.critical_high")[-1] == "on"
 
 
 def test_it_ends_with_the_stay():
@@ -77,14 +77,14 @@ def test_a_signal_without_limits_has_nothing_to_turn_off():
         assert ward.outcomes[-1].profiles == []
 
 
-def test_it_outlives_a_restart_and_ends_after_it():
+def test_it_survives_a_restart_and_ends_after_it():
     ward = critical(until_s=120)
     restored = Bank()
     restore(restored, block_of(ward.bank, 0, len(ward.log) - 1))
     restored.finish_catch_up()
     ward.bank = restored
     ward.steady(61, 119, value=160.0)
-    assert ward.told("limit.critical_high") == ["on", "off"]
+    assert ward.presences("limit.critical_high") == ["on", "off"]
     ticked(ward, 120)
     ward.steady(121, 130, value=160.0)
-    assert ward.told("limit.critical_high")[-1] == "on"
+    assert ward.presences("limit.critical_high")[-1] == "on"

@@ -22,18 +22,18 @@ PAIR = PLACE["second_oxygen_saturation"]
 
 
 class Bedside:
-    """One patient with two oximeters, a reading a second each."""
+    """One patient with two oximeters, each with one reading a second."""
 
     def __init__(self):
-        self.bank, self.log, self.told = Bank(), [], []
+        self.bank, self.log, self.transitions = Bank(), [], []
         self.take(Admit(patient="p", ward="A", received=T0))
 
     def take(self, record):
         self.log.append(record)
-        self.told += step(self.bank, record, len(self.log) - 1).transitions
+        self.transitions += step(self.bank, record, len(self.log) - 1).transitions
 
     def measure(self, at, **values):
-        """Readings of ``first`` and ``second``, whichever are given."""
+        """Readings of ``first`` and ``second``, if given."""
         given = [(code, values[name]) for code, name in ((FIRST, "first"), (SECOND, "second")) if name in values]
         count = len(given)
         codes = np.array([code for code, _ in given], np.uint16)
@@ -59,10 +59,10 @@ class Bedside:
         return self.bank.state[self.bank.slot[0, code], layout.M0]
 
     def disagreements(self):
-        return [change for change in self.told if change.condition == "sensor.disagreement"]
+        return [change for change in self.transitions if change.condition == "sensor.disagreement"]
 
     def saturation(self, at):
-        """What NEWS2 takes for the saturation."""
+        """The saturation that NEWS2 uses."""
         value, _ = deterioration.inputs(self.bank, np.array([0]), T0 + at * S)
         return value[0, PARAMETERS.index("oxygen_saturation")]
 
@@ -75,13 +75,13 @@ def test_a_constant_bias_is_learned_and_neither_channel_moves(bias):
         bedside.run(at, at + 1, 95.0, 95.0 + bias)
         seen.append((bedside.mean(FIRST), bedside.mean(SECOND)))
     assert bedside.bias == pytest.approx(bias, abs=0.4)
-    assert bedside.told == []
+    assert bedside.transitions == []
     first, second = np.array(seen[60:]).T
     assert np.abs(first - 95.0).max() < 1.0
     assert np.abs(second - 95.0 - bias).max() < 1.0
 
 
-def test_one_that_slips_for_two_minutes_is_one_low_technical_alarm_that_ends():
+def test_a_probe_off_for_two_minutes_is_one_low_technical_alarm_that_ends():
     bedside = Bedside()
     bedside.run(1, 600, 96.0, 98.0)
     bedside.run(600, 720, 96.0, 90.0)
@@ -101,7 +101,7 @@ def test_one_that_slips_for_two_minutes_is_one_low_technical_alarm_that_ends():
 
 
 @pytest.mark.parametrize("fall", [5.0, 7.0, 9.0, 12.0])
-def test_a_fall_of_both_is_nobodys_disagreement_however_sudden(fall):
+def test_a_sudden_fall_of_both_is_no_disagreement(fall):
     bedside = Bedside()
     bedside.run(1, 600, 98.0, 96.0)
     bedside.run(600, 720, 98.0 - fall, 96.0 - fall)
@@ -110,7 +110,7 @@ def test_a_fall_of_both_is_nobodys_disagreement_however_sudden(fall):
     assert bedside.bias == pytest.approx(-2.0, abs=0.4)
 
 
-def test_one_that_drifts_away_is_not_followed():
+def test_a_source_that_drifts_away_is_not_followed():
     bedside = Bedside()
     for minute in range(90):
         bedside.run(1 + 60 * minute, 61 + 60 * minute, 97.0, 97.0 - 0.1 * minute)
@@ -119,7 +119,7 @@ def test_one_that_drifts_away_is_not_followed():
     assert begin.explanation["disagreement"]["difference"] == pytest.approx(-6.2, abs=0.7)
 
 
-def test_news2_is_brought_to_the_first_ones_scale_and_does_not_jump():
+def test_news2_uses_the_scale_of_the_first_source_and_does_not_jump():
     bedside = Bedside()
     bedside.run(1, 900, 93.0, 91.0)
     for at in range(900, 960):
@@ -139,7 +139,7 @@ def test_news2_takes_the_first_alone_while_they_disagree():
     assert bedside.saturation(661) == bedside.mean(FIRST)
 
 
-def test_news2_takes_a_second_source_that_stands_alone():
+def test_news2_takes_a_second_source_without_a_first():
     bedside = Bedside()
     for at in range(1, 30):
         bedside.measure(at, second=94)
@@ -147,7 +147,7 @@ def test_news2_takes_a_second_source_that_stands_alone():
     assert not bedside.own.any()
 
 
-def test_at_the_end_of_their_range_they_teach_no_more_than_that():
+def test_readings_at_the_end_of_the_range_only_bound_the_bias():
     bedside = Bedside()
     bedside.run(1, 900, 96.0, 94.0)
     bedside.run(900, 2700, 100.0, 100.0, noise=0.0)
@@ -157,14 +157,14 @@ def test_at_the_end_of_their_range_they_teach_no_more_than_that():
     assert bedside.saturation(2800) == pytest.approx(93.0, abs=1.0)
 
 
-def test_one_that_falls_from_the_end_of_the_range_disagrees():
+def test_a_source_that_falls_from_the_end_of_the_range_disagrees():
     bedside = Bedside()
     bedside.run(1, 600, 100.0, 100.0, noise=0.0)
     bedside.run(600, 660, 100.0, 93.0)
     assert [change.presence for change in bedside.disagreements()] == ["on"]
 
 
-def test_both_pairs_of_a_patient_are_judged_by_themselves():
+def test_both_pairs_of_a_patient_are_judged_separately():
     bedside = Bedside()
     codes = np.array([0, 1, FIRST, SECOND], np.uint16)
     for at in range(1, 300):
@@ -210,7 +210,7 @@ def test_a_checkpoint_that_knows_one_pair_restores_with_its_filters():
     )
 
 
-def test_a_restore_goes_on_as_if_nothing_had_been():
+def test_a_restore_changes_nothing():
     bedside = Bedside()
     bedside.run(1, 300, 96.0, 94.0)
     bedside.run(300, 308, 96.0, 86.0)

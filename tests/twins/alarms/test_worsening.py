@@ -1,4 +1,4 @@
-"""After an acknowledgement a clear worsening is heard again, of limits and of NEWS2; times and numbers of an episode."""
+"""After an acknowledgement a clear worsening sounds again, for limits and NEWS2; times and numbers of an episode."""
 
 import pytest
 
@@ -23,30 +23,30 @@ def acknowledge(ward, at, condition):
     return alarm
 
 
-def test_an_acknowledged_fall_of_saturation_is_heard_again_with_its_value_and_repeatedly():
+def test_an_acknowledged_fall_of_saturation_sounds_again_at_each_step():
     ward = Ward()
     ward.steady(1, 60, "oxygen_saturation", 96)
     ward.steady(60, 80, "oxygen_saturation", 84)
     acknowledge(ward, 80, "limit.critical_low")
     ward.steady(80, 100, "oxygen_saturation", 82)  # no clear step
-    told = changes(ward, "limit.critical_low")
-    assert [one.presence for one in told] == ["on", "acknowledged"]
+    found = changes(ward, "limit.critical_low")
+    assert [one.presence for one in found] == ["on", "acknowledged"]
     ward.steady(100, 120, "oxygen_saturation", 55)
     acknowledge(ward, 120, "limit.critical_low")
     ward.steady(120, 140, "oxygen_saturation", 50)
-    told = changes(ward, "limit.critical_low")
-    assert [one.presence for one in told] == ["on", "acknowledged", "on", "acknowledged", "on"]
-    assert [one.value for one in told] == [84, 84, 55, 55, 50]
-    assert [one.number for one in told] == [1, 2, 3, 4, 5]
-    again = told[2]
+    found = changes(ward, "limit.critical_low")
+    assert [one.presence for one in found] == ["on", "acknowledged", "on", "acknowledged", "on"]
+    assert [one.value for one in found] == [84, 84, 55, 55, 50]
+    assert [one.number for one in found] == [1, 2, 3, 4, 5]
+    again = found[2]
     assert (again.onset_value, again.extreme, again.limit, again.by, again.note) == (84, 55, 85, "", "")
     assert again.explanation["observations"][-1][1] == 55
-    assert len({one.alarm for one in told}) == 1
-    # The onset waits out the delay of a critical limit, and so does each further step.
+    assert len({one.alarm for one in found}) == 1
+    # The delay of a critical limit applies to the onset and to each further step.
     assert (again.time - T0) // S == 100 + BY_NAME["oxygen_saturation"].critical_delay_s
 
 
-def test_one_deep_reading_is_no_worsening_where_a_limit_waits_for_a_second():
+def test_one_deep_reading_is_no_worsening_while_a_limit_has_a_delay():
     ward = Ward()
     ward.steady(1, 60, "oxygen_saturation", 96)
     ward.steady(60, 80, "oxygen_saturation", 84)
@@ -56,19 +56,19 @@ def test_one_deep_reading_is_no_worsening_where_a_limit_waits_for_a_second():
     assert [one.presence for one in changes(ward, "limit.critical_low")] == ["on", "acknowledged"]
 
 
-def test_an_alarm_nobody_acknowledged_tells_each_step_once():
+def test_an_unacknowledged_alarm_reports_each_step_once():
     ward = Ward()
     ward.steady(1, 60, "oxygen_saturation", 96)
     for at in range(60, 360):
         ward.take(frame(at, ("p", "oxygen_saturation", max(60, 84 - (at - 60) // 10))))
-    told = changes(ward, "limit.critical_low")
-    assert {one.presence for one in told} == {"on"}
-    assert 4 <= len(told) <= 7
-    values = [one.value for one in told]
+    found = changes(ward, "limit.critical_low")
+    assert {one.presence for one in found} == {"on"}
+    assert 4 <= len(found) <= 7
+    values = [one.value for one in found]
     assert values == sorted(values, reverse=True)
 
 
-def test_seldom_readings_worsen_with_the_next_one_and_by_ticks_where_a_delay_runs():
+def test_sparse_readings_worsen_with_the_next_reading_or_by_ticks_during_a_delay():
     ward = Ward()
     for at in range(0, 3000, 300):
         ward.take(frame(at, ("p", "glucose", 120 - at // 60)))
@@ -92,7 +92,7 @@ def test_seldom_readings_worsen_with_the_next_one_and_by_ticks_where_a_delay_run
     assert (changes(ward, "limit.critical_high")[-1].time - T0) // S == 3631
 
 
-def test_a_low_alarm_leaves_to_the_critical_one_what_that_tells():
+def test_a_low_alarm_does_not_report_what_the_critical_one_reports():
     ward = Ward()
     ward.steady(1, 60, "oxygen_saturation", 96)
     ward.steady(60, 160, "oxygen_saturation", 87)
@@ -117,7 +117,7 @@ def test_acknowledging_one_alarm_changes_no_other():
 
 
 def sick(ward, begin, end, **values):
-    """All that a monitor gives, once a second."""
+    """All signals of a monitor, once a second."""
     for at in range(begin, end):
         ward.take(frame(at, *[("p", name, value) for name, value in values.items()]))
         ward.take(Tick(T0 + at * S))
@@ -127,7 +127,7 @@ ILL = {"respiratory_rate": 22, "oxygen_saturation": 93, "systolic_bp": 95, "hear
 DYING = {"respiratory_rate": 28, "oxygen_saturation": 88, "systolic_bp": 82, "heart_rate": 135}  # 3 + 3 + 3 + 3 = 12
 
 
-def test_news2_that_rises_after_its_acknowledgement_is_heard_again():
+def test_news2_that_rises_after_its_acknowledgement_sounds_again():
     ward = Ward()
     sick(ward, 1, 120, **ILL)
     assert [one.value for one in changes(ward, "news2.high")] == [7]
@@ -135,25 +135,25 @@ def test_news2_that_rises_after_its_acknowledgement_is_heard_again():
     sick(ward, 120, 200, **ILL)
     assert [one.presence for one in changes(ward, "news2.high")] == ["on", "acknowledged"]
     sick(ward, 200, 320, **DYING)
-    told = changes(ward, "news2.high")
-    assert [one.presence for one in told][:3] == ["on", "acknowledged", "on"]
-    assert (told[-1].value, told[-1].onset_value, told[-1].extreme) == (12, 7, 12)
-    assert told[-1].explanation["news2"]["score"] == 12
-    assert {one.priority for one in told} == {"high"}
+    found = changes(ward, "news2.high")
+    assert [one.presence for one in found][:3] == ["on", "acknowledged", "on"]
+    assert (found[-1].value, found[-1].onset_value, found[-1].extreme) == (12, 7, 12)
+    assert found[-1].explanation["news2"]["score"] == 12
+    assert {one.priority for one in found} == {"high"}
 
 
-def test_a_new_parameter_at_three_is_heard_again_even_at_the_same_total():
+def test_a_new_parameter_at_three_sounds_again_even_at_the_same_total():
     ward = Ward()
     sick(ward, 1, 120, **ILL)
     acknowledge(ward, 120, "news2.high")
     sick(ward, 120, 300, **(ILL | {"respiratory_rate": 27, "heart_rate": 80}))  # 3 + 2 + 2 + 0 = 7
-    told = changes(ward, "news2.high")
-    assert [one.presence for one in told] == ["on", "acknowledged", "on"]
-    assert told[-1].value == 7
+    found = changes(ward, "news2.high")
+    assert [one.presence for one in found] == ["on", "acknowledged", "on"]
+    assert found[-1].value == 7
 
 
-def test_what_worsens_is_judged_from_where_the_checkpoint_stands():
-    """A restore between the acknowledgement and the worsening changes nothing of what is heard."""
+def test_a_checkpoint_keeps_the_level_from_which_worsening_counts():
+    """A restore between the acknowledgement and the worsening changes no alarm."""
     whole, cut = Ward(), Ward()
     for ward in (whole, cut):
         ward.steady(1, 60, "oxygen_saturation", 96)
@@ -170,12 +170,12 @@ def test_what_worsens_is_judged_from_where_the_checkpoint_stands():
     assert changes(cut, "limit.critical_low")[-1].presence == "on"
 
 
-def test_a_score_alarm_is_held_while_there_is_no_score_and_ends_with_one():
+def test_a_score_alarm_stays_while_there_is_no_score_and_ends_with_one():
     ward = Ward()
     sick(ward, 1, 120, **ILL)
     acknowledge(ward, 120, "news2.high")
     block = block_of(ward.bank, 0, len(ward.log) - 1)
-    block.version -= 1  # the columns of a channel meant something else then: filters begin anew
+    block.version -= 1  # in that version the columns of a channel had another meaning: filters start again
     for name in ("known_parts", "score_told", "mark"):
         del block.arrays[name]
     fresh = type(ward.bank)()
@@ -194,7 +194,7 @@ def test_a_score_alarm_is_held_while_there_is_no_score_and_ends_with_one():
     assert changes(ward, "news2.high")[-1].value == 0
 
 
-def test_inputs_that_grow_too_old_end_no_score_alarm():
+def test_inputs_that_become_too_old_end_no_score_alarm():
     ward = Ward()
     sick(ward, 1, 120, **ILL)
     for at in range(120, 26 * 3600, 20):
@@ -203,20 +203,20 @@ def test_inputs_that_grow_too_old_end_no_score_alarm():
     assert ward.outcomes[-1].scores == [] or ward.outcomes[-1].scores[0].risk == "unknown"
 
 
-def test_an_end_is_never_stamped_before_its_onset_and_numbers_count_up():
+def test_an_end_is_never_before_its_onset_and_numbers_count_up():
     ward = Ward()
     ward.steady(1, 60)
     for at in range(60, 120):
         ward.take(Tick(T0 + at * S))
     ward.take(frame(121, ("p", "heart_rate", 80, 55)))  # measured long before the silence was noticed
-    told = changes(ward, "sensor.silent")
-    assert [one.presence for one in told] == ["on", "off"]
-    assert [one.number for one in told] == [1, 2]
-    assert told[1].time >= told[0].time == told[0].onset
-    assert (told[0].standing, told[1].standing, told[1].ended) == (True, False, told[1].time)
+    found = changes(ward, "sensor.silent")
+    assert [one.presence for one in found] == ["on", "off"]
+    assert [one.number for one in found] == [1, 2]
+    assert found[1].time >= found[0].time == found[0].onset
+    assert (found[0].standing, found[1].standing, found[1].ended) == (True, False, found[1].time)
 
 
-def test_a_latched_alarm_says_that_its_condition_is_over_and_since_when():
+def test_a_latched_alarm_reports_the_end_of_its_condition():
     ward = Ward()
     ward.steady(1, 30)
     ward.steady(30, 60, value=150.0)
@@ -229,22 +229,22 @@ def test_a_latched_alarm_says_that_its_condition_is_over_and_since_when():
     assert stated == latched
 
 
-def test_changes_kept_before_they_had_numbers_have_those_of_their_ids():
+def test_changes_of_older_versions_get_the_numbers_in_their_ids():
     old = Transition(id="abc-4", alarm="abc", patient="p", condition="limit.low", presence="latched", onset=0, time=0)
     assert (old.number, old.standing) == (4, False)
 
 
 @pytest.mark.parametrize("signal", [signal for signal in SIGNALS if signal.filtered], ids=lambda signal: signal.name)
-def test_every_signal_with_a_twin_knows_what_clearly_worse_is(signal):
+def test_every_signal_with_a_twin_has_a_step_of_worsening(signal):
     assert all(0 < step < 60 for step in signal.worse)
 
 
-def test_taking_a_reading_back_leaves_numbers_in_order():
+def test_a_retraction_leaves_numbers_in_order():
     ward = Ward()
     ward.steady(1, 30)
     ward.steady(30, 60, value=150.0)
     ward.take(Retract(patient="p", signal="heart_rate", time=T0 + 59 * S, received=T0 + 60 * S))
     ward.steady(60, 100)
-    told = changes(ward, "limit.critical_high")
-    assert [one.number for one in told] == sorted({one.number for one in told})
-    assert [one.time for one in told] == sorted(one.time for one in told)
+    found = changes(ward, "limit.critical_high")
+    assert [one.number for one in found] == sorted({one.number for one in found})
+    assert [one.time for one in found] == sorted(one.time for one in found)

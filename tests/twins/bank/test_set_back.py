@@ -1,4 +1,4 @@
-"""A clock that was wrong by an hour and is set right: the twins go on as if it had always been right."""
+"""A clock that was wrong by an hour and is corrected: the twins go on as if it had always been right."""
 
 import msgspec
 import numpy as np
@@ -14,7 +14,7 @@ HOUR = 3_600
 
 
 def wrong_for_a_while():
-    """A minute with a clock an hour ahead, readings with their right times; then it is set right."""
+    """A minute with a clock an hour ahead and readings with right times; then the clock is corrected."""
     ward = Ward()
     ward.take(SetLimits(patient="p", signal="heart_rate", high=100.0, critical_high=130.0, received=T0))
     ward.steady(1, 60)
@@ -29,19 +29,19 @@ def test_what_is_measured_afterwards_is_judged_at_once():
     ward = wrong_for_a_while()
     ward.steady(121, 140, value=150.0)
     ward.take(Tick(T0 + 140 * S))
-    assert "on" in ward.told("limit.critical_high")
-    assert ward.told("sensor.silent")[-1:] in ([], ["off"])
+    assert "on" in ward.presences("limit.critical_high")
+    assert ward.presences("sensor.silent")[-1:] in ([], ["off"])
 
 
-def test_silence_is_noticed_afterwards_in_its_time():
+def test_silence_is_detected_afterwards_in_time():
     ward = wrong_for_a_while()
     ward.steady(121, 130)
     for at in range(130, 180):
         ward.take(Tick(T0 + at * S))
-    assert ward.told("sensor.silent")[-1] == "on"
+    assert ward.presences("sensor.silent")[-1] == "on"
 
 
-def test_no_moment_in_the_bank_lies_ahead_and_the_whole_state_is_told():
+def test_no_time_in_the_bank_is_ahead_and_the_whole_state_is_sent():
     ward = wrong_for_a_while()
     now = T0 + 120 * S
     assert ward.outcomes[-1].complete
@@ -53,7 +53,7 @@ def test_no_moment_in_the_bank_lies_ahead_and_the_whole_state_is_told():
     assert all(alarm.onset <= now and alarm.time <= now for alarm in ward.bank.alarms.values())
 
 
-def test_an_alarm_that_stood_can_be_acknowledged_by_the_name_it_had():
+def test_an_active_alarm_can_be_acknowledged_by_its_old_id():
     ward = Ward()
     ward.take(SetLimits(patient="p", signal="heart_rate", critical_high=130.0, received=T0))
     ward.steady(1, 30)

@@ -1,4 +1,4 @@
-"""Entries cut out of a body: Python's own JSON reader says where they must lie."""
+"""Entries found in a body: Python's own JSON reader confirms their places."""
 
 import json
 
@@ -45,7 +45,7 @@ def test_an_array_that_was_cut_short_is_not_whole(entries, data):
 
 
 @given(st.text(alphabet='[]{},:"\\ 1a\n', max_size=30))
-def test_what_json_reads_as_an_array_is_cut_alike_and_nothing_breaks(text):
+def test_any_array_that_json_reads_is_cut_in_the_same_way(text):
     found, raws, _ = cut(text.encode())
     try:
         wanted = json.loads(text)
@@ -62,7 +62,7 @@ def test_what_is_no_array(body):
     assert cut(body)[0] == MALFORMED
 
 
-def test_no_more_than_there_is_room_for():
+def test_entries_are_limited_by_the_room_for_them():
     assert cut(b"[1,2,3]", most=3)[0] == WHOLE
     assert cut(b"[1,2,3,4]", most=3) == (TOO_MANY, [b"1", b"2", b"3"], [0, 0, 0])
 
@@ -73,7 +73,7 @@ def test_an_array_that_only_opens_is_too_deep():
 
 
 @given(st.lists(st.binary(max_size=6), max_size=12))
-def test_lines_are_those_that_hold_anything(lines):
+def test_lines_are_those_with_content(lines):
     body = b"\n".join(lines)
     wanted = [line.strip() for line in body.split(b"\n") if line.strip()]
     starts, ends = np.empty(20, np.int64), np.empty(20, np.int64)

@@ -1,4 +1,4 @@
-"""The kernels as plain Python, the mode in which branches are measured: the same answers, and no warning of an overflow."""
+"""The kernels as plain Python, the mode in which branches are measured: the same answers, without overflow warnings."""
 
 import json
 import os
@@ -50,7 +50,7 @@ def run(disabled):
     return json.loads(answer.stdout.splitlines()[-1])
 
 
-def test_plain_kernels_say_what_compiled_ones_say():
+def test_plain_kernels_give_the_results_of_compiled_ones():
     plain = run("1")
     assert plain == run("0")
     assert plain["good"]

@@ -1,4 +1,4 @@
-"""The kernel of the fit against multivariate normal densities and matrix exponentials; forms by hand."""
+"""The kernel of the fit against multivariate normal densities and matrix exponentials; forms computed by hand."""
 
 from itertools import pairwise
 
@@ -29,7 +29,7 @@ VALUES = {
 
 
 def covariance(form, values, lag):
-    """Of the level at lags, in closed form: Särkkä & Solin 2019; Matérn by scikit-learn."""
+    """Autocovariance of the level at lags, in closed form: Särkkä & Solin 2019; Matérn by scikit-learn."""
     lag = np.abs(lag)
     if form.startswith("matern"):
         nu = {"matern32": 1.5, "matern52": 2.5}[form]
@@ -44,7 +44,7 @@ def covariance(form, values, lag):
     return (modes.fast_sd**2 + cross) * np.exp(-a * lag) + (modes.slow_sd**2 + cross) * np.exp(-b * lag)
 
 
-def told(form, series, meets=None, stride=1, horizons=(60.0,), limits=(INF, INF, INF)):
+def likelihood(form, series, meets=None, stride=1, horizons=(60.0,), limits=(INF, INF, INF)):
     """Negative log-likelihood and tally of the series (time, value)."""
     motion = motion_of(form, VALUES[form], FRAME)
     reach, left = reaches(motion, np.array(horizons))
@@ -71,17 +71,17 @@ def test_likelihood_is_that_of_the_multivariate_normal(form):
     for time, value in series:
         shape = covariance(form, values, time[:, None] - time[None, :]) + noise * np.eye(len(time))
         expected += multivariate_normal(np.full(len(time), values["mean"]), shape).logpdf(value)
-    assert -told(form, series)[0] == pytest.approx(expected, rel=1e-9)
+    assert -likelihood(form, series)[0] == pytest.approx(expected, rel=1e-9)
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_forecasts_are_the_conditional_distribution(form):
-    """A forecast 60 s after the last of 30 readings, and the reading met there 61.5 s after."""
+    """A forecast 60 s after the last of 30 readings, and the reading it meets 61.5 s after."""
     time, value = irregular(4, 31)
     time[-1] = time[-2] + 61.5
     meets = np.full((1, 31), -1, np.int32)
     meets[0, 29] = 30
-    _, tally = told(form, [(time, value)], meets)
+    _, tally = likelihood(form, [(time, value)], meets)
     values = VALUES[form]
     noise = values["noise_sd"] ** 2 + FRAME.step**2 / 12
     past, ahead = time[:30], np.array([time[29] + 60.0])
@@ -99,22 +99,22 @@ def test_forecasts_are_the_conditional_distribution(form):
 def test_only_every_so_many_readings_are_origins():
     time, value = irregular(5, 20)
     meets = np.arange(20, dtype=np.int32)[None, :].clip(1)
-    _, tally = told("ou", [(time, value)], meets, stride=7)
+    _, tally = likelihood("ou", [(time, value)], meets, stride=7)
     assert tally[0, PAIRS] == 3
-    assert told("ou", [(time, value)], meets)[1][0, PAIRS] == 20
+    assert likelihood("ou", [(time, value)], meets)[1][0, PAIRS] == 20
 
 
 def test_one_outlier_counts_logarithmically_and_moves_little():
     time = np.arange(50) * 60.0
     value = np.full(50, 80.0)
-    clean = told("ou", [(time, value)], limits=(3.0, 16.0, 9.0))[0]
-    assert clean == told("ou", [(time, value)])[0]
+    clean = likelihood("ou", [(time, value)], limits=(3.0, 16.0, 9.0))[0]
+    assert clean == likelihood("ou", [(time, value)])[0]
     worst = []
     for height in (200.0, 2_000.0):
         value[25] = height
-        worst.append(told("ou", [(time, value)], limits=(3.0, 16.0, 9.0))[0] - clean)
+        worst.append(likelihood("ou", [(time, value)], limits=(3.0, 16.0, 9.0))[0] - clean)
     assert 0 < worst[0] < worst[1] < 30
-    assert told("ou", [(time, value)])[0] - clean > 1_000
+    assert likelihood("ou", [(time, value)])[0] - clean > 1_000
     assert limited(9.0, 9.0) == 9.0
     assert limited(9.0 * np.e, 9.0) == pytest.approx(11.0)
 

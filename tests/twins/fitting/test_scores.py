@@ -1,4 +1,4 @@
-"""Scores against closed forms, sampling and hand-made stories."""
+"""Scores against closed forms, sampling and constructed cases."""
 
 import numpy as np
 import pytest
@@ -56,7 +56,7 @@ def test_hypo_alarms_are_counted_as_the_table_says():
     onset = 500 * MIN
     alarms = np.array([onset - 30 * MIN, onset - 10 * MIN, onset + 10 * MIN, 1_000 * MIN])
     table = hypo_table([(time, value, alarms)])
-    assert (table.events, table.alarms) == (1, 3)  # the one during the event announces nothing
+    assert (table.events, table.alarms) == (1, 3)  # the alarm during the event predicts nothing
     assert table.sensitivity == 1
     assert table.precision == pytest.approx(2 / 3)
     assert table.lead_min == 30

@@ -59,7 +59,7 @@ def test_a_periodic_episode_comes_back():
     assert force[131:1_100].max() == 0
 
 
-def test_glucose_has_meals_and_with_diabetes_reaches_further():
+def test_glucose_has_meals_and_a_wider_range_with_diabetes():
     day = np.arange(0.0, 5 * 86_400.0, 300.0)
     healthy, diabetic = glucose(draw(1), day), glucose(draw(1, diabetic=True), day)
     assert 60 < healthy.min() < 100 < healthy.max() < 180

@@ -1,4 +1,4 @@
-"""Clocks of senders that are wrong hide nothing: what arrives is judged as it arrives, and the clock is an alarm."""
+"""Wrong clocks of senders hide nothing: readings are judged as they arrive, and the clock is an alarm."""
 
 import msgspec
 import numpy as np
@@ -23,16 +23,16 @@ T0 = 1_700_000_000 * S
 
 
 class Bed:
-    """One patient; readings arrive at a second and say of which second they are. Ticks come every second."""
+    """One patient; readings arrive at a second and claim the second they are of. Ticks come every second."""
 
     def __init__(self):
-        self.bank, self.log, self.told, self.scores, self.at = Bank(), [], [], [], 0
+        self.bank, self.log, self.transitions, self.scores, self.at = Bank(), [], [], [], 0
         self.take(Admit(patient="p", received=T0))
 
     def take(self, record):
         self.log.append(record)
         outcome = step(self.bank, record, len(self.log) - 1)
-        self.told += outcome.transitions
+        self.transitions += outcome.transitions
         self.scores += outcome.scores
         self.estimates = outcome.estimates or getattr(self, "estimates", None)
         return outcome
@@ -59,7 +59,7 @@ class Bed:
         )  # fmt: skip
 
     def presences(self, condition):
-        return [one.presence for one in self.told if one.condition == condition and not one.past]
+        return [one.presence for one in self.transitions if one.condition == condition and not one.past]
 
     def row(self, signal):
         return int(self.bank.slot[0, BY_NAME[signal].code])
@@ -77,14 +77,14 @@ def test_a_reading_from_ahead_does_not_hide_the_real_ones():
     bed.send(1, spo2(97, 60))
     for at in range(2, 12):
         bed.send(at, spo2(70, at))
-    (begins,) = [one for one in bed.told if one.condition == "limit.critical_low"]
+    (begins,) = [one for one in bed.transitions if one.condition == "limit.critical_low"]
     assert (begins.presence, begins.value) == ("on", 70.0)
     assert begins.time <= T0 + 8 * S
     assert bed.state("oxygen_saturation", layout.VALUE) == 70.0
 
 
 @pytest.mark.parametrize("ahead", [0.5, 1.9, 59])
-def test_a_second_sender_that_says_all_is_well_does_not_silence_the_alarm(ahead):
+def test_a_second_sender_with_normal_values_does_not_silence_the_alarm(ahead):
     bed = Bed()
     for at in range(1, 40):
         bed.send(at, spo2(97, at + ahead))
@@ -108,7 +108,7 @@ def test_the_same_reading_repeated_by_a_second_sender_stays_one_reading():
     assert bed.presences("sensor.clock")[0] == "on"
 
 
-def test_a_monitor_that_was_ahead_and_is_set_right_alarms_at_once():
+def test_a_monitor_that_was_ahead_and_is_corrected_alarms_at_once():
     bed = Bed()
     for at in range(1, 60):
         bed.send(at, ("heart_rate", 80, at + 55))
@@ -116,12 +116,12 @@ def test_a_monitor_that_was_ahead_and_is_set_right_alarms_at_once():
     for at in range(61, 70):
         bed.send(at, ("heart_rate", 150, at))
     assert bed.presences("limit.critical_high") == ["on"]
-    assert next(one.time for one in bed.told if one.condition == "limit.critical_high") <= T0 + 66 * S
+    assert next(one.time for one in bed.transitions if one.condition == "limit.critical_high") <= T0 + 66 * S
     assert bed.presences("sensor.clock") == ["on"]
     for at in range(70, 100):
         bed.send(at, ("heart_rate", 80, at))
     assert bed.presences("sensor.clock") == ["on", "off"]
-    clock = next(one for one in bed.told if one.condition == "sensor.clock")
+    clock = next(one for one in bed.transitions if one.condition == "sensor.clock")
     assert (clock.kind, clock.priority, clock.signal) == ("technical", "low", "heart_rate")
     assert clock.explanation["clock"] == {"side": "ahead", "apart_s": 55.0}
 
@@ -143,12 +143,12 @@ def test_a_clock_behind_beside_one_that_is_right_is_judged_too():
     assert bed.presences("limit.critical_low") == ["on"]
 
 
-def test_a_monitor_that_is_an_hour_behind_is_noticed_and_judged():
+def test_a_monitor_that_is_an_hour_behind_is_detected_and_judged():
     bed = Bed()
     for at in range(1, 120):
         bed.send(at, spo2(97, at - 3600))
     assert bed.presences("sensor.clock") == ["on"]
-    clock = next(one for one in bed.told if one.condition == "sensor.clock")
+    clock = next(one for one in bed.transitions if one.condition == "sensor.clock")
     assert clock.explanation["clock"] == {"side": "behind", "apart_s": 3600.0}
     for at in range(120, 130):
         bed.send(at, spo2(70, at - 3600))
@@ -159,7 +159,7 @@ def test_a_monitor_that_is_an_hour_behind_is_noticed_and_judged():
     assert not bed.bank.clocks
 
 
-def test_a_reading_from_ahead_is_taken_back_and_corrected_by_the_time_it_claimed():
+def test_a_reading_from_ahead_is_retracted_and_corrected_by_its_claimed_time():
     bed = Bed()
     bed.send(1, ("heart_rate", 80, 1))
     bed.send(2, ("heart_rate", 30, 50))
@@ -175,7 +175,7 @@ def test_a_reading_from_ahead_is_taken_back_and_corrected_by_the_time_it_claimed
     assert bed.state("heart_rate", layout.VALUE) == 80.0
 
 
-def test_a_right_reading_of_the_moment_that_another_claimed_is_its_own():
+def test_a_right_reading_at_a_time_that_another_claimed_is_separate():
     bed = Bed()
     bed.send(1, ("heart_rate", 80, 50))
     bed.send(50.5, ("heart_rate", 90, 50))
@@ -185,7 +185,7 @@ def test_a_right_reading_of_the_moment_that_another_claimed_is_its_own():
     assert bed.state("heart_rate", layout.VALUE) == 80.0
 
 
-def test_what_is_charted_from_ahead_yields_to_what_is_charted_later():
+def test_a_fact_charted_ahead_is_replaced_by_a_later_one():
     bed = Bed()
     bed.take(Fact(patient="p", kind="oxygen", time=T0 + 60 * S, value=0.0, received=T0 + S))
     assert bed.bank.filed.time == T0 + S
@@ -200,7 +200,7 @@ def test_a_spike_between_good_readings_is_no_alarm():
     assert bed.presences("limit.critical_low") == []
 
 
-def test_a_checkpoint_holds_what_is_known_of_clocks():
+def test_a_checkpoint_has_what_is_known_of_clocks():
     bed = Bed()
     for at in range(1, 30):
         bed.send(at, spo2(97, at + 30))
@@ -224,7 +224,7 @@ def test_a_checkpoint_holds_what_is_known_of_clocks():
 
 
 @pytest.mark.parametrize("behind", [90, 290, 7200])
-def test_a_clock_minutes_behind_beside_one_that_is_right_is_noticed_and_judged(behind):
+def test_a_clock_minutes_behind_beside_one_that_is_right_is_detected_and_judged(behind):
     bed = Bed()
     for at in range(1, 100):
         bed.send(at, spo2(97, at, 0))
@@ -249,7 +249,7 @@ def compiled():
     }
 
 
-def test_no_kernel_is_compiled_for_what_comes_late_ahead_or_is_taken_back():
+def test_late_early_and_retracted_readings_compile_no_kernel():
     list(warm())
     before = compiled()
     bed = Bed()
@@ -261,7 +261,7 @@ def test_no_kernel_is_compiled_for_what_comes_late_ahead_or_is_taken_back():
     assert compiled() == before
 
 
-def test_of_two_senders_at_the_same_moments_the_one_in_danger_is_heard():
+def test_of_two_senders_at_the_same_times_the_critical_one_alarms():
     bed = Bed()
     for at in range(1, 20):
         bed.send(at, spo2(97, at, 0), spo2(97, at, 1))
@@ -269,6 +269,6 @@ def test_of_two_senders_at_the_same_moments_the_one_in_danger_is_heard():
     for at in range(20, 30):
         bed.send(at, spo2(97, at, 0))
         bed.send(at + 0.2, spo2(70, at, 1))
-    (begins,) = [one for one in bed.told if one.condition == "limit.critical_low"]
+    (begins,) = [one for one in bed.transitions if one.condition == "limit.critical_low"]
     assert (begins.presence, begins.value) == ("on", 70.0)
     assert bed.scores[-1].parts["oxygen_saturation"] == 3

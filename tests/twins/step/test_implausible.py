@@ -1,4 +1,4 @@
-"""Readings that no patient can have: never shown as the reading, told as a technical alarm at once, whatever the signal."""
+"""Readings that no patient can have: never shown as the value, a technical alarm at once, for every signal."""
 
 import math
 
@@ -17,20 +17,20 @@ names = pytest.mark.parametrize("signal", FOLLOWED, ids=lambda signal: signal.na
 
 
 def stated(ward, signal):
-    """What is said of a signal now."""
+    """The present estimate of a signal."""
     row = np.array([ward.bank.slot[0, signal.code]], np.int64)
     return {name: column[0] for name, column in estimates_of(ward.bank, row, ward.bank.time).rows.items()}
 
 
 def usual(signal):
-    """A value in the middle of what is usual, that changes."""
+    """A value in the middle of the usual range, that changes."""
     limits = signal.limits
     middle = (limits.low + limits.high) / 2 if math.isfinite(limits.low + limits.high) else signal.modes.mean
     return round(middle, 1)
 
 
 def gap(signal):
-    """Seconds between readings, as such a sensor gives them."""
+    """Seconds between readings, as usual for such a sensor."""
     return 300 if signal.kind == "glucose" else 900 if signal.silence_s > 1000 else 1
 
 
@@ -82,7 +82,7 @@ def test_a_first_reading_that_is_implausible_is_no_reading(signal):
     assert np.isnan(good["rejected"])
 
 
-def test_sensors_that_alternate_are_faulty_and_say_so_once():
+def test_sensors_that_alternate_are_faulty_and_reported_once():
     ward = Ward()
     ward.steady(1, 60)
     for at in range(60, 300):
@@ -111,7 +111,7 @@ def test_the_last_plausible_reading_is_shown_after_any_number_of_others():
     assert (now["value"], now["time"]) == (77.0, T0 + 59 * S)
 
 
-def test_an_error_code_taken_back_leaves_the_reading_before():
+def test_retracting_an_error_code_leaves_the_reading_before():
     ward = Ward()
     for k in range(20):
         ward.take(frame(300 * k, ("p", "glucose", 140 + k % 2)))
@@ -122,7 +122,7 @@ def test_an_error_code_taken_back_leaves_the_reading_before():
     assert np.isnan(now["rejected"])
 
 
-def test_no_limit_is_passed_by_a_reading_that_is_not_believed_while_the_delay_runs():
+def test_an_implausible_reading_does_not_complete_the_delay_of_a_limit():
     ward = Ward()
     ward.steady(1, 60, "oxygen_saturation", 96)
     ward.take(frame(60, ("p", "oxygen_saturation", 80)))
@@ -130,13 +130,13 @@ def test_no_limit_is_passed_by_a_reading_that_is_not_believed_while_the_delay_ru
     for at in range(62, 75):
         ward.take(Tick(T0 + at * S))
     assert changes(ward, "limit.critical_low") == []
-    ward.take(frame(76, ("p", "oxygen_saturation", 30)))  # plausible, and the limit bypasses the filter
+    ward.take(frame(76, ("p", "oxygen_saturation", 30)))  # plausible, and critical limits use the reading as observed
     for at in range(77, 85):
         ward.take(Tick(T0 + at * S))
     assert [one.value for one in changes(ward, "limit.critical_low")] == [30]
 
 
-def test_a_doubted_reading_is_shown_with_half_its_quality_at_most():
+def test_a_doubted_reading_has_a_quality_of_half_at_most():
     ward = Ward()
     ward.steady(1, 60)
     ward.take(frame(60, ("p", "heart_rate", 160)))

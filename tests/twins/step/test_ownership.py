@@ -1,4 +1,4 @@
-"""Whose a reading is: nobody corrects or takes back what another has sent, whichever way it comes to that."""
+"""Who owns a reading: no source corrects or retracts what another sent, in whatever way it is tried."""
 
 import itertools
 
@@ -24,7 +24,7 @@ A, B, WIDE = "aaaaaaaa/monitor", "bbbbbbbb/watch", "*cccccccc/gateway"
 
 
 def frame(readings: list[tuple[str, int, float]], received: int, signal: int = HR) -> Frame:
-    """Readings (source, time, value) that came in one commit."""
+    """Readings (source, time, value) that arrived in one commit."""
     sources = sorted({source for source, _, _ in readings})
     count = len(readings)
     columns = Columns(
@@ -51,7 +51,7 @@ class Channel:
         return {int(time): value for time, value in self.bank.ring[self.bank.slot[0, HR]].tolist() if time}
 
 
-def test_another_source_corrects_nothing_and_takes_nothing_back() -> None:
+def test_another_source_can_neither_correct_nor_retract() -> None:
     channel = Channel()
     assert channel.send((A, T0, 120.0), (A, T0 + S, 121.0)) == [Status.ACCEPTED] * 2
     assert channel.send((B, T0, 60.0)) == [Status.FOREIGN]
@@ -77,21 +77,21 @@ def test_each_of_two_sources_has_its_own_readings() -> None:
     assert channel.send((B, T0, 60.0), (A, T0 + S, 60.0)) == [Status.CORRECTED] * 2
 
 
-def test_within_one_commit_the_first_to_come_has_the_moment() -> None:
+def test_within_one_commit_the_first_reading_owns_the_moment() -> None:
     for first, second in ((A, B), (B, A)):
         channel = Channel()
         assert channel.send((first, T0, 120.0), (second, T0, 60.0)) == [Status.ACCEPTED, Status.FOREIGN]
         assert channel.ring() == {T0: 120.0}
 
 
-def test_the_same_from_another_source_changes_nothing() -> None:
+def test_an_equal_value_of_another_source_changes_nothing() -> None:
     channel = Channel()
     channel.send((A, T0, 120.0))
     assert channel.send((B, T0, 120.0)) == [Status.DUPLICATE]
     assert channel.send((B, T0, 60.0)) == [Status.FOREIGN]
 
 
-def test_who_may_correct_others_does_and_has_it_then() -> None:
+def test_a_source_that_may_correct_others_owns_the_moment_afterwards() -> None:
     channel = Channel()
     channel.send((A, T0, 120.0), (A, T0 + S, 121.0))
     assert channel.send((WIDE, T0, 60.0)) == [Status.CORRECTED]
@@ -101,7 +101,7 @@ def test_who_may_correct_others_does_and_has_it_then() -> None:
     assert channel.ring() == {T0: 60.0}
 
 
-def test_what_nobody_can_tell_any_more_is_anothers() -> None:
+def test_a_moment_of_unknown_owner_belongs_to_another_source() -> None:
     channel = Channel()
     channel.send(*((A, T0 + second * S, 80.0) for second in range(100)), at=T0 + 100 * S)
     assert channel.send((B, T0 + 3 * S, 60.0)) == [Status.FOREIGN]
@@ -110,7 +110,7 @@ def test_what_nobody_can_tell_any_more_is_anothers() -> None:
     assert list(outcome.status) == [Status.FOREIGN]
 
 
-def test_the_next_stay_is_anybodys_and_the_last_is_nobodys() -> None:
+def test_owners_do_not_pass_to_the_next_stay() -> None:
     channel = Channel()
     channel.send((A, T0, 120.0))
     channel.take(Discharge(patient="p", received=T0 + 10 * S))
@@ -121,7 +121,7 @@ def test_the_next_stay_is_anybodys_and_the_last_is_nobodys() -> None:
     assert channel.send((B, T0 + 100 * S + 1000, 90.0), at=T0 + 101 * S) == [Status.ACCEPTED]
 
 
-def test_names_are_those_people_know() -> None:
+def test_sources_have_the_names_people_know() -> None:
     assert [named(one) for one in (A, WIDE, "kafka", "demo")] == ["monitor", "gateway", "kafka", "demo"]
 
 
@@ -133,8 +133,8 @@ READINGS = st.lists(
 
 @settings(max_examples=150, deadline=None)
 @given(readings=READINGS, cut=st.integers(0, 40))
-def test_a_moment_is_whose_it_was_first_and_survives_a_checkpoint(readings, cut) -> None:
-    """Against a plain model, however the readings fall into frames; what an owner says last stands."""
+def test_the_first_source_owns_a_moment_across_checkpoints(readings, cut) -> None:
+    """Against a plain model, however the readings are split into frames; the owner's last value is in force."""
     model: dict[int, tuple[str, float]] = {}
     channel, frames = Channel(), []
     for number, group in itertools.groupby(readings, key=lambda one: one[3]):

@@ -1,4 +1,4 @@
-"""Gaps uploaded late: what lies in the past sounds nothing and is told once, the same for every order and every split."""
+"""Gaps uploaded late: the past makes no sound and is reported once, the same for every order and every split."""
 
 import msgspec
 import numpy as np
@@ -26,7 +26,7 @@ class Line(Bed):
         self.until(NOW)
 
     def upload(self, batches, signal="glucose", every=0.2, settle=20):
-        """Each batch of (value, time) as one frame, ``every`` seconds after the other, then time to settle."""
+        """Each batch of (value, time) as one frame, ``every`` seconds after the last, then time to settle."""
         at = float(NOW)
         for batch in batches:
             self.send(at, *((signal, value, time) for value, time in batch))
@@ -35,9 +35,9 @@ class Line(Bed):
         return self
 
     def episodes(self):
-        """The newest of each episode of the past that stands, without what depends on when it was told."""
+        """The newest change of each valid episode of the past, without what depends on the time of the report."""
         newest = {}
-        for one in self.told:
+        for one in self.transitions:
             if one.past:
                 newest[one.alarm] = one
         return {
@@ -47,7 +47,11 @@ class Line(Bed):
         }
 
     def heard(self):
-        return [(one.condition, one.presence) for one in self.told if not one.past and one.condition != "sensor.silent"]
+        return [
+            (one.condition, one.presence)
+            for one in self.transitions
+            if not one.past and one.condition != "sensor.silent"
+        ]
 
 
 def course(times, low=(), depth=45.0):
@@ -58,7 +62,7 @@ GAP = course(range(NOW - 3 * 3600, NOW + 1, 300), low=[(NOW - 7200, NOW - 5400)]
 
 
 @pytest.mark.parametrize("order", ["oldest first", "newest first", "shuffled", "at once", "newest batch first"])
-def test_a_low_that_was_over_hours_ago_is_recorded_and_sounds_nothing(order):
+def test_a_low_that_was_over_hours_ago_is_recorded_without_a_sound(order):
     single = [[one] for one in GAP]
     batches = {
         "oldest first": single,
@@ -74,7 +78,7 @@ def test_a_low_that_was_over_hours_ago_is_recorded_and_sounds_nothing(order):
         ("limit.critical_low", (NOW - 7200) * S, (NOW - 5400) * S, 45.0, 45.0, 54.0, "off"),
         ("limit.low", (NOW - 7200) * S, (NOW - 5400) * S, 45.0, 45.0, 70.0, "off"),
     }
-    assert all(one.past and not one.standing for one in line.told if one.condition.startswith("limit."))
+    assert all(one.past and not one.standing for one in line.transitions if one.condition.startswith("limit."))
 
 
 @st.composite
@@ -85,7 +89,7 @@ def uploads(draw):
     last = NOW - draw(st.sampled_from([0, 1200, 7200]))
     times = [last - every * back for back in range(count)][::-1]
     usual, low, high = (120.0, 45.0, 400.0) if signal == "glucose" else (80.0, 30.0, 160.0)
-    # The newest quarter of an hour is as usual: what is out of limits now is for the living.
+    # The newest quarter of an hour is normal: a value beyond a limit now would be a live alarm.
     values = [usual if time > NOW - 1000 else float(rng.choice([usual, usual, low, low - 3, high])) for time in times]
     readings = list(zip(values, times, strict=True))
     order = draw(st.permutations(range(count)))
@@ -114,14 +118,14 @@ def test_an_upload_whose_newest_reading_is_out_of_limits_is_a_live_alarm():
         assert ("limit.critical_low", "on") in line.heard()
 
 
-def test_the_newest_of_an_upload_that_is_some_minutes_old_alarms_once_nothing_newer_comes():
+def test_the_newest_reading_some_minutes_old_alarms_if_nothing_newer_comes():
     line = Line().upload([[(44.0, NOW - 200)]], settle=5)
     assert line.heard() == []
     line.until(NOW + 15)
     assert ("limit.critical_low", "on") in line.heard()
 
 
-def test_dense_readings_of_a_gap_are_one_episode_and_few_are_kept():
+def test_dense_readings_of_a_gap_are_one_episode_and_few_are_stored():
     line = Line()
     times = np.arange(NOW - 4 * 3600, NOW - 3600)
     values = np.where(times % 7 == 0, 80.0, 30.0)
@@ -141,7 +145,7 @@ def test_dense_readings_of_a_gap_are_one_episode_and_few_are_kept():
     assert line.episodes() == again
 
 
-def test_what_was_taken_back_or_corrected_leaves_no_episode():
+def test_retracted_or_corrected_readings_leave_no_episode():
     line = Line().upload([[(45.0, NOW - 7200), (46.0, NOW - 6900)], [(45.0, NOW - 3600)]])
     assert len(line.episodes()) == 4
     for time in (NOW - 7200, NOW - 6900):
@@ -154,7 +158,7 @@ def test_what_was_taken_back_or_corrected_leaves_no_episode():
     assert {one[4] for one in line.episodes()} == {44.0}
 
 
-def test_episodes_to_be_told_are_in_the_checkpoint_and_are_told_at_a_discharge():
+def test_waiting_episodes_are_in_the_checkpoint_and_reported_at_a_discharge():
     line = Line()
     line.send(NOW, *(("glucose", value, time) for value, time in GAP))
     raw = msgspec.msgpack.encode(block_of(line.bank, 0, len(line.log) - 1))
@@ -178,7 +182,7 @@ def test_a_late_upload_does_not_end_the_silence_of_a_sensor():
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_what_goes_on_into_now_is_one_live_alarm(order):
+def test_an_episode_that_is_still_going_on_is_one_live_alarm(order):
     readings = course(range(NOW - 3600, NOW + 1, 300), low=[(NOW - 1800, NOW)])
     line = Line().upload([[one] for one in readings[::order]])
     assert ("limit.critical_low", "on") in line.heard()

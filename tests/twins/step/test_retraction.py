@@ -1,4 +1,4 @@
-"""What is taken back or corrected is as if it had never been: value, alarms and score go, and a transition says why."""
+"""Retracted or corrected readings: their effects on value, alarms and score end, and a transition says why."""
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ class Ward(Bed):
         return sorted((alarm.condition, alarm.presence) for alarm in self.bank.alarms.values())
 
     def last(self, condition):
-        return [one for one in self.told if one.condition == condition][-1]
+        return [one for one in self.transitions if one.condition == condition][-1]
 
 
 def wrong_patient(count=60, before=0):
@@ -38,7 +38,7 @@ def wrong_patient(count=60, before=0):
 
 @pytest.mark.parametrize("order", ["oldest first", "newest first", "shuffled"])
 @pytest.mark.parametrize("before", [0, 100])
-def test_readings_of_the_wrong_patient_all_taken_back_leave_nothing(order, before):
+def test_retracting_all_readings_of_the_wrong_patient_leaves_nothing(order, before):
     ward = wrong_patient(before=before)
     times = list(range(before + 1, before + 61))
     if order == "newest first":
@@ -62,7 +62,7 @@ def test_readings_of_the_wrong_patient_all_taken_back_leave_nothing(order, befor
     assert ward.standing() == []
 
 
-def test_a_true_alarm_stays_though_some_of_its_readings_are_taken_back():
+def test_a_true_alarm_stays_when_some_of_its_readings_are_retracted():
     ward = wrong_patient()
     for time in range(51, 61):
         ward.take_back("heart_rate", time)
@@ -126,7 +126,7 @@ def test_a_correction_ends_an_alarm_of_the_filtered_value():
     assert ward.last("limit.high").explanation["withdrawn"] == "corrected"
 
 
-def test_what_was_taken_back_is_in_the_checkpoint():
+def test_retractions_are_in_the_checkpoint():
     ward = wrong_patient()
     for time in range(1, 45):
         ward.take_back("heart_rate", time)
@@ -143,7 +143,7 @@ def test_what_was_taken_back_is_in_the_checkpoint():
     assert other.standing() == []
 
 
-def test_what_nobody_sent_cannot_be_taken_back():
+def test_a_reading_that_was_never_sent_cannot_be_retracted():
     ward = wrong_patient()
     outcome = ward.take_back("heart_rate", 1000)
     assert outcome.status[0] == Status.DUPLICATE

@@ -88,7 +88,7 @@ def test_the_next_stay_begins_with_nothing_of_the_last() -> None:
     assert any(alarm.condition == "limit.critical_low" for alarm in ward.bank.alarms.values())
 
 
-def test_what_is_dated_before_the_stay_moves_nothing() -> None:
+def test_readings_dated_before_the_stay_move_nothing() -> None:
     ward = used()
     ward.take(Admit(patient="bed-3", ward="B", received=T0 + 90 * S))
     untouched = block(ward.bank, 9)
@@ -108,7 +108,7 @@ def test_the_first_stay_of_an_id_reaches_back() -> None:
     assert status(ward.reading(97.0, T0 - 3600 * S, T0)) == [Status.ACCEPTED]
 
 
-def test_an_admission_of_somebody_who_is_here_changes_nothing_and_is_told() -> None:
+def test_admitting_an_admitted_patient_changes_nothing_and_sends_the_profile() -> None:
     ward = Ward()
     ward.take(Admit(patient="bed-3", ward="A", bed="3", label="First", spo2_scale=2, received=T0))
     before = block(ward.bank, 9)
@@ -121,7 +121,7 @@ def test_an_admission_of_somebody_who_is_here_changes_nothing_and_is_told() -> N
         assert block(ward.bank, 9) == before
 
 
-def test_a_reading_does_not_bring_back_who_was_discharged() -> None:
+def test_a_reading_does_not_readmit_a_discharged_patient() -> None:
     ward = used()
     outcome = ward.take(Admit(patient="bed-3", ward="unassigned", stranger=True, received=T0 + 70 * S))
     assert [one.active for one in outcome.profiles] == [False]
@@ -142,7 +142,7 @@ def test_a_command_meant_for_another_stay_changes_nothing(command) -> None:
     ward = used()
     first = ward.bank.profile(0).admitted
     for record in (command, msgspec.structs.replace(command, stay=first)):
-        assert ward.take(msgspec.structs.replace(record, received=T0 + 80 * S)).empty  # nobody is here
+        assert ward.take(msgspec.structs.replace(record, received=T0 + 80 * S)).empty  # nobody is admitted
     ward.take(Admit(patient="bed-3", ward="B", received=T0 + 90 * S))
     before = block(ward.bank, 9)
     assert ward.take(msgspec.structs.replace(command, stay=first, received=T0 + 91 * S)).empty
@@ -152,7 +152,7 @@ def test_a_command_meant_for_another_stay_changes_nothing(command) -> None:
     assert block(ward.bank, 9) != before
 
 
-def test_stays_within_one_microsecond_are_told_apart() -> None:
+def test_stays_within_one_microsecond_are_distinguished() -> None:
     ward, seen = Ward(), []
     for _ in range(4):
         seen += ward.take(Admit(patient="bed-3", received=T0)).stays
@@ -207,7 +207,7 @@ def log_of(picked: list[tuple[str, int]]) -> list[Record]:
 
 @settings(max_examples=60, deadline=None)
 @given(picked=RECORDS, cut=st.integers(0, 40))
-def test_stays_survive_a_checkpoint_and_what_comes_after_is_the_same(picked, cut) -> None:
+def test_stays_survive_a_checkpoint_with_the_same_future(picked, cut) -> None:
     records = log_of(picked)
     whole, before = Bank(), Bank()
     wanted = [step(whole, one, at) for at, one in enumerate(records)]
@@ -225,7 +225,7 @@ def test_stays_survive_a_checkpoint_and_what_comes_after_is_the_same(picked, cut
 @settings(max_examples=60, deadline=None)
 @given(picked=RECORDS)
 def test_nothing_of_a_stay_is_in_the_next(picked) -> None:
-    """After any past whatever, a stay is bit for bit that of an id nobody ever had, but for when it may begin."""
+    """After any past, a stay is bit for bit that of a new id, except for when it may begin."""
     records, bank, fresh = log_of(picked), Bank(), Bank()
     for at, one in enumerate(records):
         step(bank, one, at)
@@ -240,7 +240,7 @@ def test_nothing_of_a_stay_is_in_the_next(picked) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(picked=RECORDS)
-def test_what_a_door_foresees_is_what_the_log_decides(picked) -> None:
+def test_the_registry_predicts_what_the_log_decides(picked) -> None:
     bank, known = Bank(), None
     for at, one in enumerate(log_of(picked)):
         foreseen = projected(one, known) if isinstance(one, Admit | Move | Discharge) else None

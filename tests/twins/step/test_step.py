@@ -65,7 +65,7 @@ class Ward:
         for at in range(begin, end):
             self.take(frame(at, (patient, signal, value)))
 
-    def told(self, condition):
+    def presences(self, condition):
         return [
             transition.presence
             for outcome in self.outcomes
@@ -74,15 +74,15 @@ class Ward:
         ]
 
 
-def test_a_limit_alarm_waits_out_its_delay_and_ends_beyond_the_hysteresis():
+def test_a_limit_alarm_begins_after_its_delay_and_ends_beyond_the_hysteresis():
     ward = Ward()
     ward.take(SetLimits(patient="p", signal="heart_rate", high=100.0, received=T0))
     ward.steady(1, 30)
     ward.steady(30, 60, value=103.0)
     ward.steady(60, 90, value=99.0)
-    assert ward.told("limit.high") == ["on"]
+    assert ward.presences("limit.high") == ["on"]
     ward.steady(90, 120, value=90.0)
-    assert ward.told("limit.high") == ["on", "off"]
+    assert ward.presences("limit.high") == ["on", "off"]
     (begin,) = [t for o in ward.outcomes for t in o.transitions if (t.condition, t.presence) == ("limit.high", "on")]
     assert begin.limit == 100.0
     assert begin.explanation["limit"] == {
@@ -97,7 +97,7 @@ def test_a_critical_limit_looks_at_the_reading_itself_even_when_the_filter_doubt
     ward.steady(60, 66, value=160.0)
     statuses = [o.status[0] for o in ward.outcomes[-6:]]
     assert set(statuses[:5]) == {Status.GATED}
-    assert ward.told("limit.critical_high") == ["on"]
+    assert ward.presences("limit.critical_high") == ["on"]
 
 
 def test_a_latching_alarm_stays_until_acknowledged_and_only_that_one():
@@ -105,11 +105,11 @@ def test_a_latching_alarm_stays_until_acknowledged_and_only_that_one():
     ward.steady(1, 30)
     ward.steady(30, 60, value=150.0)
     ward.steady(60, 100)
-    assert ward.told("limit.critical_high") == ["on", "latched"]
+    assert ward.presences("limit.critical_high") == ["on", "latched"]
     (alarm,) = [a for a in ward.bank.alarms.values() if a.condition == "limit.critical_high"]
     others = len(ward.bank.alarms) - 1
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 100 * S))
-    assert ward.told("limit.critical_high") == ["on", "latched", "off"]
+    assert ward.presences("limit.critical_high") == ["on", "latched", "off"]
     assert len(ward.bank.alarms) == others
 
 
@@ -121,38 +121,38 @@ def test_an_acknowledged_alarm_is_silent_until_the_condition_ends():
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 60 * S))
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 61 * S))
     ward.steady(62, 100)
-    assert ward.told("limit.critical_high") == ["on", "acknowledged", "off"]
+    assert ward.presences("limit.critical_high") == ["on", "acknowledged", "off"]
 
 
-def test_silence_is_noticed_on_ticks_and_ends_with_the_next_reading():
+def test_silence_is_detected_on_ticks_and_ends_with_the_next_reading():
     ward = Ward()
     ward.steady(1, 30)
     for at in range(30, 60):
         ward.take(Tick(T0 + at * S))
-    assert ward.told("sensor.silent") == ["on"]
+    assert ward.presences("sensor.silent") == ["on"]
     ward.take(frame(61, ("p", "heart_rate", 80)))
-    assert ward.told("sensor.silent") == ["on", "off"]
+    assert ward.presences("sensor.silent") == ["on", "off"]
 
 
 def test_a_detached_sensor_is_a_technical_alarm_not_a_low_heart_rate():
     ward = Ward()
     ward.steady(1, 30)
     ward.steady(30, 45, value=0.0)
-    assert ward.told("sensor.fault") == ["on"]
-    assert ward.told("limit.critical_low") == []
+    assert ward.presences("sensor.fault") == ["on"]
+    assert ward.presences("limit.critical_low") == []
     ward.steady(45, 60)
-    assert ward.told("sensor.fault") == ["on", "off"]
+    assert ward.presences("sensor.fault") == ["on", "off"]
 
 
 def test_a_steady_fall_alarms_before_the_limit_is_crossed():
     ward = Ward()
     for k in range(14):
         ward.take(frame(300 * (k + 1), ("p", "glucose", 180 - 8.0 * k)))
-        if ward.told("predicted.low"):
+        if ward.presences("predicted.low"):
             break
-    assert ward.told("predicted.low") == ["on"]
+    assert ward.presences("predicted.low") == ["on"]
     assert 180 - 8.0 * k > 70
-    assert ward.told("limit.low") == []
+    assert ward.presences("limit.low") == []
     alarm = next(a for a in ward.bank.alarms.values() if a.condition == "predicted.low")
     assert alarm.explanation["forecast"]["probability"] >= 0.5
 
@@ -165,7 +165,7 @@ def test_news2_is_partial_until_everything_is_known_and_alarms_after_twenty_seco
     assert score.total == 3 + 3 + 2
     assert score.partial
     assert "consciousness" in score.missing
-    assert ward.told("news2.high") == ["on"]
+    assert ward.presences("news2.high") == ["on"]
     ward.take(Fact(patient="p", kind="oxygen", time=T0 + 60 * S, value=2.0, received=T0 + 60 * S))
     ward.take(Fact(patient="p", kind="consciousness", time=T0 + 60 * S, value="A", received=T0 + 60 * S))
     ward.take(frame(61, ("p", "systolic_bp", 95), ("p", "body_temperature", 38.5)))
@@ -192,7 +192,7 @@ def test_estimates_go_out_at_once_and_then_once_a_second():
     assert ward.take(Tick(T0 + int(4.1 * S))).estimates is not None
 
 
-def test_ticks_leave_to_frames_what_frames_speak_of():
+def test_ticks_send_nothing_for_patients_of_recent_frames():
     ward = Ward()
     for at in range(1, 60):
         assert ward.take(frame(at, ("p", "heart_rate", 80.0))).estimates is not None
@@ -213,7 +213,7 @@ def test_unknown_future_and_unfiltered_readings_have_their_own_status():
     assert list(outcome.status) == [Status.UNKNOWN_PATIENT, Status.UNFILTERED, Status.FUTURE, Status.ACCEPTED]
 
 
-def test_a_reading_taken_back_leaves_the_state_and_what_is_stated_of_it():
+def test_a_retracted_reading_is_removed_from_state_and_estimates():
     ward = Ward()
     ward.steady(1, 20)
     before = ward.bank.state[0].copy()
@@ -225,7 +225,7 @@ def test_a_reading_taken_back_leaves_the_state_and_what_is_stated_of_it():
     assert (rows["time"].tolist(), rows["value"].tolist()) == ([T0 + 19 * S], [80.0])
 
 
-def test_no_alarm_is_still_to_come_from_a_reading_taken_back():
+def test_a_retracted_reading_raises_no_later_alarm():
     for taken_back in (False, True):
         ward = Ward()
         ward.steady(1, 20)
@@ -234,10 +234,10 @@ def test_no_alarm_is_still_to_come_from_a_reading_taken_back():
             ward.take(Retract(patient="p", signal="heart_rate", time=T0 + 20 * S, received=T0 + 21 * S))
         for at in range(22, 32):
             ward.take(Tick(T0 + at * S))
-        assert ward.told("limit.critical_high") == ([] if taken_back else ["on"])
+        assert ward.presences("limit.critical_high") == ([] if taken_back else ["on"])
 
 
-def test_a_channel_whose_only_reading_is_taken_back_has_none_and_begins_again():
+def test_a_channel_whose_only_reading_is_retracted_begins_again():
     ward = Ward()
     ward.take(frame(1, ("p", "heart_rate", 80)))
     outcome = ward.take(Retract(patient="p", signal="heart_rate", time=T0 + S, received=T0 + 2 * S))
@@ -246,7 +246,7 @@ def test_a_channel_whose_only_reading_is_taken_back_has_none_and_begins_again():
     assert np.isnan([rows["value"][0], rows["mean"][0]]).all()
     for at in range(2, 90):
         ward.take(Tick(T0 + at * S))
-    assert ward.told("sensor.silent") == []
+    assert ward.presences("sensor.silent") == []
     outcome = ward.take(frame(90, ("p", "heart_rate", 81)))
     assert list(outcome.status) == [Status.ACCEPTED]
     fresh = Ward()
@@ -254,7 +254,7 @@ def test_a_channel_whose_only_reading_is_taken_back_has_none_and_begins_again():
     np.testing.assert_array_equal(ward.bank.state[0], fresh.bank.state[0])
 
 
-def test_what_cannot_be_taken_back_changes_nothing_and_says_why():
+def test_a_refused_retraction_changes_nothing_and_gives_the_reason():
     ward = Ward()
     ward.steady(1, 50)
     ward.take(Admit(patient="gone", received=T0 + 50 * S))
@@ -272,7 +272,7 @@ def test_what_cannot_be_taken_back_changes_nothing_and_says_why():
         assert outcome.empty
 
 
-def test_a_flat_line_begins_anew_where_the_reading_it_began_with_is_taken_back():
+def test_a_flat_line_begins_again_when_its_first_reading_is_retracted():
     ward = Ward()
     ward.steady(1, 10, value=81.0)
     ward.steady(10, 20)
@@ -286,7 +286,7 @@ def test_discharge_ends_alarms_and_the_next_stay_starts_afresh():
     ward = Ward()
     ward.steady(1, 30, value=150.0)
     ward.take(Discharge(patient="p", received=T0 + 31 * S))
-    assert ward.told("limit.critical_high")[-1] == "off"
+    assert ward.presences("limit.critical_high")[-1] == "off"
     assert not ward.bank.alarms
     assert list(ward.take(frame(32, ("p", "heart_rate", 80))).status) == [Status.UNKNOWN_PATIENT]
     ward.take(Admit(patient="p", ward="B", received=T0 + 33 * S))
@@ -311,7 +311,7 @@ def test_limits_fall_back_from_patient_to_ward_to_table():
     assert ward.bank.limits_in_force(number, 0)[1] == "default"
 
 
-def test_a_bound_that_is_kept_stays_and_the_others_follow():
+def test_a_bound_in_keep_stays_and_the_others_change():
     ward = Ward()
     ward.take(frame(1, ("p", "heart_rate", 80)))
     number = ward.bank.index["p"]
@@ -335,7 +335,7 @@ def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begi
     ward = Ward()
     ward.take(SetLimits(patient="p", signal="heart_rate", high=110.0, delay_s=0.0, received=T0))
     ward.steady(1, 20, value=120.0)
-    assert ward.told("limit.high") == ["on"]
+    assert ward.presences("limit.high") == ["on"]
     block = block_of(ward.bank, 0, 100)
     block.version -= 1
     block.arrays["state"] = block.arrays["state"][:-8]
@@ -347,23 +347,24 @@ def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begi
     assert restored.bank.limits_in_force(restored.bank.index["p"], 0)[0]["high"] == 110.0
     assert [alarm.condition for alarm in restored.bank.alarms.values()] == ["limit.high"]
     restored.steady(30, 40, value=80.0)
-    assert restored.told("limit.high") == ["off"]
+    assert restored.presences("limit.high") == ["off"]
 
 
-def test_no_sensor_is_silent_for_time_in_which_nothing_could_be_heard():
-    # Heart rate counts as silent after 20 s: readings until second 29, then 101 s of which 95 nobody could be heard.
+def test_no_sensor_is_silent_while_nothing_could_be_received():
+    # Heart rate counts as silent after 20 s: readings until second 29, then 101 s; in 95 of them no reading could
+    # arrive.
     for unheard, silent_at in ((0, 130), (95, 29 + 95 + 20 + 1)):
         ward = Ward()
         ward.steady(1, 30)
         ward.take(Tick(T0 + 130 * S, unheard * S))
-        assert ward.told("sensor.silent") == ([] if unheard else ["on"])
+        assert ward.presences("sensor.silent") == ([] if unheard else ["on"])
         for at in range(131, 190):
             ward.take(Tick(T0 + at * S))
         (begin,) = [t for o in ward.outcomes for t in o.transitions if t.condition == "sensor.silent"]
         assert begin.emitted == T0 + silent_at * S
 
 
-def test_who_was_heard_after_the_outage_is_not_heard_in_the_future():
+def test_a_channel_heard_after_the_outage_has_no_time_in_the_future():
     began = []
     for unheard in (0, 100):
         ward = Ward()
@@ -374,21 +375,21 @@ def test_who_was_heard_after_the_outage_is_not_heard_in_the_future():
             ward.take(Tick(T0 + at * S))
         began += [t.emitted for o in ward.outcomes for t in o.transitions if t.condition == "sensor.silent"]
     without, excused = began
-    assert excused - without == 1 * S  # as if heard at 131
+    assert excused - without == 1 * S  # as if last heard at 131
 
 
-def test_a_tick_held_up_on_its_way_calls_nobody_silent():
+def test_a_delayed_tick_makes_no_sensor_silent():
     ward = Ward()
     ward.steady(1, 30)
     ward.take(frame(130, ("q", "heart_rate", 80)))
     ward.take(Tick(T0 + 31 * S))
-    assert ward.told("sensor.silent") == []
+    assert ward.presences("sensor.silent") == []
     ward.take(Tick(T0 + 131 * S))
-    assert ward.told("sensor.silent") == ["on"]
+    assert ward.presences("sensor.silent") == ["on"]
 
 
 def busy_log(seed, patients=150, seconds=90):
-    """A log of many patients with every kind of record and trouble."""
+    """A log of many patients with every kind of record and problem."""
     rng = np.random.default_rng(seed)
     log = [Admit(patient=f"p{n}", ward="AB"[n % 2], received=T0) for n in range(patients)]
     names = ["heart_rate", "respiratory_rate", "oxygen_saturation", "systolic_bp", "glucose"]
@@ -422,7 +423,7 @@ def busy_log(seed, patients=150, seconds=90):
 
 
 def bits(bank, offset):
-    """The whole state as bytes, whatever the rows' places."""
+    """The whole state as bytes, independent of the places of rows."""
     blocks = [msgspec.msgpack.encode(block_of(bank, n, offset)) for n in range(math.ceil(bank.patients / 64))]
     return blocks, msgspec.msgpack.encode(foundation_of(bank, offset))
 
@@ -443,7 +444,7 @@ def test_the_same_log_gives_the_same_bits_and_the_same_outcomes():
 
 
 @pytest.mark.parametrize("seed", [2, 3, 4])
-def test_blocks_kept_at_different_offsets_and_a_replay_give_the_uninterrupted_state(seed):
+def test_blocks_stored_at_different_offsets_and_a_replay_give_the_uninterrupted_state(seed):
     log = busy_log(seed)
     whole, _ = run(log)
     rng = np.random.default_rng(seed)

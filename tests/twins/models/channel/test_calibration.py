@@ -1,4 +1,4 @@
-"""Forecasts kept until their future arrives: bands that were too narrow or too wide come to hold what they promise."""
+"""Forecasts stored until their time comes: bands that were too narrow or too wide reach the promised coverage."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ SYSTOLIC = BY_NAME["systolic_bp"].code
 
 
 class Channel:
-    """One channel and its forecasts under way."""
+    """One channel and its pending forecasts."""
 
     def __init__(self, signal):
         self.parameter = layout.PARAMETERS[signal]
@@ -46,8 +46,8 @@ class Channel:
 
 
 @pytest.mark.parametrize("wildness", [0.3, 3.0])
-def test_bands_of_a_patient_unlike_the_population_come_to_hold_what_they_promise(wildness):
-    """Pressures of which the spread is ``wildness`` times the population's, every 5 min for two weeks."""
+def test_bands_of_an_unusual_patient_reach_their_coverage(wildness):
+    """Pressures with a spread of ``wildness`` times the population's, every 5 min for two weeks."""
     rng = np.random.default_rng(7)
     modes = BY_NAME["systolic_bp"].modes
     decay = np.exp(-300.0 / modes.fast_s)
@@ -82,7 +82,7 @@ def test_a_forecast_is_judged_when_its_time_has_come_and_not_before():
     channel.take(START + 60 * SECOND, 80.0, 1.0)
     assert channel.tried[0] == 1
     assert not channel.tried[1:].any()
-    assert (channel.stretch[:, 0] < 0).all()  # it held; those without a try of their own learn a part of it
+    assert (channel.stretch[:, 0] < 0).all()  # the band was wide enough; horizons without results learn a part of it
 
 
 def test_a_forecast_that_meets_no_reading_is_dropped():
@@ -105,7 +105,7 @@ def test_a_horizon_shorter_than_half_the_usual_interval_is_not_tried():
     assert tried[120] > 30
 
 
-def test_what_was_learnt_is_kept_with_the_patient():
+def test_what_was_learnt_is_stored_with_the_patient():
     bank = Bank()
     step(bank, Admit(patient="p", received=START), 0)
     times = START + SECOND * np.arange(1, 400)

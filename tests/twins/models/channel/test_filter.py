@@ -1,4 +1,4 @@
-"""The channel twin against scikit-learn's Gaussian process, and its rules about bad, late and repeated readings."""
+"""The channel twin against scikit-learn's Gaussian process, and its rules for bad, late and repeated readings."""
 
 import numpy as np
 import pytest
@@ -68,7 +68,7 @@ def test_predict_and_update_are_gaussian_process_regression_with_two_exponential
 @pytest.mark.parametrize("signal", ["heart_rate", "body_temperature", "glucose"])
 @pytest.mark.parametrize("dt", [1e-3, 1.0, 17.3, 900.0, 86_400.0, 1e7])
 def test_the_transition_is_that_of_the_differential_equation(signal, dt):
-    """Van Loan's matrix exponential, with the drivers' covariance as it stands in the table."""
+    """Van Loan's matrix exponential, with the covariance of the driving noises from the table."""
     modes, parameter = BY_NAME[signal].modes, layout.PARAMETERS[BY_NAME[signal].code]
     rates = np.array([1 / modes.fast_s, 1 / modes.slow_s])
     drive = np.array([modes.fast_sd, modes.slow_sd]) * np.sqrt(2 * rates)
@@ -110,8 +110,10 @@ def test_a_censored_reading_has_the_moments_of_a_truncated_normal(mean, variance
     assert 0.0 <= left <= (b - a) ** 2
 
 
-def test_low_of_a_glucose_sensor_is_known_to_be_low_and_no_more():
-    """Readings of 39 that mean LOW, of a glucose that goes to 28: nearer to it than 39 is, and wider than after 41."""
+def test_low_of_a_glucose_sensor_only_says_that_it_is_low():
+    """Readings of 39 that mean LOW, of a glucose that falls to 28: the estimate is nearer to it than 39, and wider than
+    after 41.
+    """
     fall = np.linspace(150, 28, 25)
     times = START + np.arange(25) * 300 * SECOND
     state, _ = fed(times, np.where(fall < 40, 39, fall), BY_NAME["glucose"].code)
@@ -218,7 +220,9 @@ def test_the_trend_is_the_slope_of_a_ramp():
 
 
 def test_a_million_updates_leave_the_covariance_symmetric_and_positive():
-    """Gaps from a millisecond to a week, values all over the plausible range; one of two is stored, so symmetric it is."""
+    """Gaps from a millisecond to a week, values all over the plausible range. One of two equal entries is stored, so
+    the covariance is symmetric.
+    """
     rng = np.random.default_rng(11)
     for name in ("heart_rate", "glucose"):
         signal = BY_NAME[name]

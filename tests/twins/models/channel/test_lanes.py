@@ -1,4 +1,4 @@
-"""Readings worked on side by side: bit for bit what they are one by one, in every mixture."""
+"""Readings updated side by side: bit for bit as one by one, in every mixture."""
 
 import numpy as np
 import pytest
@@ -12,7 +12,9 @@ CODES = np.array([signal.code for signal in SIGNALS if signal.filtered])
 
 
 def readings(patients, rounds, seed, *, shuffled=0.0, surprising=0.02):
-    """Readings about a second apart: rows in an order of each round's own, spikes, steps, faults, late and double ones."""
+    """Readings about a second apart: rows in another order each round, with spikes, steps, faults, late and repeated
+    ones.
+    """
     rng = np.random.default_rng(seed)
     rows = np.concatenate([rng.permutation(patients) for _ in range(rounds)])
     again = np.flatnonzero(rng.random(len(rows) - 20) < shuffled)

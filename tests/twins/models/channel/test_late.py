@@ -1,4 +1,4 @@
-"""Readings that come late, twice, corrected or are taken back: the state is, bit for bit, that of the right ones in order."""
+"""Late, repeated, corrected and retracted readings: the state is, bit for bit, that of the right readings in order."""
 
 import numpy as np
 import pytest
@@ -30,15 +30,15 @@ def frame(times, values):
 
 
 def run(times, values):
-    """A bank after these readings in this order, and what became of each."""
+    """A bank after these readings in this order, and the status of each."""
     bank = Bank()
     step(bank, Admit(patient="p", received=START), 0)
     outcome = step(bank, frame(times, values), 1)
     return bank, list(outcome.status)
 
 
-def held(bank):
-    """The filter of the one channel, as bytes; the count of readings with it."""
+def filter_state(bank):
+    """The filter of the one channel as bytes, with its count of readings."""
     return [getattr(bank, name)[0].tobytes() for name in FILTER] + [bank.watch[0, layout.HEAD]]
 
 
@@ -63,7 +63,7 @@ def test_a_late_reading_gives_the_state_as_if_it_had_come_in_time(case):
     in_order, _ = run(times, values)
     late, status = run(times[order], values[order])
     assert Status.LATE not in status
-    assert held(late) == held(in_order)
+    assert filter_state(late) == filter_state(in_order)
     behind = times[order] < np.maximum.accumulate(times[order])
     assert (np.array(status)[behind] == Status.INSERTED).all()
 
@@ -78,28 +78,28 @@ def test_a_corrected_value_gives_the_state_as_if_it_had_been_right(case, back):
     right, _ = run(times, values)
     corrected, status = run(np.r_[times, times[at]], np.r_[wrong, values[at]])
     assert status[-1] == Status.CORRECTED
-    assert held(corrected) == held(right)
+    assert filter_state(corrected) == filter_state(right)
 
 
 @given(disordered())
 @settings(max_examples=60)
-def test_what_comes_twice_changes_nothing(case):
+def test_a_repeated_reading_changes_nothing(case):
     times, values, _ = case
     once, _ = run(times, values)
     again = slice(max(0, len(times) - 15), None)
     twice, status = run(np.r_[times, times[again]], np.r_[values, values[again]])
     assert set(status[len(times) :]) == {Status.DUPLICATE}
-    assert held(twice) == held(once)
+    assert filter_state(twice) == filter_state(once)
 
 
 @pytest.mark.parametrize("count", [31, 45, 46, 300])
-def test_what_is_older_than_the_ring_is_late_and_changes_nothing(count):
+def test_a_reading_older_than_the_ring_is_late_and_changes_nothing(count):
     times = START + SECOND * np.arange(1, count + 1)
     values = np.full(count, 80.0)
     before, _ = run(times, values)
     after, status = run(np.r_[times, START], np.r_[values, 75.0])
     assert status[-1] == Status.LATE
-    assert held(after) == held(before)
+    assert filter_state(after) == filter_state(before)
 
 
 def test_a_reading_before_the_very_first_is_put_first():
@@ -108,17 +108,17 @@ def test_a_reading_before_the_very_first_is_put_first():
     late, status = run(np.r_[times[1:], times[0]], np.r_[values[1:], values[0]])
     in_order, _ = run(times, values)
     assert status[-1] == Status.INSERTED
-    assert held(late) == held(in_order)
+    assert filter_state(late) == filter_state(in_order)
 
 
 def retracted(bank, time):
-    """What becomes of taking back the reading at ``time``."""
+    """The status of a retraction of the reading at ``time``."""
     outcome = step(bank, Retract(patient="p", signal="heart_rate", time=int(time), received=int(time)), 2)
     return Status(outcome.status[0])
 
 
 def same(bank, truth):
-    """Whether the filter is that of the readings ``truth`` in order, as far as it still reaches."""
+    """Whether the filter is that of the readings ``truth`` in order, as far back as it is stored."""
     wanted = Bank()
     step(wanted, Admit(patient="p", received=START), 0)
     wanted.open_channel(0, HEART_RATE)
@@ -129,7 +129,7 @@ def same(bank, truth):
     assert count == wanted.watch[0, layout.HEAD] == len(truth)
     here = bank.ring[0, :, 0] > 0
     assert bank.ring[0][here].tobytes() == wanted.ring[0][here].tobytes()
-    # The newest stand without a gap; what else is empty is older than they.
+    # The newest readings have no gap between them; empty places are older.
     newest = [(count - back) % layout.RING for back in range(1, 1 + int(here.sum()))]
     assert here[newest].all()
     known = np.isfinite(bank.kept[0, :, layout.LAST])
@@ -139,7 +139,7 @@ def same(bank, truth):
 
 @given(disordered(), st.lists(st.integers(1, 15), max_size=6))
 @settings(max_examples=150)
-def test_what_is_taken_back_never_came(case, places):
+def test_a_retracted_reading_leaves_no_trace(case, places):
     times, values, order = case
     bank, _ = run(times[order], values[order])
     truth = dict(zip(times.tolist(), values.tolist(), strict=True))
@@ -161,7 +161,7 @@ def test_what_is_taken_back_never_came(case, places):
     st.integers(0, 99),
 )
 @settings(max_examples=200)
-def test_whatever_comes_after_is_as_if_it_never_came(count, moves, seed):
+def test_later_readings_are_as_if_a_retracted_one_never_came(count, moves, seed):
     rng = np.random.default_rng(seed)
     times = START + 10 * SECOND * np.arange(1, count + 1)
     values = 80 + np.cumsum(rng.normal(0, 1, count))
@@ -184,7 +184,7 @@ def test_whatever_comes_after_is_as_if_it_never_came(count, moves, seed):
         same(bank, truth)
 
 
-def test_the_only_reading_taken_back_leaves_an_empty_channel():
+def test_retracting_the_only_reading_leaves_an_empty_channel():
     bank, _ = run([START + SECOND], [80.0])
     assert retracted(bank, START + SECOND) == Status.RETRACTED
     assert not any(getattr(bank, name)[0].any() for name in (*FILTER, "due"))
@@ -192,12 +192,12 @@ def test_the_only_reading_taken_back_leaves_an_empty_channel():
 
 
 @pytest.mark.parametrize("count", [31, 45, 46, 300])
-def test_what_is_older_than_the_ring_cannot_be_taken_back(count):
+def test_a_reading_older_than_the_ring_cannot_be_retracted(count):
     times = START + SECOND * np.arange(1, count + 1)
     bank, _ = run(times, np.full(count, 80.0))
-    before = held(bank)
+    before = filter_state(bank)
     assert retracted(bank, times[0]) == Status.LATE
     assert retracted(bank, times[-1] + SECOND) == Status.DUPLICATE
     assert retracted(bank, times[-3] + 1) == Status.DUPLICATE
-    assert held(bank) == before
+    assert filter_state(bank) == before
     assert retracted(bank, times[-15]) == Status.RETRACTED

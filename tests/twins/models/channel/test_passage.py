@@ -1,4 +1,4 @@
-"""Crossing probabilities against closed forms of first passage and against simulation in fine steps."""
+"""Crossing probabilities against closed forms of first passage and against simulation with fine steps."""
 
 import math
 from functools import cache
@@ -34,7 +34,7 @@ def bounds(**problem):
 
 
 def brownian(distance, *, window=1.0, variance=0.0):
-    """A level without mean reversion and with unit diffusion, known up to ``variance``."""
+    """A level without mean reversion and with unit diffusion, known with the variance ``variance``."""
     rate = 1e-6
     return STILL | {
         "m0": 0.0, "p00": variance, "lam1": rate, "lam2": rate / 2, "s11": 1 / (2 * rate), "limit": distance,
@@ -50,12 +50,12 @@ def modes(fast, slow, coupling):
 
 
 def smooth(sd, fast_s, slow_s):
-    """One driver in opposite senses: a level with a damped trend and no diffusion of its own."""
+    """One driving noise with opposite signs: a level with a damped trend and no diffusion of its own."""
     return modes((sd, fast_s), (sd * math.sqrt(slow_s / fast_s), slow_s), -1.0)
 
 
 def simulated(problem, *, steps, paths, seed):
-    """Share of paths that cross and the mean time they take, by plain Monte Carlo with a Brownian bridge between steps."""
+    """Share of paths that cross, and their mean time, by plain Monte Carlo with a Brownian bridge between steps."""
     rng = np.random.default_rng(seed)
     rates = np.array([problem["lam1"], problem["lam2"]])
     stationary = np.array([[problem["s11"], problem["s12"]], [problem["s12"], problem["s22"]]])
@@ -128,7 +128,7 @@ def test_ornstein_uhlenbeck_comes_to_its_mean(distance, timescales):
 
 @cache
 def ornstein_uhlenbeck(limit, time):
-    """Probability that a unit process of unit rate passes a low limit, by starting point: its backward equation solved."""
+    """Probability that a unit process of unit rate passes a low limit, by starting point: solves its backward equation."""
     x = np.linspace(limit, 7.0, 260)[1:]
     step = x[1] - x[0]
     up, down = 1 / step**2 - x / (2 * step), 1 / step**2 + x / (2 * step)
@@ -202,7 +202,7 @@ def test_a_level_goes_where_an_uncertain_slow_mode_takes_it():
 
 @pytest.mark.parametrize(("correlation", "window"), [(-0.99, 900.0), (-0.5, 3000.0)])
 def test_paths_are_counted_where_the_levels_share_no_direction(correlation, window):
-    # A start whose slow mode is known to make up for the level: where the one is high the other brings it down.
+    # A start whose slow mode is known to compensate the level: where one is high, the other is low.
     model = modes((1.0, 200.0), (4.0, 20_000.0), 0.0)
     problem = model | {
         "m0": 101.0, "m1": 0.0, "p00": 0.5, "p01": correlation * math.sqrt(0.5 * 4.0), "p11": 4.0,
@@ -220,7 +220,7 @@ positive = st.floats(0.05, 20.0)
 
 @st.composite
 def problems(draw):
-    """Windows of 0.05 to 5 fast time-scales, any coupling, any knowledge of the state that readings can leave."""
+    """Windows of 0.05 to 5 fast time-scales, any coupling, any state of knowledge that readings can leave."""
     fast_s = draw(st.floats(400.0, 20_000.0))
     slow_s = fast_s * draw(st.floats(1.0, 50.0))
     kind = draw(st.sampled_from(["apart", "coupled", "smooth"]))
@@ -319,7 +319,8 @@ def test_a_level_without_chance_follows_its_mean():
 
 
 def test_a_mean_that_turns_between_two_moments_is_not_missed():
-    # The fast mode is -10 and the slow one +10: up to a peak at 11/30 of the window, where only the paths have a step.
+    # The fast mode is -10 and the slow one +10: the level has a peak at 11/30 of the window, where only the paths have
+    # a step.
     fast, slow = 0.02, 0.002
     peak = math.log(fast / slow) / (fast - slow)
     window = peak * 30 / 11
@@ -349,7 +350,7 @@ def test_paths_spread_as_far_along_their_direction_as_they_are_moved(name, known
     assert np.var(total) == pytest.approx(scratch[passage._B + 1 : passage._B + 1 + passage.STEPS].sum(), rel=0.1)
 
 
-def test_the_table_is_what_its_words_say():
+def test_the_table_is_what_its_docstring_says():
     for table in (passage._FAST, passage._SLOW):
         assert table.shape == (passage.STEPS, passage.PATHS)
         np.testing.assert_allclose(table.mean(1), 0.0, atol=1e-6)

@@ -1,4 +1,4 @@
-"""The same glucose by two ways confirms nothing; other readings are as they were."""
+"""The same glucose received in two ways confirms nothing; other readings count as usual."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,13 @@ GLUCOSE = SIGNALS[14]
 
 
 def course(k):
-    """A glucose that swings about the low limit, noisy as a sensor is."""
+    """A glucose that moves around the low limit, as noisy as a sensor."""
     rng = np.random.default_rng(k)
     return round(92 + 20 * np.sin(k / 9) + 8 * np.sin(k / 3.1) + rng.normal(0, 3.0))
 
 
 def predicted(offsets, apart=0):
-    """Predicted-low alarms, and the twin at the end, of readings every 5 min, each again after some seconds."""
+    """Predicted-low alarms, and the final twin, for readings every 5 min, each repeated after some seconds."""
     ward = Ward()
     for k in range(600):
         for place, offset in enumerate(offsets):

@@ -1,4 +1,6 @@
-"""The smoother against statsmodels' and scikit-learn's Gaussian process, on readings judged as the live twin judges."""
+"""The smoother against statsmodels' and scikit-learn's Gaussian process, on readings judged as the live twin judges
+them.
+"""
 
 import numpy as np
 import pytest
@@ -23,7 +25,7 @@ BELIEVED = (Status.ACCEPTED, Status.REACQUIRED)
 
 
 def live(signal, time, value):
-    """The live twin's status of each reading, the noise it was read with, its surprise, and the state after it."""
+    """The live twin's status of each reading, the noise used for it, its surprise, and the state after it."""
     parameter, state = layout.PARAMETERS[signal], np.zeros(1, CHANNEL.dtype)
     row, code = np.zeros(1, np.int64), np.full(1, signal, np.uint16)
     status, noise, surprise, after = [], [], [], []
@@ -40,7 +42,7 @@ def live(signal, time, value):
 
 
 def transition(parameter, dt):
-    """F and Q of the deviation from (mean, 0), read off ``predict`` column by column."""
+    """F and Q of the deviation from (mean, 0), computed from ``predict`` column by column."""
     mean = parameter[layout.A_MEAN]
     columns = [channel.predict(mean + a, b, 0.0, 0.0, 0.0, parameter, dt)[:2] for a, b in ((1.0, 0.0), (0.0, 1.0))]
     _, _, q00, q01, q11 = channel.predict(mean, 0.0, 0.0, 0.0, 0.0, parameter, dt)
@@ -48,7 +50,9 @@ def transition(parameter, dt):
 
 
 def oracle(signal, time, value, at):
-    """statsmodels' smoothed states and covariances at ``at``, which are points without measurement among the readings."""
+    """statsmodels' smoothed states and covariances at ``at``, which are points without a measurement among the
+    readings.
+    """
     parameter = layout.PARAMETERS[signal]
     status, noise, surprise, _ = live(signal, time, value)
     nodes = np.union1d(time, at)
@@ -76,7 +80,7 @@ def oracle(signal, time, value, at):
 
 
 def passes(signal, time, value):
-    """The kernels' tables: prior, posterior and smoothed moments, and the statuses."""
+    """The arrays of the kernels: prior, posterior and smoothed moments, and the statuses."""
     parameter, n = layout.PARAMETERS[signal], len(time)
     prior, posterior, smoothed = (np.empty((n, smoother.MOMENTS)) for _ in range(3))
     status = np.zeros(n, np.uint8)
@@ -86,7 +90,7 @@ def passes(signal, time, value):
 
 
 def course(name, seed, count=120):
-    """Readings at irregular times of a signal that wanders, with a spike, a step that lasts, and sensor nonsense."""
+    """Readings at irregular times of a signal that wanders, with a spike, a step that lasts, and values no patient has."""
     signal, rng = BY_NAME[name], np.random.default_rng(seed)
     pace = {"heart_rate": 1.0, "glucose": 20.0, "body_temperature": 2.0}[name]
     time = START + np.cumsum(rng.integers(int(0.2 * pace * SECOND), int(2 * pace * SECOND), count))
@@ -132,7 +136,7 @@ def test_both_modes_and_their_covariance_are_those_of_statsmodels(name):
 
 
 def test_the_course_is_the_posterior_of_a_gaussian_process_at_any_time():
-    """Five readings, before which no noise is adapted: two exponential kernels and white noise, nothing else."""
+    """Five readings, too few for an adapted noise: two exponential kernels and white noise, nothing else."""
     modes, parameter = BY_NAME["heart_rate"].modes, layout.PARAMETERS[HEART_RATE]
     seconds = np.array([0.0, 40.0, 95.0, 700.0, 760.0])
     value = modes.mean + np.array([1.0, 4.0, 5.5, -3.0, -2.0])
@@ -154,7 +158,7 @@ def ahead_of(state, signal, ahead):
 
 
 @pytest.mark.parametrize("name", ["heart_rate", "glucose", "body_temperature"])
-def test_hindsight_never_knows_less_and_ends_where_the_filter_does(name):
+def test_smoothing_never_adds_variance_and_ends_where_the_filter_does(name):
     signal, time, value = course(name, 4)
     status, _, posterior, smoothed = passes(signal, time, value)
     expected, *_, after = live(signal, time, value)
@@ -201,7 +205,9 @@ def test_order_does_not_matter_doubles_count_once_and_the_later_corrects():
 
 
 def test_a_low_that_is_only_a_bound_is_bridged_below_it():
-    """LOW of a glucose sensor, read as 39, between falls seen to 41 and rises seen from 41: the valley is deeper."""
+    """LOW of a glucose sensor, read as 39, between falls observed to 41 and rises observed from 41: the valley is
+    deeper.
+    """
     glucose = BY_NAME["glucose"].code
     valley = np.r_[np.linspace(150, 41, 23), np.full(8, 39.0), np.linspace(41, 150, 23)]
     time = START + np.arange(len(valley)) * 300 * SECOND
@@ -244,7 +250,7 @@ def test_every_covariance_is_positive_whatever_was_read(gaps, seed, name):
 
 @pytest.mark.parametrize("p", [(0.0, 0.0, 0.0), (4.0, 2.0, 1.0), (1.0, 0.0, 0.0)])
 def test_a_covariance_without_an_inverse_is_passed_through(p):
-    """What is known exactly stays so in hindsight, and a direction that is unknown stays within what it was."""
+    """A direction that is known exactly stays known after smoothing, and an unknown one stays within what it was."""
     parameter = layout.PARAMETERS[HEART_RATE]
     prior = np.array([[80.0, 1.0, *p, 0.0]])
     smoothed = np.array([[80.0, 1.0, *(0.5 * x for x in p), 0.0]])
@@ -253,7 +259,7 @@ def test_a_covariance_without_an_inverse_is_passed_through(p):
     assert found[2:] == pytest.approx(smoothed[0, 2:5])
 
 
-def test_nothing_is_said_of_nothing():
+def test_without_readings_the_course_is_nan():
     none = np.zeros(0, np.int64)
     at = np.array([START])
     assert np.isnan(smooth(HEART_RATE, none, none.astype(float), at).mean).all()
@@ -270,6 +276,6 @@ def test_a_signal_without_a_twin_has_no_course(signal):
         smooth(signal, np.array([START]), np.array([1.0]), np.array([START]))
 
 
-def test_columns_must_be_of_one_length():
+def test_columns_must_have_equal_length():
     with pytest.raises(ValueError, match="equal length"):
         smooth(HEART_RATE, np.array([START]), np.array([1.0, 2.0]), np.array([START]))

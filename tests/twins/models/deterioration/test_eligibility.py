@@ -1,4 +1,4 @@
-"""Who is scored: by age, by what is said of the patient and of the ward; from the log alone, through restarts."""
+"""Who is scored: by age, by the settings of patient and ward; from the log alone, across restarts."""
 
 from datetime import date
 
@@ -36,7 +36,7 @@ def profile(ward):
     [{"age_years": 1}, {"birth_date": "2022-12-01"}, {"news2": False}, {"age_years": 15, "news2": True}],
     ids=["age", "birth date", "not for this one", "a child all the same"],
 )
-def test_who_is_not_to_be_scored_has_no_score_and_no_alarm_of_it(said):
+def test_a_patient_who_is_not_scored_has_no_score_and_no_alarm_of_it(said):
     ward = Ward()
     ward.take(SetProfile(patient="p", received=T0, **said))
     sick(ward, 1, 60, **CHILD)
@@ -44,7 +44,7 @@ def test_who_is_not_to_be_scored_has_no_score_and_no_alarm_of_it(said):
     assert [one for outcome in ward.outcomes for one in outcome.transitions if one.condition.startswith("news2")] == []
     assert profile(ward).news2_off == ("patient" if said == {"news2": False} else "child")
     assert complete(ward.bank, 0).scores == []
-    # What limits say of a child is not hidden: they are those of adults, and that is said.
+    # Limits still apply to a child; they are limits for adults, and this is reported.
     assert changes(ward, "limit.critical_low", "systolic_bp") or changes(ward, "limit.low", "systolic_bp")
     assert profile(ward).adult_limits is (said != {"news2": False})
 
@@ -70,7 +70,7 @@ def test_a_score_that_is_switched_off_ends_its_alarm_and_comes_back_when_it_is_w
     assert profile(ward).news2_off == ""
 
 
-def test_without_an_age_a_patient_is_taken_for_an_adult():
+def test_a_patient_without_an_age_counts_as_an_adult():
     ward = Ward()
     sick(ward, 1, 60, **CHILD)
     assert scores(ward)[-1].total >= 5
@@ -86,7 +86,7 @@ def test_a_birthday_is_noticed_by_a_tick():
     assert (profile(ward).age, profile(ward).news2_off) == (16, "")
 
 
-def test_the_next_stay_knows_nothing_of_the_last_ones_age():
+def test_the_next_stay_does_not_have_the_age_of_the_last():
     ward = Ward()
     ward.take(SetProfile(patient="p", age_years=1, news2=False, received=T0))
     ward.take(Discharge(patient="p", received=T0 + S))
@@ -96,7 +96,7 @@ def test_the_next_stay_knows_nothing_of_the_last_ones_age():
     assert scores(ward)
 
 
-def test_limits_of_the_patient_or_the_ward_are_no_adults_limits():
+def test_limits_of_the_patient_or_the_ward_are_not_the_adult_defaults():
     ward = Ward()
     ward.take(SetProfile(patient="p", age_years=1, received=T0))
     assert profile(ward).adult_limits
@@ -107,7 +107,7 @@ def test_limits_of_the_patient_or_the_ward_are_no_adults_limits():
     assert not profile(ward).adult_limits
 
 
-def test_what_was_said_outlives_a_restart():
+def test_settings_survive_a_restart():
     ward = Ward()
     ward.take(SetProfile(patient="p", age_years=1, received=T0))
     ward.take(SetWard(ward="A", news2=False, received=T0))
@@ -137,7 +137,7 @@ def test_an_age_is_that_of_the_calendar(born, days):
     assert unscored(told, ward_scores=True, now=now) == "child"
 
 
-def test_a_silent_patients_score_grows_old_and_then_says_nothing():
+def test_a_silent_patients_score_becomes_old_and_then_void():
     ward = Ward()
     sick(ward, 1, 60, heart_rate=80, oxygen_saturation=97)
     assert scores(ward)[-1].state == "current"

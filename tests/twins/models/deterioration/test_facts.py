@@ -1,4 +1,4 @@
-"""Oxygen and consciousness that devices tell count for NEWS2 like what is charted: the newest wins, and grows old."""
+"""Oxygen and consciousness from devices count for NEWS2 like charted ones: the newest wins, and becomes stale."""
 
 import math
 
@@ -44,7 +44,7 @@ def test_a_coma_scale_counts_as_consciousness(scale, points):
     assert tell(Ward(), 5, heart_rate=80, glasgow_coma_scale=scale).parts.get("consciousness") == points
 
 
-def test_of_charting_and_device_the_newest_wins():
+def test_the_newest_of_charted_and_device_facts_wins():
     ward = Ward()
     assert tell(ward, 10, heart_rate=80, oxygen_flow=6).parts["oxygen"] == 2
     assert chart(ward, 20, "oxygen", 0.0).parts["oxygen"] == 0
@@ -63,7 +63,7 @@ def test_a_device_that_went_off_long_ago_gives_no_oxygen_beside_one_that_says_ai
     assert tell(ward, 900, heart_rate=80, oxygen_flow=0).parts["oxygen"] == 0
 
 
-def test_they_grow_stale_and_are_forgotten_as_charted_ones_are():
+def test_device_facts_become_stale_and_missing_like_charted_ones():
     ward = Ward()
     tell(ward, 5, heart_rate=80, oxygen_flow=6, glasgow_coma_scale=15)
     for hour in range(1, 26):
@@ -73,7 +73,7 @@ def test_they_grow_stale_and_are_forgotten_as_charted_ones_are():
     assert {"oxygen", "consciousness"} <= set(scores(ward)[-1].missing)
 
 
-def test_a_device_told_wrong_is_taken_back_and_dated_ahead_is_filed_at_arrival():
+def test_a_device_fact_can_be_retracted_and_one_dated_ahead_is_filed_at_arrival():
     ward = Ward()
     tell(ward, 5, heart_rate=80, glasgow_coma_scale=3)
     ward.take(Retract(patient="p", signal="glasgow_coma_scale", time=T0 + 5 * S, received=T0 + 6 * S))
@@ -83,14 +83,14 @@ def test_a_device_told_wrong_is_taken_back_and_dated_ahead_is_filed_at_arrival()
     assert chart(ward, 50, "oxygen", 0.0).parts["oxygen"] == 0
 
 
-def test_scale_two_knows_the_oxygen_of_a_device():
+def test_scale_two_uses_the_oxygen_of_a_device():
     ward = Ward()
     ward.take(SetProfile(patient="p", spo2_scale=2, received=T0))
     assert tell(ward, 5, heart_rate=80, oxygen_saturation=97).parts.get("oxygen_saturation") is None
     assert tell(ward, 60, oxygen_saturation=97, oxygen_flow=2).parts["oxygen_saturation"] == 3
 
 
-def test_the_profile_is_restated_only_when_it_tells_something_else():
+def test_the_profile_is_sent_again_only_when_it_has_changed():
     ward = Ward()
     tell(ward, 5, heart_rate=80, oxygen_flow=6)
     before = len(ward.outcomes)
@@ -101,7 +101,7 @@ def test_the_profile_is_restated_only_when_it_tells_something_else():
     assert ward.outcomes[-2].profiles[0].measured["oxygen_flow"].value == 9
 
 
-def test_it_outlives_a_restart():
+def test_it_survives_a_restart():
     ward = Ward()
     tell(ward, 5, heart_rate=80, oxygen_flow=6)
     fresh = Bank()

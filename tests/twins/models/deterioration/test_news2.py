@@ -1,4 +1,4 @@
-"""NEWS2 against the published chart, written here a second time from the Royal College of Physicians' report."""
+"""NEWS2 against the published chart, written again here from the Royal College of Physicians' report."""
 
 from math import inf, nan
 
@@ -40,7 +40,7 @@ DYING = {
 
 
 def chart(rows, step):
-    """The chart's points of a whole number of steps."""
+    """The points of the chart for a whole number of steps."""
     return next(points for low, high, points in rows if low <= step <= high)
 
 
@@ -130,7 +130,7 @@ def test_the_worst_is_20_and_the_best_0():
     assert not score(WELL).partial
 
 
-# Worked by hand from the chart.
+# Computed by hand from the chart.
 CASES = [
     # breathless on 2 L/min: RR 22 (2), SpO2 95 (1), oxygen (2), SBP 108 (1), pulse 95 (1), alert, 38.4 (1)
     ({"respiratory_rate": 22, "oxygen_saturation": 95, "oxygen": 2, "systolic_bp": 108, "pulse": 95,
@@ -139,7 +139,7 @@ CASES = [
     (WELL | {"consciousness": 1.0}, False, 3, "low-medium"),
     # COPD on scale 2, 90 % on 1 L/min: only the oxygen
     (WELL | {"oxygen_saturation": 90.0, "oxygen": 1.0}, True, 2, "low"),
-    # the same patient over-oxygenated at 97 %: 3 + 2
+    # the same patient with too much oxygen, at 97 %: 3 + 2
     (WELL | {"oxygen_saturation": 97.0, "oxygen": 1.0}, True, 5, "medium"),
     # fever and a racing heart: 39.1 (2), pulse 112 (2), RR 21 (2)
     (WELL | {"temperature": 39.1, "pulse": 112.0, "respiratory_rate": 21.0}, False, 6, "medium"),
@@ -173,7 +173,7 @@ def test_a_missing_input_is_named_and_never_a_zero(name, gone):
     assert found.at_most == 20
 
 
-def test_nothing_known_is_no_low_risk():
+def test_without_inputs_the_risk_is_unknown():
     found = score({})
     assert (found.total, found.at_most, found.risk, found.missing) == (0, 20, "unknown", PARAMETERS)
 
@@ -207,7 +207,7 @@ def test_a_code_outside_the_scale_is_missing():
         assert score(WELL | {"consciousness": code}).missing == ("consciousness",)
 
 
-def test_summarise_wants_seven_parts():
+def test_summarise_needs_seven_parts():
     with pytest.raises(ValueError, match="shorter"):
         summarise([0, 0])
 
@@ -223,7 +223,7 @@ patient = st.fixed_dictionaries({name: values | st.just(nan) for name, values in
 
 
 def nearest(value, steps_per_unit=1):
-    """Rounding spelled out in decimal, halves upward, ties to nine places."""
+    """Rounding in decimal arithmetic, halves upward, ties to nine places."""
     from decimal import ROUND_HALF_UP, Decimal  # noqa: PLC0415 (only the oracle needs it)
 
     scaled = (Decimal(value) * steps_per_unit).quantize(Decimal("1e-9"))
@@ -231,7 +231,7 @@ def nearest(value, steps_per_unit=1):
 
 
 def by_hand(values, scale2):
-    """The seven parts in plain Python from the tables above."""
+    """The seven parts in plain Python, from the tables above."""
 
     def looked_up(name, rows, steps=1):
         return MISSING if np.isnan(values[name]) else chart(rows, nearest(values[name], steps))

@@ -30,7 +30,7 @@ KEPT = ("parts", "known_parts", "stale", "scored", "score_phase", "score_since",
 
 
 def inputs(bank, numbers, now):
-    """Value and age of every input, a source at a time."""
+    """Value and age of every input, one source at a time."""
     value, age = np.full((len(numbers), 7), np.nan), np.full((len(numbers), 7), np.nan)
     for name, sources in SOURCES.items():
         column = COLUMN[name]
@@ -53,13 +53,13 @@ def inputs(bank, numbers, now):
 
 
 def threshold(parts):
-    """Which of the three conditions the known parts meet: 0 for 7 or more, 1 for 5 or 6, 2 for a 3 in one."""
+    """Which of the three conditions the known parts fulfil: 0 for 7 or more, 1 for 5 or 6, 2 for a 3 in one."""
     total = sum(part for part in parts if part > 0)
     return 0 if total >= 7 else 1 if total >= 5 else 2 if 3 in parts else None
 
 
 def turns(bank, number, parts, now):
-    """Thresholds held for 20 s before they begin, end or are told anew: by 2 more, or by a 3 where there was none."""
+    """Thresholds last 20 s before they begin, end or are reported again: for 2 more, or a 3 where there was none."""
     known = bank.known_parts[number].tolist()
     bank.known_parts[number] = [part if part >= 0 else last for part, last in zip(parts, known, strict=True)]
     reached = threshold(parts)
@@ -73,7 +73,7 @@ def turns(bank, number, parts, now):
         if which == reached:
             break
         if bank.score_phase[number, which] & 2 and could:
-            reached = which  # what is missing ends nothing
+            reached = which  # a missing input ends nothing
             break
     total = sum(part for part in parts if part > 0)
     reds = {at for at, part in enumerate(parts) if part == 3}
@@ -147,7 +147,7 @@ levels = {
 
 
 def level(name):
-    """Values of one signal, often on a half, seldom none."""
+    """Values of one signal, often on a half, rarely missing."""
     low, high = levels[name]
     return st.one_of(
         st.floats(low, high),
@@ -177,7 +177,7 @@ patient = st.fixed_dictionaries({
 
 
 def bank_of(patients):
-    """A bank in which every patient stands as drawn."""
+    """A bank in which every patient has the drawn state."""
     bank = Bank()
     for at, drawn in enumerate(patients):
         number = bank.number(f"p{at}")
@@ -214,8 +214,8 @@ def test_scores_turns_and_arrays_are_those_of_the_formulas(data):
             assert getattr(bank, name).tobytes() == getattr(other, name).tobytes(), name
 
 
-def held(**channels):
-    """A bank of one patient with these (value, age in s)."""
+def bank_with(**channels):
+    """A bank with one patient with these (value, age in s)."""
     bank = Bank()
     bank.number("p")
     for name, (value, age) in channels.items():
@@ -224,31 +224,31 @@ def held(**channels):
     return bank
 
 
-def test_nobody_is_asked_for():
-    assert deterioration.evaluate(held(), np.array([], np.int64), NOW) == ([], [])
+def test_no_patients_give_no_scores():
+    assert deterioration.evaluate(bank_with(), np.array([], np.int64), NOW) == ([], [])
 
 
 @pytest.mark.parametrize(("line", "cuff", "systolic"), [(10, 20, 120.0), (20, 10, 90.0), (10, 10, 120.0)])
 def test_the_newest_source_counts_and_of_equally_new_ones_the_first(line, cuff, systolic):
-    bank = held(arterial_systolic_bp=(120.0, line), systolic_bp=(90.0, cuff))
+    bank = bank_with(arterial_systolic_bp=(120.0, line), systolic_bp=(90.0, cuff))
     value, age = deterioration.inputs(bank, np.array([0]), NOW)
     assert (value[0, COLUMN["systolic_bp"]], age[0, COLUMN["systolic_bp"]]) == (systolic, 10.0)
 
 
-def test_a_threshold_is_held_for_20_s_before_it_begins_and_before_it_ends():
-    bank = held(respiratory_rate=(30.0, 0), heart_rate=(140.0, 0), oxygen_saturation=(97.0, 0))
+def test_a_threshold_lasts_20_s_before_it_begins_and_before_it_ends():
+    bank = bank_with(respiratory_rate=(30.0, 0), heart_rate=(140.0, 0), oxygen_saturation=(97.0, 0))
 
     def events(seconds):
         return [event[:3] for event in deterioration.evaluate(bank, np.array([0]), NOW + seconds * S)[1]]
 
     assert [events(at) for at in (0, 19, 20, 21)] == [[], [], [(0, 1, 1)], []]
     bank.state[bank.slot[0, BY_NAME["heart_rate"].code], layout.M0] = 80.0
-    # Now a 3 in one parameter, which begins as the total of 5 ends.
+    # Now a 3 in one parameter begins as the total of 5 ends.
     assert [events(at) for at in (30, 49, 50)] == [[], [], [(0, 1, -1), (0, 2, 1)]]
 
 
-def test_a_score_is_stated_when_it_changes_and_anew_after_60_s():
-    bank = held(heart_rate=(80.0, 0))
+def test_a_score_is_sent_when_it_changes_and_again_after_60_s():
+    bank = bank_with(heart_rate=(80.0, 0))
 
     def spoken(seconds):
         return len(deterioration.evaluate(bank, np.array([0]), NOW + seconds * S)[0])
