@@ -126,7 +126,7 @@ async def test_whatever_byte_changes_a_start_or_a_repair_says_so_in_sentences(pa
         await started_and_stopped(Settings(database=file))
     assert sum(map(bool, told)) > 10
     assert all("restore a backup" in one or "damage" in one or "checkpoint" in one or "copied" in one or "record" in one
-               or "made anew" in one for some in told for one in some), told  # fmt: skip
+               or "rebuilt" in one for some in told for one in some), told  # fmt: skip
 
 
 @pytest.mark.fault

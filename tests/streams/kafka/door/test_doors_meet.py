@@ -27,7 +27,7 @@ NAMES = [f"p{number:02d}" for number in range(25)]
 HELD_UP = """
 import asyncio, importlib.machinery, pathlib
 import faust
-from streams.kafka import outgoing, roll_call
+from streams.kafka.worker import outgoing, roll_call
 from streams.kafka.messages import PART
 faust.__spec__ = importlib.machinery.ModuleSpec("faust", None)  # it has none, once imported: the program looks for it
 gate, begun = pathlib.Path({gate!r}), pathlib.Path({begun!r})

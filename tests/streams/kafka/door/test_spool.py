@@ -63,7 +63,7 @@ async def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> Non
     large = [(0, bytes(5 << 20))]
     await spool.keep(large, 1)
     await spool.keep(large, 1)
-    with pytest.raises(LogUnavailable, match="takes no more"):
+    with pytest.raises(LogUnavailable, match="cannot take more"):
         await spool.keep(large, 1)
     spool.close()
     again = Spool(tmp_path, 12 << 20)
