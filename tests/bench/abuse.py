@@ -19,8 +19,8 @@ from api.cli.output import Failure, say
 from streams.settings import Settings
 from tests.bench.abusers import ABUSES, Target, command
 from tests.bench.latency import background
-from tests.support.house import House
 from tests.support.probing import Probes
+from tests.support.service import ServiceUnderTest
 
 __all__ = ["run"]
 
@@ -42,9 +42,9 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
     quiet = []
     for name in [only] if only else ABUSES:
         say(f"{name}: {seconds:g} s quiet, {seconds:g} s of it")
-        with House(default_ward="background", new_patients_per_minute=_quota()) as house:
-            house.start()
-            before, beside, memory, load = asyncio.run(_beside(house, name, seconds))
+        with ServiceUnderTest(default_ward="background", new_patients_per_minute=_quota()) as service:
+            service.start()
+            before, beside, memory, load = asyncio.run(_beside(service, name, seconds))
         quiet.append(_p99_ms(before))
         told[name] = {
             "alarm_p99_ms": _p99_ms(beside),
@@ -65,34 +65,36 @@ def _quota() -> str:
     return str(Settings.model_fields["new_patients_per_minute"].default)
 
 
-async def _beside(house: House, name: str, seconds: float) -> tuple[list[float], list[float], float, float]:
+async def _beside(
+    service: ServiceUnderTest, name: str, seconds: float
+) -> tuple[list[float], list[float], float, float]:
     """Alarms before and beside an abuse, s, the most memory beside it, MB, and the machine's load before it."""
-    probes = await asyncio.to_thread(Probes, house)
-    with background(house.port, probes.key, _LOAD):
+    probes = await asyncio.to_thread(Probes, service)
+    with background(service.port, probes.key, _LOAD):
         async with probes:
             await probes.measure(3.0)
             before = await probes.measure(seconds)
             load = os.getloadavg()[0]
-            target = Target(house.port, probes.key, probes.cookie, seconds + 10 * _WARM_S)
-            _begin_peak(house)
-            with subprocess.Popen(command(name, target), env=house.environment) as abuser:  # noqa: ASYNC220 # this program
+            target = Target(service.port, probes.key, probes.cookie, seconds + 10 * _WARM_S)
+            _begin_peak(service)
+            with subprocess.Popen(command(name, target), env=service.environment) as abuser:  # noqa: ASYNC220 # this program
                 await asyncio.sleep(_WARM_S)
                 beside = await probes.measure(seconds)
                 if abuser.poll() not in {None, 0}:
                     raise Failure(f"the abuser of {name} ended by itself")
                 abuser.terminate()
-            if not house.running:
-                raise Failure(f"the service ended beside {name}:\n{house.said()}")
-            return before, beside, _peak_mb(house), load
+            if not service.running:
+                raise Failure(f"the service ended beside {name}:\n{service.said()}")
+            return before, beside, _peak_mb(service), load
 
 
-def _begin_peak(house: House) -> None:
-    Path(f"/proc/{house.pid}/clear_refs").write_text("5", encoding="ascii")
+def _begin_peak(service: ServiceUnderTest) -> None:
+    Path(f"/proc/{service.pid}/clear_refs").write_text("5", encoding="ascii")
 
 
-def _peak_mb(house: House) -> float:
+def _peak_mb(service: ServiceUnderTest) -> float:
     """The most memory since the peak was begun anew (Linux)."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{house.pid}/status").read_text(encoding="ascii"))
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{service.pid}/status").read_text(encoding="ascii"))
     return int(found[1]) / 1024 if found else float("nan")
 
 

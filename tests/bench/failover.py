@@ -12,7 +12,7 @@ import numpy as np
 from api.cli.output import Failure, say
 from tests.bench.faults import FAULTS
 from tests.support.cluster import Cluster
-from tests.support.scene import Scene
+from tests.support.fault_scenario import FaultScenario
 from tests.support.topics import compare, stale
 
 __all__ = ["run", "under_load"]
@@ -30,33 +30,35 @@ def run(*, quick: bool = False, only: str = "", runs: int = 0) -> dict[str, Any]
         if only in ("", name):
             with Cluster(**{"workers": 2} | made) as cluster:
                 faults = [(name, fault)] * (runs or (1 if quick else usual))
-                figures[name] = under_load(Scene(cluster, quick=quick), faults)
+                figures[name] = under_load(FaultScenario(cluster, quick=quick), faults)
     return figures
 
 
-def under_load(scene: Scene, faults: Sequence[tuple[str, Callable[[Scene], float]]]) -> dict[str, Any]:
+def under_load(
+    scenario: FaultScenario, faults: Sequence[tuple[str, Callable[[FaultScenario], float]]]
+) -> dict[str, Any]:
     """Faults by name, one after another on one cluster; what came of them together, as ``run`` says for each."""
-    scene.start()
+    scenario.start()
     seconds = []
     for number, (name, fault) in enumerate(faults):
-        seconds.append(fault(scene))
+        seconds.append(fault(scenario))
         say(f"{name} {number + 1} of {len(faults)}: {seconds[-1]:.1f} s")
-    scene.stop()
-    heard = {partition: came[-1][1] for partition, came in scene.watch.arrivals.items() if came}
-    found = compare(scene.cluster.settings, scene.clients.taken, heard)
+    scenario.stop()
+    heard = {partition: came[-1][1] for partition, came in scenario.watch.arrivals.items() if came}
+    found = compare(scenario.cluster.settings, scenario.clients.taken, heard)
     transitions = found.pop("transitions")
-    if scene.cluster.influx is not None:
-        found["history_missing"] = scene.influx.missing(scene.clients.taken)
-        found["history_missing_transitions"] = scene.influx.missing_transitions(transitions)
-    found |= stale(scene.cluster.settings)
+    if scenario.cluster.influx is not None:
+        found["history_missing"] = scenario.influx.missing(scenario.clients.taken)
+        found["history_missing_transitions"] = scenario.influx.missing_transitions(transitions)
+    found |= stale(scenario.cluster.settings)
     return {
         "runs": len(faults),
         "recover_s": {"p50": float(np.median(seconds)), "max": max(seconds)},
-        **{what: max(noted) for what, noted in scene.noted.items()},
+        **{what: max(noted) for what, noted in scenario.noted.items()},
         **found,
         "alarms": len(transitions),
-        "alarms_doubled": sum(count > 1 for count in scene.alarms.seen.values()),
-        "alarms_missed": len(transitions - scene.alarms.seen.keys()),
-        "subscriber_connections": scene.alarms.connections,
-        "answered_503": scene.clients.refused,
+        "alarms_doubled": sum(count > 1 for count in scenario.alarms.seen.values()),
+        "alarms_missed": len(transitions - scenario.alarms.seen.keys()),
+        "subscriber_connections": scenario.alarms.connections,
+        "answered_503": scenario.clients.refused,
     }

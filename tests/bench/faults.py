@@ -5,147 +5,147 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.support.cluster import figure, ready, until
-from tests.support.house import House
-from tests.support.scene import Scene
+from tests.support.fault_scenario import FaultScenario
+from tests.support.service import ServiceUnderTest
 
 __all__ = ["FAULTS"]
 
 
-def _worker_ended(scene: Scene, end: Callable[[House], None]) -> float:
-    victim = scene.cluster.workers[0]
+def _worker_ended(scenario: FaultScenario, end: Callable[[ServiceUnderTest], None]) -> float:
+    victim = scenario.cluster.workers[0]
     began = time.monotonic()
     end(victim)
-    took = scene.recovered(began)
-    scene.replace(victim)
-    scene.cluster.workers.reverse()
+    took = scenario.recovered(began)
+    scenario.replace(victim)
+    scenario.cluster.workers.reverse()
     return took
 
 
-def _worker_killed(scene: Scene) -> float:
-    return _worker_ended(scene, House.kill)
+def _worker_killed(scenario: FaultScenario) -> float:
+    return _worker_ended(scenario, ServiceUnderTest.kill)
 
 
-def _worker_drained(scene: Scene) -> float:
-    return _worker_ended(scene, House.stop)
+def _worker_drained(scenario: FaultScenario) -> float:
+    return _worker_ended(scenario, ServiceUnderTest.stop)
 
 
-def _restarted_under_backlog(scene: Scene) -> float:
+def _restarted_under_backlog(scenario: FaultScenario) -> float:
     """All workers end in good order, a backlog gathers, and one begins alone with it."""
-    for worker in scene.cluster.workers:
+    for worker in scenario.cluster.workers:
         worker.stop()
     time.sleep(2.0)
     began = time.monotonic()
-    first, *others = scene.cluster.workers
+    first, *others = scenario.cluster.workers
     first.begin()
-    took = scene.recovered(began)
+    took = scenario.recovered(began)
     for other in others:
         other.begin()
-    until(lambda: all(ready(one) for one in scene.cluster.workers), 60, "the workers", scene.cluster.workers)
+    until(lambda: all(ready(one) for one in scenario.cluster.workers), 60, "the workers", scenario.cluster.workers)
     return took
 
 
-def _broker_killed(scene: Scene) -> float:
-    brokers = scene.cluster.brokers
+def _broker_killed(scenario: FaultScenario) -> float:
+    brokers = scenario.cluster.brokers
     node = 1 + int(time.monotonic()) % brokers.count
     began = time.monotonic()
     brokers.kill(node)
-    took = scene.recovered(began, 8.0)
+    took = scenario.recovered(began, 8.0)
     brokers.start(node)
-    scene.recovered(time.monotonic(), 8.0)
+    scenario.recovered(time.monotonic(), 8.0)
     return took
 
 
-def _kafka_stopped(scene: Scene) -> float:
+def _kafka_stopped(scenario: FaultScenario) -> float:
     """A quarter of a minute after the last fault: by then every sensor was heard again, each time an outage of its own."""
-    brokers = scene.cluster.brokers
-    time.sleep(5.0 if scene.quick else 15.0)
+    brokers = scenario.cluster.brokers
+    time.sleep(5.0 if scenario.quick else 15.0)
     brokers.stop()
     time.sleep(30.0)
     began = time.monotonic()
     brokers.start()
-    return scene.recovered(began)
+    return scenario.recovered(began)
 
 
 # -- the history -----------------------------------------------------------------------------------------------------
 
 
-def _influx_stopped(scene: Scene) -> float:
+def _influx_stopped(scenario: FaultScenario) -> float:
     """InfluxDB is away for a minute: estimates and checkpoints go on; recovery is until its history is whole again."""
     began = time.monotonic()
-    scene.influx.stop()
-    before = scene.of_workers("vitaltwin_worker_checkpoints_total")
-    time.sleep(5.0 if scene.quick else 60.0)
-    scene.noted["checkpoints_while_away"].append(scene.of_workers("vitaltwin_worker_checkpoints_total") - before)
-    took = _history_whole(scene)
-    scene.noted["estimates_paused_s"].append(scene.watch.longest(began))
+    scenario.influx.stop()
+    before = scenario.of_workers("vitaltwin_worker_checkpoints_total")
+    time.sleep(5.0 if scenario.quick else 60.0)
+    scenario.noted["checkpoints_while_away"].append(scenario.of_workers("vitaltwin_worker_checkpoints_total") - before)
+    took = _history_whole(scenario)
+    scenario.noted["estimates_paused_s"].append(scenario.watch.longest(began))
     return took
 
 
-def _killed_without_influx(scene: Scene) -> float:
+def _killed_without_influx(scenario: FaultScenario) -> float:
     """A worker is killed while InfluxDB is away: what it had spilled is on its disk, and it brings that over later."""
-    scene.influx.stop()
-    time.sleep(5.0 if scene.quick else 20.0)
-    victim = scene.cluster.workers[0]
+    scenario.influx.stop()
+    time.sleep(5.0 if scenario.quick else 20.0)
+    victim = scenario.cluster.workers[0]
     victim.kill()
-    scene.recovered(time.monotonic())
-    scene.replace(victim)
-    scene.cluster.workers.reverse()
-    return _history_whole(scene)
+    scenario.recovered(time.monotonic())
+    scenario.replace(victim)
+    scenario.cluster.workers.reverse()
+    return _history_whole(scenario)
 
 
-def _history_whole(scene: Scene) -> float:
+def _history_whole(scenario: FaultScenario) -> float:
     """Start InfluxDB; returns the seconds until nothing waits on disk and what was acknowledged last can be read."""
     name = "vitaltwin_history_spilled_bytes"
-    scene.noted["spilled_mb"].append(scene.of_workers(name) / 1e6)
-    scene.influx.start()
-    began, last = time.monotonic(), scene.clients.taken[-1]
-    until(lambda: not scene.of_workers(name), 180, "what waits on disk", scene.cluster.workers)
-    until(lambda: scene.influx.readable(last), 30, "the last reading in the history", scene.cluster.workers)
+    scenario.noted["spilled_mb"].append(scenario.of_workers(name) / 1e6)
+    scenario.influx.start()
+    began, last = time.monotonic(), scenario.clients.taken[-1]
+    until(lambda: not scenario.of_workers(name), 180, "what waits on disk", scenario.cluster.workers)
+    until(lambda: scenario.influx.readable(last), 30, "the last reading in the history", scenario.cluster.workers)
     return time.monotonic() - began
 
 
 # -- the network -----------------------------------------------------------------------------------------------------
 
 
-def _partitioned(scene: Scene) -> float:
+def _partitioned(scenario: FaultScenario) -> float:
     """A worker that lives on, cut off from the broker for 20 s: another takes over, and it comes back as nobody."""
-    alone = scene.cluster.workers[0]
+    alone = scenario.cluster.workers[0]
     began = time.monotonic()
-    scene.cluster.proxy.cut()
-    took = scene.recovered(began, 6.0)
-    time.sleep(max(0.0, began + (12.0 if scene.quick else 20.0) - time.monotonic()))
-    scene.cluster.proxy.mend()
+    scenario.cluster.proxy.cut()
+    took = scenario.recovered(began, 6.0)
+    time.sleep(max(0.0, began + (12.0 if scenario.quick else 20.0) - time.monotonic()))
+    scenario.cluster.proxy.mend()
     mended = time.monotonic()
-    until(lambda: _shared(scene), 90, "the worker that was cut off to take part again", scene.cluster.workers)
-    scene.noted["back_s"].append(time.monotonic() - mended)
-    scene.recovered(time.monotonic())
-    scene.noted["paused_when_back_s"].append(scene.watch.longest(mended))
-    scene.noted["outcomes_repeated"].append(figure(scene.cluster.house, "vitaltwin_hub_repeated"))
-    scene.noted["gaps"].append(figure(alone, "vitaltwin_worker_gaps_total"))
+    until(lambda: _shared(scenario), 90, "the worker that was cut off to take part again", scenario.cluster.workers)
+    scenario.noted["back_s"].append(time.monotonic() - mended)
+    scenario.recovered(time.monotonic())
+    scenario.noted["paused_when_back_s"].append(scenario.watch.longest(mended))
+    scenario.noted["outcomes_repeated"].append(figure(scenario.cluster.door, "vitaltwin_hub_repeated"))
+    scenario.noted["gaps"].append(figure(alone, "vitaltwin_worker_gaps_total"))
     return took
 
 
-def _shared(scene: Scene) -> bool:
+def _shared(scenario: FaultScenario) -> bool:
     """Whether every worker has partitions, and all have them once."""
-    if not all(ready(worker) for worker in scene.cluster.workers):
+    if not all(ready(worker) for worker in scenario.cluster.workers):
         return False
-    held = [figure(worker, "vitaltwin_worker_partitions_restored") for worker in scene.cluster.workers]
-    return min(held) > 0 and sum(held) == scene.cluster.settings.kafka_partitions
+    held = [figure(worker, "vitaltwin_worker_partitions_restored") for worker in scenario.cluster.workers]
+    return min(held) > 0 and sum(held) == scenario.cluster.settings.kafka_partitions
 
 
-def _door_partitioned(scene: Scene) -> float:
+def _door_partitioned(scenario: FaultScenario) -> float:
     """The door is cut off from the broker: it answers 503; recovery is until it says 200 again."""
-    scene.cluster.proxy.cut()
-    time.sleep(12.0 if scene.quick else 20.0)
-    scene.cluster.proxy.mend()
-    mended, taken = time.monotonic(), len(scene.clients.taken)
-    until(lambda: len(scene.clients.taken) > taken, 60, "an acknowledgement", [scene.cluster.house])
+    scenario.cluster.proxy.cut()
+    time.sleep(12.0 if scenario.quick else 20.0)
+    scenario.cluster.proxy.mend()
+    mended, taken = time.monotonic(), len(scenario.clients.taken)
+    until(lambda: len(scenario.clients.taken) > taken, 60, "an acknowledgement", [scenario.cluster.door])
     took = time.monotonic() - mended
-    scene.recovered(mended)
+    scenario.recovered(mended)
     return took
 
 
-FAULTS: dict[str, tuple[Callable[[Scene], float], int, dict[str, Any]]] = {
+FAULTS: dict[str, tuple[Callable[[FaultScenario], float], int, dict[str, Any]]] = {
     "worker_killed": (_worker_killed, 10, {}),
     "worker_drained": (_worker_drained, 10, {}),
     "restarted_under_backlog": (_restarted_under_backlog, 20, {}),

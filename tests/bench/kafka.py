@@ -10,8 +10,8 @@ from typing import Any
 
 from api.cli.output import Failure, say
 from tests.support.cluster import Cluster, until
-from tests.support.house import House
 from tests.support.load import FRAME_TYPE, Ward, post_all, requests
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire
 
 __all__ = ["run"]
@@ -32,7 +32,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
     with Cluster() as cluster:
         figures = _ours(cluster, 200_000 if quick else 4_000_000)
-        for ours in (cluster.house, *cluster.workers):
+        for ours in (cluster.door, *cluster.workers):
             ours.stop()
         peers = kafka_peers.measure(cluster.settings, quick=quick)
     speed = {name: peer.pop("readings_per_s") for name, peer in peers.items()}
@@ -43,17 +43,17 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
-    house, (worker,) = cluster.house, cluster.workers
-    key, ward = house.key(), Ward(_PATIENTS)
+    service, (worker,) = cluster.door, cluster.workers
+    key, ward = service.key(), Ward(_PATIENTS)
     say("10,000 patients are admitted and known to the worker")
-    post_all(house.port, requests(ward.batches(ward.channels // _BATCH, _BATCH), FRAME_TYPE, key), 8)
+    post_all(service.port, requests(ward.batches(ward.channels // _BATCH, _BATCH), FRAME_TYPE, key), 8)
     until(lambda: _taken(worker) >= ward.channels, 120, "the first readings", [worker])
     time.sleep(6.0)  # every block is in a checkpoint
     worker.stop()
     say(f"{count:,} readings wait in the log")
     for _ in range(count // 500_000 or 1):
-        post_all(house.port, requests(ward.batches(min(count, 500_000) // _BATCH, _BATCH), FRAME_TYPE, key), 32)
-    heard = _figure(house, "vitaltwin_hub_outcomes")
+        post_all(service.port, requests(ward.batches(min(count, 500_000) // _BATCH, _BATCH), FRAME_TYPE, key), 32)
+    heard = _figure(service, "vitaltwin_hub_outcomes")
     worker.begin()
     until(lambda: _taken(worker) > 0, 60, "the worker to begin", [worker])
     (first, records), began, cpu = _progress(worker), time.monotonic(), worker.cpu_s()
@@ -73,16 +73,16 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
         "readings": moved,
         "readings_per_record": moved / max(1.0, passed - records),
         "checkpoint_bytes": _figure(worker, "vitaltwin_worker_checkpoint_bytes_total"),
-        "outcomes_at_the_door": _figure(house, "vitaltwin_hub_outcomes") - heard,
+        "outcomes_at_the_door": _figure(service, "vitaltwin_hub_outcomes") - heard,
     }
 
 
-def _taken(worker: House) -> float:
+def _taken(worker: ServiceUnderTest) -> float:
     """Readings the worker has taken, whatever became of them."""
     return _progress(worker)[0]
 
 
-def _progress(worker: House) -> tuple[float, float]:
+def _progress(worker: ServiceUnderTest) -> tuple[float, float]:
     """Readings the worker has taken, and the records they came in, of one moment."""
     try:
         figures = _figures(worker)
@@ -92,12 +92,12 @@ def _progress(worker: House) -> tuple[float, float]:
     return taken, dict(figures).get("vitaltwin_worker_records_total", 0.0)
 
 
-def _figure(house: House, name: str) -> float:
-    return dict(_figures(house)).get(name, 0.0)
+def _figure(service: ServiceUnderTest, name: str) -> float:
+    return dict(_figures(service)).get(name, 0.0)
 
 
-def _figures(house: House) -> list[tuple[str, float]]:
-    with Wire(house.port, timeout_s=30.0) as wire:
+def _figures(service: ServiceUnderTest) -> list[tuple[str, float]]:
+    with Wire(service.port, timeout_s=30.0) as wire:
         lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
     pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return [(name, float(value)) for name, _, value in pairs]

@@ -15,9 +15,9 @@ from websockets.asyncio.client import ClientConnection, connect
 from api.cli.output import Failure, say
 from streams.log.frame import encode_frame
 from tests.support.cluster import Cluster
-from tests.support.house import House
 from tests.support.load import FRAME_TYPE, Ward, post_all, requests
 from tests.support.probing import CYCLE
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire, post
 from twins.records import Columns
 from twins.signals import BY_NAME
@@ -45,45 +45,45 @@ def run(*, quick: bool = False, runtime: str = "embedded") -> dict[str, Any]:
         raise Failure(f"there is no runtime {runtime!r}; known: {', '.join(_RUNTIMES)}")
     figures: dict[str, Any] = {"probes": _PROBES, "runtime": runtime}
     for load in LOADS:
-        with _RUNTIMES[runtime]() as house:
-            figures[str(load)] = asyncio.run(_at(house, load, 8 if quick else 45))
+        with _RUNTIMES[runtime]() as service:
+            figures[str(load)] = asyncio.run(_at(service, load, 8 if quick else 45))
     return figures
 
 
 @contextmanager
-def _embedded() -> Iterator[House]:
-    with House(default_ward="background") as house:
-        house.start()
-        yield house
+def _embedded() -> Iterator[ServiceUnderTest]:
+    with ServiceUnderTest(default_ward="background") as service:
+        service.start()
+        yield service
 
 
 @contextmanager
-def _on_kafka() -> Iterator[House]:
+def _on_kafka() -> Iterator[ServiceUnderTest]:
     """One broker, one worker and one door."""
     with Cluster(default_ward="background") as cluster:
-        yield cluster.house
+        yield cluster.door
 
 
 _RUNTIMES = {"embedded": _embedded, "kafka": _on_kafka}
 
 
-async def _at(house: House, load: int, seconds: float) -> dict[str, Any]:
-    cookie, key = house.session(), house.key()
+async def _at(service: ServiceUnderTest, load: int, seconds: float) -> dict[str, Any]:
+    cookie, key = service.session(), service.key()
     probes = [f"probe-{number:02d}" for number in range(_PROBES)]
-    with Wire(house.port) as wire:
+    with Wire(service.port) as wire:
         for probe in probes:
             wire.json("POST", "/v1/patients", {"id": probe, "ward": _WARD, "label": probe}, cookie)
             limits = {"heart_rate": {"high": 89.0, "critical_high": 90.0, "delay_s": 0.0}}
             wire.json("PUT", f"/v1/patients/{probe}/limits", limits, cookie)
         ticket = wire.json("POST", "/v1/tickets", {}, cookie)["ticket"]
     say(f"{load} readings a second beside the probes, {seconds:g} s")
-    with background(house.port, key, load):
-        async with connect(f"ws://127.0.0.1:{house.port}/ws", max_size=None) as socket:
+    with background(service.port, key, load):
+        async with connect(f"ws://127.0.0.1:{service.port}/ws", max_size=None) as socket:
             await socket.send(json.dumps({"type": "auth", "ticket": ticket, "id": 1}))
             await socket.send(json.dumps({"type": "subscribe", "id": 2, "channel": f"ward/{_WARD}", "max_hz": 100}))
             seen = _Seen()
             listening = asyncio.create_task(seen.listen(socket))
-            sent = await _probe(house.port, key, probes, seconds)
+            sent = await _probe(service.port, key, probes, seconds)
             await asyncio.sleep(1.0)
             listening.cancel()
             with suppress(asyncio.CancelledError):

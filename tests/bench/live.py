@@ -10,9 +10,9 @@ from typing import Any
 
 from api.cli.output import Failure, say
 from tests.support.cluster import Cluster, figure, until
-from tests.support.house import cpu_s
 from tests.support.load import FRAME_TYPE, Ward, requests
 from tests.support.posting import Posting
+from tests.support.service import cpu_s
 from tests.support.wire import Wire
 
 __all__ = ["run"]
@@ -34,7 +34,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 def _live(gathered_s: float, seconds: float) -> dict[str, Any]:
     with Cluster(influx=True, kafka_partitions=str(_PARTITIONS), kafka_gather_seconds=str(gathered_s)) as cluster:
         say(f"{_PATIENTS:,} patients for {seconds:g} s, gathered for {gathered_s:g} s")
-        load = _Gateways(cluster.house.port, cluster.house.key())
+        load = _Gateways(cluster.door.port, cluster.door.key())
         load.posting.start()
         try:
             (worker,) = cluster.workers
@@ -88,7 +88,7 @@ def _counts(cluster: Cluster) -> dict[str, float]:
         raise Failure("there is no InfluxDB here")
     topics = {name: sum(map(_bytes, folder.glob(f"{name}-[0-9]*"))) for name in ("inputs", "estimates", "twins")}
     return {
-        "door_cores": cluster.house.cpu_s(),
+        "door_cores": cluster.door.cpu_s(),
         "worker_cores": worker.cpu_s(),
         "kafka_cores": cpu_s(cluster.brokers.pid()),
         "influx_cores": cpu_s(influx.pid),

@@ -13,9 +13,9 @@ import msgspec
 from api.cli.output import Failure, say
 from streams.embedded.restore import OfflineFile, open_offline
 from streams.worker.worker import Worker
-from tests.support.house import House
 from tests.support.load import FRAME_TYPE, Ward, requests
 from tests.support.posting import Posting
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire
 from twins.bank import layout
 from twins.bank.bank import BLOCK, Bank
@@ -42,21 +42,21 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     """
     kills = 3 if quick else 25
     chance = random.Random(20)
-    with House(checkpoint_seconds="1") as house:
-        clients = _Clients(house)
+    with ServiceUnderTest(checkpoint_seconds="1") as service:
+        clients = _Clients(service)
         for number in range(kills):
-            house.start()
-            clients.begin(house.key())
+            service.start()
+            clients.begin(service.key())
             time.sleep(chance.uniform(0.3, 0.8 if quick else 2.5))
-            house.kill()
+            service.kill()
             clients.end()
             say(f"kill {number + 1} of {kills}: {clients.acknowledged} readings acknowledged so far")
-        house.start()
-        clients.begin(house.key())
+        service.start()
+        clients.begin(service.key())
         time.sleep(0.5)
         clients.end()
-        house.stop()
-        with open_offline(house.database) as file:
+        service.stop()
+        with open_offline(service.database) as file:
             figures = _compare(file, clients.taken)
     return {"kills": kills, "acknowledged": clients.acknowledged} | figures
 
@@ -64,8 +64,8 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 class _Clients:
     """Connections that post new readings and write down what was acknowledged; an unanswered batch is not repeated."""
 
-    def __init__(self, house: House) -> None:
-        self._port = house.port
+    def __init__(self, service: ServiceUnderTest) -> None:
+        self._port = service.port
         self._key = ""
         self._ward = Ward(_PATIENTS)
         self._posting = Posting(self._carry, _CONNECTIONS)

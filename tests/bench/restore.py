@@ -16,8 +16,8 @@ from streams.kafka.worker import checkpoints, log_reader
 from streams.settings import Settings
 from streams.worker.worker import Worker
 from tests.support.cluster import Cluster, figure, until
-from tests.support.house import House
 from tests.support.load import COURSE, FRAME_TYPE, Ward, post_all, requests
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire
 
 __all__ = ["run"]
@@ -64,7 +64,7 @@ def _fill(cluster: Cluster, patients: int) -> None:
     for round_ in range(2):
         say(f"round {round_ + 1} of the readings of {patients:,} patients")
         batches = ward.batches(-(-ward.channels // _BATCH), min(_BATCH, ward.channels))
-        post_all(cluster.house.port, requests(batches, FRAME_TYPE, cluster.house.key()), 4)
+        post_all(cluster.door.port, requests(batches, FRAME_TYPE, cluster.door.key()), 4)
     topic, partitions = Topics.of(settings).inputs, range(_PARTITIONS)
     ends = asyncio.run(log_reader.ends(settings, topic, partitions))
 
@@ -110,7 +110,7 @@ async def _kept(settings: Settings) -> dict[str, float]:
     }
 
 
-def _start(worker: House) -> dict[str, float]:
+def _start(worker: ServiceUnderTest) -> dict[str, float]:
     began = time.monotonic()
     worker.begin()
     assigned = restored = 0.0
@@ -125,7 +125,7 @@ def _start(worker: House) -> dict[str, float]:
     raise Failure(f"the worker was not ready within {_WITHIN_S:g} s:\n{worker.said()[-2000:]}")
 
 
-def _parts(worker: House) -> dict[str, Any]:
+def _parts(worker: ServiceUnderTest) -> dict[str, Any]:
     """What the worker's readiness rests on; nothing before it answers."""
     if not worker.running:
         raise Failure(f"the worker ended:\n{worker.said()[-2000:]}")

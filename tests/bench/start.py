@@ -5,8 +5,8 @@ import time
 from typing import Any
 
 from api.cli.output import say
-from tests.support.house import House
 from tests.support.load import FRAME_TYPE, Ward, post_all, requests
+from tests.support.service import ServiceUnderTest
 
 __all__ = ["run"]
 
@@ -17,13 +17,13 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     ``…first_estimate_s`` goes on until a reading posted at once after that has moved its twin.
     """
     patients = 50 if quick else 1_000
-    with House() as house:
-        house.start()
+    with ServiceUnderTest() as service:
+        service.start()
         ward = Ward(patients)
         batches = ward.batches(-(-10 * ward.channels // 1_000), 1_000)
-        post_all(house.port, requests(batches, FRAME_TYPE, house.key()), 4)
-        house.stop()
-        warm = [_started(house, ward, "warm") for _ in range(2 if quick else 9)]
+        post_all(service.port, requests(batches, FRAME_TYPE, service.key()), 4)
+        service.stop()
+        warm = [_started(service, ward, "warm") for _ in range(2 if quick else 9)]
         figures: dict[str, Any] = {
             "patients": patients,
             "warm_s": statistics.median(answer for answer, _ in warm),
@@ -31,18 +31,18 @@ def run(*, quick: bool = False) -> dict[str, Any]:
             "warm_first_estimate_s": statistics.median(estimate for _, estimate in warm),
         }
         if not quick:
-            house.environment["NUMBA_CACHE_DIR"] = str(house.folder / "no-kernels-yet")
-            figures["cold_s"], figures["cold_first_estimate_s"] = _started(house, ward, "cold")
+            service.environment["NUMBA_CACHE_DIR"] = str(service.folder / "no-kernels-yet")
+            figures["cold_s"], figures["cold_first_estimate_s"] = _started(service, ward, "cold")
     return figures
 
 
-def _started(house: House, ward: Ward, name: str) -> tuple[float, float]:
-    answer = house.start()
+def _started(service: ServiceUnderTest, ward: Ward, name: str) -> tuple[float, float]:
+    answer = service.start()
     began = time.monotonic()
-    post_all(house.port, requests(ward.batches(1, 1), FRAME_TYPE, house.key()), 1)
-    while house.lag():
+    post_all(service.port, requests(ward.batches(1, 1), FRAME_TYPE, service.key()), 1)
+    while service.lag():
         time.sleep(0.005)
     estimate = answer + time.monotonic() - began
     say(f"{name} start: {answer:.2f} s to the first answer, {estimate:.2f} s to the first estimate")
-    house.stop()
+    service.stop()
     return answer, estimate

@@ -17,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.conftest import ROOT, require
-from tests.support.house import House, free_port
+from tests.support.service import ServiceUnderTest, free_port
 
 PREFIX = "/ward"
 
@@ -25,7 +25,7 @@ PREFIX = "/ward"
 class Site(NamedTuple):
     """A service and its address as people know it."""
 
-    house: House
+    service: ServiceUnderTest
     address: str
 
 
@@ -85,16 +85,16 @@ def _open(port: int) -> bool:
 @pytest.fixture(scope="module", params=["taken off", "kept"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A service that knows its prefix, behind a proxy that takes it off or keeps it."""
-    with House(path_prefix=PREFIX, trusted_proxies='["127.0.0.1"]') as house:
-        house.start()
-        with proxied(tmp_path_factory.mktemp("nginx"), house.port, keep_prefix=request.param == "kept") as port:
-            yield Site(house, f"https://127.0.0.1:{port}")
+    with ServiceUnderTest(path_prefix=PREFIX, trusted_proxies='["127.0.0.1"]') as service:
+        service.start()
+        with proxied(tmp_path_factory.mktemp("nginx"), service.port, keep_prefix=request.param == "kept") as port:
+            yield Site(service, f"https://127.0.0.1:{port}")
 
 
 @pytest.fixture(scope="module")
 def sender(site: Site) -> Iterator[httpx.Client]:
     """A device that sends through the proxy."""
-    headers = {"Authorization": f"Bearer {site.house.key()}"}
+    headers = {"Authorization": f"Bearer {site.service.key()}"}
     with httpx.Client(base_url=site.address, verify=_trusting(), headers=headers, timeout=60) as client:
         yield client
 
@@ -134,7 +134,7 @@ def observe(sender: httpx.Client, value: float) -> None:
 def test_every_page_works_and_the_ward_lives(site: Site, sender: httpx.Client, visited: tuple[Page, list[str]]) -> None:
     page, wrong = visited
     observe(sender, 70.0)
-    link = re.search(r"\S*/sign-in\?token=\S+", site.house.said())
+    link = re.search(r"\S*/sign-in\?token=\S+", site.service.said())
     assert link
     page.goto(site.address + PREFIX + "/sign-in" + link[0].partition("/sign-in")[2])
     page.get_by_role("button").first.click()

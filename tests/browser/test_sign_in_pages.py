@@ -13,23 +13,23 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.api.cli.test_serve import House
+from tests.api.cli.test_serve import ServiceUnderTest
 
 PASSWORD = "a few words to remember"
 PREFIX = "/vt"
 
 
-def house_in(folder: Path, **settings: str) -> House:
+def running_in(folder: Path, **settings: str) -> ServiceUnderTest:
     """A service of its own, with its first link."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VITALTWIN_")}
     environment = kept | {"XDG_STATE_HOME": str(folder), "VITALTWIN_DATABASE": str(folder / "home.db")} | settings
-    return House([str(Path(sys.executable).with_name("vitaltwin"))], environment, folder).start()
+    return ServiceUnderTest([str(Path(sys.executable).with_name("vitaltwin"))], environment, folder).start()
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
+def running(tmp_path: Path) -> Iterator[ServiceUnderTest]:
     """An empty service."""
-    made = house_in(tmp_path)
+    made = running_in(tmp_path)
     yield made
     made.end()
 
@@ -62,9 +62,9 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def proxied(tmp_path: Path) -> Iterator[tuple[House, str]]:
+def proxied(tmp_path: Path) -> Iterator[tuple[ServiceUnderTest, str]]:
     """A service that is served under a path by a proxy, and the address people use."""
-    made = house_in(tmp_path, VITALTWIN_PATH_PREFIX=PREFIX)
+    made = running_in(tmp_path, VITALTWIN_PATH_PREFIX=PREFIX)
     methods = {f"do_{method}": Proxy.pass_on for method in ("GET", "POST", "PUT", "DELETE")}
     handler = type("Handler", (Proxy,), {"inside": made.port, **methods})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
@@ -77,9 +77,9 @@ def proxied(tmp_path: Path) -> Iterator[tuple[House, str]]:
     made.end()
 
 
-def first_link(house: House) -> str:
+def first_link(running: ServiceUnderTest) -> str:
     """The address the service printed."""
-    found: str = house.saying("/sign-in?token=").split()[-1]
+    found: str = running.saying("/sign-in?token=").split()[-1]
     return found
 
 
@@ -95,9 +95,11 @@ def set_password(page: Page) -> None:
 
 
 @pytest.mark.parametrize("locale", ["en", "de"])
-def test_from_a_link_to_a_password_and_back_in(house: House, page: Page, locale: str, tmp_path: Path) -> None:
+def test_from_a_link_to_a_password_and_back_in(
+    running: ServiceUnderTest, page: Page, locale: str, tmp_path: Path
+) -> None:
     page.add_init_script(f"localStorage.setItem('vitaltwin.language', '{locale}')")
-    page.goto(first_link(house))
+    page.goto(first_link(running))
     assert page.locator("html").get_attribute("lang") == locale
     assert page.context.cookies() == []  # the page alone signs nobody in
     expect(page.locator("#present")).to_be_hidden()
@@ -128,63 +130,63 @@ def test_from_a_link_to_a_password_and_back_in(house: House, page: Page, locale:
     expect(page.locator("#said")).not_to_be_empty()
 
 
-def test_the_view_asked_for_survives_the_sign_in(house: House, page: Page) -> None:
-    page.goto(first_link(house))
+def test_the_view_asked_for_survives_the_sign_in(running: ServiceUnderTest, page: Page) -> None:
+    page.goto(first_link(running))
     page.click("#go")
     set_password(page)
     page.context.clear_cookies()
-    page.goto(f"{house.url}/#/patient/bed%203")
+    page.goto(f"{running.url}/#/patient/bed%203")
     expect(page).to_have_url(re.compile(r"/sign-in\.html#/patient/bed%203$"))
     page.fill("#name", "admin")
     page.fill("#password", PASSWORD)
     page.click("button[type=submit]")
-    expect(page).to_have_url(f"{house.url}/#/patient/bed%203")
+    expect(page).to_have_url(f"{running.url}/#/patient/bed%203")
 
 
-def test_what_follows_the_hash_leads_to_no_other_site(house: House, page: Page) -> None:
-    page.goto(first_link(house))
+def test_what_follows_the_hash_leads_to_no_other_site(running: ServiceUnderTest, page: Page) -> None:
+    page.goto(first_link(running))
     page.click("#go")
     set_password(page)
     for tail in ("#//elsewhere.example/", "#https://elsewhere.example/", "#javascript:alert(1)"):
         page.context.clear_cookies()
-        page.goto(f"{house.url}/sign-in.html{tail}")
+        page.goto(f"{running.url}/sign-in.html{tail}")
         page.reload()
         page.fill("#name", "admin")
         page.fill("#password", PASSWORD)
         page.click("button[type=submit]")
-        expect(page).to_have_url(re.compile(f"^{re.escape(house.url)}/"))
+        expect(page).to_have_url(re.compile(f"^{re.escape(running.url)}/"))
         expect(page.locator("#wards")).not_to_be_empty()
 
 
-def test_who_is_signed_in_is_asked_before_a_link_swaps_them(house: House, page: Page) -> None:
-    page.goto(first_link(house))
+def test_who_is_signed_in_is_asked_before_a_link_swaps_them(running: ServiceUnderTest, page: Page) -> None:
+    page.goto(first_link(running))
     page.click("#go")
     set_password(page)
-    here = {"Origin": house.url}
+    here = {"Origin": running.url}
     asked = page.request.post(
-        f"{house.url}/v1/accounts", headers=here, data={"name": "mallory", "role": "viewer", "wards": ["A"]}
+        f"{running.url}/v1/accounts", headers=here, data={"name": "mallory", "role": "viewer", "wards": ["A"]}
     )
     assert asked.status == 201
-    address = page.request.post(f"{house.url}/v1/accounts/mallory/link", headers=here).json()["address"]
-    page.goto(f"{house.url}{address}")
+    address = page.request.post(f"{running.url}/v1/accounts/mallory/link", headers=here).json()["address"]
+    page.goto(f"{running.url}{address}")
     expect(page.locator("#present")).to_contain_text("admin")
     expect(page.locator("#go")).to_contain_text("admin")
     page.click("#leave")
-    assert page.request.get(f"{house.url}/v1/session").json()["name"] == "admin"
-    page.goto(f"{house.url}{address}")
+    assert page.request.get(f"{running.url}/v1/session").json()["name"] == "admin"
+    page.goto(f"{running.url}{address}")
     page.click("#go")
     expect(page.locator("#name")).to_have_value("mallory")
-    page.goto(f"{house.url}{address}")
+    page.goto(f"{running.url}{address}")
     page.click("#go")
     expect(page.locator("#said")).not_to_be_empty()
-    assert page.request.get(f"{house.url}/v1/session").json()["name"] == "mallory"
+    assert page.request.get(f"{running.url}/v1/session").json()["name"] == "mallory"
 
 
-def test_behind_a_path_prefix(proxied: tuple[House, str], page: Page) -> None:
-    house, outside = proxied
-    link = first_link(house)
+def test_behind_a_path_prefix(proxied: tuple[ServiceUnderTest, str], page: Page) -> None:
+    running, outside = proxied
+    link = first_link(running)
     assert f"{PREFIX}/sign-in?token=" in link
-    page.goto(outside + link.removeprefix(house.url))
+    page.goto(outside + link.removeprefix(running.url))
     page.click("#go")
     set_password(page)
     page.click("#leave")

@@ -9,9 +9,9 @@ import msgspec
 import numpy as np
 
 from api.cli.output import Failure
-from tests.support.house import House
 from tests.support.load import FRAME_TYPE, Ward, requests
 from tests.support.posting import Posting
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire
 from twins.records import Columns
 from twins.signals import BY_NAME
@@ -29,8 +29,8 @@ _HEART = BY_NAME["heart_rate"].code
 class Clients:
     """Two devices that post in turn and send again what was not acknowledged."""
 
-    def __init__(self, house: House) -> None:
-        self._port = house.port
+    def __init__(self, service: ServiceUnderTest) -> None:
+        self._port = service.port
         self._key = ""
         self._ward = Ward(_PATIENTS)
         self._posting = Posting(self._carry, _DEVICES)
@@ -89,8 +89,8 @@ def _with_crises(batch: Columns) -> Columns:
 class Alarms:
     """A subscriber of the door's event stream; ``seen`` counts transitions: (alarm, presence, time in ms)."""
 
-    def __init__(self, house: House) -> None:
-        self._house = house
+    def __init__(self, service: ServiceUnderTest) -> None:
+        self._house = service
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self.seen: Counter[tuple[str, str, int]] = Counter()

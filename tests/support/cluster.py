@@ -14,9 +14,9 @@ from typing import Self
 
 from api.cli.output import Failure
 from streams.settings import Settings
-from tests.support.house import House, free_port
 from tests.support.influx import Influx
 from tests.support.proxy import Proxy
+from tests.support.service import ServiceUnderTest, free_port
 from tests.support.wire import Wire
 
 __all__ = ["INFRA", "Brokers", "Cluster", "command_of", "figure", "ready", "until"]
@@ -26,7 +26,7 @@ INFRA = Path(__file__).resolve().parents[2] / "infra"
 
 
 def command_of(name: str) -> tuple[str, ...]:
-    """How a House runs ``vitaltwin name``."""
+    """The command with which a ServiceUnderTest runs ``vitaltwin name``."""
     return ("-c", "from api.cli import main; main()", name)
 
 
@@ -97,8 +97,8 @@ class Cluster:
             "kafka_replication": str(min(brokers, 3)),
         } | settings
         self._stack = ExitStack()
-        self.workers: list[House] = []
-        self.house: House
+        self.workers: list[ServiceUnderTest] = []
+        self.door: ServiceUnderTest
 
     @property
     def settings(self) -> Settings:
@@ -118,14 +118,14 @@ class Cluster:
             raise Failure("nobody stands behind a proxy here")
         return self.brokers.proxy
 
-    def worker(self) -> House:
+    def worker(self) -> ServiceUnderTest:
         """One more worker, not started yet."""
-        house = self._stack.enter_context(House(command_of("worker"), **self.given))
-        house.environment |= {"VITALTWIN_INFLUX_SPILL": str(house.folder / "spill")}
+        service = self._stack.enter_context(ServiceUnderTest(command_of("worker"), **self.given))
+        service.environment |= {"VITALTWIN_INFLUX_SPILL": str(service.folder / "spill")}
         if self._behind == "worker" and not self.workers:
-            self._put_behind(house)
-        self.workers.append(house)
-        return house
+            self._put_behind(service)
+        self.workers.append(service)
+        return service
 
     def start(self) -> None:
         """Start everything and wait until it is ready."""
@@ -134,7 +134,7 @@ class Cluster:
             self._stack.enter_context(self.brokers.proxy)
         if self.influx is not None:
             self._stack.enter_context(self.influx)
-        made = House(command_of("init"), **self.given)
+        made = ServiceUnderTest(command_of("init"), **self.given)
         with made:
             ran = subprocess.run(
                 made.program,
@@ -149,13 +149,13 @@ class Cluster:
             self.worker().begin()
         until(lambda: all(ready(worker) for worker in self.workers), 180, "the workers to be ready", self.workers)
         if self._door:
-            self.house = self._stack.enter_context(House(command_of("api"), **self.given))
+            self.door = self._stack.enter_context(ServiceUnderTest(command_of("api"), **self.given))
             if self._behind == "door":
-                self._put_behind(self.house)
-            self.house.start()
+                self._put_behind(self.door)
+            self.door.start()
 
-    def _put_behind(self, house: House) -> None:
-        house.environment["VITALTWIN_KAFKA_SERVERS"] = f"127.0.0.1:{self.proxy.port}"
+    def _put_behind(self, service: ServiceUnderTest) -> None:
+        service.environment["VITALTWIN_KAFKA_SERVERS"] = f"127.0.0.1:{self.proxy.port}"
 
     def __enter__(self) -> Self:
         try:
@@ -169,32 +169,32 @@ class Cluster:
         self._stack.close()
 
 
-def ready(house: House) -> bool:
+def ready(service: ServiceUnderTest) -> bool:
     """Whether a program answers that it is ready."""
-    if not house.running:
-        raise Failure(f"a program ended:\n{house.said()[-2000:]}")
+    if not service.running:
+        raise Failure(f"a program ended:\n{service.said()[-2000:]}")
     try:
-        with Wire(house.port, timeout_s=5.0) as wire:
+        with Wire(service.port, timeout_s=5.0) as wire:
             return wire.ask("GET", "/health/ready")[0] == 200
     except OSError:
         return False
 
 
-def figure(house: House, name: str) -> float:
+def figure(service: ServiceUnderTest, name: str) -> float:
     """One of the figures a program shows at /metrics; 0 where it has none of that name."""
-    with Wire(house.port, timeout_s=30.0) as wire:
+    with Wire(service.port, timeout_s=30.0) as wire:
         lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
-def until(true: Callable[[], bool], seconds: float, what: str, houses: list[House] | None = None) -> float:
+def until(true: Callable[[], bool], seconds: float, what: str, services: list[ServiceUnderTest] | None = None) -> float:
     """Wait until something is true; returns the seconds it took. Raises ``Failure`` after ``seconds``."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         if true():
             return time.monotonic() - began
         time.sleep(0.05)
-    said = "\n".join(house.said()[-1500:] for house in houses or ())
+    said = "\n".join(service.said()[-1500:] for service in services or ())
     raise Failure(f"waited {seconds:g} s in vain for {what}\n{said}")
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Self
 
 from api.cli.output import Failure
 from streams.settings import Settings
-from tests.support.house import free_port
+from tests.support.service import free_port
 from twins.records import Columns
 from twins.signals import SIGNALS
 

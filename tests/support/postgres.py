@@ -12,7 +12,7 @@ from sqlalchemy import create_engine, text
 from api.accounts.migrate import migrate
 from api.accounts.models import Table
 from tests.conftest import ROOT, require
-from tests.support.house import free_port
+from tests.support.service import free_port
 
 INFRA = ROOT / "infra" / "postgres"
 

@@ -13,8 +13,8 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
 from streams.log.frame import encode_frame
-from tests.support.house import House
 from tests.support.load import FRAME_TYPE
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire, post
 from twins.records import Columns
 from twins.signals import BY_NAME
@@ -39,10 +39,10 @@ class Probes:
     is lost opened again, and the time runs from the first attempt. An alarm that does not come within 30 s counts as that.
     """
 
-    def __init__(self, house: House) -> None:
-        self._port = house.port
-        self._key = house.key()
-        self._cookie = house.session()
+    def __init__(self, service: ServiceUnderTest) -> None:
+        self._port = service.port
+        self._key = service.key()
+        self._cookie = service.session()
         self._names = [f"probe-{number:02d}" for number in range(_PATIENTS)]
         self._seen: dict[tuple[str, int], float] = {}
         self._more = asyncio.Event()

@@ -9,7 +9,7 @@ import pytest
 
 from api.accounts import Accounts, errors
 from streams.clock import Clock
-from tests.api.cli.test_serve import House
+from tests.api.cli.test_serve import ServiceUnderTest
 
 
 def administered(url, work):
@@ -88,18 +88,18 @@ def test_nobody_of_that_name_a_disabled_one_and_no_database_are_one_line_each(pl
 
 
 def test_a_key_made_beside_a_running_service_works_at_once(program, home, tmp_path, vitaltwin):
-    house = House(program, home, tmp_path)
-    house.start()
+    service = ServiceUnderTest(program, home, tmp_path)
+    service.start()
     try:
         made = vitaltwin("device", "create", "monitor", "--ward", "*", "--may-admit", "--unit", "glucose=mmol/L")
         assert made.returncode == 0, made.stderr
         key = made.stdout.strip()
-        known = urllib.request.Request(f"{house.url}/v1/clock", headers={"Authorization": f"Bearer {key}"})
+        known = urllib.request.Request(f"{service.url}/v1/clock", headers={"Authorization": f"Bearer {key}"})
         with urllib.request.urlopen(known) as answer:
             now = json.load(answer)["now"]
         reading = {"patient": "bed-3", "signal": "glucose", "value": 5.5, "time": now}
         request = urllib.request.Request(
-            f"{house.url}/v1/observations",
+            f"{service.url}/v1/observations",
             json.dumps(reading).encode(),
             {"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
         )
@@ -107,7 +107,7 @@ def test_a_key_made_beside_a_running_service_works_at_once(program, home, tmp_pa
             assert json.load(answer)["taken"] == 1
         link = vitaltwin("account", "link", "admin")
         assert link.stdout.startswith("http://127.0.0.1:8000/sign-in?token=")
-        address = house.url + link.stdout.strip().removeprefix("http://127.0.0.1:8000")
+        address = service.url + link.stdout.strip().removeprefix("http://127.0.0.1:8000")
         with urllib.request.urlopen(urllib.request.Request(address, method="POST")) as answer:
             assert json.load(answer)["name"] == "admin"
         listed = json.loads(vitaltwin("device", "list", "--json").stdout)["devices"]
@@ -118,7 +118,7 @@ def test_a_key_made_beside_a_running_service_works_at_once(program, home, tmp_pa
         assert vitaltwin("device", "revoke", own).returncode == 0
         assert len(json.loads(vitaltwin("device", "list", "--json").stdout)["devices"]) == 1
     finally:
-        house.end()
+        service.end()
 
 
 def test_the_trail_is_exported_whole_and_that_is_recorded(place, vitaltwin, tmp_path):

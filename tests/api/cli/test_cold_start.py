@@ -6,20 +6,22 @@ from pathlib import Path
 import pytest
 
 from streams.embedded.restore import open_offline
-from tests.api.cli.test_serve import House
+from tests.api.cli.test_serve import ServiceUnderTest
 from tests.api.cli.test_wrong_wall import Bed
 
 
 @pytest.mark.slow
 def test_what_is_sent_while_kernels_are_compiled_is_judged_before_it_says_ready(program, home, tmp_path):
-    house = House(program, home | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_CACHE_DIR": ""}, tmp_path)
-    house.start(until="/health/live")
+    service = ServiceUnderTest(
+        program, home | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "NUMBA_CACHE_DIR": ""}, tmp_path
+    )
+    service.start(until="/health/live")
     try:
-        monitor = Bed(house, tmp_path / "state")
+        monitor = Bed(service, tmp_path / "state")
         assert monitor.sends(30)["taken"] == 1
         health = monitor.ask("/health/ready")
         assert (health["ready"], health["parts"]["twins"]) == (False, "warming")
-        house.saying("readings are taken; the twins see them once their kernels are compiled")
+        service.saying("readings are taken; the twins see them once their kernels are compiled")
         deadline = time.monotonic() + 600
         seen = []
         while not (health := monitor.ask("/health/ready"))["ready"] and time.monotonic() < deadline:
@@ -28,9 +30,9 @@ def test_what_is_sent_while_kernels_are_compiled_is_judged_before_it_says_ready(
             time.sleep(0.5)
         assert health["ready"]
         assert max(seen) > 1.0
-        house.saying("the twins are up to date")
+        service.saying("the twins are up to date")
     finally:
-        house.end()
+        service.end()
     with open_offline(Path(home["VITALTWIN_DATABASE"])) as file:
         alarms = [alarm for bank in file.worker().banks.values() for alarm in bank.alarms.values()]
     assert "limit.critical_low" in {alarm.condition for alarm in alarms}

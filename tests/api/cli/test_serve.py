@@ -18,12 +18,12 @@ from pathlib import Path
 import pytest
 
 from streams.log.times import moment
-from tests.support.house import free_port
+from tests.support.service import free_port
 
 HEADER = "patient,time,signal,value,unit\n"
 
 
-class House:
+class ServiceUnderTest:
     """One service; ``start`` waits until it answers and keeps what it says."""
 
     def __init__(self, program, home, where):
@@ -68,18 +68,18 @@ class House:
 
 
 @pytest.fixture
-def house(program, home, tmp_path):
-    made = House(program, home, tmp_path)
+def service(program, home, tmp_path):
+    made = ServiceUnderTest(program, home, tmp_path)
     yield made
     if made.process is not None and made.process.poll() is None:
         made.end(signal.SIGKILL)
 
 
-def test_first_start_sign_in_key_replay_and_a_clean_end(house, vitaltwin, tmp_path):
-    house.start()
-    link = house.saying("/sign-in?token=").split()[-1]
-    key = tmp_path / "state" / "vitaltwin" / f"{house.port}.key"
-    house.saying("medical device")
+def test_first_start_sign_in_key_replay_and_a_clean_end(service, vitaltwin, tmp_path):
+    service.start()
+    link = service.saying("/sign-in?token=").split()[-1]
+    key = tmp_path / "state" / "vitaltwin" / f"{service.port}.key"
+    service.saying("medical device")
     deadline = time.monotonic() + 5
     while not key.exists() and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -88,34 +88,34 @@ def test_first_start_sign_in_key_replay_and_a_clean_end(house, vitaltwin, tmp_pa
     opener = urllib.request.build_opener(urllib.request.HTTPCookieProcessor())
     with opener.open(link) as page:
         assert page.status == 200
-    with opener.open(urllib.request.Request(link, method="POST", headers={"Origin": house.url})) as answer:
+    with opener.open(urllib.request.Request(link, method="POST", headers={"Origin": service.url})) as answer:
         assert answer.status == 200
-    with opener.open(f"{house.url}/v1/session") as answer:
+    with opener.open(f"{service.url}/v1/session") as answer:
         assert json.load(answer)["role"] == "admin"
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{house.url}/v1/session")
+        urllib.request.urlopen(f"{service.url}/v1/session")
 
     rows = [f"p{n % 3},2000-01-01T00:00:{n:02}Z,heart_rate,{80 + n % 5},/min\n" for n in range(30)]
     (tmp_path / "r.csv").write_text(HEADER + "".join(rows))
-    shown = vitaltwin("replay", "r.csv", "--url", house.url, "--speed", 0, "--json")
+    shown = vitaltwin("replay", "r.csv", "--url", service.url, "--speed", 0, "--json")
     assert shown.returncode == 0, shown.stderr
     summary = json.loads(shown.stdout)
     assert (summary["taken"], summary["refused"]) == (30, 0)
-    with opener.open(f"{house.url}/v1/patients") as answer:
+    with opener.open(f"{service.url}/v1/patients") as answer:
         assert "p2" in answer.read().decode()
 
-    stranger = vitaltwin("replay", "r.csv", "--url", house.url, "--key", "vt_wrong")
+    stranger = vitaltwin("replay", "r.csv", "--url", service.url, "--key", "vt_wrong")
     assert stranger.returncode == 1
     assert "401" in stranger.stderr
-    healthy = vitaltwin("doctor", "--port", house.port)
+    healthy = vitaltwin("doctor", "--port", service.port)
     assert "in use by a running service" in healthy.stdout
     assert healthy.returncode == 0, healthy.stdout
-    assert house.end() == 0
+    assert service.end() == 0
 
 
-def test_a_port_or_a_file_in_use_is_one_plain_line(house, vitaltwin):
-    house.start()
-    taken = vitaltwin("serve", "--port", house.port)
+def test_a_port_or_a_file_in_use_is_one_plain_line(service, vitaltwin):
+    service.start()
+    taken = vitaltwin("serve", "--port", service.port)
     assert taken.returncode == 1
     assert taken.stderr.startswith("error: cannot listen on 127.0.0.1 port")
     second = vitaltwin("serve", "--port", free_port())
@@ -124,20 +124,20 @@ def test_a_port_or_a_file_in_use_is_one_plain_line(house, vitaltwin):
     assert "Traceback" not in second.stderr
 
 
-def test_killed_during_a_replay_it_resumes_and_nothing_is_lost(house, vitaltwin, tmp_path):
+def test_killed_during_a_replay_it_resumes_and_nothing_is_lost(service, vitaltwin, tmp_path):
     rows = [f"p{n % 5},2000-01-01T00:{n // 60:02}:{n % 60:02}Z,heart_rate,{80 + n % 5},/min\n" for n in range(600)]
     (tmp_path / "r.csv").write_text(HEADER + "".join(rows))
-    house.start("serve", "--clock-speed", "100")
-    house.saying("sign in once")
+    service.start("serve", "--clock-speed", "100")
+    service.saying("sign in once")
     shown = {}
     going = threading.Thread(
-        target=lambda: shown.update(run=vitaltwin("replay", "r.csv", "--url", house.url, "--json", timeout=30))
+        target=lambda: shown.update(run=vitaltwin("replay", "r.csv", "--url", service.url, "--json", timeout=30))
     )
     going.start()
     time.sleep(3)
-    house.end(signal.SIGKILL)
+    service.end(signal.SIGKILL)
     time.sleep(1)
-    house.start("serve", "--clock-speed", "100")
+    service.start("serve", "--clock-speed", "100")
     going.join(40)
     run = shown["run"]
     assert run.returncode == 0, run.stderr
@@ -146,12 +146,12 @@ def test_killed_during_a_replay_it_resumes_and_nothing_is_lost(house, vitaltwin,
     assert summary["retries"] > 0
 
 
-def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(house):
-    house.start("demo", "--no-open")
-    assert house.saying("Open ").split()[1] == f"{house.url}/"
+def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(service):
+    service.start("demo", "--no-open")
+    assert service.saying("Open ").split()[1] == f"{service.url}/"
 
     def patients():
-        with urllib.request.urlopen(f"{house.url}/v1/patients?limit=100") as answer:
+        with urllib.request.urlopen(f"{service.url}/v1/patients?limit=100") as answer:
             return answer.read().decode().count("demo-")
 
     deadline = time.monotonic() + 20
@@ -159,21 +159,21 @@ def test_the_demo_opens_signed_in_and_goes_on_after_a_kill(house):
         time.sleep(0.2)
     first = patients()
     assert first >= 16
-    house.end(signal.SIGKILL)
-    house.start("demo", "--no-open")
+    service.end(signal.SIGKILL)
+    service.start("demo", "--no-open")
     time.sleep(1)
     assert patients() == first
-    assert house.end(signal.SIGINT) == 0
+    assert service.end(signal.SIGINT) == 0
 
 
-def test_the_demo_goes_on_at_its_own_pace_after_it_ran_fast(house):
-    house.start("demo", "--no-open", "--clock-speed", "600")
+def test_the_demo_goes_on_at_its_own_pace_after_it_ran_fast(service):
+    service.start("demo", "--no-open", "--clock-speed", "600")
     time.sleep(3)
-    assert house.end(signal.SIGINT) == 0
-    house.start("demo", "--no-open")
+    assert service.end(signal.SIGINT) == 0
+    service.start("demo", "--no-open")
 
     def ask(path):
-        with urllib.request.urlopen(house.url + path) as answer:
+        with urllib.request.urlopen(service.url + path) as answer:
             return json.load(answer)
 
     deadline = time.monotonic() + 60
@@ -188,14 +188,14 @@ def test_the_demo_goes_on_at_its_own_pace_after_it_ran_fast(house):
     assert times == sorted(times)
     assert len(times) == 3
     assert abs(ask("/v1/clock")["apart_s"]) < 2
-    assert house.end(signal.SIGINT) == 0
-    assert "Traceback" not in "".join(house.said)
+    assert service.end(signal.SIGINT) == 0
+    assert "Traceback" not in "".join(service.said)
 
 
 @pytest.mark.fault
 def test_a_worker_that_died_ends_the_program_once_the_doors_have_said_so(home, tmp_path):
     root = Path(__file__).parents[3]
-    struck = House(
+    struck = ServiceUnderTest(
         [sys.executable, str(root / "tests/api/cli/struck.py")],
         home | {"STRIKE": str(tmp_path / "strike"), "PYTHONPATH": str(root)}, tmp_path,
     ).start()  # fmt: skip
@@ -233,9 +233,9 @@ def test_a_service_that_cannot_open_its_accounts_says_so_in_a_line(vitaltwin, ur
     assert "secret" not in ran.stderr
 
 
-def test_a_file_of_a_newer_version_is_one_plain_line(house, vitaltwin, tmp_path):
-    house.start()
-    assert house.end() == 0
+def test_a_file_of_a_newer_version_is_one_plain_line(service, vitaltwin, tmp_path):
+    service.start()
+    assert service.end() == 0
     with closing(sqlite3.connect(tmp_path / "home.db")) as file:
         file.execute("UPDATE log_facts SET value = 99 WHERE name = 'format'")
         file.commit()
@@ -248,38 +248,38 @@ def test_a_file_of_a_newer_version_is_one_plain_line(house, vitaltwin, tmp_path)
     assert "newer version" in vitaltwin("doctor", "--port", 9).stdout
 
 
-def test_log_lines_as_json_from_a_level_on(house, tmp_path):
+def test_log_lines_as_json_from_a_level_on(service, tmp_path):
     database = tmp_path / "home.db"
     database.touch(0o644)
-    house.home |= {"VITALTWIN_LOG_FORMAT": "json"}
-    house.start()
-    line = json.loads(house.saying("was readable by others"))
+    service.home |= {"VITALTWIN_LOG_FORMAT": "json"}
+    service.start()
+    line = json.loads(service.saying("was readable by others"))
     assert line["level"] == "warning"
     assert line["file"] == str(database)
     assert line["timestamp"].endswith("Z")
-    assert house.end() == 0
+    assert service.end() == 0
     database.chmod(0o644)
-    house.said.clear()
-    house.home |= {"VITALTWIN_LOG_LEVEL": "error"}
-    house.start()
-    house.saying("keeping everything in")
-    assert house.end() == 0
-    assert not [said for said in house.said if "readable by others" in said]
+    service.said.clear()
+    service.home |= {"VITALTWIN_LOG_LEVEL": "error"}
+    service.start()
+    service.saying("keeping everything in")
+    assert service.end() == 0
+    assert not [said for said in service.said if "readable by others" in said]
 
 
-def test_a_copy_is_taken_while_it_runs_and_put_back(house, vitaltwin, tmp_path):
-    house.start()
+def test_a_copy_is_taken_while_it_runs_and_put_back(service, vitaltwin, tmp_path):
+    service.start()
     copied = vitaltwin("backup", "copy.db", "--json")
     assert copied.returncode == 0, copied.stderr
     assert json.loads(copied.stdout)["rows"]["log"] > 0
     assert "is there already" in vitaltwin("backup", "copy.db").stderr
     running = vitaltwin("restore", "copy.db")
     assert (running.returncode, "stop it first" in running.stderr) == (1, True)
-    assert house.end() == 0
+    assert service.end() == 0
     back = vitaltwin("restore", "copy.db")
     assert back.returncode == 0, back.stderr
     assert "home.db.before-1" in back.stderr
-    house.start()
+    service.start()
 
 
 READ_ONLY = """
@@ -288,21 +288,21 @@ mount -t tmpfs tmpfs "$1" && mount -o remount,bind,ro / && shift && exec "$@"
 
 
 @pytest.mark.fault
-def test_nothing_but_the_files_folder_can_be_written(house, program, tmp_path):
+def test_nothing_but_the_files_folder_can_be_written(service, program, tmp_path):
     if os.geteuid() or not shutil.which("unshare"):
         pytest.skip("a read-only root needs root and unshare")
     (tmp_path / "data").mkdir()
     inside = ["unshare", "--mount", "sh", "-ec", READ_ONLY, "sh", str(tmp_path / "data")]
     if subprocess.run([*inside, "true"], capture_output=True, check=False).returncode:
         pytest.skip("no root can be remounted here")
-    house.program = [*inside, *program]
-    house.home |= {
+    service.program = [*inside, *program]
+    service.home |= {
         "XDG_CACHE_HOME": "/proc/none", "XDG_STATE_HOME": "/proc/none", "HOME": "/proc/none", "NUMBA_CACHE_DIR": "",
         "VITALTWIN_DATABASE": str(tmp_path / "data" / "v.db"),
     }  # fmt: skip
-    house.start()
-    assert house.end() == 0
-    house.home |= {"VITALTWIN_DATABASE": "v.db"}
+    service.start()
+    assert service.end() == 0
+    service.home |= {"VITALTWIN_DATABASE": "v.db"}
     with pytest.raises(AssertionError, match=r"error: cannot use v\.db: Read-only file system"):
-        house.start()
-    assert "Traceback" not in "".join(house.said)
+        service.start()
+    assert "Traceback" not in "".join(service.said)

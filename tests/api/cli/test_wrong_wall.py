@@ -13,7 +13,7 @@ from api.http.answers import iso
 from streams.clock import Clock
 from streams.embedded.restore import open_offline
 from streams.log.times import moment
-from tests.api.cli.test_serve import House
+from tests.api.cli.test_serve import ServiceUnderTest
 
 WRONG = str(Path(__file__).parent / "wrong_wall.py")
 ROOT = str(Path(__file__).parents[3])
@@ -22,9 +22,9 @@ ROOT = str(Path(__file__).parents[3])
 class Bed:
     """A monitor that sends with the local key, and reads what came of it."""
 
-    def __init__(self, house, state):
-        self.house = house
-        file = state / "vitaltwin" / f"{house.port}.key"
+    def __init__(self, service, state):
+        self.service = service
+        file = state / "vitaltwin" / f"{service.port}.key"
         deadline = time.monotonic() + 60
         while not file.exists() and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -32,7 +32,7 @@ class Bed:
 
     def ask(self, path, body=None):
         request = urllib.request.Request(
-            self.house.url + path, None if body is None else json.dumps(body).encode(),
+            self.service.url + path, None if body is None else json.dumps(body).encode(),
             {"Authorization": f"Bearer {self.key}", "Content-Type": "application/json"},
         )  # fmt: skip
         try:
@@ -57,19 +57,21 @@ class Bed:
 
 @pytest.fixture
 def bed(home, tmp_path):
-    houses = []
+    services = []
 
     def at(off_s):
         wrong = {"OFF_S": str(off_s), "SET_RIGHT": str(tmp_path / "right"), "PYTHONPATH": ROOT}
-        houses.append(
-            House([sys.executable, WRONG], home | wrong | {"VITALTWIN_TICK_SECONDS": "0.2"}, tmp_path).start()
+        services.append(
+            ServiceUnderTest(
+                [sys.executable, WRONG], home | wrong | {"VITALTWIN_TICK_SECONDS": "0.2"}, tmp_path
+            ).start()
         )
-        return Bed(houses[-1], tmp_path / "state")
+        return Bed(services[-1], tmp_path / "state")
 
     yield at
-    for house in houses:
-        if house.process.poll() is None:
-            house.end()
+    for service in services:
+        if service.process.poll() is None:
+            service.end()
 
 
 @pytest.mark.fault
@@ -87,8 +89,8 @@ def test_readings_of_now_are_taken_and_judged_once_the_clock_is_right(bed, home,
     health = monitor.health()
     assert abs(health["clock_apart_s"]) < 2
     assert (health["twins"], health["log"]) == ("ok", "ok")
-    assert "vitaltwin_clock_apart_seconds" in urllib.request.urlopen(f"{monitor.house.url}/metrics").read().decode()
-    assert monitor.house.end() == 0
+    assert "vitaltwin_clock_apart_seconds" in urllib.request.urlopen(f"{monitor.service.url}/metrics").read().decode()
+    assert monitor.service.end() == 0
     with open_offline(Path(home["VITALTWIN_DATABASE"])) as file:
         alarms = [alarm for bank in file.worker().banks.values() for alarm in bank.alarms.values()]
     assert "limit.critical_low" in {alarm.condition for alarm in alarms}
@@ -98,7 +100,7 @@ def test_readings_of_now_are_taken_and_judged_once_the_clock_is_right(bed, home,
 def test_a_file_left_ahead_is_refused_in_a_sentence_and_repair_is_a_way_on(bed, vitaltwin, home, tmp_path):
     monitor = bed(20 * 86_400)
     monitor.sends(80)
-    assert monitor.house.end() == 0
+    assert monitor.service.end() == 0
     refused = vitaltwin("serve", "--port", 0)
     assert refused.returncode == 1
     assert refused.stderr.startswith("error: the newest record of ")

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 
 FRAME = "application/vnd.vitaltwin.frame+msgpack"
 JSON, LINES = "application/json", "application/x-ndjson"
@@ -53,48 +53,48 @@ BOMBS = {
 
 
 @pytest.fixture(scope="module")
-def house():
-    with House() as house:
-        house.start()
-        yield house
+def service():
+    with ServiceUnderTest() as service:
+        service.start()
+        yield service
 
 
 @pytest.fixture(scope="module")
-def client(house):
-    headers = {"Authorization": f"Bearer {house.key()}"}
-    with httpx.Client(base_url=f"http://127.0.0.1:{house.port}", headers=headers, timeout=120) as client:
+def client(service):
+    headers = {"Authorization": f"Bearer {service.key()}"}
+    with httpx.Client(base_url=f"http://127.0.0.1:{service.port}", headers=headers, timeout=120) as client:
         client.post("/v1/observations", json=[1, json.loads(READING)])
         yield client
 
 
-def memory(house, name):
+def memory(service, name):
     """One of the kernel's figures of the service, MB."""
-    status = Path(f"/proc/{house.pid}/status").read_text()
+    status = Path(f"/proc/{service.pid}/status").read_text()
     return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) / 1024
 
 
 @pytest.mark.parametrize("name", BOMBS)
-def test_a_bomb_is_answered_and_costs_little(house, client, name):
+def test_a_bomb_is_answered_and_costs_little(service, client, name):
     kind, body, status = BOMBS[name]
     headers = {"Content-Type": kind} | ({"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {})
-    Path(f"/proc/{house.pid}/clear_refs").write_text("5")  # the peak begins anew
-    before = memory(house, "VmRSS")
+    Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # the peak begins anew
+    before = memory(service, "VmRSS")
     answer = client.post("/v1/observations", content=body, headers=headers)
     assert answer.status_code == status, answer.text[:500]
-    assert memory(house, "VmHWM") - before < MOST_MB
+    assert memory(service, "VmHWM") - before < MOST_MB
     if status == 422:
         assert len(answer.json()["errors"]) == min(answer.json()["refused"], 1000)
     assert client.get("/health/ready").json()["ready"]
 
 
-def test_bodies_that_never_end_do_not_add_up(house, client):
+def test_bodies_that_never_end_do_not_add_up(service, client):
     """More bodies at once than there is room for: some are told to come again, and the service does not grow."""
-    before = memory(house, "VmRSS")
-    streams = [_Slow(house, client.headers["Authorization"]) for _ in range(40)]
+    before = memory(service, "VmRSS")
+    streams = [_Slow(service, client.headers["Authorization"]) for _ in range(40)]
     try:
         for stream in streams:
             stream.send(b" " * (7 << 20))
-        assert memory(house, "VmHWM") - before < 400
+        assert memory(service, "VmHWM") - before < 400
         assert client.get("/health/ready").json()["ready"]
     finally:
         for stream in streams:
@@ -105,8 +105,8 @@ def test_bodies_that_never_end_do_not_add_up(house, client):
 class _Slow:
     """A request whose body goes on."""
 
-    def __init__(self, house, key):
-        self._socket = socket.create_connection(("127.0.0.1", house.port))
+    def __init__(self, service, key):
+        self._socket = socket.create_connection(("127.0.0.1", service.port))
         self._socket.settimeout(30)
         head = f"POST /v1/observations HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: {key}\r\nContent-Type: {JSON}\r\n"
         self._socket.sendall(f"{head}Content-Length: 8000000\r\n\r\n".encode())

@@ -16,8 +16,8 @@ from api.cli.output import Failure, say
 from streams.kafka.connect import options, producer
 from streams.settings import Settings
 from tests.bench.peers import naive_faust
-from tests.support.house import House
 from tests.support.load import Ward
+from tests.support.service import ServiceUnderTest
 from twins.signals import SIGNALS
 
 __all__ = ["measure"]
@@ -62,17 +62,17 @@ async def _measure(settings: Settings, peer: _Peer, count: int) -> dict[str, flo
     consumer = aiokafka.AIOKafkaConsumer(**options(settings), enable_auto_commit=False)
     await consumer.start()
     try:
-        with House(("-m", f"tests.bench.peers.{peer.module}")) as house:
-            house.arguments = [
-                settings.kafka_servers, readings, estimates, str(house.folder), str(settings.kafka_partitions)
+        with ServiceUnderTest(("-m", f"tests.bench.peers.{peer.module}")) as service:
+            service.arguments = [
+                settings.kafka_servers, readings, estimates, str(service.folder), str(settings.kafka_partitions)
             ]  # fmt: skip
-            house.begin()
-            first = await _grown(consumer, estimates, settings, house, 0)
-            began, cpu = time.monotonic(), house.cpu_s()
+            service.begin()
+            first = await _grown(consumer, estimates, settings, service, 0)
+            began, cpu = time.monotonic(), service.cpu_s()
             last = first
             while last < count:
-                last = await _grown(consumer, estimates, settings, house, last)
-            elapsed, used = time.monotonic() - began, house.cpu_s() - cpu
+                last = await _grown(consumer, estimates, settings, service, last)
+            elapsed, used = time.monotonic() - began, service.cpu_s() - cpu
     finally:
         await consumer.stop()
     moved = last - first
@@ -107,13 +107,15 @@ async def _fill(settings: Settings, topic: str, count: int) -> None:
         await out.stop()
 
 
-async def _grown(consumer: aiokafka.AIOKafkaConsumer, topic: str, settings: Settings, house: House, before: int) -> int:
+async def _grown(
+    consumer: aiokafka.AIOKafkaConsumer, topic: str, settings: Settings, service: ServiceUnderTest, before: int
+) -> int:
     """Wait until a topic has more than ``before`` records; returns how many it has."""
     places = [aiokafka.TopicPartition(topic, number) for number in range(settings.kafka_partitions)]
     end = time.monotonic() + _WITHIN_S
-    while time.monotonic() < end and house.running:
+    while time.monotonic() < end and service.running:
         now: int = sum((await consumer.end_offsets(places)).values())
         if now > before:
             return now
         await asyncio.sleep(0.02)
-    raise Failure(f"a peer stopped at {before:,} readings:\n{house.said()[-2000:]}")
+    raise Failure(f"a peer stopped at {before:,} readings:\n{service.said()[-2000:]}")

@@ -8,7 +8,7 @@ import pytest
 from streams.settings import Settings
 from tests.conftest import require
 from tests.support.cluster import Brokers, command_of
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 
 
 @pytest.fixture(scope="session")
@@ -37,7 +37,7 @@ def settings(given: dict[str, str]) -> Settings:
 
 
 @pytest.fixture
-def worker(given: dict[str, str]) -> Iterator[House]:
+def worker(given: dict[str, str]) -> Iterator[ServiceUnderTest]:
     """A worker, not started yet."""
-    with House(command_of("worker"), **given) as house:
-        yield house
+    with ServiceUnderTest(command_of("worker"), **given) as made:
+        yield made

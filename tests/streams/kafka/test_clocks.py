@@ -16,7 +16,7 @@ from streams.kafka.messages import decode_transition
 from streams.log.frame import as_record
 from streams.log.log import decode_dead_letter, encode_record
 from streams.settings import Settings
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 from twins.records import Admit, Columns, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -90,7 +90,7 @@ def alarm(patient: str, condition: str, presence: str = "on") -> Callable[[bytes
 
 
 @pytest.mark.parametrize("apart_s", [-600, 600])
-async def test_silent_whatever_a_clock_says(settings: Settings, worker: House, apart_s: int) -> None:
+async def test_silent_whatever_a_clock_says(settings: Settings, worker: ServiceUnderTest, apart_s: int) -> None:
     """A worker more than 5 s behind the doors ignored its own ticks; one ahead called every sensor silent at once."""
     worker.program[1:] = ["-c", SHIFTED.format(apart_s=apart_s), "worker"]
     async with Producer(settings) as door:
@@ -111,7 +111,7 @@ async def test_silent_whatever_a_clock_says(settings: Settings, worker: House, a
         await until(settings, door.names.alarms, alarm("a", "sensor.silent", "off"))
 
 
-async def test_records_that_were_to_stop_a_partition_do_not(settings: Settings, worker: House) -> None:
+async def test_records_that_were_to_stop_a_partition_do_not(settings: Settings, worker: ServiceUnderTest) -> None:
     """A year ahead in every form, patients without a name: the next critical value still alarms, after a restart too."""
     worker.environment["VITALTWIN_CHECKPOINT_SECONDS"] = "1"
     ahead = Clock().now() + YEAR

@@ -7,12 +7,12 @@ import time
 import pytest
 
 from tests.support.cluster import command_of
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 
 pytestmark = [pytest.mark.slow]
 
 
-def looked(given: dict[str, str], worker: House, *command: str) -> tuple[int, dict[str, list[str]]]:
+def looked(given: dict[str, str], worker: ServiceUnderTest, *command: str) -> tuple[int, dict[str, list[str]]]:
     """The exit code, and by name what is said with its state in front."""
     environment = worker.environment | {"VITALTWIN_WORKER_PORT": str(worker.port), "VITALTWIN_PORT": "9"}
     program = [worker.program[0], *command_of("doctor"), "--json", *command]
@@ -23,7 +23,7 @@ def looked(given: dict[str, str], worker: House, *command: str) -> tuple[int, di
     return ran.returncode, found
 
 
-def test_what_is_wrong_is_told_until_nothing_is(given: dict[str, str], worker: House) -> None:
+def test_what_is_wrong_is_told_until_nothing_is(given: dict[str, str], worker: ServiceUnderTest) -> None:
     code, found = looked(given, worker)
     assert code == 1
     assert found["Kafka"] == [f"good: {given['kafka_servers']}, 1 broker"]
@@ -47,7 +47,7 @@ def test_what_is_wrong_is_told_until_nothing_is(given: dict[str, str], worker: H
     assert found["InfluxDB"][0].startswith("note: no history")
 
 
-def test_a_broker_that_is_not_there_and_a_password(given: dict[str, str], worker: House) -> None:
+def test_a_broker_that_is_not_there_and_a_password(given: dict[str, str], worker: ServiceUnderTest) -> None:
     worker.environment |= {
         "VITALTWIN_KAFKA_SERVERS": "127.0.0.1:9",
         "VITALTWIN_KAFKA_PASSWORD": "hunter2",
@@ -62,7 +62,7 @@ def test_a_broker_that_is_not_there_and_a_password(given: dict[str, str], worker
     assert "hunter" not in str(found)
 
 
-def test_the_embedded_service_is_looked_at_when_asked_for(given: dict[str, str], worker: House) -> None:
+def test_the_embedded_service_is_looked_at_when_asked_for(given: dict[str, str], worker: ServiceUnderTest) -> None:
     _, found = looked(given, worker, "--embedded")
     assert "Kafka" not in found
     assert "database" in found

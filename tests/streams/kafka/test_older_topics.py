@@ -26,8 +26,8 @@ from streams.registry import partition_of
 from streams.settings import Settings
 from tests.streams.kafka.files.make import KEPT, NAME, Kept, load, read
 from tests.support.cluster import until
-from tests.support.house import House
 from tests.support.kept_ward import PATIENTS
+from tests.support.service import ServiceUnderTest
 from twins.records import Columns, Outcome, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -66,7 +66,7 @@ async def state(settings: Settings) -> dict[str, list[tuple[int, int, bytes | No
     }
 
 
-def refused(worker: House) -> str:
+def refused(worker: ServiceUnderTest) -> str:
     """What a worker says that ends by itself."""
     worker.begin()
     until(lambda: not worker.running, 120, "the worker to end", [worker])
@@ -79,7 +79,9 @@ def test_topics_of_todays_format_are_kept() -> None:
 
 
 @pytest.mark.parametrize("file", sorted(FILES.glob("*.xz")), ids=lambda file: file.name.split(".")[0])
-async def test_a_worker_goes_on_and_alarms_and_stays_are_kept(settings: Settings, worker: House, file: Path) -> None:
+async def test_a_worker_goes_on_and_alarms_and_stays_are_kept(
+    settings: Settings, worker: ServiceUnderTest, file: Path
+) -> None:
     kept = load(file)
     await written(settings, kept)
     before = [decode_transition(one.value or b"") for one in kept if one.topic == "alarms"]
@@ -166,7 +168,7 @@ async def newer_record(settings: Settings, _: str) -> str:
     ],
 )
 async def test_what_a_newer_version_wrote_is_refused_in_a_sentence(
-    settings: Settings, worker: House, newer: Any, what: str
+    settings: Settings, worker: ServiceUnderTest, newer: Any, what: str
 ) -> None:
     await written(settings, load(FILES / NAME))
     sentence = await newer(settings, what)

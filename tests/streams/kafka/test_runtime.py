@@ -26,8 +26,8 @@ from streams.settings import Settings
 from tests.bench import failover
 from tests.bench.faults import FAULTS
 from tests.support.cluster import Cluster
-from tests.support.house import House
-from tests.support.scene import Scene
+from tests.support.fault_scenario import FaultScenario
+from tests.support.service import ServiceUnderTest
 from tests.support.topics import compare
 from twins.records import Admit, Columns, Outcome, SetLimits, Tick
 
@@ -81,7 +81,7 @@ async def recorded(path: Path) -> list[Outcome]:
 
 
 async def test_the_same_results_in_both_runtimes(
-    tmp_path: Path, settings: Settings, given: dict[str, str], worker: House
+    tmp_path: Path, settings: Settings, given: dict[str, str], worker: ServiceUnderTest
 ) -> None:
     wanted = await recorded(tmp_path / "ward.db")
     estimates: dict[int, list[bytes]] = {0: [], 1: []}
@@ -111,7 +111,7 @@ async def test_the_same_results_in_both_runtimes(
         assert of(told, partition)[: len(alarms[partition])] == alarms[partition]
 
 
-async def test_a_strangers_observation_and_poison(settings: Settings, worker: House) -> None:
+async def test_a_strangers_observation_and_poison(settings: Settings, worker: ServiceUnderTest) -> None:
     await topics.make(settings)
     names = topics.Topics.of(settings)
     await asyncio.to_thread(worker.start)
@@ -153,7 +153,9 @@ async def committed(settings: Settings) -> list[int]:
         return [await group.committed(place) or 0 for place in sorted(group.assignment())]
 
 
-async def test_a_groups_offset_far_behind_is_passed_over_and_goes_on(settings: Settings, worker: House) -> None:
+async def test_a_groups_offset_far_behind_is_passed_over_and_goes_on(
+    settings: Settings, worker: ServiceUnderTest
+) -> None:
     """What a new worker passes over counts as done too, or the group's offset would stand still from then on."""
     await topics.make(settings)
     worker.environment["VITALTWIN_CHECKPOINT_SECONDS"] = "1"
@@ -245,7 +247,7 @@ async def test_a_planted_gap_is_read_again_and_counted(settings: Settings, given
 
 
 @pytest.mark.parametrize("heard_again", [False, True])
-async def test_nobody_is_silent_while_away(settings: Settings, worker: House, heard_again: bool) -> None:
+async def test_nobody_is_silent_while_away(settings: Settings, worker: ServiceUnderTest, heard_again: bool) -> None:
     """A minute without a record, ended by the worker's own tick or by another patient's readings that came before it."""
     await topics.make(settings)
     names = topics.Topics.of(settings)
@@ -285,7 +287,7 @@ def test_a_worker_ends_when_asked_to_though_kafka_is_away() -> None:
 def test_nothing_is_lost_or_taken_twice() -> None:
     faults = [(name, FAULTS[name][0]) for name in ("worker_killed", "worker_drained", "restarted_under_backlog")]
     with Cluster(workers=2) as cluster:
-        found = failover.under_load(Scene(cluster), faults)
+        found = failover.under_load(FaultScenario(cluster), faults)
     assert found["lost"] == found["applied_twice"] == found["alarms_doubled"] == found["alarms_missed"] == 0
     assert found["identical"]
     assert found["acknowledged"] > 50_000

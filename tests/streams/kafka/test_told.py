@@ -10,22 +10,22 @@ from typing import Any
 import pytest
 
 from tests.support.cluster import Cluster
-from tests.support.house import House
 from tests.support.postgres import Server
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
-def health(house: House) -> tuple[int, dict[str, Any]]:
+def health(door: ServiceUnderTest) -> tuple[int, dict[str, Any]]:
     """The status of readiness and its parts."""
-    with Wire(house.port, timeout_s=30.0) as wire:
+    with Wire(door.port, timeout_s=30.0) as wire:
         status, said = wire.ask("GET", "/health/ready")
     return status, json.loads(said)["parts"]
 
 
-def figures(house: House, name: str) -> list[float]:
-    with Wire(house.port, timeout_s=30.0) as wire:
+def figures(door: ServiceUnderTest, name: str) -> list[float]:
+    with Wire(door.port, timeout_s=30.0) as wire:
         _, _, text = wire.exchange("GET", "/metrics")
     return [
         float(value) for value in re.findall(rf"^vitaltwin_{name}(?:{{[^}}]*}})? (\S+)$", text.decode(), re.MULTILINE)
@@ -44,7 +44,7 @@ def test_an_idle_service_tells_what_is_away(tmp_path: Path) -> None:
     server.start()
     try:
         with Cluster(workers=2, kafka_partitions="2", accounts_database=server.url) as cluster:
-            door, workers = cluster.house, cluster.workers
+            door, workers = cluster.door, cluster.workers
             everybody = [door, *workers]
 
             def all_ready() -> bool:

@@ -16,7 +16,7 @@ from streams.log.log import encode_record
 from streams.settings import Settings
 from tests.streams.kafka.test_clocks import Producer, alarm, heart, until
 from tests.support.cluster import command_of, figure
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 from tests.support.wire import Wire
 from twins.records import Admit, Transition
 
@@ -54,7 +54,7 @@ async def eventually(found: Callable[[], object], seconds: float = 120.0) -> Non
 
 
 async def test_a_door_that_starts_midstream_shows_what_came_between_the_parts(
-    settings: Settings, worker: House, tmp_path: Path
+    settings: Settings, worker: ServiceUnderTest, tmp_path: Path
 ) -> None:
     """The worker goes on between two parts of its answer: somebody is admitted there, and falls into a critical state."""
     gate, begun = tmp_path / "gate", tmp_path / "begun"
@@ -92,11 +92,11 @@ async def test_a_door_that_starts_midstream_shows_what_came_between_the_parts(
 
 
 @pytest.fixture
-def doors(given: dict[str, str], worker: House) -> Iterator[list[House]]:
+def doors(given: dict[str, str], worker: ServiceUnderTest) -> Iterator[list[ServiceUnderTest]]:
     """Two doors, each with accounts of its own."""
     with ExitStack() as stack:
-        both = [stack.enter_context(House(command_of("api"), **given)) for _ in range(2)]
-        with House(command_of("init"), **given) as made:
+        both = [stack.enter_context(ServiceUnderTest(command_of("api"), **given)) for _ in range(2)]
+        with ServiceUnderTest(command_of("init"), **given) as made:
             made.arguments = []
             made.begin()
             assert made._running.wait(180) == 0, made.said()
@@ -106,7 +106,7 @@ def doors(given: dict[str, str], worker: House) -> Iterator[list[House]]:
         yield both
 
 
-def test_of_two_doors_that_admit_one_id_one_wins(doors: list[House]) -> None:
+def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) -> None:
     """As the log decides: one is told 201, the other 409, and both show the ward of the one that won."""
     sessions = [door.session() for door in doors]
     names = [f"bed-{number}" for number in range(12)]

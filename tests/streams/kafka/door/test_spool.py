@@ -27,12 +27,12 @@ def test_what_was_spooled_outlives_the_door_and_comes_into_the_log(tmp_path: Pat
     taken: list[Columns] = []
     ward = Ward(200)
     with Cluster(kafka_partitions="4", kafka_spool=str(spool), kafka_answer_seconds="1") as cluster:
-        house, (worker,) = cluster.house, cluster.workers
-        key = house.key()
+        door, (worker,) = cluster.door, cluster.workers
+        key = door.key()
 
         def post(count: int) -> None:
             for batch in ward.batches(count, 500):
-                with Wire(house.port, timeout_s=30.0) as wire:
+                with Wire(door.port, timeout_s=30.0) as wire:
                     assert wire.send(requests([batch], FRAME_TYPE, key)[0]) == 200
                 taken.append(batch)
 
@@ -42,14 +42,14 @@ def test_what_was_spooled_outlives_the_door_and_comes_into_the_log(tmp_path: Pat
         began = time.monotonic()
         post(20)
         assert time.monotonic() - began < 15.0  # only the first waits for Kafka
-        assert figure(house, "vitaltwin_spool_readings_total") == 20 * 500
-        with Wire(house.port) as wire:
+        assert figure(door, "vitaltwin_spool_readings_total") == 20 * 500
+        with Wire(door.port) as wire:
             health = wire.json("GET", "/health/ready")
         assert health["parts"]["spooled_bytes"] > 0
-        house.kill()
+        door.kill()
         cluster.brokers.start()
-        house.start()
-        until(lambda: figure(house, "vitaltwin_spool_waiting_bytes") == 0, 60, "the spool to be sent", [house])
+        door.start()
+        until(lambda: figure(door, "vitaltwin_spool_waiting_bytes") == 0, 60, "the spool to be sent", [door])
         post(2)
         worker.stop()
         assert not list(spool.glob("*/*.lines"))

@@ -22,8 +22,8 @@ from streams.log.log import encode_record
 from streams.registry import partition_of
 from streams.settings import Settings
 from tests.support.cluster import Brokers, command_of
-from tests.support.house import House
 from tests.support.kept_ward import PATIENTS, STEP_US, STEPS, begin, readings
+from tests.support.service import ServiceUnderTest
 from twins.bank.checkpoint import VERSION
 from twins.records import Acknowledge, Columns, Record
 
@@ -96,7 +96,7 @@ def _records(origin: int) -> list[tuple[int, Record]]:
     return found
 
 
-async def _made(settings: Settings, worker: House) -> list[Kept]:
+async def _made(settings: Settings, worker: ServiceUnderTest) -> list[Kept]:
     names = topics.Topics.of(settings)
     await topics.make(settings)
     records = _records(Clock().now() - STEPS * STEP_US)
@@ -128,7 +128,7 @@ def main() -> None:
     given = {"kafka_prefix": "kept.", "kafka_partitions": "2", "kafka_session_seconds": "3", "tick_seconds": "5"}
     with Brokers() as brokers, tempfile.TemporaryDirectory() as folder:
         given |= {"kafka_servers": brokers.servers, "influx_spill": folder}
-        with House(command_of("worker"), **given) as worker:
+        with ServiceUnderTest(command_of("worker"), **given) as worker:
             kept = asyncio.run(_made(Settings.model_validate(given), worker))
     target = Path(__file__).with_name(NAME)
     target.write_bytes(lzma.compress(msgspec.msgpack.encode(kept), preset=9 | lzma.PRESET_EXTREME))

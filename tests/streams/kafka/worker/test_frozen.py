@@ -12,7 +12,7 @@ from streams.log.log import encode_record
 from streams.settings import Settings
 from tests.streams.kafka.test_clocks import SECOND, YEAR, Producer, alarm, heart, until
 from tests.support.cluster import figure
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 from twins.records import Admit, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -36,7 +36,9 @@ async def eventually(found: Callable[[], Awaitable[bool]], seconds: float = 120.
             await asyncio.sleep(0.2)
 
 
-async def test_a_partition_that_was_frozen_thaws_at_the_restart_and_stays_so(settings: Settings, worker: House) -> None:
+async def test_a_partition_that_was_frozen_thaws_at_the_restart_and_stays_so(
+    settings: Settings, worker: ServiceUnderTest
+) -> None:
     worker.environment["VITALTWIN_CHECKPOINT_SECONDS"] = "1"
     today = list(worker.program)
     worker.program[1:] = ["-c", EARLIER, "worker"]

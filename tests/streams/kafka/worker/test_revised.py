@@ -29,8 +29,8 @@ def cluster() -> Iterator[Cluster]:
 
 
 def test_what_was_done_to_readings_is_told_with_what_stood_before(cluster: Cluster) -> None:
-    cookie = cluster.house.session()
-    with Wire(cluster.house.port, timeout_s=60.0) as wire:
+    cookie = cluster.door.session()
+    with Wire(cluster.door.port, timeout_s=60.0) as wire:
         made = [
             wire.json("POST", "/v1/devices", {"name": name, "scopes": ["observations:write"], "wards": ["*"]}, cookie)
             for name in ("monitor", "watch")

@@ -6,29 +6,29 @@ from collections import defaultdict
 from api.cli.output import Failure
 from tests.support.clients import Alarms, Clients
 from tests.support.cluster import Cluster, figure, ready, until
-from tests.support.house import House
 from tests.support.influx import Influx
+from tests.support.service import ServiceUnderTest
 from tests.support.topics import Watch
 
-__all__ = ["Scene"]
+__all__ = ["FaultScenario"]
 
 
-class Scene:
+class FaultScenario:
     """A cluster under load; a fault notes in ``noted`` what it has seen besides its recovery, a figure a run."""
 
     def __init__(self, cluster: Cluster, *, quick: bool = False) -> None:
         self.cluster = cluster
         self.quick = quick
         self.watch = Watch(cluster.settings)
-        self.clients = Clients(cluster.house)
-        self.alarms = Alarms(cluster.house)
+        self.clients = Clients(cluster.door)
+        self.alarms = Alarms(cluster.door)
         self.noted: defaultdict[str, list[float]] = defaultdict(list)
 
     def start(self) -> None:
         """Begin to watch and to post, and wait until estimates flow."""
         self.watch.start()
         self.alarms.start()
-        self.clients.start(self.cluster.house.key())
+        self.clients.start(self.cluster.door.key())
         self.recovered(time.monotonic())
 
     def stop(self) -> None:
@@ -70,7 +70,7 @@ class Scene:
         until(flowing, 90, "estimates of every partition", self.cluster.workers)
         return max(self.watch.gap(one, since) for one in partitions)
 
-    def replace(self, worker: House) -> None:
+    def replace(self, worker: ServiceUnderTest) -> None:
         """Start a worker again and wait until all are ready."""
         worker.begin()
         until(

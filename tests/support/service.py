@@ -18,13 +18,13 @@ from typing import Self
 from api.cli.output import Failure
 from tests.support.wire import Wire
 
-__all__ = ["House", "cpu_s", "free_port"]
+__all__ = ["ServiceUnderTest", "cpu_s", "free_port"]
 
 _STARTS_WITHIN_S = 180.0
 _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
-class House:
+class ServiceUnderTest:
     """A running ``vitaltwin serve``, or another program that answers HTTP at ``--port``; ``TMPDIR`` says on which disk."""
 
     def __init__(
@@ -37,7 +37,7 @@ class House:
         self.environment |= {
             "XDG_STATE_HOME": str(self.folder / "state"),
             "VITALTWIN_DATABASE": str(self.database),
-            "VITALTWIN_NEW_PATIENTS_PER_MINUTE": "1000000",  # a scene's patients come all at once; ``settings`` win
+            "VITALTWIN_NEW_PATIENTS_PER_MINUTE": "1000000",  # a test's patients come all at once; ``settings`` win
             "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
             **{f"VITALTWIN_{name.upper()}": value for name, value in settings.items()},
         }
