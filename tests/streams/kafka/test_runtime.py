@@ -193,9 +193,9 @@ async def main():
     consumer.stop_flow()
     await consumer.wait_for_stopped_flow()
     await asyncio.sleep(1.5)
-    for partition, held in working.assigned.items():
+    for partition, part in working.assigned.items():
         # What Faust may do by itself after a restart: its position moves past records nobody has seen.
-        await consumer.seek(TP(working.topics.inputs, partition), held.due + 40)
+        await consumer.seek(TP(working.topics.inputs, partition), part.due + 40)
     consumer.resume_flow()
     while working.counts["records"] < int(sys.argv[2]):
         await asyncio.sleep(0.05)

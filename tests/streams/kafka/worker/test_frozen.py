@@ -21,7 +21,7 @@ EARLIER = """
 import importlib.machinery
 import faust
 faust.__spec__ = importlib.machinery.ModuleSpec("faust", None)  # it has none, once imported: the program looks for it
-from streams.kafka import intake, worker
+from streams.kafka.worker import intake, worker
 intake.Intake._in_time = lambda *_: None
 worker.AHEAD_US = 1 << 62
 from api.cli import main
