@@ -11,7 +11,7 @@ from streams.log.frame import as_record
 from streams.settings import Settings
 from streams.worker.worker import Worker
 from tests.support.influx import Influx
-from tests.support.load import Ward
+from tests.support.load import SimulatedWard
 from twins.records import Admit, Frame
 
 __all__ = ["run"]
@@ -40,7 +40,7 @@ async def _written(influx: Influx, seconds: int) -> int:
     settings = Settings.model_validate(influx.given | {"influx_spill": influx.folder / "spill"})
     await prepare(settings)
     history = InfluxHistory(settings, writes=True)
-    worker, ward = Worker(history), Ward(_PATIENTS)
+    worker, ward = Worker(history), SimulatedWard(_PATIENTS)
     worker.assign(0, [])
     begin = Clock().now() - (seconds + 60) * _SECOND_US
     for offset, patient in enumerate(ward.patients):
@@ -59,7 +59,7 @@ async def _written(influx: Influx, seconds: int) -> int:
     return seconds * ward.channels
 
 
-def _second(ward: Ward, received: int) -> Frame:
+def _second(ward: SimulatedWard, received: int) -> Frame:
     (columns,) = ward.batches(1, ward.channels)
     moments = np.full(len(columns), received - _SECOND_US // 2, "<i8")
     return as_record(type(columns)(columns.patients, columns.patient, columns.signal, moments, columns.value), received)

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from api.cli.output import Failure, say
-from tests.support.load import FRAME_TYPE, JSON_TYPE, Ward, post_all, requests
+from tests.support.load import FRAME_TYPE, JSON_TYPE, SimulatedWard, post_all, requests
 from tests.support.service import ServiceUnderTest
 
 __all__ = ["run"]
@@ -28,14 +28,14 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     with ServiceUnderTest() as service:
         service.start()
         key = service.key()
-        ward = Ward(patients)
+        ward = SimulatedWard(patients)
         # Every patient is known and every channel open before the clock starts.
         _measure(service, ward, key, FRAME_TYPE, -(-ward.channels // _BATCH))
         figures["frame"] = _measure(service, ward, key, FRAME_TYPE, 30 if quick else 6_000)
         figures["json"] = _measure(service, ward, key, JSON_TYPE, 20 if quick else 2_000)
     with ServiceUnderTest(command=("-m", "tests.bench.peers.naive")) as service:
         service.start()
-        ward = Ward(200)
+        ward = SimulatedWard(200)
         _measure(service, ward, "", JSON_TYPE, 1, twins=False)
         figures["naive"] = _measure(service, ward, "", JSON_TYPE, 2 if quick else 40, twins=False)
     naive = figures["naive"]["readings_per_s"]
@@ -44,7 +44,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def _measure(
-    service: ServiceUnderTest, ward: Ward, key: str, kind: str, batches: int, *, twins: bool = True
+    service: ServiceUnderTest, ward: SimulatedWard, key: str, kind: str, batches: int, *, twins: bool = True
 ) -> dict[str, float]:
     say(f"{batches} × {_BATCH} readings as {kind}")
     prepared = requests(ward.batches(batches, _BATCH), kind, key)

@@ -10,9 +10,9 @@ from typing import Any
 
 from api.cli.output import Failure, say
 from tests.support.cluster import Cluster, until
-from tests.support.load import FRAME_TYPE, Ward, post_all, requests
+from tests.support.load import FRAME_TYPE, SimulatedWard, post_all, requests
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire
 
 __all__ = ["run"]
 
@@ -44,7 +44,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
     service, (worker,) = cluster.door, cluster.workers
-    key, ward = service.key(), Ward(_PATIENTS)
+    key, ward = service.key(), SimulatedWard(_PATIENTS)
     say("10,000 patients are admitted and known to the worker")
     post_all(service.port, requests(ward.batches(ward.channels // _BATCH, _BATCH), FRAME_TYPE, key), 8)
     until(lambda: _taken(worker) >= ward.channels, 120, "the first readings", [worker])
@@ -97,7 +97,7 @@ def _figure(service: ServiceUnderTest, name: str) -> float:
 
 
 def _figures(service: ServiceUnderTest) -> list[tuple[str, float]]:
-    with Wire(service.port, timeout_s=30.0) as wire:
+    with RawConnection(service.port, timeout_s=30.0) as wire:
         lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
     pairs = (line.rpartition(" ") for line in lines if not line.startswith("#"))
     return [(name, float(value)) for name, _, value in pairs]

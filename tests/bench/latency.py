@@ -15,10 +15,10 @@ from websockets.asyncio.client import ClientConnection, connect
 from api.cli.output import Failure, say
 from streams.log.frame import encode_frame
 from tests.support.cluster import Cluster
-from tests.support.load import FRAME_TYPE, Ward, post_all, requests
+from tests.support.load import FRAME_TYPE, SimulatedWard, post_all, requests
 from tests.support.probing import CYCLE
+from tests.support.raw_connection import RawConnection, post
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire, post
 from twins.records import Columns
 from twins.signals import BY_NAME
 
@@ -70,7 +70,7 @@ _RUNTIMES = {"embedded": _embedded, "kafka": _on_kafka}
 async def _at(service: ServiceUnderTest, load: int, seconds: float) -> dict[str, Any]:
     cookie, key = service.session(), service.key()
     probes = [f"probe-{number:02d}" for number in range(_PROBES)]
-    with Wire(service.port) as wire:
+    with RawConnection(service.port) as wire:
         for probe in probes:
             wire.json("POST", "/v1/patients", {"id": probe, "ward": _WARD, "label": probe}, cookie)
             limits = {"heart_rate": {"high": 89.0, "critical_high": 90.0, "delay_s": 0.0}}
@@ -154,11 +154,11 @@ async def _probe(port: int, key: str, probes: list[str], seconds: float) -> dict
 def background(port: int, key: str, load: int) -> Iterator[None]:
     """Ten posts a second that together carry ``load`` readings a second of 1,000 patients."""
     stop = threading.Event()
-    ward = Ward(max(200, load // 10))
+    ward = SimulatedWard(max(200, load // 10))
     post_all(port, requests(ward.batches(-(-ward.channels // 1_000), 1_000), FRAME_TYPE, key), 4)
 
     def carry() -> None:
-        with Wire(port) as wire:
+        with RawConnection(port) as wire:
             due = time.monotonic()
             while not stop.is_set():
                 wire.send(requests(ward.batches(1, load // 10), FRAME_TYPE, key)[0])

@@ -10,10 +10,10 @@ from typing import Any
 
 from api.cli.output import Failure, say
 from tests.support.cluster import Cluster, figure, until
-from tests.support.load import FRAME_TYPE, Ward, requests
-from tests.support.posting import Posting
+from tests.support.load import FRAME_TYPE, SimulatedWard, requests
+from tests.support.posting import PostingThreads
+from tests.support.raw_connection import RawConnection
 from tests.support.service import cpu_s
-from tests.support.wire import Wire
 
 __all__ = ["run"]
 
@@ -61,14 +61,14 @@ class _Gateways:
 
     def __init__(self, port: int, key: str) -> None:
         self._port, self._key = port, key
-        self._ward = Ward(_PATIENTS)
-        self.posting = Posting(self._carry, _CONNECTIONS)
+        self._ward = SimulatedWard(_PATIENTS)
+        self.posting = PostingThreads(self._carry, _CONNECTIONS)
         self.sent = 0
 
     def _carry(self, number: int) -> None:
         apart = _BATCH * _CONNECTIONS / self._ward.channels
         due = time.monotonic() + number * apart / _CONNECTIONS
-        with Wire(self._port, timeout_s=60.0) as wire:
+        with RawConnection(self._port, timeout_s=60.0) as wire:
             while not self.posting.ended.wait(max(0.0, due - time.monotonic())):
                 with self.posting.making:
                     batch = self._ward.batches(1, _BATCH)

@@ -13,10 +13,10 @@ import msgspec
 from api.cli.output import Failure, say
 from streams.embedded.restore import OfflineFile, open_offline
 from streams.worker.worker import Worker
-from tests.support.load import FRAME_TYPE, Ward, requests
-from tests.support.posting import Posting
+from tests.support.load import FRAME_TYPE, SimulatedWard, requests
+from tests.support.posting import PostingThreads
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire
 from twins.bank import layout
 from twins.bank.bank import BLOCK, Bank
 from twins.bank.checkpoint import block_of
@@ -67,8 +67,8 @@ class _Clients:
     def __init__(self, service: ServiceUnderTest) -> None:
         self._port = service.port
         self._key = ""
-        self._ward = Ward(_PATIENTS)
-        self._posting = Posting(self._carry, _CONNECTIONS)
+        self._ward = SimulatedWard(_PATIENTS)
+        self._posting = PostingThreads(self._carry, _CONNECTIONS)
         self.taken: list[Columns] = []
 
     @property
@@ -86,7 +86,7 @@ class _Clients:
         self._posting.stop()
 
     def _carry(self, _: int) -> None:
-        with contextlib.suppress(OSError), Wire(self._port) as wire:  # the kill
+        with contextlib.suppress(OSError), RawConnection(self._port) as wire:  # the kill
             while not self._posting.ended.is_set():
                 with self._posting.making:
                     batch = self._ward.batches(1, _BATCH)

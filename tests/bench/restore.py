@@ -16,9 +16,9 @@ from streams.kafka.worker import checkpoints, log_reader
 from streams.settings import Settings
 from streams.worker.worker import Worker
 from tests.support.cluster import Cluster, figure, until
-from tests.support.load import COURSE, FRAME_TYPE, Ward, post_all, requests
+from tests.support.load import COURSE, FRAME_TYPE, SimulatedWard, post_all, requests
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire
 
 __all__ = ["run"]
 
@@ -60,7 +60,7 @@ def run(*, quick: bool = False, runs: int = 0) -> dict[str, Any]:
 def _fill(cluster: Cluster, patients: int) -> None:
     """Admit everybody, with two rounds of readings, and wait until checkpoints cover them."""
     (worker,), settings = cluster.workers, cluster.settings
-    ward = Ward(patients, course=COURSE | {"diastolic_bp": (76.0, 3.0)})
+    ward = SimulatedWard(patients, course=COURSE | {"diastolic_bp": (76.0, 3.0)})
     for round_ in range(2):
         say(f"round {round_ + 1} of the readings of {patients:,} patients")
         batches = ward.batches(-(-ward.channels // _BATCH), min(_BATCH, ward.channels))
@@ -130,7 +130,7 @@ def _parts(worker: ServiceUnderTest) -> dict[str, Any]:
     if not worker.running:
         raise Failure(f"the worker ended:\n{worker.said()[-2000:]}")
     try:
-        with Wire(worker.port, timeout_s=30.0) as wire:
+        with RawConnection(worker.port, timeout_s=30.0) as wire:
             parts: dict[str, Any] = json.loads(wire.ask("GET", "/health/ready")[1])["parts"]
             return parts
     except OSError:

@@ -22,7 +22,17 @@ from twins.models.channel import filter as channel
 from twins.models.channel.model import CHANNEL
 from twins.signals import BY_NAME
 
-__all__ = ["COURSES", "POLICIES", "Told", "Ward", "figures", "run", "simulate", "told_by", "twin"]
+__all__ = [
+    "COURSES",
+    "POLICIES",
+    "Predictions",
+    "SimulatedPatients",
+    "figures",
+    "predictions_of",
+    "run",
+    "simulate",
+    "twin",
+]
 
 COURSES = ("smooth", "rough")
 POLICIES: dict[str, tuple[bool, bool, int, int]] = {
@@ -46,7 +56,7 @@ _HUBER, _STUDENT = 1.345, 4.0
 _SIGNAL = BY_NAME["heart_rate"]
 
 
-class Ward(NamedTuple):
+class SimulatedPatients(NamedTuple):
     """Simulated patients: seconds by patients, and the seconds at which the three faults begin."""
 
     truth: F8
@@ -58,7 +68,7 @@ class Ward(NamedTuple):
     noisy: int
 
 
-class Told(NamedTuple):
+class Predictions(NamedTuple):
     """What a policy told: the estimate at each second, and mean and sd of the reading expected before it came."""
 
     estimate: F8
@@ -85,13 +95,13 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     return told
 
 
-def _rows(ward: Ward) -> Iterator[tuple[str, Told]]:
+def _rows(ward: SimulatedPatients) -> Iterator[tuple[str, Predictions]]:
     for name in POLICIES:
-        yield name, told_by(name, ward.reading)
+        yield name, predictions_of(name, ward.reading)
     yield "vitaltwin", twin(ward.reading)
 
 
-def simulate(course: str, seconds: int, patients: int, seed: int = 20) -> Ward:
+def simulate(course: str, seconds: int, patients: int, seed: int = 20) -> SimulatedPatients:
     """Patients of one course, the same for the same seed."""
     rng = np.random.default_rng(seed)
     rate = 1.0 / _TAU_S
@@ -113,7 +123,7 @@ def simulate(course: str, seconds: int, patients: int, seed: int = 20) -> Ward:
     noise[off : off + _OFF_S] = np.inf
     shift = np.where(np.arange(seconds) >= step, _MEAN + _STEP, _MEAN)[:, None]
     best = _optimum(move, spread, clean - shift, noise) + shift
-    return Ward(truth, np.maximum(np.round(reading), 0.0), spike, best, step, off, noisy)
+    return SimulatedPatients(truth, np.maximum(np.round(reading), 0.0), spike, best, step, off, noisy)
 
 
 def _course(move: F8, spread: F8, chance: F8) -> F8:
@@ -138,10 +148,10 @@ def _optimum(move: F8, spread: F8, reading: F8, noise: F8) -> F8:
     return best
 
 
-def twin(reading: F8) -> Told:
+def twin(reading: F8) -> Predictions:
     """The channel twin, moved as the service moves it."""
     seconds, patients = reading.shape
-    told = Told(*(np.empty_like(reading) for _ in Told._fields))
+    told = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
     state, rows = np.zeros(patients, CHANNEL.dtype), np.arange(patients)
     signal = np.full(patients, _SIGNAL.code, np.uint16)
     now = np.zeros(1)
@@ -157,9 +167,9 @@ def twin(reading: F8) -> Told:
     return told
 
 
-def told_by(policy: str, reading: F8) -> Told:
+def predictions_of(policy: str, reading: F8) -> Predictions:
     """One of ``POLICIES`` on the twin's two modes."""
-    told = Told(*(np.empty_like(reading) for _ in Told._fields))
+    told = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
     _judge(reading, layout.PARAMETERS[_SIGNAL.code], *POLICIES[policy], *told)
     return told
 
@@ -204,7 +214,7 @@ def _judge(
                 scale = min(max(scale * (1.0 + channel.ADAPT * (min(nis, 9.0) - 1.0)), 1.0), channel.R_MOST)
 
 
-def figures(ward: Ward, told: Told) -> dict[str, float]:
+def figures(ward: SimulatedPatients, told: Predictions) -> dict[str, float]:
     """The columns of one row."""
     clean = ~ward.spike
     clean[:_SETTLED_S] = clean[ward.off : ward.off + _OFF_S] = False
@@ -217,7 +227,7 @@ def figures(ward: Ward, told: Told) -> dict[str, float]:
     }
 
 
-def _errors(ward: Ward, estimate: F8) -> dict[str, float]:
+def _errors(ward: SimulatedPatients, estimate: F8) -> dict[str, float]:
     error = np.abs(estimate - ward.truth)
     counted = np.ones(len(error), np.bool_)
     counted[:_SETTLED_S] = counted[ward.off : ward.off + _OFF_S] = False

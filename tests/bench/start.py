@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from api.cli.output import say
-from tests.support.load import FRAME_TYPE, Ward, post_all, requests
+from tests.support.load import FRAME_TYPE, SimulatedWard, post_all, requests
 from tests.support.service import ServiceUnderTest
 
 __all__ = ["run"]
@@ -19,7 +19,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     patients = 50 if quick else 1_000
     with ServiceUnderTest() as service:
         service.start()
-        ward = Ward(patients)
+        ward = SimulatedWard(patients)
         batches = ward.batches(-(-10 * ward.channels // 1_000), 1_000)
         post_all(service.port, requests(batches, FRAME_TYPE, service.key()), 4)
         service.stop()
@@ -36,7 +36,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     return figures
 
 
-def _started(service: ServiceUnderTest, ward: Ward, name: str) -> tuple[float, float]:
+def _started(service: ServiceUnderTest, ward: SimulatedWard, name: str) -> tuple[float, float]:
     answer = service.start()
     began = time.monotonic()
     post_all(service.port, requests(ward.batches(1, 1), FRAME_TYPE, service.key()), 1)

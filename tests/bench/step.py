@@ -13,7 +13,7 @@ import numpy as np
 
 from api.cli.output import say
 from streams.log.frame import as_record
-from tests.support.load import Ward
+from tests.support.load import SimulatedWard
 from twins.alarms import agreement
 from twins.bank.bank import Bank
 from twins.models.deterioration import model as deterioration
@@ -34,7 +34,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     every patient's estimates and forecasts go out once a second. ``bytes_per_patient`` is what the bank's arrays take.
     """
     patients, rounds = (500, 20) if quick else (10_000, 60)
-    bank, ward = Bank(), Ward(patients)
+    bank, ward = Bank(), SimulatedWard(patients)
     begin = 1_700_000_000 * _SECOND_US
     for number, patient in enumerate(ward.patients):
         step(bank, Admit(patient=patient, ward="A", received=begin), number)
@@ -83,7 +83,7 @@ _SETTLING = 5
 """Seconds that are not timed: about the first minute's end every score is stated anew."""
 
 
-def _parts(bank: Bank, ward: Ward, offset: int, begin: int, rounds: int) -> dict[str, float]:
+def _parts(bank: Bank, ward: SimulatedWard, offset: int, begin: int, rounds: int) -> dict[str, float]:
     """How the time of a reading divides, in ns: by part, the rest of it and the whole; timed apart, as timing costs some."""
     spent = dict.fromkeys(_PARTS, 0.0)
 
@@ -116,7 +116,7 @@ def _parts(bank: Bank, ward: Ward, offset: int, begin: int, rounds: int) -> dict
     return {name: seconds / readings * 1e9 for name, seconds in told.items()}
 
 
-def _second(ward: Ward, received: int) -> list[Frame]:
+def _second(ward: SimulatedWard, received: int) -> list[Frame]:
     """One reading of every channel, measured within the last second."""
     frames = []
     for columns in ward.batches(-(-ward.channels // _BATCH), _BATCH):

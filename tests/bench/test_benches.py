@@ -14,7 +14,7 @@ from tests.bench import ingest as bench_ingest
 from tests.bench import kafka as bench_kafka
 from tests.bench.abusers import ABUSES, Target, command
 from tests.bench.peers import naive_filter
-from tests.support.load import JSON_TYPE, Ward
+from tests.support.load import JSON_TYPE, SimulatedWard
 
 
 @pytest.mark.slow
@@ -56,7 +56,7 @@ def test_ingest(bench):
     assert min(told["ratio"].values()) > 2
 
 
-class Sleepy(ThreadingHTTPServer):
+class SlowServer(ThreadingHTTPServer):
     """A server that takes one request after the other and sleeps before each answer: its pace is known."""
 
     PAUSE_S = 0.05
@@ -69,7 +69,7 @@ class Sleepy(ThreadingHTTPServer):
             sent = len(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
             with self.server.one:
                 self.server.readings += sent
-                time.sleep(Sleepy.PAUSE_S)
+                time.sleep(SlowServer.PAUSE_S)
             self.send_response(200)
             self.send_header("Content-Length", "2")
             self.end_headers()
@@ -96,14 +96,14 @@ class Sleepy(ThreadingHTTPServer):
 
 
 def test_ingest_tells_a_server_of_known_pace_no_faster_than_it_is():
-    with Sleepy() as server:
+    with SlowServer() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        told = bench_ingest._measure(server, Ward(20), "", JSON_TYPE, 4)
+        told = bench_ingest._measure(server, SimulatedWard(20), "", JSON_TYPE, 4)
         server.shutdown()
         thread.join(10)
     assert told["readings"] == server.readings == 4_000
-    assert 0 < told["readings_per_s"] <= 1_000 / Sleepy.PAUSE_S
+    assert 0 < told["readings_per_s"] <= 1_000 / SlowServer.PAUSE_S
     assert told["cpu_s_per_million"] == pytest.approx(0.5 / 4_000 * 1e6)
     assert server.polls <= 0  # the clock ran until nothing was waiting any more
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tests.bench.robustness import COURSES, POLICIES, Told, figures, simulate, told_by, twin
+from tests.bench.robustness import COURSES, POLICIES, Predictions, figures, predictions_of, simulate, twin
 from twins.bank import layout
 from twins.models.channel.model import CHANNEL
 from twins.signals import BY_NAME
@@ -46,14 +46,14 @@ def test_faults_are_where_they_are_said_to_be(ward):
 
 
 def test_nobody_beats_the_optimum(ward):
-    best = Told(ward.best, ward.best, np.ones_like(ward.best))
+    best = Predictions(ward.best, ward.best, np.ones_like(ward.best))
     least = figures(ward, best)["rmse"]
-    assert least < min(figures(ward, told_by(name, ward.reading))["rmse"] for name in POLICIES)
+    assert least < min(figures(ward, predictions_of(name, ward.reading))["rmse"] for name in POLICIES)
     assert least < figures(ward, twin(ward.reading))["rmse"]
 
 
 def test_policies_fail_as_they_are_known_to(ward):
-    rows = {name: figures(ward, told_by(name, ward.reading)) for name in POLICIES}
+    rows = {name: figures(ward, predictions_of(name, ward.reading)) for name in POLICIES}
     best = rows["range_gate_reacquire_adaptive"]
     assert rows["plain"]["worst_at_lead_off"] > 40.0, "it follows the zeros"
     assert rows["plain"]["coverage95"] < 0.6
@@ -87,7 +87,7 @@ def test_time_to_retrack_is_the_first_second_of_a_minute_near():
     ward = simulate("smooth", HOURS, 1)._replace(truth=np.zeros((HOURS, 1)))
     estimate = np.zeros((HOURS, 1))
     estimate[ward.step : ward.step + 5] = estimate[ward.step + 20] = estimate[ward.step + 200] = 9.0
-    told = Told(estimate, ward.reading, np.ones_like(estimate))
+    told = Predictions(estimate, ward.reading, np.ones_like(estimate))
     assert figures(ward, told)["s_to_retrack"] == 21
     estimate[ward.step :: 30] = 9.0
     assert figures(ward, told)["s_to_retrack"] > 7000
@@ -95,7 +95,7 @@ def test_time_to_retrack_is_the_first_second_of_a_minute_near():
 
 def test_coverage_counts_readings_without_fault():
     ward = simulate("smooth", HOURS, 2)
-    told = Told(ward.truth, ward.truth, np.full_like(ward.truth, 2.0))
+    told = Predictions(ward.truth, ward.truth, np.full_like(ward.truth, 2.0))
     row = figures(ward, told)
     assert row["rmse"] == row["s_to_retrack"] == row["worst_at_lead_off"] == 0.0
     assert row["coverage95_noisy_hour"] == pytest.approx(0.67, abs=0.04)

@@ -7,7 +7,7 @@ from streams.clock import Clock
 NOW = 1_800_000_000_000_000
 
 
-class Wall:
+class WallClock:
     """A wall clock that somebody sets."""
 
     def __init__(self):
@@ -19,7 +19,7 @@ class Wall:
 
 @pytest.mark.parametrize("by", [3_600_000_000, -3_600_000_000, 86_400_000_000 * 500])
 def test_it_follows_a_wall_clock_that_is_set(by):
-    wall = Wall()
+    wall = WallClock()
     clock = Clock(wall=wall)
     wall.us += by
     assert clock.now() == NOW + by
@@ -27,7 +27,7 @@ def test_it_follows_a_wall_clock_that_is_set(by):
 
 
 def test_a_faster_one_keeps_its_pace_and_tells_how_far_it_is_ahead():
-    wall = Wall()
+    wall = WallClock()
     clock = Clock(speed=60.0, wall=wall)
     clock.advance_to(NOW + 7_200_000_000)
     wall.us -= 3_600_000_000

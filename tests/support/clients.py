@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 
 from api.cli.output import Failure
-from tests.support.load import FRAME_TYPE, Ward, requests
-from tests.support.posting import Posting
+from tests.support.load import FRAME_TYPE, SimulatedWard, requests
+from tests.support.posting import PostingThreads
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire
 from twins.records import Columns
 from twins.signals import BY_NAME
 
-__all__ = ["Alarms", "Clients"]
+__all__ = ["AlarmSubscriber", "PostingDevices"]
 
 _PATIENTS = 10_000
 _BATCH = 500
@@ -26,21 +26,21 @@ _DEVICES = 2
 _HEART = BY_NAME["heart_rate"].code
 
 
-class Clients:
+class PostingDevices:
     """Two devices that post in turn and send again what was not acknowledged."""
 
     def __init__(self, service: ServiceUnderTest) -> None:
         self._port = service.port
         self._key = ""
-        self._ward = Ward(_PATIENTS)
-        self._posting = Posting(self._carry, _DEVICES)
+        self._ward = SimulatedWard(_PATIENTS)
+        self._posting = PostingThreads(self._carry, _DEVICES)
         self.taken: list[Columns] = []
         self.refused = 0
 
     def start(self, key: str) -> None:
         """Admit everybody, then post until ``stop``."""
         self._key = key
-        with Wire(self._port, timeout_s=120.0) as wire:
+        with RawConnection(self._port, timeout_s=120.0) as wire:
             for batch in self._ward.batches(-(-self._ward.channels // 5_000), 5_000):
                 if wire.send(requests([batch], FRAME_TYPE, key)[0]) != 200:
                     raise Failure("the patients were not admitted")
@@ -66,7 +66,7 @@ class Clients:
         end = time.monotonic() + 120
         while time.monotonic() < end:
             try:
-                with Wire(self._port, timeout_s=30.0) as wire:
+                with RawConnection(self._port, timeout_s=30.0) as wire:
                     status = wire.send(request)
             except OSError:
                 status = 0
@@ -86,7 +86,7 @@ def _with_crises(batch: Columns) -> Columns:
     return Columns(batch.patients, batch.patient, batch.signal, batch.time, np.where(crisis, 152.0, batch.value))
 
 
-class Alarms:
+class AlarmSubscriber:
     """A subscriber of the door's event stream; ``seen`` counts transitions: (alarm, presence, time in ms)."""
 
     def __init__(self, service: ServiceUnderTest) -> None:

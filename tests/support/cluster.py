@@ -16,8 +16,8 @@ from api.cli.output import Failure
 from streams.settings import Settings
 from tests.support.influx import Influx
 from tests.support.proxy import Proxy
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest, free_port
-from tests.support.wire import Wire
 
 __all__ = ["INFRA", "Brokers", "Cluster", "command_of", "figure", "ready", "until"]
 
@@ -174,7 +174,7 @@ def ready(service: ServiceUnderTest) -> bool:
     if not service.running:
         raise Failure(f"a program ended:\n{service.said()[-2000:]}")
     try:
-        with Wire(service.port, timeout_s=5.0) as wire:
+        with RawConnection(service.port, timeout_s=5.0) as wire:
             return wire.ask("GET", "/health/ready")[0] == 200
     except OSError:
         return False
@@ -182,7 +182,7 @@ def ready(service: ServiceUnderTest) -> bool:
 
 def figure(service: ServiceUnderTest, name: str) -> float:
     """One of the figures a program shows at /metrics; 0 where it has none of that name."""
-    with Wire(service.port, timeout_s=30.0) as wire:
+    with RawConnection(service.port, timeout_s=30.0) as wire:
         lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 

@@ -4,11 +4,11 @@ import time
 from collections import defaultdict
 
 from api.cli.output import Failure
-from tests.support.clients import Alarms, Clients
+from tests.support.clients import AlarmSubscriber, PostingDevices
 from tests.support.cluster import Cluster, figure, ready, until
 from tests.support.influx import Influx
 from tests.support.service import ServiceUnderTest
-from tests.support.topics import Watch
+from tests.support.topics import EstimateWatch
 
 __all__ = ["FaultScenario"]
 
@@ -19,9 +19,9 @@ class FaultScenario:
     def __init__(self, cluster: Cluster, *, quick: bool = False) -> None:
         self.cluster = cluster
         self.quick = quick
-        self.watch = Watch(cluster.settings)
-        self.clients = Clients(cluster.door)
-        self.alarms = Alarms(cluster.door)
+        self.watch = EstimateWatch(cluster.settings)
+        self.clients = PostingDevices(cluster.door)
+        self.alarms = AlarmSubscriber(cluster.door)
         self.noted: defaultdict[str, list[float]] = defaultdict(list)
 
     def start(self) -> None:

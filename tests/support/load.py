@@ -11,11 +11,11 @@ import numpy.typing as npt
 
 from streams.clock import Clock
 from streams.log.frame import encode_frame
-from tests.support.wire import Wire, post
+from tests.support.raw_connection import RawConnection, post
 from twins.records import Columns
 from twins.signals import BY_NAME, SIGNALS
 
-__all__ = ["COURSE", "FRAME_TYPE", "JSON_TYPE", "Ward", "as_json", "post_all", "requests"]
+__all__ = ["COURSE", "FRAME_TYPE", "JSON_TYPE", "SimulatedWard", "as_json", "post_all", "requests"]
 
 FRAME_TYPE = "application/vnd.vitaltwin.frame+msgpack"
 JSON_TYPE = "application/json"
@@ -31,7 +31,7 @@ COURSE = {
 _ROUND_US = 10_000
 
 
-class Ward:
+class SimulatedWard:
     """So many patients with some vital signs each, measured round by round, the last round just now."""
 
     def __init__(self, patients: int, seed: int = 1, course: Mapping[str, tuple[float, float]] = COURSE) -> None:
@@ -106,7 +106,7 @@ def post_all(
 
     def carry() -> None:
         try:
-            with Wire(port) as wire:
+            with RawConnection(port) as wire:
                 while not broken:
                     with taking:
                         number = next(left, -1)

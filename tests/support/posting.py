@@ -3,10 +3,10 @@
 import threading
 from collections.abc import Callable
 
-__all__ = ["Posting"]
+__all__ = ["PostingThreads"]
 
 
-class Posting:
+class PostingThreads:
     """So many ``threads`` that each run ``carry(number)``, which looks at ``ended``; may be started again after ``stop``."""
 
     def __init__(self, carry: Callable[[int], None], threads: int) -> None:

@@ -14,8 +14,8 @@ from websockets.exceptions import ConnectionClosed
 
 from streams.log.frame import encode_frame
 from tests.support.load import FRAME_TYPE
+from tests.support.raw_connection import RawConnection, post
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire, post
 from twins.records import Columns
 from twins.signals import BY_NAME
 
@@ -47,7 +47,7 @@ class Probes:
         self._seen: dict[tuple[str, int], float] = {}
         self._more = asyncio.Event()
         self._turn = 0
-        with Wire(self._port) as wire:
+        with RawConnection(self._port) as wire:
             for name in self._names:
                 wire.json("POST", "/v1/patients", {"id": name, "ward": _WARD, "label": name}, self._cookie)
                 limits = {"heart_rate": {"high": 89.0, "critical_high": 90.0, "delay_s": 0.0}}
@@ -107,7 +107,7 @@ class Probes:
     async def _listen(self) -> None:
         while True:
             with suppress(OSError, ConnectionClosed, TimeoutError):
-                with Wire(self._port) as wire:
+                with RawConnection(self._port) as wire:
                     ticket = wire.json("POST", "/v1/tickets", {}, self._cookie)["ticket"]
                 async with connect(f"ws://127.0.0.1:{self._port}/ws", max_size=None) as socket:
                     await socket.send(json.dumps({"type": "auth", "ticket": ticket, "id": 1}))

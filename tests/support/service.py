@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Self
 
 from api.cli.output import Failure
-from tests.support.wire import Wire
+from tests.support.raw_connection import RawConnection
 
 __all__ = ["ServiceUnderTest", "cpu_s", "free_port"]
 
@@ -57,7 +57,7 @@ class ServiceUnderTest:
             if not self.running:
                 raise Failure(f"the service ended while starting:\n{self.said()}")
             try:
-                with Wire(self.port, timeout_s=60.0) as wire:
+                with RawConnection(self.port, timeout_s=60.0) as wire:
                     if wire.ask("GET", ready)[0] == 200:
                         return time.monotonic() - began
             except OSError:
@@ -82,7 +82,7 @@ class ServiceUnderTest:
     def session(self) -> str:
         """Follow the one-time sign-in link of the first start; returns the Cookie header of an administrator."""
         link = _waited(lambda: re.search(r"/sign-in\?token=\S+", self.said()), "the sign-in link")
-        with Wire(self.port) as wire:
+        with RawConnection(self.port) as wire:
             _, headers, _ = wire.exchange("POST", str(link[0]))  # type: ignore[index]
         return headers["set-cookie"].partition(";")[0]
 
@@ -92,7 +92,7 @@ class ServiceUnderTest:
 
     def lag(self) -> int:
         """Readings durable but not yet in their twins."""
-        with Wire(self.port) as wire:
+        with RawConnection(self.port) as wire:
             return int(wire.json("GET", "/health/ready")["parts"]["lag_readings"])
 
     @property

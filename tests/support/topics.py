@@ -26,7 +26,7 @@ from streams.worker.worker import Worker
 from tests.bench.recovery import moved_twice, readings_of, state_of
 from twins.records import Columns, Frame, Outcome
 
-__all__ = ["Watch", "compare", "stale"]
+__all__ = ["EstimateWatch", "compare", "stale"]
 
 
 class _Head(msgspec.Struct):
@@ -45,7 +45,7 @@ class _Seen(msgspec.Struct):
 _head = msgspec.msgpack.Decoder(_Head)
 
 
-class Watch:
+class EstimateWatch:
     """Follows ``estimates`` on a thread of its own; ``arrivals`` by partition: (seconds, offset of the input)."""
 
     def __init__(self, settings: Settings) -> None:

@@ -16,7 +16,7 @@ from api.cli.output import Failure, say
 from streams.kafka.connect import options, producer
 from streams.settings import Settings
 from tests.bench.peers import naive_faust
-from tests.support.load import Ward
+from tests.support.load import SimulatedWard
 from tests.support.service import ServiceUnderTest
 from twins.signals import SIGNALS
 
@@ -94,7 +94,7 @@ async def _make(settings: Settings, kept: Mapping[str, str]) -> None:
 
 async def _fill(settings: Settings, topic: str, count: int) -> None:
     """Readings of 200 patients, five signals each, one to a JSON record whose key is the patient."""
-    ward, out = Ward(_PATIENTS), producer(settings, linger_ms=5)
+    ward, out = SimulatedWard(_PATIENTS), producer(settings, linger_ms=5)
     await out.start()
     try:
         for columns in ward.batches(-(-count // _BATCH), min(count, _BATCH)):

@@ -23,7 +23,7 @@ HOUR = 3_600_000_000
 DAY = 24 * HOUR
 
 
-class Wall:
+class WallClock:
     """The machine's clock, ``off`` µs wrong."""
 
     def __init__(self, off=0):
@@ -47,7 +47,7 @@ async def begun(path, wall, **more):
 
 async def alarmed(service, heard):
     """Readings of now, by the right clock, until one of them sounds."""
-    right = Wall()
+    right = WallClock()
     async with asyncio.timeout(180):
         while not any(one.condition == "limit.critical_high" for outcome in heard for one in outcome.transitions):
             await service.observe(reading(right(), 170.0), "monitor")
@@ -56,16 +56,16 @@ async def alarmed(service, heard):
 
 @pytest.mark.parametrize("off", [HOUR, -HOUR, 500 * DAY, -500 * DAY])
 async def test_a_clock_wrong_at_the_start_and_set_right_later(tmp_path, off):
-    wall = Wall(off)
+    wall = WallClock(off)
     service, heard = await begun(tmp_path / "v.db", wall)
     await service.append(Admit(patient="p1", ward="A", by="test"))
     await service.append(SetLimits(patient="p1", signal="heart_rate", critical_high=130.0, delay_s=0.0, by="test"))
-    await service.observe(reading(Wall()(), 80.0), "monitor")
+    await service.observe(reading(WallClock()(), 80.0), "monitor")
     await settled(service)
     wall.off = 0
     await alarmed(service, heard)
     assert abs(service.health()["clock_apart_s"]) < 2
-    assert abs(service.clock.now() - Wall()()) < 1_000_000
+    assert abs(service.clock.now() - WallClock()()) < 1_000_000
     assert service.health()["ready"]
     assert service.counters()["clock_set_back"] == (off > 0)
     await service.stop()
@@ -76,13 +76,13 @@ async def test_a_clock_wrong_at_the_start_and_set_right_later(tmp_path, off):
         assert times == sorted(times)
         told = [entry.record.back for entry in file.entries(0) if isinstance(entry.record, Tick) and entry.record.back]
         assert [abs(back - off) < 60_000_000 for back in told] == [True] * (off > 0)
-    again, _ = await begun(tmp_path / "v.db", Wall())
-    assert {bank.time // DAY for bank in again.worker.banks.values()} == {Wall()() // DAY}
+    again, _ = await begun(tmp_path / "v.db", WallClock())
+    assert {bank.time // DAY for bank in again.worker.banks.values()} == {WallClock()() // DAY}
     await again.stop()
 
 
 async def test_a_second_back_is_waited_for(tmp_path):
-    stands = [Wall()()]
+    stands = [WallClock()()]
     service, _ = await begun(tmp_path / "v.db", lambda: stands[0])
     await service.append(Admit(patient="p1", ward="A", by="test"))
     stands[0] -= 1_500_000
@@ -99,20 +99,20 @@ async def test_a_second_back_is_waited_for(tmp_path):
 
 async def test_a_machine_that_slept(tmp_path):
     """The monotonic clock stood still meanwhile; the wall's is two hours on."""
-    wall = Wall(-2 * HOUR)
+    wall = WallClock(-2 * HOUR)
     service, heard = await begun(tmp_path / "v.db", wall)
     await service.append(Admit(patient="p1", ward="A", by="test"))
     await service.observe(reading(wall(), 80.0), "monitor")
     await settled(service)
     wall.off = 0
-    await service.observe(reading(Wall()(), 81.0), "monitor")
+    await service.observe(reading(WallClock()(), 81.0), "monitor")
     await settled(service)
     newest = service.worker.complete(
         0
         if "p1" in service.worker.banks[0].index
         else next(at for at, bank in service.worker.banks.items() if "p1" in bank.index)
     ).estimates.rows["time"][0]
-    assert abs(int(newest) - Wall()()) < 60_000_000
+    assert abs(int(newest) - WallClock()()) < 60_000_000
     assert not [one for outcome in heard for one in outcome.transitions if one.condition == "sensor.silent"]
     await service.stop()
 
@@ -144,13 +144,13 @@ async def test_a_file_whose_time_lies_ahead_is_refused_with_what_to_do(tmp_path)
 async def test_one_start_with_a_wrong_clock_costs_no_history(tmp_path, monkeypatch):
     monkeypatch.setattr("streams.embedded.commit._RETAIN_EVERY_S", 0.05)
     path = tmp_path / "v.db"
-    service, _ = await begun(path, Wall(), checkpoint_seconds=1)
+    service, _ = await begun(path, WallClock(), checkpoint_seconds=1)
     await service.append(Admit(patient="p1", ward="A", by="test"))
     await service.observe(readings(service, count=40, patients=("p1",)), "monitor")
     await settled(service)
     await service.stop()
 
-    wrong = Wall(500 * DAY)
+    wrong = WallClock(500 * DAY)
     service, _ = await begun(path, wrong, checkpoint_seconds=1)
     assert "500 days" in service.health()["retention"]
     deadline = time.monotonic() + 2
@@ -169,24 +169,24 @@ async def test_one_start_with_a_wrong_clock_costs_no_history(tmp_path, monkeypat
 async def test_a_service_that_ended_with_a_wrong_clock_is_repaired_and_has_its_history(tmp_path, monkeypatch):
     monkeypatch.setattr("streams.embedded.commit._RETAIN_EVERY_S", 0.05)
     path = tmp_path / "v.db"
-    service, _ = await begun(path, Wall())
+    service, _ = await begun(path, WallClock())
     await service.append(Admit(patient="p1", ward="A", by="test"))
     await service.observe(readings(service, count=40, patients=("p1",)), "monitor")
     await settled(service)
     await service.stop()
     for _ in range(3):
-        service, _ = await begun(path, Wall(500 * DAY))
+        service, _ = await begun(path, WallClock(500 * DAY))
         await until(lambda service=service: service.counters()["log_commits"] > 12)
         await service.stop()
     with pytest.raises(ClockApart, match="500 days ahead"):
-        await begun(path, Wall())
+        await begun(path, WallClock())
     with closing(sqlite3.connect(path)) as file:
         before = file.execute("SELECT count(*) FROM log").fetchone()[0]
     assert repair(path, Clock()) == ["the log's time was set back by 500 days, to this machine's clock"]
-    service, heard = await begun(path, Wall())
+    service, heard = await begun(path, WallClock())
     await service.append(SetLimits(patient="p1", signal="heart_rate", critical_high=130.0, delay_s=0.0, by="test"))
     await alarmed(service, heard)
-    series = await service.history.observations("p1", HEART_RATE, 0, Wall()() - 3_000_000)
+    series = await service.history.observations("p1", HEART_RATE, 0, WallClock()() - 3_000_000)
     assert len(series.time) >= 35
     await service.stop()
     with closing(sqlite3.connect(path)) as file:
@@ -210,7 +210,7 @@ async def test_a_log_at_its_largest_size_says_so_and_the_file_gives_room_back(tm
     monkeypatch.setattr("streams.embedded.commit._RETAIN_MORE_S", 0.01)
     monkeypatch.setattr("streams.embedded.retention._FREE_PAGES", 8)
     path = tmp_path / "v.db"
-    service, _ = await begun(path, Wall(), checkpoint_seconds=1, log_retention_bytes=200_000)
+    service, _ = await begun(path, WallClock(), checkpoint_seconds=1, log_retention_bytes=200_000)
     await service.append(Admit(patient="p1", ward="A", by="test"))
     for number in range(60):
         columns = readings(service, count=2_000, patients=("p1",))

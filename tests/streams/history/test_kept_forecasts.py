@@ -16,7 +16,7 @@ HEART, GLUCOSE = BY_NAME["heart_rate"].code, BY_NAME["glucose"].code
 VALUES = {HEART: 75.0, GLUCOSE: 110.0}
 
 
-class Keeper:
+class ForecastHistory:
     """A history that only holds forecasts, as (offset, identity, quantiles)."""
 
     def __init__(self) -> None:
@@ -79,18 +79,18 @@ def nulls(kept: list) -> list:
     ]
 
 
-def started(blobs=(), committed: int = -1) -> tuple[Worker, Keeper]:
-    keeper = Keeper()
-    worker = Worker(keeper)
+def started(blobs=(), committed: int = -1) -> tuple[Worker, ForecastHistory]:
+    history = ForecastHistory()
+    worker = Worker(history)
     worker.assign(0, blobs, committed)
-    return worker, keeper
+    return worker, history
 
 
-def listening() -> tuple[Worker, Keeper, Listener]:
-    worker, keeper = started()
+def listening() -> tuple[Worker, ForecastHistory, Listener]:
+    worker, history = started()
     listener = Listener()
     worker.listen(listener)
-    return worker, keeper, listener
+    return worker, history, listener
 
 
 entries = st.lists(
@@ -102,7 +102,7 @@ entries = st.lists(
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.sampled_from([0, 1, 20, 61, 700, 8_000]), entries), max_size=25))
 def test_the_first_of_every_minute_is_kept_as_it_was_told(steps) -> None:
-    worker, keeper, listener = listening()
+    worker, history, listener = listening()
     now = BEGIN
     log = [Admit(patient=name, ward="A", received=now) for name in "abc"]
     for seconds, readings in steps:
@@ -118,20 +118,20 @@ def test_the_first_of_every_minute_is_kept_as_it_was_told(steps) -> None:
     for offset, record in enumerate(log):
         worker.take(0, offset, record)
     assert worker.failures == 0
-    assert nulls(keeper.kept) == listener.wanted
-    identities = [who for _, who, _ in keeper.kept]
+    assert nulls(history.kept) == listener.wanted
+    identities = [who for _, who, _ in history.kept]
     assert len(identities) == len(set(identities))
 
 
 def test_a_steady_signal_has_one_a_minute_and_a_slow_one_all_of_them() -> None:
-    worker, keeper, listener = listening()
+    worker, history, listener = listening()
     worker.take(0, 0, Admit(patient="a", ward="A", received=BEGIN))
     for second in range(1, 601):
         now = BEGIN + second * SECOND
         readings = [("a", HEART, now, 75.0)] + ([("a", GLUCOSE, now, 110.0)] if second % 300 == 1 else [])
         worker.take(0, second, frame(now, readings))
-    assert nulls(keeper.kept) == listener.wanted
-    times = {code: [at for _, (_, which, at), _ in keeper.kept if which == code] for code in VALUES}
+    assert nulls(history.kept) == listener.wanted
+    times = {code: [at for _, (_, which, at), _ in history.kept if which == code] for code in VALUES}
     minutes = [at // MINUTE for at in times[HEART]]
     assert minutes == list(range(BEGIN // MINUTE, BEGIN // MINUTE + len(minutes)))
     assert len(minutes) in (10, 11)
@@ -140,12 +140,12 @@ def test_a_steady_signal_has_one_a_minute_and_a_slow_one_all_of_them() -> None:
 
 
 def test_what_was_told_when_its_moment_had_passed_is_no_forecast() -> None:
-    worker, keeper = started()
+    worker, history = started()
     worker.take(0, 0, Admit(patient="a", ward="A", received=BEGIN))
     for offset, ago in enumerate((121, 119, 31, 29, 6, 4, 0), start=1):
         now = BEGIN + offset * SECOND
         worker.take(0, offset, frame(now, [("a", HEART, now - ago * MINUTE, 75.0)]))
-    known = [[not np.isnan(row[0]) for row in told] for _, _, told in keeper.kept]
+    known = [[not np.isnan(row[0]) for row in told] for _, _, told in history.kept]
     late, mid, good = [False, False, True], [False, True, True], [True, True, True]
     assert known == [late, late, mid, mid, good, good]
 
@@ -203,10 +203,10 @@ def test_what_a_predecessor_told_is_not_replaced_by_a_correction() -> None:
 
 
 def test_a_partition_that_comes_back_begins_with_a_clean_memory() -> None:
-    worker, keeper = started()
+    worker, history = started()
     for _ in range(2):
         worker.take(0, 0, Admit(patient="a", ward="A", received=BEGIN))
         worker.take(0, 1, frame(BEGIN, [("a", HEART, BEGIN, 75.0)]))
         worker.release(0)
         worker.assign(0, [])
-    assert len(keeper.kept) == 2
+    assert len(history.kept) == 2

@@ -35,7 +35,7 @@ def foretold(place: int, offset: int) -> np.ndarray:
     return told
 
 
-class Model:
+class HistoryModel:
     """The log, and what history must say given all of it."""
 
     def __init__(self) -> None:
@@ -78,7 +78,7 @@ class Model:
         return offset
 
 
-def feed(file: File, model: Model, partition: int, offset: int, *, complete: bool) -> None:
+def feed(file: File, model: HistoryModel, partition: int, offset: int, *, complete: bool) -> None:
     own, rows, happened, charted, _ = model.log[partition][offset]
     patient, signal, time, value = (np.array(column) for column in zip(*rows, strict=True)) if rows else ([],) * 4
     columns = (np.asarray(patient, "u4"), np.asarray(signal, "u2"), np.asarray(time, "i8"))
@@ -94,7 +94,7 @@ def feed(file: File, model: Model, partition: int, offset: int, *, complete: boo
         file.history.complete(partition, offset)
 
 
-async def check(file: File, model: Model) -> None:
+async def check(file: File, model: HistoryModel) -> None:
     history, ever = file.history, (0, 1 << 60)
     for patient in PATIENTS:
         for signal in range(3):
@@ -135,7 +135,7 @@ async def check(file: File, model: Model) -> None:
 
 
 async def play(path: Path, moves: list, replay_from: float) -> None:
-    file, model = File(path), Model()
+    file, model = File(path), HistoryModel()
     open_upto = [-1] * PARTITIONS
     for name, told in moves:
         if name == "add":

@@ -25,7 +25,7 @@ from streams.worker.worker import Worker
 from tests.bench.recovery import readings_of
 from tests.streams.kafka.files.make import read
 from tests.support.cluster import command_of, ready
-from tests.support.house import House
+from tests.support.service import ServiceUnderTest
 from tests.support.topics import compare
 from twins.bank import layout
 from twins.bank.checkpoint import VERSION
@@ -106,14 +106,14 @@ async def a_ward(settings: Settings) -> AsyncIterator[Ward]:
 
 @pytest.fixture
 def earlier(given: dict[str, str]) -> Any:
-    with House(command_of("worker"), **given) as house:
-        house.program[1:] = ["-c", EARLIER, "worker"]
-        yield house
+    with ServiceUnderTest(command_of("worker"), **given) as worker:
+        worker.program[1:] = ["-c", EARLIER, "worker"]
+        yield worker
 
 
-async def started(house: House) -> None:
-    house.begin()
-    await until(lambda: ready(house), "a worker to be ready")
+async def started(worker: ServiceUnderTest) -> None:
+    worker.begin()
+    await until(lambda: ready(worker), "a worker to be ready")
 
 
 async def shares(settings: Settings) -> list[list[int]]:
@@ -174,7 +174,7 @@ async def ended_well(ward: Ward, alarms: dict[str, str]) -> None:
 
 
 async def test_an_earlier_worker_hands_over_to_a_newer_one_and_takes_nothing_back(
-    settings: Settings, worker: House, earlier: House
+    settings: Settings, worker: ServiceUnderTest, earlier: ServiceUnderTest
 ) -> None:
     await topics.make(settings)
     await started(earlier)
@@ -209,7 +209,7 @@ async def test_an_earlier_worker_hands_over_to_a_newer_one_and_takes_nothing_bac
 
 
 async def test_an_earlier_worker_that_is_given_what_a_newer_one_wrote_ends_and_leaves_it(
-    settings: Settings, worker: House, earlier: House
+    settings: Settings, worker: ServiceUnderTest, earlier: ServiceUnderTest
 ) -> None:
     await topics.make(settings)
     await started(earlier)

@@ -9,7 +9,7 @@ import pytest
 from streams.recordings.client import Away, Door
 
 
-class Forgetful(BaseHTTPRequestHandler):
+class ClosesConnections(BaseHTTPRequestHandler):
     """Promises to keep the connection and closes it after the answer, as a server does with an idle one."""
 
     protocol_version = "HTTP/1.1"
@@ -28,7 +28,7 @@ class Forgetful(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server():
-    with ThreadingHTTPServer(("127.0.0.1", 0), Forgetful) as made:
+    with ThreadingHTTPServer(("127.0.0.1", 0), ClosesConnections) as made:
         thread = threading.Thread(target=made.serve_forever)
         thread.start()
         yield made

@@ -16,7 +16,7 @@ from streams.recordings.replay import Replay
 from twins.records import Columns
 
 
-class ServiceUnderTest:
+class FakeService:
     """Keeps what was posted; ``script`` holds the statuses of the next answers, ``clock`` its speed."""
 
     def __init__(self, speed=1.0):
@@ -24,30 +24,30 @@ class ServiceUnderTest:
         self.origin = 1_700_000_000_000_000
         self.frames, self.arrived, self.script, self.keys, self.refuse = [], [], [], [], 0
         self.doors = []
-        service = self
+        fake = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self):
-                now = np.datetime64(service.now(), "us")
-                self.answer(200, {"now": f"{now}Z", "speed": service.speed})
+                now = np.datetime64(fake.now(), "us")
+                self.answer(200, {"now": f"{now}Z", "speed": fake.speed})
 
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
-                service.keys.append(self.headers.get("Authorization"))
-                status = service.script.pop(0) if service.script else 200
+                fake.keys.append(self.headers.get("Authorization"))
+                status = fake.script.pop(0) if fake.script else 200
                 if status == 0:
                     self.close_connection = True
                     self.connection.close()
                     return
                 columns = decode_frame(body)
                 if status == 200:
-                    service.frames.append(columns)
-                    service.arrived.append(service.now())
+                    fake.frames.append(columns)
+                    fake.arrived.append(fake.now())
                 n = len(columns)
-                errors = [{"index": i, "reason": "time_in_future"} for i in range(min(service.refuse, 1))]
-                answer = {"taken": n - service.refuse, "refused": service.refuse, "errors": errors}
+                errors = [{"index": i, "reason": "time_in_future"} for i in range(min(fake.refuse, 1))]
+                answer = {"taken": n - fake.refuse, "refused": fake.refuse, "errors": errors}
                 self.answer(status, answer if status in (200, 422) else {"detail": "no"})
 
             def answer(self, status, content):
@@ -86,10 +86,10 @@ class ServiceUnderTest:
 
 
 @pytest.fixture
-def service():
-    service = ServiceUnderTest()
-    yield service
-    service.close()
+def fake():
+    fake = FakeService()
+    yield fake
+    fake.close()
 
 
 def recording(seconds, patients=2):
@@ -106,44 +106,44 @@ def recording(seconds, patients=2):
     )
 
 
-def test_the_first_reading_is_the_services_now_and_intervals_are_kept(service):
+def test_the_first_reading_is_the_services_now_and_intervals_are_kept(fake):
     seconds = [0.0, 0.3, 0.1, 0.9]
-    summary = Replay(recording(seconds), service.door("k")).run()
-    names, times, values = service.columns()
+    summary = Replay(recording(seconds), fake.door("k")).run()
+    names, times, values = fake.columns()
     assert values.tolist() == [0, 2, 1, 3]
     assert names == ["p0", "p0", "p1", "p1"]
     assert (times - times[0]).tolist() == [0, 100_000, 300_000, 900_000]
-    assert service.origin - 1 <= times[0] <= service.origin + 500_000
-    assert all(f.time.max() <= at for f, at in zip(service.frames, service.arrived, strict=True))
+    assert fake.origin - 1 <= times[0] <= fake.origin + 500_000
+    assert all(f.time.max() <= at for f, at in zip(fake.frames, fake.arrived, strict=True))
     assert (summary.sent, summary.taken, summary.refused, summary.failed) == (4, 4, 0, False)
-    assert set(service.keys) == {"Bearer k"}
+    assert set(fake.keys) == {"Bearer k"}
 
 
 def test_it_follows_a_clock_that_runs_faster():
-    service = ServiceUnderTest(speed=600.0)
+    fake = FakeService(speed=600.0)
     started = time.monotonic()
-    summary = Replay(recording(np.arange(0, 600, 10.0)), service.door()).run()
+    summary = Replay(recording(np.arange(0, 600, 10.0)), fake.door()).run()
     assert 0.7 < time.monotonic() - started < 5
     assert summary.speed == 600
-    _, times, _ = service.columns()
+    _, times, _ = fake.columns()
     assert times[-1] - times[0] == 590_000_000
-    assert all(f.time.max() <= at for f, at in zip(service.frames, service.arrived, strict=True))
-    service.close()
+    assert all(f.time.max() <= at for f, at in zip(fake.frames, fake.arrived, strict=True))
+    fake.close()
 
 
-def test_faster_than_the_clock_the_last_reading_is_the_services_now(service):
-    Replay(recording(np.arange(0, 86_400, 60.0)), service.door(), speed=inf).run()
-    _, times, _ = service.columns()
+def test_faster_than_the_clock_the_last_reading_is_the_services_now(fake):
+    Replay(recording(np.arange(0, 86_400, 60.0)), fake.door(), speed=inf).run()
+    _, times, _ = fake.columns()
     assert len(times) == 1_440
-    assert abs(int(times[-1]) - service.origin) < 2_000_000
+    assert abs(int(times[-1]) - fake.origin) < 2_000_000
 
 
-def test_a_service_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_in_another_order(service):
-    service.script = [0, 503, 507, 200, 0, 0]
+def test_a_service_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_in_another_order(fake):
+    fake.script = [0, 503, 507, 200, 0, 0]
     told = []
-    replay = Replay(recording(np.zeros(50_000)), service.door(), speed=inf, sleep=lambda _: None)
+    replay = Replay(recording(np.zeros(50_000)), fake.door(), speed=inf, sleep=lambda _: None)
     summary = replay.run(lambda s: told.append(s.waiting))
-    _, _, values = service.columns()
+    _, _, values = fake.columns()
     assert values.tolist() == list(range(50_000))
     assert summary.retries == 3  # a line that breaks once may have been idle: it is tried anew before that counts
     assert not summary.failed
@@ -151,31 +151,31 @@ def test_a_service_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_in_a
     assert not summary.waiting
 
 
-def test_patience_ends(service):
-    service.script = [503] * 10_000
-    replay = Replay(recording([0.0]), service.door(), speed=inf, patience_s=0.05, sleep=lambda _: time.sleep(0.01))
+def test_patience_ends(fake):
+    fake.script = [503] * 10_000
+    replay = Replay(recording([0.0]), fake.door(), speed=inf, patience_s=0.05, sleep=lambda _: time.sleep(0.01))
     with pytest.raises(Away):
         replay.run()
     assert replay.summary.failed
 
 
-def test_a_frame_that_is_too_large_is_cut(service):
-    service.script = [413, 413, 200]
-    Replay(recording(np.zeros(1_000)), service.door(), speed=inf).run()
-    assert [len(f) for f in service.frames] == [250] * 4
+def test_a_frame_that_is_too_large_is_cut(fake):
+    fake.script = [413, 413, 200]
+    Replay(recording(np.zeros(1_000)), fake.door(), speed=inf).run()
+    assert [len(f) for f in fake.frames] == [250] * 4
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 415])
-def test_a_refusal_for_good_ends_it(service, status):
-    service.script = [status]
+def test_a_refusal_for_good_ends_it(fake, status):
+    fake.script = [status]
     with pytest.raises(DoorRefused, match=str(status)):
-        Replay(recording([0.0]), service.door(), speed=inf).run()
+        Replay(recording([0.0]), fake.door(), speed=inf).run()
 
 
-def test_refused_readings_are_counted_by_reason(service):
-    service.refuse = 3
-    service.script = [422]
-    summary = Replay(recording(np.zeros(10)), service.door(), speed=inf).run()
+def test_refused_readings_are_counted_by_reason(fake):
+    fake.refuse = 3
+    fake.script = [422]
+    summary = Replay(recording(np.zeros(10)), fake.door(), speed=inf).run()
     assert (summary.taken, summary.refused) == (7, 3)
     assert summary.reasons == {"time_in_future": 1, "unnamed": 2}
 

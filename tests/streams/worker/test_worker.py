@@ -18,7 +18,7 @@ SECOND = 1_000_000
 BEGIN = 1_700_000_000 * SECOND
 
 
-class Keeper:
+class EstimateHistory:
     """A history that only holds estimates."""
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class Keeper:
 
 
 def test_estimates_are_kept_without_digits_that_mean_nothing() -> None:
-    history, told = Keeper(), []
+    history, told = EstimateHistory(), []
     worker = Worker(history)
     worker.listen(lambda outcome: told.append(outcome.estimates.rows) if outcome.estimates is not None else None)
     worker.assign(0, [])

@@ -85,7 +85,7 @@ def test_two_workers_have_each_their_own_and_the_dead_one_s_is_taken_over(tmp_pa
     one.close()
 
 
-class Full:
+class FullDisk:
     """A file on a disk with so much room left."""
 
     def __init__(self, file, room: int) -> None:
@@ -106,7 +106,7 @@ def test_a_full_disk_leaves_no_half_entry(tmp_path: Path) -> None:
     one = Spill(tmp_path, MUCH)
     one.append(entry(1))
     real = one._out
-    one._out = Full(real, 5)
+    one._out = FullDisk(real, 5)
     with pytest.raises(OSError, match="full"):
         one.append(entry(2))
     one._out = real

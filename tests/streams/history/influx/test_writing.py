@@ -223,7 +223,7 @@ async def test_a_point_older_than_is_kept_is_counted_and_its_neighbours_stay(his
     assert (history.counters()["history_points"], history.counters()["history_dropped"]) == (2, 1)
 
 
-class Moody:
+class UnreliableInflux:
     """What answers like InfluxDB, as the test wants, and keeps what it took."""
 
     def __init__(self) -> None:
@@ -262,7 +262,7 @@ async def test_what_is_not_taken_at_once_is_brought_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, answers: list
 ) -> None:
     monkeypatch.setattr(writer, "_LIVE_S", 0.3)
-    moody = Moody()
+    moody = UnreliableInflux()
     moody.answers = list(answers)
     runner, url = await moody.serve()
     history = InfluxHistory(Settings(influx_url=url, influx_spill=tmp_path), writes=True)
@@ -285,7 +285,7 @@ async def test_a_server_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monk
     monkeypatch.setattr(writer, "_LIVE_S", 0.2)
     monkeypatch.setattr(writer, "_AGAIN_S", 3600.0)
     monkeypatch.setattr(writer, "_BACK_OFF_S", (0.01, 0.01))
-    moody = Moody()
+    moody = UnreliableInflux()
     moody.answers, moody.hangs_s = ["hang", "hang"], 3600.0
     runner, url = await moody.serve()
     history = InfluxHistory(Settings(influx_url=url, influx_spill=tmp_path), writes=True)
@@ -307,7 +307,7 @@ async def test_a_server_that_hangs_holds_nobody_up_for_long(tmp_path: Path, monk
 
 async def test_a_busy_server_is_relieved_by_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer, "BUSY_ROWS", 0)
-    moody = Moody()
+    moody = UnreliableInflux()
     runner, url = await moody.serve()
     history = InfluxHistory(Settings(influx_url=url, influx_spill=tmp_path), writes=True)
     observe(history, 0, ["a", "b"])

@@ -16,8 +16,8 @@ from streams.log.log import encode_record
 from streams.settings import Settings
 from tests.streams.kafka.test_clocks import Producer, alarm, heart, until
 from tests.support.cluster import command_of, figure
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire
 from twins.records import Admit, Transition
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -114,7 +114,7 @@ def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) 
     meet = threading.Barrier(2)
 
     def admit(which: int) -> None:
-        with Wire(doors[which].port, timeout_s=60.0) as wire:
+        with RawConnection(doors[which].port, timeout_s=60.0) as wire:
             for name in names:
                 meet.wait(120)
                 body = {"id": name, "ward": f"ward {which}"}
@@ -129,7 +129,7 @@ def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) 
         answers = [answers.get(name) for answers in told]
         assert sorted(answers, key=str) == [201, 409], (name, answers)
         for door, session in zip(doors, sessions, strict=True):
-            with Wire(door.port, timeout_s=60.0) as wire:
+            with RawConnection(door.port, timeout_s=60.0) as wire:
                 shown = wire.json("GET", f"/v1/patients/{name}", cookie=session)
             assert shown["ward"] == f"ward {answers.index(201)}"
             assert shown["active"]

@@ -12,9 +12,9 @@ from streams.kafka.door.spool import Spool
 from streams.settings import Settings
 from tests.conftest import require
 from tests.support.cluster import Cluster, figure, until
-from tests.support.load import FRAME_TYPE, Ward, requests
+from tests.support.load import FRAME_TYPE, SimulatedWard, requests
+from tests.support.raw_connection import RawConnection
 from tests.support.topics import compare
-from tests.support.wire import Wire
 from twins.records import Columns
 
 
@@ -25,14 +25,14 @@ def test_what_was_spooled_outlives_the_door_and_comes_into_the_log(tmp_path: Pat
     require("mvn", "apt-get install maven")
     spool = tmp_path / "spool"
     taken: list[Columns] = []
-    ward = Ward(200)
+    ward = SimulatedWard(200)
     with Cluster(kafka_partitions="4", kafka_spool=str(spool), kafka_answer_seconds="1") as cluster:
         door, (worker,) = cluster.door, cluster.workers
         key = door.key()
 
         def post(count: int) -> None:
             for batch in ward.batches(count, 500):
-                with Wire(door.port, timeout_s=30.0) as wire:
+                with RawConnection(door.port, timeout_s=30.0) as wire:
                     assert wire.send(requests([batch], FRAME_TYPE, key)[0]) == 200
                 taken.append(batch)
 
@@ -43,7 +43,7 @@ def test_what_was_spooled_outlives_the_door_and_comes_into_the_log(tmp_path: Pat
         post(20)
         assert time.monotonic() - began < 15.0  # only the first waits for Kafka
         assert figure(door, "vitaltwin_spool_readings_total") == 20 * 500
-        with Wire(door.port) as wire:
+        with RawConnection(door.port) as wire:
             health = wire.json("GET", "/health/ready")
         assert health["parts"]["spooled_bytes"] > 0
         door.kill()

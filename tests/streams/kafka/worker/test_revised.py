@@ -11,7 +11,7 @@ from api.http.answers import iso
 from streams.clock import Clock
 from tests.conftest import ROOT, require
 from tests.support.cluster import Cluster, until
-from tests.support.wire import Wire
+from tests.support.raw_connection import RawConnection
 
 pytestmark = [pytest.mark.slow]
 
@@ -30,7 +30,7 @@ def cluster() -> Iterator[Cluster]:
 
 def test_what_was_done_to_readings_is_told_with_what_stood_before(cluster: Cluster) -> None:
     cookie = cluster.door.session()
-    with Wire(cluster.door.port, timeout_s=60.0) as wire:
+    with RawConnection(cluster.door.port, timeout_s=60.0) as wire:
         made = [
             wire.json("POST", "/v1/devices", {"name": name, "scopes": ["observations:write"], "wards": ["*"]}, cookie)
             for name in ("monitor", "watch")

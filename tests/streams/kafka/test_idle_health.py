@@ -11,21 +11,21 @@ import pytest
 
 from tests.support.cluster import Cluster
 from tests.support.postgres import Server
+from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
-from tests.support.wire import Wire
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
 def health(door: ServiceUnderTest) -> tuple[int, dict[str, Any]]:
     """The status of readiness and its parts."""
-    with Wire(door.port, timeout_s=30.0) as wire:
+    with RawConnection(door.port, timeout_s=30.0) as wire:
         status, said = wire.ask("GET", "/health/ready")
     return status, json.loads(said)["parts"]
 
 
 def figures(door: ServiceUnderTest, name: str) -> list[float]:
-    with Wire(door.port, timeout_s=30.0) as wire:
+    with RawConnection(door.port, timeout_s=30.0) as wire:
         _, _, text = wire.exchange("GET", "/metrics")
     return [
         float(value) for value in re.findall(rf"^vitaltwin_{name}(?:{{[^}}]*}})? (\S+)$", text.decode(), re.MULTILINE)

@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from api.cli.output import Failure
 
-__all__ = ["Wire", "post"]
+__all__ = ["RawConnection", "post"]
 
 
 def post(path: str, kind: str, key: str, body: bytes) -> bytes:
@@ -15,7 +15,7 @@ def post(path: str, kind: str, key: str, body: bytes) -> bytes:
     return f"{head}Authorization: Bearer {key}\r\n\r\n".encode() + body
 
 
-class Wire:
+class RawConnection:
     """One kept connection to a loopback port; requests one after the other."""
 
     def __init__(self, port: int, timeout_s: float = 30.0) -> None:
