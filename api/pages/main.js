@@ -1,4 +1,4 @@
-/* The dashboard: who is signed in, which ward or patient is shown, and the state of everything that must not fail silently. */
+/* The dashboard: the signed-in person, the ward or patient shown, and the state of everything that must not fail silently. */
 
 import { Alarms } from "./alarms/alarms.js";
 import { h, mark, write } from "./shared/dom.js";
@@ -15,12 +15,12 @@ import { Ward } from "./ward/ward.js";
 const KEPT = "vitaltwin.ward";
 const place = (id) => document.getElementById(id);
 
-/** The view asked for goes along and is shown after signing in. */
+/** The requested view is kept in the address and shown after sign-in. */
 function toSignIn() {
   location.replace(`sign-in.html${location.hash.startsWith("#/") ? location.hash : ""}`);
 }
 
-/** What an address names; one that is wrongly written names what is written there, which nobody is called. */
+/** Decode a name in an address. A malformed one is used as it is written; no ward or patient has that name. */
 function plain(text) {
   try {
     return decodeURIComponent(text);
@@ -36,7 +36,7 @@ async function wardNames(session) {
     const listed = items(await get("v1/wards")).map((ward) => ward.name ?? ward).filter(Boolean);
     if (listed.length) names = listed;
   } catch {
-    /* The session's own list will do. */
+    /* The session's own list is enough. */
   }
   names.sort(new Intl.Collator(undefined, { numeric: true }).compare);
   return session.wards.includes("*") ? ["*", ...names] : names;
@@ -68,7 +68,7 @@ class Dashboard {
     this.connection.open();
   }
 
-  /** #/ward/A, #/ward/*, #/patient/ID; anything else is the ward last seen. */
+  /** #/ward/A, #/ward/*, #/patient/ID; anything else shows the last ward. */
   route() {
     const [, view, rest = ""] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
     const name = plain(rest);
@@ -107,8 +107,8 @@ class Dashboard {
   }
 
   /**
-   * Earlier alarms for the event list, each as it stands; after a gap the socket could not fill (the service was
-   * restarted) also every step of those that changed meanwhile.
+   * Load earlier alarms for the event list, each in its present state. After a gap that the socket could not fill (the
+   * service was restarted), load also every transition of the alarms that changed in between.
    */
   async #recent(gap = false) {
     const ward = this.#ward;
@@ -118,14 +118,14 @@ class Dashboard {
       const alarms = items(await get(`v1/alarms?state=all${scope}`));
       const changed = gap ? alarms.filter((alarm) => millis(alarm.time) > last) : [];
       const courses = await Promise.all(changed.map((alarm) => get(`v1/alarms/${part(alarm.id)}`)));
-      // Another ward may have been chosen meanwhile: these are not its events.
+      // The user may have chosen another ward meanwhile: these events do not belong to it.
       if (ward === this.#ward) this.store.backfill([...alarms, ...courses.flatMap((course) => course.transitions)]);
     } catch (refusal) {
       if (refusal.status === 401) toSignIn();
     }
   }
 
-  /** What the service no longer tells is not left standing as if it still did. */
+  /** Remove values that the service no longer updates, so that they do not look current. */
   #refused({ reason, channel, ended }) {
     if (channel.startsWith("patient/")) {
       this.#page?.refuse(ended);

@@ -1,4 +1,4 @@
-// Lists the operations of /openapi.json. Everything is put in as text, never as markup.
+// Lists the operations of /openapi.json. Everything is inserted as text, never as markup.
 
 const METHODS = ["get", "post", "put", "patch", "delete"];
 
@@ -12,7 +12,7 @@ function name_of(reference) {
   return reference.split("/").at(-1);
 }
 
-/** A schema as the few words a reader needs; referenced schemas are opened once on each path. */
+/** A short description of a schema; referenced schemas are expanded once on each path. */
 function outline(schema, schemas, seen = []) {
   if (!schema) return "nothing";
   if (schema.$ref) {

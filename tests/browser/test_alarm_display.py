@@ -134,17 +134,17 @@ def test_an_error_code_is_not_shown_as_the_value(service: Service, page: Page, c
     row = tile.locator('.row[data-signal="glucose"]')
     expect(row.locator(".value")).to_have_text("140", timeout=15_000)
     service.observe(patient, "glucose", 9, 1)
-    expect(row.locator(".note")).to_have_text("9 not believed", timeout=15_000)
+    expect(row.locator(".note")).to_have_text("9 not plausible", timeout=15_000)
     expect(row.locator(".value")).to_have_text("140")
     assert colour(row.locator(".value")) == GREY
     expect(row.locator(".quality")).to_have_attribute("data-bars", "0")
     page.goto(f"{service.address}/#/patient/{patient}")
     signal = page.locator('.signal[data-signal="glucose"]')
-    expect(signal.locator(".state")).to_contain_text("is none a living body gives", timeout=15_000)
+    expect(signal.locator(".state")).to_contain_text("is not possible in a living patient", timeout=15_000)
     assert colour(signal.locator(".value")) == GREY
     service.observe(patient, "glucose", 138, 1)
     expect(signal.locator(".value")).to_have_text("138", timeout=15_000)
-    expect(signal.locator(".state")).not_to_contain_text("living body")
+    expect(signal.locator(".state")).not_to_contain_text("living patient")
 
 
 def test_the_score_of_a_silent_patient_shows_its_age(tmp_path: Path, page: Page) -> None:

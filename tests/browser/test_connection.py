@@ -93,10 +93,10 @@ def test_a_network_that_goes_is_believed_at_once(service: Service, page: Page) -
         ({"writes": "something_new"}, True, "Nothing is being recorded"),
         ({"twins": "stopped"}, True, "the twins have stopped"),
         ({"twins": "warming"}, True, "still starting"),
-        ({"twins": "partition 3 stands"}, True, "not being judged (partition 3 stands)"),
-        ({"estimate_age_s": 11.0}, True, "judged 11 s late"),
-        ({"lag_s": 40.0}, True, "judged 40 s late"),
-        ({"lag_s": 6.0}, False, "judged 6 s late"),
+        ({"twins": "partition 3 stands"}, True, "not being evaluated (partition 3 stands)"),
+        ({"estimate_age_s": 11.0}, True, "evaluated 11 s late"),
+        ({"lag_s": 40.0}, True, "evaluated 40 s late"),
+        ({"lag_s": 6.0}, False, "evaluated 6 s late"),
         ({"clock_apart_s": 120.0}, False, "2 min ahead of the wall clock"),
         ({"clock_apart_s": -7200.0}, False, "2 h 00 min behind the wall clock"),
     ],
@@ -132,7 +132,7 @@ def test_an_ended_subscription_of_a_patient_leaves_nothing_old(
         {"type": "error", "sub": first, "reason": "forbidden", "detail": "the patient is now where you may not look"}
     )
     expect(page.locator(".patient h1")).to_have_text(
-        "The service no longer tells this page about the patient. Asking again …"
+        "The service has stopped sending this patient's values to this page. Asking again …"
     )
     expect(page.locator(".signal")).to_have_count(0)
     assert "75" not in page.locator("main").inner_text()
@@ -151,7 +151,7 @@ def test_an_ended_subscription_of_a_ward_leaves_nothing_old(
     page.add_init_script(SUBSCRIPTIONS)
     open_ward(service, page, "endedward")
     line.tell({"type": "error", "sub": page.evaluate("window.subs")["ward/endedward"], "reason": "forbidden"})
-    expect(page.locator("#banner")).to_contain_text("no longer tells this page about the ward")
+    expect(page.locator("#banner")).to_contain_text("has stopped sending this ward's values")
     expect(page.locator(".tile")).to_have_count(0)
     expect(page.locator(".tile")).to_have_count(1, timeout=15_000)
     expect(page.locator("#banner")).to_be_empty()

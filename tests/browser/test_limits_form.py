@@ -114,7 +114,7 @@ def test_it_says_saved_only_when_the_limits_are_in_force(service: Service, page:
     )
     page.locator('[name="heart_rate.high"]').fill("105")
     page.locator(".limits [type=submit]").click()
-    expect(page.locator(".limits .said")).to_contain_text("not in force yet", timeout=30_000)
+    expect(page.locator(".limits .said")).to_contain_text("still in force", timeout=30_000)
     expect(page.locator(".limits .said")).not_to_contain_text("saved")
     assert limits(service, patient)["heart_rate"]["own"] == {}
 

@@ -31,5 +31,5 @@ def test_a_signal_without_a_reading_left_has_no_age(service: Service, page: Page
     expect(signal.locator(".value")).to_have_text("143", timeout=60_000)
     service.ask("POST", "/v1/observations", only | {"status": "entered-in-error"})
     expect(signal.locator(".value")).to_have_text("–", timeout=5_000)
-    expect(signal.locator(".state")).to_have_text("Not enough readings yet to forecast.")
+    expect(signal.locator(".state")).to_have_text("There are not enough readings yet for a forecast.")
     expect(signal.locator(".chart")).not_to_have_attribute("aria-label", re.compile("143"), timeout=5_000)

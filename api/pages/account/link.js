@@ -1,4 +1,4 @@
-/* A one-time link: nothing happens until the person asks for it, and nobody who is signed in here is swapped unasked. */
+/* A one-time link: it is used only after a click. A person who is already signed in here must agree to be replaced. */
 
 import { Refused, get, part, post } from "../shared/http.js";
 import { known, load, t } from "../shared/i18n.js";
@@ -12,7 +12,7 @@ const place = (id) => document.getElementById(id);
 const token = new URLSearchParams(location.search).get("token") ?? "";
 let present = "";
 
-/** Say who is signed in here already, if anybody is; the name goes along with the request, as the person's consent. */
+/** Show who is signed in here already. The request carries the name as that person's consent. */
 async function look() {
   try {
     const session = await get("v1/session");

@@ -1,4 +1,4 @@
-/* One's own password: set after a one-time link, or changed. */
+/* Set a password after a one-time link, or change one's own password. */
 
 import { Refused, get, put } from "../shared/http.js";
 import { load, t } from "../shared/i18n.js";
@@ -10,7 +10,7 @@ languages();
 const place = (id) => document.getElementById(id);
 let needed = true;
 
-/** Who has come by a one-time link may have lost the password, so none is asked for. */
+/** A person who came with a one-time link may have lost the password, so the current one is not asked for. */
 function show(session) {
   needed = !session.by_link;
   place("name").value = session.name;
@@ -20,7 +20,7 @@ function show(session) {
   place("why").textContent = needed ? "" : t("password.why");
   place("title").textContent = t(needed ? "password.change" : "password.title");
   place("leave").textContent = t(needed ? "password.leave" : "password.later");
-  place("save").disabled = false; // before the script listens the browser would send the form by itself
+  place("save").disabled = false; // until this script listens, the browser would submit the form itself
   document.title = `${place("title").textContent} – ${t("app.title")}`;
 }
 

@@ -10,7 +10,7 @@ languages();
 
 const said = document.getElementById("said");
 
-/** The page that led here, of our own only: what follows the # is all that is believed. */
+/** The view to return to. Only the part after the # is used, so it is always a page of this service. */
 function back() {
   if (location.hash === "#/password") return "password.html";
   return location.hash.startsWith("#/") ? `./${location.hash}` : "./";
@@ -30,4 +30,4 @@ document.getElementById("form").addEventListener("submit", async (event) => {
     password.focus();
   }
 });
-document.getElementById("go").disabled = false; // before the script listens the browser would send the form by itself
+document.getElementById("go").disabled = false; // until this script listens, the browser would submit the form itself

@@ -1,4 +1,4 @@
-/* The panel of alarms: the active ones, most urgent first, and the latest transitions; and what is read out. */
+/* The alarm panel: active alarms (most urgent first), the latest transitions, and announcements for screen readers. */
 
 import * as clock from "../shared/clock.js";
 import { h, mark, write } from "../shared/dom.js";
@@ -42,7 +42,7 @@ export class Alarms {
     this.#update();
   }
 
-  /** On narrow screens the panel lies over the page. */
+  /** On narrow screens the panel covers the page. */
   toggle(open) {
     if (document.body.classList.contains("show-alarms") === open) return;
     mark(document.body, "show-alarms", open);
@@ -55,7 +55,7 @@ export class Alarms {
     return whoLine(alarm.patient, this.store.entries.get(alarm.patient));
   }
 
-  /** Many alarms may change at once: write them in one go. A timer and not a frame, since hidden pages draw none. */
+  /** Many alarms may change at once: write them together. This is a timer because hidden pages get no animation frames. */
   #soon() {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
@@ -85,7 +85,7 @@ export class Alarms {
     for (const card of this.#cards.values()) card.tick();
   }
 
-  /** Read out: new high alarms at once, everything else when the reader pauses. */
+  /** Announce: new high alarms at once, everything else when the screen reader pauses. */
   #announce(alarm) {
     if (alarm.past) return;
     const texts = { alarm: alarmName(alarm), label: this.#label(alarm), why: why(alarm, this.store.entries.get(alarm.patient), clock.now()), priority: priorityName(alarm.priority) };

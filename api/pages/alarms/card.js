@@ -1,4 +1,4 @@
-/* An alarm as a card: badge, what, who, why, since when, the way to acknowledge it, and its full explanation. */
+/* An alarm as a card: badge, name, patient, reason, age, the button to acknowledge it, and its full explanation. */
 
 import * as clock from "../shared/clock.js";
 import { badge, h, write } from "../shared/dom.js";
@@ -9,7 +9,7 @@ import { t } from "../shared/i18n.js";
 import { calling, episode } from "../shared/store.js";
 import { alarmName, presenceName, priorityName, why } from "./words.js";
 
-/** Ask the service to acknowledge; the card changes when the transition comes back, on every screen at once. */
+/** Ask the service to acknowledge. The card changes when the transition comes back, on every screen at once. */
 async function acknowledge(alarm, button, error) {
   button.disabled = true;
   write(button, t("alarms.sending"));
@@ -25,8 +25,8 @@ async function acknowledge(alarm, button, error) {
 
 /**
  * A card that stays in place while its alarm changes. `label` names the patient (empty on the patient's own page);
- * `may` says whether this person may acknowledge; `open` shows the explanation at once; `entry` gives what is known of the
- * patient now, so that the card tells of the present and not only of the onset.
+ * `may` says whether this person may acknowledge; `open` shows the explanation at once; `entry` returns the patient's
+ * current entry, so that the card shows the present and not only the onset.
  */
 export class Card {
   constructor(alarm, { label = "", may = false, open = false, entry = () => null } = {}) {
@@ -93,7 +93,7 @@ export function line(alarm, label) {
       h("span", { class: "presence" }, presenceName(alarm))));
 }
 
-/** Keep a list's cards in step with the alarms: same alarm, same card, so that focus and openness stay. */
+/** Keep a list's cards in step with the alarms. The same alarm keeps its card, so focus and open explanations stay. */
 export function keep(list, cards, alarms, make) {
   const wanted = new Map(alarms.map((alarm) => [episode(alarm), alarm]));
   for (const [id, card] of cards) {

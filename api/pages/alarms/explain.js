@@ -8,7 +8,7 @@ import { inputName, newsParts } from "./words.js";
 
 const OBSERVATIONS = 5;
 
-/** Everything a person needs to judge the alarm, most telling first. */
+/** Everything a person needs to assess the alarm, most important first. */
 export function sentences(alarm) {
   const explanation = alarm.explanation ?? {};
   return [
@@ -117,7 +117,7 @@ function readings({ signal }, observations) {
   return [t("explain.observations", { list: list(items) })];
 }
 
-/** "rising by 0.6 /min a minute", or "steady" where the change in ten minutes stays under the estimate's own doubt. */
+/** "rising by 0.6 /min a minute", or "steady" where the change in ten minutes is smaller than the estimate's sd. */
 export function trend(signal, { trend_per_min: rate, sd }) {
   if (!Number.isFinite(rate) || Math.abs(rate) * 10 < (sd ?? 0)) return t("explain.trend_flat");
   const size = `${number(Math.abs(rate), Math.abs(rate) < 1 ? 2 : 1)}\u00a0${unit(signal)}`.trim();

@@ -1,6 +1,6 @@
 /*
  * Alarm sounds after IEC 60601-1-8: high 10 pulses (3 + 2, twice), medium 3, low 1; fundamentals of 150–1000 Hz with
- * at least four harmonics within 300–4000 Hz. Browsers hold audio back until a gesture, so the state is always shown.
+ * at least four harmonics within 300–4000 Hz. Browsers block audio until the user acts, so the state is always shown.
  */
 
 import * as clock from "../shared/clock.js";
@@ -22,7 +22,7 @@ export class Sound extends EventTarget {
   #wave = null;
   #played = new Map();
   #fault = "";
-  /* Somebody has heard of the present fault. */
+  /* The user has silenced the present fault. */
   quiet = false;
   #wanted = localStorage.getItem(KEPT) !== "off";
 
@@ -39,7 +39,7 @@ export class Sound extends EventTarget {
     return this.#wanted && this.#context?.state === "running";
   }
 
-  /** To be called from a click or a key: only then do browsers let a page sound. */
+  /** Call this from a click or a key: browsers allow sound only then. */
   async turnOn() {
     this.#wanted = true;
     localStorage.setItem(KEPT, "on");
@@ -68,13 +68,13 @@ export class Sound extends EventTarget {
     this.dispatchEvent(new Event("change"));
   }
 
-  /** Be quiet about the service's present fault; another one sounds again. */
+  /** Silence the service's present fault. Another fault sounds again. */
   hush() {
     this.quiet = true;
     this.#changed();
   }
 
-  /** Note what is wrong with the service; what is new is not quiet. */
+  /** Note the service's faults. A new fault is not silenced. */
   #listen() {
     const { state, health } = this.connection;
     const code = state === "lost" ? "lost" : faults(health, clock.speed).filter(({ serious }) => serious).map((one) => one.code).join();
@@ -86,8 +86,8 @@ export class Sound extends EventTarget {
   }
 
   /**
-   * The most urgent unanswered alarm sounds; a lost connection sounds as medium, since no alarm can arrive, and so does a
-   * service that records or judges nothing.
+   * The most urgent unacknowledged alarm sounds. A lost connection sounds as medium, because no alarm can arrive. So does a
+   * service that does not record or does not evaluate readings.
    */
   #play() {
     this.#listen();

@@ -1,4 +1,4 @@
-/* What an alarm, a score and a signal's state are called, in one line each: the words shared by all views. */
+/* The wording of an alarm, a score and a signal's state, one line each, shared by all views. */
 
 import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, value } from "../shared/format.js";
 import { has, known, t } from "../shared/i18n.js";
@@ -16,7 +16,7 @@ export function alarmName(alarm) {
   return has(key) ? t(key, { signal }) : t("alarm.other", { condition: alarm.condition, signal });
 }
 
-/** Who lies where, as {bed, label}: a label that begins with its own bed ("Bed 3 · Ward round") loses that part. */
+/** The patient's bed and label, as {bed, label}. A label that begins with the bed ("Bed 3 · Ward round") loses that part. */
 export function who(id, { bed = "", label = "" } = {}) {
   if (!bed) return { bed: "", label: label || id };
   const start = label.toLowerCase().startsWith(`bed ${bed}`.toLowerCase()) ? `bed ${bed}`.length : 0;
@@ -37,21 +37,21 @@ export function presenceName(alarm) {
   return known(`presence.${alarm.presence}`, alarm.presence);
 }
 
-/** The value the alarm began with; of one kept from before that was told, the newest reading behind it. */
+/** The value at the alarm's onset. An alarm stored by an earlier version has none: then the newest reading behind it. */
 const began = (alarm) => alarm.onset_value ?? alarm.explanation?.observations?.at(-1)?.[1] ?? alarm.value;
 
-/** The worst value of the alarm so far. */
+/** The alarm's worst value so far. */
 const farthest = (alarm) => alarm.extreme ?? began(alarm);
 
-/** What a condition that has ended was: "was 34 at 03:12, ended". */
+/** The text for a condition that has ended: "was 34 at 03:12, ended". */
 export function ended(alarm) {
   const was = alarm.condition in CONDITIONS ? value(alarm.signal, farthest(alarm)) : "";
   return was ? t("tile.was", { value: was, time: shortTime(alarm.onset) }) : t("tile.was_plain", { alarm: alarmName(alarm), time: shortTime(alarm.onset) });
 }
 
 /**
- * Why, in one line, as things are now: "88 % is below 90 %", "84 % at onset, now 55 %; limit 90 %". `entry` is what is
- * known of the patient, where it is known; without it the line says what was so at onset.
+ * The reason in one line, with the present value: "88 % is below 90 %", "84 % at onset, now 55 %; limit 90 %". `entry` is
+ * the patient's current entry; without it the line describes the onset.
  */
 export function why(alarm, entry, now) {
   const { condition, signal, explanation = {} } = alarm;
@@ -90,10 +90,10 @@ function whyLimit(alarm, limit, reading, now) {
   return side === "below" ? t("why.below", texts) : t("why.above", texts);
 }
 
-/** How long nothing has come by now, not at onset. */
+/** How long nothing has arrived up to now (not up to the onset). */
 function whySilent(alarm, reading, now) {
-  const told = alarm.explanation?.silent_s;
-  const silent = standing(alarm) && Number.isFinite(reading?.t) && reading.s === "silent" ? (now - reading.t) / 1000 : told;
+  const atOnset = alarm.explanation?.silent_s;
+  const silent = standing(alarm) && Number.isFinite(reading?.t) && reading.s === "silent" ? (now - reading.t) / 1000 : atOnset;
   return Number.isFinite(silent) ? t("why.silent", { age: age(silent) }) : t("why.silent_plain");
 }
 
@@ -111,7 +111,7 @@ function whyDisagreement({ sources = [] }, entry) {
   });
 }
 
-/** A chance is one of a moment: a minute later its time is said with it. */
+/** A forecast chance is valid for its moment. After a minute the line also shows its time. */
 function whyPredicted({ condition, signal, onset, explanation = {} }, limit, now) {
   const { probability, horizon_min: minutes } = explanation.forecast ?? {};
   const bound = limitMeasure(signal, limit);
@@ -142,7 +142,7 @@ function whyNews2(alarm, score) {
   return most.length ? `${said}. ${t("why.news2_parts", { inputs: list(most) })}` : said;
 }
 
-/** What a partial score lacks, in few words: "consciousness, BP missing"; empty for a whole one. */
+/** The missing inputs of a partial score: "consciousness, BP missing". Empty for a complete score. */
 export function lacking({ missing = [], stale = [] }) {
   const short = (names) => names.map(inputShort).join(", ");
   const parts = [];

@@ -1,4 +1,4 @@
-/* Limit alarms of one signal turned off for a while: who did it, why and until when, and for clinicians the way to do it. */
+/* Limit alarms of one signal that are off for a limited time: who did it, why and until when; clinicians can do it here. */
 
 import * as clock from "../shared/clock.js";
 import { h, write } from "../shared/dom.js";

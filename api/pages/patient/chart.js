@@ -1,5 +1,5 @@
-/* The chart of one signal on a patient's page: readings, the twin's course and band, the forecast's fan, the limits; where
-   it is wished, what had been foretold of what was then measured. */
+/* The chart of one signal on a patient's page: readings, the twin's course and band, the forecast's fan, the limits; on
+   request, the forecasts that were made earlier for the times shown. */
 
 import uPlot from "../vendor/uPlot-1.6.32.esm.js";
 import * as clock from "../shared/clock.js";
@@ -12,17 +12,17 @@ const GRID = "#222b34";
 const COURSE_LINE = "rgb(86 194 150 / 85%)";
 const SEEN_LINE = "#dfe7ef";
 const HEIGHT = 190;
-/* What lies so many pixels beside the cursor is under it. */
+/* A point within so many pixels of the cursor counts as under it. */
 const REACH = 3;
 const BANDS = {
   observed: "rgb(201 212 223 / 22%)", estimate: "rgb(86 194 150 / 26%)",
-  wide: "rgb(108 182 255 / 16%)", middle: "rgb(108 182 255 / 30%)", told: "rgb(108 182 255 / 9%)",
+  wide: "rgb(108 182 255 / 16%)", middle: "rgb(108 182 255 / 30%)", past: "rgb(108 182 255 / 9%)",
 };
 const LIMIT_COLOURS = { critical_low: "#ff8d84", low: "#e0b84c", high: "#e0b84c", critical_high: "#ff8d84" };
-/* Places of the series in uPlot's columns; later ones are drawn over earlier ones, readings over what is believed. */
-const [TOLD_LOW, TOLD_HIGH, TOLD, UNDER, OVER, COURSE, LOW, HIGH, SEEN, Q05, Q25, Q50, Q75, Q95] = Array.from({ length: 14 }, (_, i) => i + 1);
+/* Positions of the series in uPlot's columns. Later ones are drawn over earlier ones: readings over the twin's course. */
+const [PAST_LOW, PAST_HIGH, PAST, UNDER, OVER, COURSE, LOW, HIGH, SEEN, Q05, Q25, Q50, Q75, Q95] = Array.from({ length: 14 }, (_, i) => i + 1);
 
-/** The labels of an axis, each with as many decimals as its ticks need: 97.5 is not 98. */
+/** The labels of an axis, with as many decimals as its ticks need: 97.5 must not read 98. */
 function labels(splits) {
   const places = Math.max(0, ...splits.map((split) => decimals(split)));
   return splits.map((split) => number(split, places));
@@ -42,15 +42,16 @@ function broken(times, gap, ...columns) {
   return table;
 }
 
-/** A line that is broken stays so where the times of other lines fall into the break. */
+/** Join tables by time. A broken line stays broken where the times of other lines fall into the break. */
 const joined = (...tables) => uPlot.join(tables.map((table) => (table[0].length ? table : [[0], ...table.slice(1).map(() => [null])])),
   tables.map((table) => table.map(() => 2)));
 
-/** What had been foretold of moments up to `end` ms; of none where it is not to be shown. */
-function past(end, told) {
-  if (!told) return [[], [], [], []];
-  const length = told.time.findLastIndex((at) => at <= end) + 1;
-  return broken(told.time.slice(0, length), told.gap, ...[told.low, told.high, told.mid].map((column) => column.slice(0, length)));
+/** The earlier forecasts for moments up to `end` ms, as columns for uPlot; empty without `pastForecast`. */
+function pastColumns(end, pastForecast) {
+  if (!pastForecast) return [[], [], [], []];
+  const { time: times, low, high, mid, gap } = pastForecast;
+  const length = times.findLastIndex((at) => at <= end) + 1;
+  return broken(times.slice(0, length), gap, ...[low, high, mid].map((column) => column.slice(0, length)));
 }
 
 /** The part of a course up to `end` ms. */
@@ -86,17 +87,17 @@ export class Chart {
   }
 
   /**
-   * Draw afresh. `seen` and `twin` (its `last` the mean) are traces, `reading` the entry's signal, `range` {back, ahead} in ms;
-   * `told` what had been foretold `minutes` before, as columns {time, low, mid, high} with its own `gap`, or null.
+   * Draw again. `seen` and `twin` (its `last` the mean) are traces, `reading` the entry's signal, `range` {back, ahead} in ms;
+   * `pastForecast` the forecasts made `minutes` before, as columns {time, low, mid, high} with their own `gap`, or null.
    */
-  update({ seen, twin, reading, limits, range, gap, old, told }) {
+  update({ seen, twin, reading, limits, range, gap, old, pastForecast }) {
     this.#limits = limits;
     this.#range = range;
-    this.#before = told?.minutes ?? 0;
-    const earlier = past(clock.now(), told);
+    this.#before = pastForecast?.minutes ?? 0;
+    const earlier = pastColumns(clock.now(), pastForecast);
     const observed = broken(seen.time, gap, seen.low, seen.high, seen.last);
     const forecast = old ? [[], [], [], [], [], []] : ahead(reading, range.ahead / 60000);
-    // Never two bands at one time: where there is a forecast it begins with the newest reading.
+    // Never two bands at one time: the twin's course ends where the forecast begins, at the newest reading.
     const [times, ...course] = until(forecast[0].length ? reading.t : Infinity, twin);
     const columns = joined(earlier, broken(times, gap, ...course), observed, forecast);
     if (this.#plot) this.#plot.setData(columns);
@@ -126,11 +127,11 @@ export class Chart {
       series: [{}, edge, edge, line("#6cb6ff", { width: 1, dash: [5, 4] }), hidden, hidden, line(COURSE_LINE), hidden, hidden, line(SEEN_LINE, sparse),
         hidden, hidden, line("#6cb6ff", { dash: [5, 4] }), hidden, hidden],
       bands: [
-        { series: [TOLD_HIGH, TOLD_LOW], fill: BANDS.told },
+        { series: [PAST_HIGH, PAST_LOW], fill: BANDS.past },
         { series: [OVER, UNDER], fill: BANDS.estimate }, { series: [HIGH, LOW], fill: BANDS.observed },
         { series: [Q95, Q05], fill: BANDS.wide }, { series: [Q75, Q25], fill: BANDS.middle },
       ],
-      hooks: { drawSeries: [(u, series) => series === SEEN && this.#extremes(u)], drawAxes: [(u) => this.#rules(u)], setCursor: [(u) => this.#tell(u)] },
+      hooks: { drawSeries: [(u, series) => series === SEEN && this.#extremes(u)], drawAxes: [(u) => this.#rules(u)], setCursor: [(u) => this.#readOut(u)] },
     }, columns, this.root);
     this.root.append(this.readout);
   }
@@ -143,7 +144,7 @@ export class Chart {
   #upright(u) {
     const from = this.#across()[0];
     let [low, high] = [Infinity, -Infinity];
-    for (const column of [LOW, HIGH, SEEN, COURSE, Q05, Q95, TOLD_LOW, TOLD_HIGH]) {
+    for (const column of [LOW, HIGH, SEEN, COURSE, Q05, Q95, PAST_LOW, PAST_HIGH]) {
       u.data[column].forEach((v, i) => {
         if (!Number.isFinite(v) || u.data[0][i] < from) return;
         low = Math.min(low, v);
@@ -161,8 +162,8 @@ export class Chart {
   }
 
   /**
-   * Where many readings fall into one place their lowest and highest are drawn as they were: a line through averages
-   * would show an SpO2 of 70 among many of 97 at 96.
+   * Where many readings fall into one pixel column, draw their lowest and highest. A line of averages would show a single
+   * SpO2 of 70 among many of 97 as 96.
    */
   #extremes(u) {
     const { ctx, bbox } = u;
@@ -218,7 +219,7 @@ export class Chart {
     ctx.restore();
   }
 
-  #tell(u) {
+  #readOut(u) {
     const { idx } = u.cursor;
     let said = "";
     if (Number.isInteger(idx) && u.cursor.left >= 0) {
@@ -226,12 +227,12 @@ export class Chart {
       const [low, seen, high] = this.#near(u, SEEN, LOW, SEEN, HIGH);
       const [under, course, over] = this.#near(u, COURSE, UNDER, COURSE, OVER);
       const [q05, q50, q95] = [Q05, Q50, Q95].map((column) => u.data[column][idx]);
-      const believed = [this.#believed(course, value(this.name, under), value(this.name, over)), this.#told(u)].filter(Boolean).join(" · ");
+      const twin = [this.#course(course, value(this.name, under), value(this.name, over)), this.#pastForecast(u)].filter(Boolean).join(" · ");
       if (Number.isFinite(seen)) {
         const texts = { time: at, value: measure(this.name, seen), low: value(this.name, low), high: value(this.name, high) };
-        said = [low < high ? t("chart.point_band", texts) : t("chart.point", texts), believed].filter(Boolean).join(" · ");
-      } else if (believed) {
-        said = t("chart.point_gap", { time: at, course: believed });
+        said = [low < high ? t("chart.point_band", texts) : t("chart.point", texts), twin].filter(Boolean).join(" · ");
+      } else if (twin) {
+        said = t("chart.point_gap", { time: at, course: twin });
       } else if (Number.isFinite(q50)) {
         const texts = { time: at, value: measure(this.name, q50), low: value(this.name, q05), high: value(this.name, q95) };
         said = t("chart.point_forecast", texts);
@@ -240,7 +241,7 @@ export class Chart {
     this.readout.textContent = said;
   }
 
-  /** The columns' values at the cursor's place, or at the nearest beside it where `key` has one. */
+  /** The columns' values at the cursor, or at the nearest place beside it where `key` has a value. */
   #near(u, key, ...columns) {
     const { idx } = u.cursor;
     const at = (i) => u.valToPos(u.data[0][i], "x");
@@ -249,10 +250,10 @@ export class Chart {
     return columns.map((column) => u.data[column][near]);
   }
 
-  /** What had been foretold of the cursor's moment: the nearest forecast under it, or of a minute and a half beside it. */
-  #told(u) {
+  /** The earlier forecast for the cursor's moment: the nearest one under the cursor or within 90 s of it. */
+  #pastForecast(u) {
     const { idx } = u.cursor;
-    const [times, column] = [u.data[0], u.data[TOLD]];
+    const [times, column] = [u.data[0], u.data[PAST]];
     const under = (i) => Math.abs(times[i] - times[idx]) <= 90 || Math.abs(u.valToPos(times[i], "x") - u.valToPos(times[idx], "x")) <= REACH;
     let near = -1;
     for (const step of [-1, 1]) {
@@ -261,11 +262,11 @@ export class Chart {
       if (Number.isFinite(column[i]) && under(i) && (near < 0 || Math.abs(times[i] - times[idx]) < Math.abs(times[near] - times[idx]))) near = i;
     }
     if (near < 0) return "";
-    const texts = { minutes: this.#before, value: measure(this.name, column[near]), low: value(this.name, u.data[TOLD_LOW][near]), high: value(this.name, u.data[TOLD_HIGH][near]) };
-    return t("chart.point_foretold", texts);
+    const texts = { minutes: this.#before, value: measure(this.name, column[near]), low: value(this.name, u.data[PAST_LOW][near]), high: value(this.name, u.data[PAST_HIGH][near]) };
+    return t("chart.point_past_forecast", texts);
   }
 
-  #believed(course, low, high) {
+  #course(course, low, high) {
     if (!Number.isFinite(course)) return "";
     const texts = { value: measure(this.name, course), low, high };
     return low === high ? t("chart.point_course", texts) : t("chart.point_course_band", texts);
@@ -285,7 +286,7 @@ export class Chart {
     const newest = earlier[0].length - 1;
     if (newest >= 0) {
       const [, low, high, mid] = earlier.map((column) => column[newest]);
-      said.push(t("chart.summary_foretold", { minutes: this.#before, value: measure(this.name, mid), low: value(this.name, low), high: value(this.name, high) }));
+      said.push(t("chart.summary_past_forecast", { minutes: this.#before, value: measure(this.name, mid), low: value(this.name, low), high: value(this.name, high) }));
     }
     const last = forecast[0].length - 1;
     if (last > 0) {

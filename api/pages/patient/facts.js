@@ -1,4 +1,4 @@
-/* Charting what no sensor knows: oxygen and consciousness. */
+/* Chart what no sensor measures: oxygen and consciousness. */
 
 import { h, write } from "../shared/dom.js";
 import { measure } from "../shared/format.js";

@@ -1,4 +1,4 @@
-/* The readings behind a sparkline: the service's history once, then what arrives; thinned, never losing an extreme. */
+/* The readings behind a sparkline: first the service's history, then live readings. Thinned, but never losing an extreme. */
 
 import { get, millis, part } from "../shared/http.js";
 import { isImplausible } from "./reading.js";
@@ -7,7 +7,7 @@ import * as clock from "../shared/clock.js";
 
 const POINTS = 180;
 const AT_ONCE = 4;
-/* Where no history can be had (none is kept, or its store is away) the page asks again ever more rarely. */
+/* Without a history (none is stored, or the store is unreachable) the page retries at growing intervals. */
 const FIRST_PAUSE_MS = 10000;
 const LONGEST_PAUSE_MS = 600000;
 
@@ -43,7 +43,7 @@ export class Trace {
     this.#forget(time - this.back - 2 * this.bucket);
   }
 
-  /** Note the time of the newest reading; whether it went back, which says that the one noted before was taken back. */
+  /** Note the time of the newest reading. True if it went back: then the earlier newest reading was withdrawn. */
   wentBack(time) {
     const before = this.#newest;
     this.#newest = time ?? 0;
@@ -60,7 +60,7 @@ export class Trace {
     for (const column of [this.time, this.low, this.high, this.last]) column.splice(0, from < 0 ? column.length : from);
   }
 
-  /** Put the history before what has arrived live. */
+  /** Put the history before the live readings. */
   prepend({ time, mean, low, high }) {
     const live = { time: this.time, last: this.last, low: this.low, high: this.high };
     Object.assign(this, { time: [], last: [], low: [], high: [], filled: true });
@@ -87,15 +87,15 @@ export async function read(patient, name, start, end, points, { course = "", kin
   return get(`v1/patients/${part(patient)}/history${course}?${query}`);
 }
 
-/** What the twin believes in hindsight, gaps included: columns of its mean and the edges of its band, 2 sd away. */
+/** The twin's estimate in hindsight, gaps included: columns of its mean and the edges of its band, 2 sd away. */
 export async function smoothed(patient, name, start, end, points) {
   const { time, mean, sd } = await read(patient, name, start, end, points, { course: "/smoothed" });
   const edge = (side) => mean.map((m, i) => m + side * 2 * sd[i]);
   return { time: time.map(millis), mean, low: edge(-1), high: edge(1) };
 }
 
-/** What had been foretold `minutes` before the moments from `start` on: columns of the median and the edges of the band. */
-export async function foretold(patient, name, start, minutes, points) {
+/** The forecasts made `minutes` before each moment from `start` on: columns of the median and the edges of the band. */
+export async function pastForecasts(patient, name, start, minutes, points) {
   const ahead = minutes * 60000;
   const answer = await read(patient, name, start - ahead, clock.now() + 1000, points, { kind: "forecasts" });
   const rows = answer.forecast.map((row) => row[answer.horizons_min.indexOf(minutes)]);
@@ -107,7 +107,7 @@ export async function foretold(patient, name, start, minutes, points) {
   return { time: answer.time.map((at) => millis(at) + ahead).filter((_, i) => kept[i]), low, mid, high };
 }
 
-/** The traces of the patients on screen. History is asked for what is visible only, a few at a time. */
+/** The traces of the patients on screen. The history is requested only for visible tiles, a few at a time. */
 export class Traces {
   #traces = new Map();
   #waiting = [];
@@ -119,7 +119,7 @@ export class Traces {
     this.arrived = arrived;
   }
 
-  /** Whether the history could not be read when last asked. */
+  /** Whether the last request for the history failed. */
   get missing() {
     return this.#pauses > 0;
   }
@@ -140,7 +140,7 @@ export class Traces {
     }
   }
 
-  /** A patient has left: nothing of him is kept. */
+  /** A patient has left: forget all of their readings. */
   drop(patient) {
     for (const key of this.#traces.keys()) if (key.startsWith(`${patient}|`)) this.#traces.delete(key);
   }
@@ -159,16 +159,16 @@ export class Traces {
     this.#work();
   }
 
-  /** Time on screen was missed: ask again for what is shown. */
+  /** Readings were missed: request again what is shown. */
   reopen() {
     for (const trace of this.#traces.values()) trace.filled = false;
     this.#until = 0;
   }
 
-  /** One answer tells of them all: what waits would be refused as well. */
+  /** One failure stands for all: the waiting requests would fail as well. */
   #failed(trace, status) {
     trace.filled = false;
-    // Of this patient or signal only: asking for the others is not in vain, asking for it again is.
+    // The failure concerns this patient or signal only: request the others, but not this one again.
     if (status >= 400 && status < 500 && status !== 429) {
       trace.filled = true;
       return;

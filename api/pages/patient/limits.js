@@ -1,4 +1,4 @@
-/* The alarm limits in force for a patient, and for clinicians the way to change one, or to give it back to the ward. */
+/* The alarm limits in force for a patient. Clinicians can change a limit or return to the ward's limit. */
 
 import { attribute, h, write } from "../shared/dom.js";
 import { decimals, limitValue, number, signalName, unit, value } from "../shared/format.js";
@@ -10,15 +10,15 @@ import { signal } from "../shared/signals.js";
 const BOUNDS = ["critical_low", "low", "high", "critical_high"];
 const FIELDS = [...BOUNDS, "delay_s"];
 const LONGEST_DELAY_S = 3600;
-/* So often and so long the page looks whether a change is in force before it says that it is not yet. */
+/* How often and for how long the page checks whether a change is in force before it says that it is not yet. */
 const LOOKS = 20;
 const LOOK_MS = 500;
 
 const finite = (amount) => amount !== null && Number.isFinite(amount);
 const later = (ms) => new Promise((go) => setTimeout(go, ms));
 
-/** What was typed into one field cannot be a limit; `message` is for the reader, `field` the place. */
-class Wrong extends Error {
+/** The text in one field cannot be a limit. `message` is for the user, `field` says where. */
+class InvalidLimit extends Error {
   constructor(field, message) {
     super(message);
     this.field = field;
@@ -40,7 +40,7 @@ export class Limits extends EventTarget {
       h("h2", { id: "limits-heading" }, t("limits.title")), this.place, this.said, this.now);
   }
 
-  /** Another stay has begun: what was shown or being typed was for the one before. */
+  /** Another stay has begun: limits shown or being typed belonged to the earlier one. */
   anew() {
     this.table = {};
     this.names = [];
@@ -53,7 +53,7 @@ export class Limits extends EventTarget {
     this.names = names;
     try {
       this.#take(await get(`v1/patients/${part(this.patient)}/limits`));
-      // A form that is being filled in stays: new signals come with the next look.
+      // Do not replace a form that is being filled in: new signals appear after it is closed.
       if (!this.form) this.#show();
     } catch (refusal) {
       write(this.said, `${t("limits.failed")} ${refusal.message}`);
@@ -70,7 +70,7 @@ export class Limits extends EventTarget {
     return { ...signal(name).limits, ...(this.table[name] ?? {}) };
   }
 
-  /** What was set for this patient; null where the ward or the default holds. */
+  /** The limit set for this patient; null where the ward's limit or the default applies. */
   #own(name, field) {
     const own = this.table[name]?.own?.[field];
     return finite(own) ? own : null;
@@ -100,7 +100,7 @@ export class Limits extends EventTarget {
     this.place.replaceChildren(this.#table(cell), ...(edit ? [edit] : []));
   }
 
-  /** The form shows what is in force when it is opened: another screen may have changed it since. */
+  /** The form shows the limits in force when it opens: another screen may have changed them. */
   async #edit() {
     write(this.said, "");
     write(this.now, "");
@@ -121,7 +121,7 @@ export class Limits extends EventTarget {
     this.form.querySelector("input").focus();
   }
 
-  /** Text and not type=number: what a browser cannot read as a number it would hand over as empty. */
+  /** A text field, not type=number: a browser returns an empty string for text that it cannot read as a number. */
   #field(name, field) {
     const own = this.#own(name, field);
     const label = t("limits.field", { signal: signalName(name), limit: t(`limit.${field}`) });
@@ -148,7 +148,7 @@ export class Limits extends EventTarget {
     return new Intl.NumberFormat(locale(), { useGrouping: false, maximumFractionDigits: 4 }).format(amount);
   }
 
-  /** Only the bounds that were changed; null gives one back to the ward. Throws `Wrong`. */
+  /** Only the changed bounds; null returns to the ward's limit. Throws `InvalidLimit`. */
   #changes() {
     const changes = {};
     for (const name of this.shown) {
@@ -168,15 +168,15 @@ export class Limits extends EventTarget {
     if (!input.value.trim()) return null;
     const texts = { text: input.value.trim() };
     const { amount, reason, readings } = read(input.value);
-    if (reason === "ambiguous") throw new Wrong(input, t("limits.ambiguous", { ...texts, one: readings[0], other: readings[1] }));
-    if (reason) throw new Wrong(input, t("limits.not_a_number", texts));
+    if (reason === "ambiguous") throw new InvalidLimit(input, t("limits.ambiguous", { ...texts, one: readings[0], other: readings[1] }));
+    if (reason) throw new InvalidLimit(input, t("limits.not_a_number", texts));
     if (field === "delay_s") {
-      if (amount < 0 || amount > LONGEST_DELAY_S) throw new Wrong(input, t("limits.delay_range", { most: number(LONGEST_DELAY_S) }));
+      if (amount < 0 || amount > LONGEST_DELAY_S) throw new InvalidLimit(input, t("limits.delay_range", { most: number(LONGEST_DELAY_S) }));
       return amount;
     }
     const [low, high] = signal(name).plausible ?? [];
     if (finite(low) && finite(high) && (amount < low || amount > high)) {
-      throw new Wrong(input, t("limits.implausible", { value: number(amount, decimals(amount, 2)), unit: unit(name), low: value(name, low), high: value(name, high) }));
+      throw new InvalidLimit(input, t("limits.implausible", { value: number(amount, decimals(amount, 2)), unit: unit(name), low: value(name, low), high: value(name, high) }));
     }
     return amount;
   }
@@ -187,7 +187,7 @@ export class Limits extends EventTarget {
     const wrong = bounds.findIndex(([, amount], i) => i && amount <= bounds[i - 1][1]);
     if (wrong < 0) return;
     const [at] = [bounds[wrong][0], bounds[wrong - 1][0]].filter((bound) => bound in changed);
-    throw new Wrong(this.form.elements[`${name}.${at ?? bounds[wrong][0]}`], t("limits.order", { signal: signalName(name) }));
+    throw new InvalidLimit(this.form.elements[`${name}.${at ?? bounds[wrong][0]}`], t("limits.order", { signal: signalName(name) }));
   }
 
   #complain(input, message) {
@@ -207,7 +207,7 @@ export class Limits extends EventTarget {
     try {
       changes = this.#changes();
     } catch (wrong) {
-      if (!(wrong instanceof Wrong)) throw wrong;
+      if (!(wrong instanceof InvalidLimit)) throw wrong;
       this.#complain(wrong.field, wrong.message);
       write(this.said, `${t("limits.nothing_sent")} ${wrong.message}`);
       return;
@@ -234,13 +234,13 @@ export class Limits extends EventTarget {
     }
   }
 
-  /** Whether what was sent is what the service now has set for this patient. */
+  /** Whether the service now shows the limits that were sent. */
   #holds(changes) {
     return Object.entries(changes).every(([name, fields]) => (
       Object.entries(fields).every(([field, wanted]) => this.#own(name, field) === wanted)));
   }
 
-  /** Saved is said once the service shows it, not once it took it. */
+  /** The page says "saved" when the service shows the new limits, not when it accepts the request. */
   async #settle(changes) {
     for (let look = 0; look < LOOKS && !this.#holds(changes); look += 1) {
       await later(LOOK_MS);
@@ -248,18 +248,18 @@ export class Limits extends EventTarget {
     }
     this.#show();
     write(this.said, this.#holds(changes) ? t("limits.saved") : t("limits.not_yet"));
-    write(this.now, this.#told(changes));
+    write(this.now, this.#inForce(changes));
   }
 
-  /** What is now in force of each bound that was changed: "Heart rate, high: 105 /min (this patient's own)". */
-  #told(changes) {
-    const told = Object.entries(changes).flatMap(([name, fields]) => Object.keys(fields).map((field) => {
+  /** The limit now in force for each changed bound: "Heart rate, high: 105 /min (this patient's own)". */
+  #inForce(changes) {
+    const lines = Object.entries(changes).flatMap(([name, fields]) => Object.keys(fields).map((field) => {
       const texts = {
         field: t("limits.field", { signal: signalName(name), limit: t(`limit.${field}`) }),
         value: this.#format(name, field, this.table[name]?.[field] ?? null),
       };
       return this.#own(name, field) === null ? t("limits.now_follows", texts) : t("limits.now_own", texts);
     }));
-    return t("limits.now", { list: told.join(" ") });
+    return t("limits.now", { list: lines.join(" ") });
   }
 }

@@ -1,4 +1,4 @@
-/* The NEWS2 score taken apart: each input's value, its points and its age; what is missing is said, never counted as 0. */
+/* The NEWS2 score in detail: each input's value, points and age. A missing input is shown as missing, never counted as 0. */
 
 import * as clock from "../shared/clock.js";
 import { attribute, h, mark, write } from "../shared/dom.js";
@@ -10,7 +10,7 @@ import { Scoring } from "./scoring.js";
 import { inputName, lacking } from "../alarms/words.js";
 
 const INPUTS = ["respiratory_rate", "oxygen_saturation", "oxygen", "systolic_bp", "pulse", "consciousness", "temperature"];
-/* Of sources measured so near in time the first is shown: the score brings a second one to its scale. */
+/* Of sources measured within this time of each other the first is shown: the score converts the second to its scale. */
 const TOGETHER_MS = 10000;
 
 function shown(entry, input) {
@@ -26,8 +26,8 @@ function shown(entry, input) {
 }
 
 /**
- * Seconds since the newest reading the score rests on, where all of its sensors have gone silent; null while any still
- * sends. What was charted by hand does not keep a score fresh.
+ * Seconds since the newest reading behind the score when all of its sensors are silent; null while any sensor still
+ * sends. Charted values do not keep a score fresh.
  */
 export function scoreAge({ news2, signals }, now) {
   if (!news2) return null;
@@ -36,10 +36,10 @@ export function scoreAge({ news2, signals }, now) {
   return (now - Math.max(...here.map((name) => signals[name].t))) / 1000;
 }
 
-/** Why a patient has no score, in words; empty where one is scored. */
+/** Why a patient has no score; empty where there is one. */
 export const off = (entry) => (entry.news2_off ? t(`news2.off.${entry.news2_off}`) : "");
 
-/** The inputs of the score whose sensors have gone silent, though their points still count, and how old they are. */
+/** The inputs whose sensors are silent although their points still count, and their age. */
 export function silentInputs({ news2, signals }, now) {
   const gone = (input) => {
     const here = sources(input).filter((name) => Number.isFinite(signals[name]?.t));

@@ -1,12 +1,12 @@
-/* Numbers as people type them: a comma or a point for decimals, spaces anywhere a hand leaves them. */
+/* Numbers as people type them: a decimal comma or point, and stray spaces. */
 
 import { locale } from "../shared/i18n.js";
 
 const MARKS = /[.,’'٫٬]/g;
 
 /**
- * Read a number: {amount}, or {reason: "not_a_number"}, or {reason: "ambiguous", readings} where one mark may part
- * thousands or decimals ("1.250"): to guess would be to set another limit than was meant.
+ * Read a number: {amount}, or {reason: "not_a_number"}, or {reason: "ambiguous", readings} where a mark may separate
+ * thousands or decimals ("1.250"). A guess could set a limit that the user did not mean.
  *
  * "39,5" and "39.5" are 39.5, "1 250" is 1250, "1.250,5" and "1,250.5" are 1250.5.
  */
@@ -25,7 +25,7 @@ export function read(text) {
   if (marks.length === 1) {
     if (last !== "." && last !== ",") return groups(trimmed) ? { amount: Number(joined(trimmed)) } : { reason: "not_a_number" };
     const decimal = Number(`${head || "0"}.${tail}`.replace(/^([+-])\./, "$10."));
-    // Three digits after the one mark, and what stands before could be thousands.
+    // Three digits after the only mark: the digits before it could be thousands.
     if (tail.length === 3 && /^[+-]?[1-9]\d{0,2}$/.test(head)) {
       const plainly = new Intl.NumberFormat(locale(), { maximumFractionDigits: 2, useGrouping: false });
       return { reason: "ambiguous", readings: [plainly.format(Number(joined(trimmed))), plainly.format(decimal)] };

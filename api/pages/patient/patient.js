@@ -62,14 +62,14 @@ export class PatientPage {
       ...RANGES_S.map((seconds) => h("option", { value: String(seconds) }, t(`patient.range.${seconds}`))));
     range.value = String(this.range);
     const key = (name) => h("li", { class: name }, t(`chart.key.${name}`));
-    this.foretold = h("input", { type: "checkbox", id: "foretold", onchange: () => this.#foretell() });
+    this.pastForecast = h("input", { type: "checkbox", id: "past-forecast", onchange: () => this.#togglePastForecast() });
     this.root = h("section", { class: "patient" },
       h("div", { class: "patient-head" }, h("a", { class: "back", href: "#/ward" }, t("nav.back")), this.heading, this.where,
         h("label", { for: "range" }, t("patient.range")), range),
       h("div", { class: "columns" },
         h("div", { class: "left" },
           h("ul", { class: "key" }, ...["observed", "estimate", "forecast", "limit"].map(key),
-            h("li", { class: "foretold" }, this.foretold, h("label", { for: "foretold" }, t("chart.key.foretold")))), this.charts, this.other, this.limits.root),
+            h("li", { class: "past-forecast" }, this.pastForecast, h("label", { for: "past-forecast" }, t("chart.key.past_forecast")))), this.charts, this.other, this.limits.root),
         h("div", { class: "right" },
           h("section", { class: "box", "aria-labelledby": "patient-alarms" },
             h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
@@ -77,7 +77,7 @@ export class PatientPage {
           this.off.root, this.news2.root, this.models.root, this.facts.root)));
   }
 
-  /** The service tells no more of this patient: nothing of him stays on the screen. */
+  /** The service no longer sends this patient's values: remove all of them from the screen. */
   refuse(ended = false) {
     this.store.clear();
     this.heading.textContent = ended ? t("patient.ended") : t("patient.unknown");
@@ -109,7 +109,7 @@ export class PatientPage {
       if (this.store.loaded) this.refuse();
       return;
     }
-    // Another stay under the same id is another person's: nothing of the one before stays on the screen.
+    // Another stay under the same id belongs to another person: remove everything of the earlier stay.
     if (this.#admitted && entry.admitted !== this.#admitted) this.#forget();
     this.#admitted = entry.admitted;
     this.limits.stay = entry.admitted;
@@ -127,7 +127,7 @@ export class PatientPage {
     this.off.update(entry);
   }
 
-  /** A view for every signal the twin follows; made once, as the signals appear. */
+  /** One view for every signal that the twin follows, made when the signal appears. */
   #arrange(entry) {
     const order = rows(Object.keys(entry.signals)).flatMap((name) => (PAIRS[name] in entry.signals ? [name, PAIRS[name]] : [name]));
     if (order.join() === this.#names) return;
@@ -136,7 +136,7 @@ export class PatientPage {
       if (this.#views.has(name)) continue;
       const view = new SignalView(this.id, name);
       this.#views.set(name, view);
-      view.foretell(this.foretold.checked);
+      view.showPastForecast(this.pastForecast.checked);
       view.show(this.range * 1000).then(() => this.#draw());
     }
     this.charts.replaceChildren(...(order.length ? order.map((name) => this.#views.get(name).root)
@@ -172,7 +172,7 @@ export class PatientPage {
     try {
       this.store.backfill(items(await get(`v1/alarms?state=all&patient=${part(this.id)}`)));
     } catch {
-      /* The active alarms come over the socket; the earlier ones are an extra. */
+      /* The active alarms come over the socket; earlier ones are optional. */
     }
   }
 
@@ -182,12 +182,12 @@ export class PatientPage {
     this.reopen();
   }
 
-  #foretell() {
-    for (const view of this.#views.values()) view.foretell(this.foretold.checked).then(() => this.#draw());
+  #togglePastForecast() {
+    for (const view of this.#views.values()) view.showPastForecast(this.pastForecast.checked).then(() => this.#draw());
     this.#draw();
   }
 
-  /** Read the charts again: another range, or time missed while the connection was lost. */
+  /** Load the charts again: for another range, or after a lost connection. */
   reopen() {
     for (const view of this.#views.values()) view.show(this.range * 1000).then(() => this.#draw());
   }

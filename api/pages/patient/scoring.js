@@ -1,4 +1,4 @@
-/* Whether a patient has a NEWS2 score: the age that is known, and what a clinician decided. */
+/* Whether a patient has a NEWS2 score: the patient's age and the clinician's decision. */
 
 import { h, write } from "../shared/dom.js";
 import { get, part, patch } from "../shared/http.js";
@@ -23,7 +23,7 @@ export class Scoring {
 
   async #load() {
     write(this.said, "");
-    this.age.disabled = this.choice.disabled = true; /* What is typed before the answer would be lost with it. */
+    this.age.disabled = this.choice.disabled = true; /* The fields stay locked until the answer: it would overwrite what is typed before. */
     try {
       this.#show(await get(`v1/patients/${part(this.patient)}`));
     } catch (refusal) {
@@ -38,7 +38,7 @@ export class Scoring {
     this.choice.value = this.shown.scored;
   }
 
-  /** Only what was changed: a date of birth that somebody entered elsewhere stays. */
+  /** Only the changed fields: a date of birth entered elsewhere stays. */
   async #save() {
     const changes = {};
     const years = this.age.value === "" ? null : Number(this.age.value);

@@ -6,7 +6,7 @@ import * as clock from "../shared/clock.js";
 import { attribute, h, mark, write } from "../shared/dom.js";
 import { trend } from "../alarms/explain.js";
 import { age, measure, number, percent, signalName, unit, value } from "../shared/format.js";
-import { columns, foretold, read, smoothed, Trace } from "./history.js";
+import { columns, pastForecasts, read, smoothed, Trace } from "./history.js";
 import { t } from "../shared/i18n.js";
 import { signal } from "../shared/signals.js";
 import { fan } from "../ward/sparkline.js";
@@ -16,19 +16,19 @@ import { ended } from "../alarms/words.js";
 
 const POINTS = 600;
 const FURTHEST_MS = 3600000;
-/* Of what had been foretold, that of so many minutes before; what is known of the coming minutes lasts half as long. */
+/* The page shows the forecasts made so many minutes before, and loads them again after half that time. */
 const BEFORE_MIN = 30;
-const RECALL_MS = BEFORE_MIN * 30000;
-/* A forecast a minute is kept: one that is missing breaks no line. */
-const FORETOLD_GAP_MS = 200000;
+const RELOAD_MS = BEFORE_MIN * 30000;
+/* One forecast per minute is stored. One missing forecast must not break the line. */
+const PAST_GAP_MS = 200000;
 const NOTHING = { time: [], low: [], mid: [], high: [] };
 
 export class SignalView {
   #seen;
   #twin;
   #turn = 0;
-  #foretold = null;
-  #recalled = 0;
+  #pastForecast = null;
+  #pastLoaded = 0;
 
   constructor(patient, name) {
     this.patient = patient;
@@ -49,7 +49,7 @@ export class SignalView {
       this.problem, this.lacking, this.chart.root);
   }
 
-  /** Show the last `back` ms: ask for the readings and the twin's course over it. */
+  /** Show the last `back` ms: request the readings and the twin's course. */
   async show(back) {
     this.range = { back, ahead: Math.min(back, FURTHEST_MS) };
     const turn = ++this.#turn;
@@ -65,32 +65,32 @@ export class SignalView {
       this.#seen.prepend(columns(observed));
       this.#twin.prepend(course);
       write(this.problem, "");
-      if (this.#foretold) await this.#recall();
+      if (this.#pastForecast) await this.#loadPastForecast();
     } catch {
       if (turn === this.#turn) write(this.problem, t("chart.failed"));
     }
   }
 
-  /** Whether to show beside the readings what had been foretold of them. */
-  async foretell(shown) {
-    this.#foretold = shown ? NOTHING : null;
+  /** Show or hide the forecasts that were made earlier for the times shown. */
+  async showPastForecast(shown) {
+    this.#pastForecast = shown ? NOTHING : null;
     write(this.lacking, "");
-    if (shown && this.range) await this.#recall();
+    if (shown && this.range) await this.#loadPastForecast();
   }
 
-  async #recall() {
+  async #loadPastForecast() {
     const turn = this.#turn;
-    this.#recalled = clock.now();
-    const start = this.#recalled - this.range.back;
-    const found = await foretold(this.patient, this.name, start, BEFORE_MIN, POINTS).catch(() => null);
-    if (turn !== this.#turn || !this.#foretold) return;
-    this.#foretold = found ?? this.#foretold;
-    const any = this.#foretold.time.some((at) => at >= start && at <= clock.now());
-    write(this.lacking, found ? any ? "" : t("chart.foretold_none", { minutes: BEFORE_MIN }) : t("chart.failed"));
+    this.#pastLoaded = clock.now();
+    const start = this.#pastLoaded - this.range.back;
+    const found = await pastForecasts(this.patient, this.name, start, BEFORE_MIN, POINTS).catch(() => null);
+    if (turn !== this.#turn || !this.#pastForecast) return;
+    this.#pastForecast = found ?? this.#pastForecast;
+    const any = this.#pastForecast.time.some((at) => at >= start && at <= clock.now());
+    write(this.lacking, found ? any ? "" : t("chart.past_forecast_none", { minutes: BEFORE_MIN }) : t("chart.failed"));
   }
 
-  /** Readings are back after a gap: what the twin believes of it is another than while it lasted. */
-  async #reconsider() {
+  /** Readings are back after a gap: the twin's estimate for the gap has changed, so load it again. */
+  async #reloadCourse() {
     const turn = this.#turn;
     const { back } = this.range;
     const end = clock.now() + 1000;
@@ -102,14 +102,14 @@ export class SignalView {
     live.time.forEach((at, i) => this.#twin.add(at, live.last[i], live.low[i], live.high[i]));
   }
 
-  /** The pause in ms from which on a line breaks. */
+  /** A line breaks at pauses longer than this, in ms. */
   get #gap() {
     return 3000 * Math.max(signal(this.name).silence_s ?? 60, 20, this.range.back / 1000 / POINTS);
   }
 
   take(reading) {
     if (this.#seen.wentBack(reading.t)) this.show(this.range.back);
-    if (reading.t - this.#seen.time.at(-1) > this.#gap) this.#reconsider();
+    if (reading.t - this.#seen.time.at(-1) > this.#gap) this.#reloadCourse();
     if (Number.isFinite(reading.v) && !isImplausible(this.name, reading)) this.#seen.add(reading.t, reading.v);
     if (Number.isFinite(reading.m)) this.#twin.add(reading.t, reading.m, reading.m - 2 * reading.sd, reading.m + 2 * reading.sd);
   }
@@ -133,9 +133,9 @@ export class SignalView {
     const worst = (technical) => here.find((alarm) => standing(alarm) && (alarm.kind === "technical") === technical)?.priority ?? null;
     attribute(this.root, "data-alarm", worst(false));
     attribute(this.root, "data-technical", worst(true));
-    if (this.#foretold && this.#recalled && now - this.#recalled > RECALL_MS) this.#recall();
-    const told = this.#foretold && { ...this.#foretold, minutes: BEFORE_MIN, gap: Math.max(this.#gap, FORETOLD_GAP_MS) };
-    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old, told });
+    if (this.#pastForecast && this.#pastLoaded && now - this.#pastLoaded > RELOAD_MS) this.#loadPastForecast();
+    const pastForecast = this.#pastForecast && { ...this.#pastForecast, minutes: BEFORE_MIN, gap: Math.max(this.#gap, PAST_GAP_MS) };
+    this.chart.update({ seen: this.#seen, twin: this.#twin, reading, limits, range: this.range, gap: this.#gap, old, pastForecast });
   }
 
   #expected(reading, old) {

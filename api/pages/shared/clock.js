@@ -1,13 +1,13 @@
-/* The service's clock as this page knows it: set by every message, carried on at its speed in between. */
+/* The service's clock: set by every message, and advanced at its speed in between. */
 
 let origin = Date.now();
 let heard = performance.now();
 let heardWall = Date.now();
-/* So much more on the wall than on the steady clock means that the machine slept, in which the steady one may stand still. */
+/* If the wall clock ran so much further than the steady clock, the machine slept: the steady clock may stop during sleep. */
 const SLEPT_MS = 3000;
 export let speed = 1;
 
-/** Take the service's time from a message; `rate` is how fast that clock runs. */
+/** Set the service's time from a message; `rate` is the speed of that clock. */
 export function set(ms, rate = speed) {
   origin = ms;
   speed = rate;

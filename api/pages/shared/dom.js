@@ -1,4 +1,4 @@
-/* Elements without markup strings: nothing a device or a person wrote is ever parsed as HTML. */
+/* Build elements without markup strings: text from devices or people is never parsed as HTML. */
 
 const SVG = "http://www.w3.org/2000/svg";
 
@@ -20,12 +20,12 @@ export function h(tag, properties = {}, ...children) {
   return element;
 }
 
-/** Write a text only where it differs, so that an unchanged tile costs no layout. */
+/** Write a text only if it differs, so that an unchanged tile costs no layout. */
 export function write(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Set or remove a class; the same economy as `write`. */
+/** Set or remove a class, only if it differs. */
 export function mark(element, name, on) {
   if (element.classList.contains(name) !== Boolean(on)) element.classList.toggle(name, Boolean(on));
 }

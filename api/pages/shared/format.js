@@ -37,14 +37,14 @@ export function percent(share) {
   return Number.isFinite(share) ? numbers(0, "percent").format(share) : "–";
 }
 
-/** Decimal places a reading is shown with: as its quantisation step says, at most one. */
+/** Decimal places of a reading: given by its quantisation step, at most one. */
 export function digits(name) {
   const step = signal(name).step;
   if (!(step > 0) || step >= 1) return 0;
   return Math.min(1, Math.ceil(-Math.log10(step) - 1e-9));
 }
 
-/** How many decimals a number has, up to `most`; what floating point adds to it does not count. */
+/** How many decimals a number has, up to `most`; floating-point noise does not count. */
 export function decimals(amount, most = 4) {
   for (let places = 0; places < most; places += 1) {
     const scaled = amount * 10 ** places;
@@ -57,18 +57,18 @@ export const unit = (name) => known(`unit.${signal(name).unit}`, signal(name).un
 export const signalName = (name) => (name ? known(`signal.${name}`, name.replaceAll("_", " ")) : t("alarm.all_signals"));
 export const shortName = (name) => known(`short.${name}`, signalName(name));
 
-/** A value as its sensor shows it; one that is charted, of no certain step ("2.5 L/min", "0.6 mmol/L"), as it was given. */
+/** A value with its sensor's decimals. A charted value has no fixed step ("2.5 L/min", "0.6 mmol/L") and is shown as given. */
 export function value(name, amount) {
   if (Number.isFinite(amount) && !(signal(name).step > 0)) return asGiven().format(amount);
   return number(amount, digits(name));
 }
 
-/** A limit, with the decimals it was set with: one of 45.5 does not read 46. */
+/** A limit, with the decimals it was set with: 45.5 must not read 46. */
 export function limitValue(name, amount) {
   return Number.isFinite(amount) ? number(amount, Math.max(digits(name), decimals(amount, 2))) : number(amount);
 }
 
-/** A limit, or a value held against one, with its unit. */
+/** A limit, or a value compared with one, with its unit. */
 export function limitMeasure(name, amount) {
   const symbol = unit(name);
   return symbol ? `${limitValue(name, amount)}\u00a0${symbol}` : limitValue(name, amount);
@@ -87,12 +87,12 @@ export const time = (ms) => dates("time", { hour: "2-digit", minute: "2-digit", 
 export const shortTime = (ms) => dates("short", { hour: "2-digit", minute: "2-digit" }).format(ms);
 export const day = (ms) => dates("day", { weekday: "short", day: "numeric", month: "short" }).format(ms);
 
-/** The time of day, with the day where it is not today's. */
+/** The time of day, with the date if it is not today. */
 export function moment(ms, now) {
   return day(ms) === day(now) ? time(ms) : `${day(ms)}, ${time(ms)}`;
 }
 
-/** How long: "8 s", "12 min", "3 h 05 min", "2 days". */
+/** A duration: "8 s", "12 min", "3 h 05 min", "2 days". */
 export function age(seconds) {
   const whole = Math.max(0, Math.round(seconds));
   if (whole < 90) return t("age.seconds", { count: number(whole) });

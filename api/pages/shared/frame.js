@@ -1,4 +1,4 @@
-/* What stands around every view: clock and its speed, demo mark, connection, banners, sound, language, sign-out. */
+/* The frame around every view: clock and its speed, demo mark, connection, banners, sound, language, sign-out. */
 
 import * as clock from "./clock.js";
 import { faults } from "./health.js";
@@ -40,7 +40,7 @@ export class Frame {
     this.#tick();
   }
 
-  /** The service refused the ward asked for; an empty reason takes the banner away. */
+  /** The service refused the requested ward; an empty reason removes the banner. */
   refused(reason) {
     this.#refusal = reason;
     this.#show();
@@ -90,7 +90,7 @@ export class Frame {
     else write(banner, state === "connecting" ? t("banner.never") : "");
   }
 
-  /** What the service cannot do just now: red where readings are not recorded or not judged, and then it is not "Live". */
+  /** Show what the service cannot do at the moment. Red if readings are not recorded or not evaluated: then it is not "Live". */
   #feel() {
     const { state, health } = this.connection;
     const found = state === "lost" ? [] : faults(health, clock.speed);
@@ -110,7 +110,7 @@ export class Frame {
       ...(quiet ? [quiet] : []));
   }
 
-  /** The countdown is kept out of the live region's announcements: only the loss itself is read out. */
+  /** Screen readers announce only the loss of the connection, not the countdown. */
   #lost(banner, lostAt) {
     if (this.retry?.isConnected) return;
     this.retry = h("span", { "aria-hidden": "true" }, this.#wait());

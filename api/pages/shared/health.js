@@ -1,22 +1,22 @@
-/* What the service says of its own state, as sentences: what is not recorded or not judged must never look calm. */
+/* The service's own health as sentences: if readings are not recorded or not evaluated, the page must not look calm. */
 
 import { age } from "./format.js";
 import { has, t } from "./i18n.js";
 
-/* Estimates older than this are not of now: alarms come late or not at all. */
+/* Estimates older than this are not current: alarms come late or not at all. */
 const OLD_S = 10;
 const SLOW_S = 5;
-/* Clocks farther apart than this make a reading's time mean another moment on the wall. */
+/* If the clocks differ by more than this, the times shown are wrong by the wall clock. */
 const APART_S = 5;
 
-/** The faults of a service's health, gravest first: {serious, code, text}. `speed` is how fast its clock is meant to run. */
+/** The faults in a service's health, most serious first: {serious, code, text}. `speed` is the intended speed of its clock. */
 export function faults(health, speed = 1) {
   if (!health) return [];
   const { writes = "", twins = "ok", lag_s: lag = 0, estimate_age_s: old = 0, clock_apart_s: apart = 0 } = health;
   const found = [];
   if (writes) found.push(fault(true, "writes", has(`health.writes.${writes}`) ? t(`health.writes.${writes}`) : t("health.writes", { reason: writes })));
   if (twins !== "ok" && twins) found.push(fault(true, "twins", has(`health.twins.${twins}`) ? t(`health.twins.${twins}`) : t("health.twins", { reason: twins })));
-  // Behind by the service's clock: a clock that runs faster is behind by as many more of its seconds.
+  // The delay is in seconds of the service's clock: a faster clock counts more of them for the same real delay.
   const late = Math.max(lag ?? 0, old ?? 0) / Math.max(1, speed);
   if (late > SLOW_S && twins !== "stopped" && twins !== "warming") {
     const texts = { age: age(late) };

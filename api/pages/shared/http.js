@@ -1,8 +1,8 @@
-/* Requests to the service; a refusal becomes a sentence in the reader's language. */
+/* Requests to the service. A refusal becomes a sentence in the user's language. */
 
 import { has, t } from "./i18n.js";
 
-/** A request the service refused, or that never reached it; `message` is for the reader. */
+/** The service refused a request, or was not reached. `message` is for the user. */
 export class Refused extends Error {
   constructor(status, problem = {}) {
     const key = `problem.${status}`;
@@ -50,7 +50,7 @@ export function items(answer) {
   return answer?.items ?? Object.values(answer ?? {}).find(Array.isArray) ?? [];
 }
 
-/** A time of the service in milliseconds: ISO 8601 on HTTP, integers on the socket. */
+/** A time from the service in milliseconds: ISO 8601 on HTTP, integers on the socket. */
 export function millis(moment) {
   return typeof moment === "number" ? moment : Date.parse(moment);
 }

@@ -58,7 +58,7 @@ export function t(key, values = {}) {
   return text.replace(/\{(\w+)\}/g, (whole, name) => (name in values ? String(values[name]) : whole));
 }
 
-/** As `t`, with a second key for what the messages do not know (a site's own model or signal). */
+/** Like `t`, with a second key for names without a message (a site's own model or signal). */
 export function known(key, otherwise) {
   return has(key) ? t(key) : otherwise;
 }

@@ -1,4 +1,4 @@
-/* The service's own table of signals, fetched once; and how the ward shows them. */
+/* The service's table of signals, fetched once, and how the ward shows them. */
 
 import { get } from "./http.js";
 
@@ -13,7 +13,7 @@ const ORDER = [
 ];
 export const PAIRS = { systolic_bp: "diastolic_bp", arterial_systolic_bp: "arterial_diastolic_bp" };
 export const PAIR_NAMES = { systolic_bp: "short.pressure", arterial_systolic_bp: "short.arterial_pressure" };
-/* A second source of one quantity comes last where the first is there: what it says has been said. */
+/* A second source of a quantity comes last if the first is present: it adds little. */
 const AGAIN = { pulse_rate: "heart_rate", second_oxygen_saturation: "oxygen_saturation" };
 const SECOND = Object.fromEntries(Object.entries(PAIRS).map(([first, second]) => [second, first]));
 
@@ -24,7 +24,7 @@ export async function load() {
 /** The horizons of forecasts, in minutes. */
 export const horizons = () => [...table.values()].find((row) => row.horizons_min.length)?.horizons_min ?? [];
 
-/** The signals that feed an input of NEWS2; of readings of one time the first counts. */
+/** The signals for an input of NEWS2. Of readings at the same time the first signal counts. */
 export function sources(input) {
   return [...table.values()].filter((row) => row.news2 === input).sort((a, b) => a.news2_order - b.news2_order).map((row) => row.name);
 }
@@ -33,12 +33,12 @@ export function signal(name) {
   return table.get(name) ?? UNKNOWN;
 }
 
-/** Recorded only: a dose, a setting, a score, a laboratory value; has no twin, no forecast and no tile row. */
+/** Recorded only (a dose, a setting, a score, a laboratory value): no twin, no forecast and no tile row. */
 export function recorded(name) {
   return !["vital", "glucose"].includes(signal(name).kind);
 }
 
-/** The rows of a patient's tile, first the most telling; diastolic pressure rides with systolic. */
+/** The rows of a patient's tile, most important first. Diastolic pressure shares the row of systolic. */
 export function rows(names) {
   const here = names.filter((name) => !recorded(name) && !(SECOND[name] && names.includes(SECOND[name])));
   const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : 99);
@@ -49,7 +49,7 @@ export function rows(names) {
 /** The row under which a signal is shown (its own, or its pair's first). */
 export const rowOf = (name) => SECOND[name] ?? name;
 
-/** What a sparkline spans, in minutes: glucose moves in hours, the others in minutes. */
+/** The time range of a sparkline in minutes: glucose changes over hours, the others over minutes. */
 export function span(name) {
   return signal(name).kind === "glucose" ? { back: 180, ahead: 60 } : { back: 30, ahead: 30 };
 }

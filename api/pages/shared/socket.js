@@ -1,10 +1,10 @@
 /*
- * The one connection to the service: ticket, first message, subscriptions, heartbeat, and coming back by itself.
+ * The one connection to the service: ticket, first message, subscriptions, heartbeat, and automatic reconnection.
  *
- * Silence must look like silence: after 2.5 missed ping periods the connection counts as lost, whatever the
- * socket itself claims. It counts as live again once what was followed has been told afresh, not when a socket opens.
- * On reconnection every subscription says what it saw last (epoch and offset), so the service replays the alarm
- * transitions missed meanwhile and sends a whole snapshot.
+ * Silence must be visible: after 2.5 missed ping periods the connection counts as lost, even if the socket is still
+ * open. It counts as live again when every subscription has its snapshot, not when a socket opens.
+ * On reconnection every subscription sends what it saw last (epoch and offset). The service then replays the missed alarm
+ * transitions and sends a full snapshot.
  */
 
 import * as clock from "./clock.js";
@@ -21,7 +21,7 @@ export class Connection extends EventTarget {
   #next = 1;
   #channels = new Map();
   #subs = new Map();
-  #untold = new Set();
+  #outdated = new Set();
   #welcomed = false;
   #heard = { steady: 0, wall: 0, service: 0 };
   #attempts = 0;
@@ -31,9 +31,9 @@ export class Connection extends EventTarget {
 
   state = "connecting";
   ping = 10;
-  /* What the service says of its own state, or null before it has. */
+  /* The service's own health; null before the first message with it. */
   health = null;
-  /* The service's time when it was last heard, while it is not. */
+  /* While the connection is lost: the service's time of its last message. */
   lostAt = null;
   retryAt = 0;
 
@@ -57,7 +57,7 @@ export class Connection extends EventTarget {
   unsubscribe(channel) {
     const wanted = this.#channels.get(channel);
     this.#channels.delete(channel);
-    this.#told(channel);
+    this.#upToDate(channel);
     if (!wanted || wanted.sub === null) return;
     this.#subs.delete(wanted.sub);
     if (this.#welcomed) this.#send({ type: "unsubscribe", sub: wanted.sub });
@@ -122,18 +122,18 @@ export class Connection extends EventTarget {
     this.#attempts = 0;
     this.#subs.clear();
     this.#welcomed = true;
-    this.#untold = new Set(this.#channels.keys());
+    this.#outdated = new Set(this.#channels.keys());
     for (const channel of this.#channels.keys()) this.#request(channel);
     this.#settle();
   }
 
-  /** A channel has been told afresh, refused, or given up: nothing old of it is on the screen any more. */
-  #told(channel) {
-    if (this.#untold.delete(channel)) this.#settle();
+  /** A channel got its snapshot, was refused, or was given up: nothing old of it is on the screen any more. */
+  #upToDate(channel) {
+    if (this.#outdated.delete(channel)) this.#settle();
   }
 
   #settle() {
-    if (!this.#welcomed || this.#untold.size || this.state === "live") return;
+    if (!this.#welcomed || this.#outdated.size || this.state === "live") return;
     this.lostAt = null;
     this.#change("live");
   }
@@ -145,10 +145,10 @@ export class Connection extends EventTarget {
     if (message.type === "snapshot") wanted.since = { epoch: message.epoch, offset: message.offset };
     wanted.receive(message);
     if (wanted.since && message.offset > wanted.since.offset) wanted.since.offset = message.offset;
-    if (message.type === "snapshot") this.#told(channel);
+    if (message.type === "snapshot") this.#upToDate(channel);
   }
 
-  /** A request was refused (`id`), or the service has ended a subscription (`sub`): what it told is no longer kept up to date. */
+  /** A request was refused (`id`), or the service ended a subscription (`sub`): its values are no longer updated. */
   #refused(message) {
     const number = message.sub ?? message.id;
     const channel = this.#subs.get(number);
@@ -158,8 +158,8 @@ export class Connection extends EventTarget {
     const wanted = this.#channels.get(channel);
     if (wanted?.sub === number) Object.assign(wanted, { since: null, sub: null });
     this.dispatchEvent(new CustomEvent("refused", { detail: { reason: message.reason ?? "", channel, ended } }));
-    this.#told(channel);
-    // Somebody just admitted may not have come through yet; what was ended is asked for once more, and then answered.
+    this.#upToDate(channel);
+    // A patient just admitted may not be visible yet. An ended subscription is requested once more.
     const wait = ended ? AGAIN_MS.ended : AGAIN_MS[message.reason];
     if (wait) setTimeout(() => this.#askAgain(channel), wait);
   }
@@ -169,19 +169,19 @@ export class Connection extends EventTarget {
     if (wanted && this.#welcomed && wanted.sub === null) this.#request(channel);
   }
 
-  /** How long nothing was heard, in ms: by whichever clock ran on, as the steady one may stand still while the machine sleeps. */
+  /** How long nothing was received, in ms. The clock that ran further counts: the steady one may stop during sleep. */
   get #silence() {
     return Math.max(performance.now() - this.#heard.steady, Date.now() - this.#heard.wall);
   }
 
   #watch() {
     if (this.#welcomed && this.#silence > PATIENCE * this.ping * 1000) this.#lose(true);
-    // A service that takes a request and never answers it is as good as none.
+    // A service that accepts a request and never answers counts as lost.
     const stuck = this.#opening && !this.#welcomed && !this.retryAt;
     if (stuck && performance.now() - this.#opening > OPENING_MS) this.#lose();
   }
 
-  /** The connection is gone; `now` tries again without a pause. */
+  /** The connection is lost; `now` reconnects without a pause. */
   #lose(now = false) {
     const socket = this.#socket;
     this.#socket = null;
@@ -208,7 +208,7 @@ export class Connection extends EventTarget {
     this.#change("lost");
   }
 
-  /** The network, the screen or the machine is back: look at once whether the service still is, and do not sit out a pause. */
+  /** The network, the screen or the machine is back: check the service at once instead of waiting for the pause to end. */
   #wake() {
     this.#watch();
     if (this.state === "lost" && this.retryAt) this.open();

@@ -1,9 +1,9 @@
 /*
- * What the service has told this page: the entries of the patients followed, their alarms, and every alarm
- * transition seen. State is merged (latest wins); transitions are kept each once, in their order.
+ * The state received from the service: the entries of the patients followed, their alarms, and every alarm
+ * transition seen. State is merged (the latest wins). Each transition is stored once, in order.
  *
  * Events: "entries" (detail: ids changed, or null for all), "alarms", "transition" (detail: the alarm), and "gap"
- * when the service could not replay what was missed, so that the history has to be asked.
+ * when the service could not replay what was missed: the history then has to be loaded.
  */
 
 import { millis } from "./http.js";
@@ -14,22 +14,22 @@ const RANK = { high: 0, medium: 1, low: 2 };
 
 export const episode = (alarm) => alarm.alarm ?? alarm.id;
 const change = (alarm) => `${episode(alarm)}|${alarm.number ?? ""}|${alarm.presence}|${alarm.priority}|${alarm.time}`;
-/* Changes of one episode are ordered by their number: their times may be equal. */
+/* Transitions of one episode are ordered by their number: their times may be equal. */
 const isLater = (a, b) => (a.number && b.number ? a.number > b.number : a.time > b.time);
 
 /**
- * Most urgent first: by priority, whether acknowledged or not; of equals the unanswered, then those whose condition
- * still stands, then the newest. An acknowledgement quietens an alarm and takes nothing from its urgency.
+ * Most urgent first: by priority, acknowledged or not; at equal priority first the unacknowledged, then those whose
+ * condition still holds, then the newest. An acknowledgement silences an alarm but does not make it less urgent.
  */
 export function byUrgency(a, b) {
   return RANK[a.priority] - RANK[b.priority] || Number(calling(b)) - Number(calling(a))
     || Number(standing(b)) - Number(standing(a)) || b.onset - a.onset;
 }
 
-/** Whether nobody has answered this alarm yet: the ones that sound and flash. What was recorded after the fact calls nobody. */
+/** Whether this alarm is unacknowledged: then it sounds and flashes. An alarm recorded after the fact never does. */
 export const calling = (alarm) => !alarm.past && (alarm.presence === "on" || alarm.presence === "latched");
 
-/** Whether the condition itself is true now; a latched alarm's is over, and only nobody has seen it yet. */
+/** Whether the condition holds now. The condition of a latched alarm is over; the alarm waits to be acknowledged. */
 export const standing = (alarm) => alarm.standing ?? (alarm.presence === "on" || alarm.presence === "acknowledged");
 
 export class Store extends EventTarget {
@@ -38,20 +38,20 @@ export class Store extends EventTarget {
   loaded = false;
   #seen = new Set();
 
-  /** Start afresh for another channel: nothing of the former one stays, its events neither. */
+  /** Start again for another channel: forget the former one with its events. */
   clear() {
     this.entries.clear();
     this.transitions = [];
     this.#seen.clear();
     this.loaded = false;
-    this.#tell("entries", null);
-    this.#tell("alarms");
+    this.#emit("entries", null);
+    this.#emit("alarms");
   }
 
-  /** A stay is over: its transitions are no news of the next one under this id. */
+  /** A stay is over: its transitions do not belong to the next stay under this id. */
   forget(patient) {
     this.transitions = this.transitions.filter((alarm) => alarm.patient !== patient);
-    this.#tell("alarms");
+    this.#emit("alarms");
   }
 
   take(message) {
@@ -66,10 +66,10 @@ export class Store extends EventTarget {
       entry.signals ??= {};
       entry.alarms ??= [];
     }
-    if (this.loaded && !recovered) this.#tell("gap");
+    if (this.loaded && !recovered) this.#emit("gap");
     this.loaded = true;
-    this.#tell("entries", null);
-    this.#tell("alarms");
+    this.#emit("entries", null);
+    this.#emit("alarms");
   }
 
   #delta({ set = {}, del = [] }) {
@@ -81,11 +81,11 @@ export class Store extends EventTarget {
       alarms ||= "alarms" in part || !this.entries.has(id);
       this.entries.set(id, { ...entry, ...part, signals });
     }
-    this.#tell("entries", del.length ? null : Object.keys(set));
-    if (alarms) this.#tell("alarms");
+    this.#emit("entries", del.length ? null : Object.keys(set));
+    if (alarms) this.#emit("alarms");
   }
 
-  /** Take one transition; known ones are passed over. `live` ones are announced. */
+  /** Take one transition; known ones are ignored. `live` ones are announced. */
   transition(alarm, live) {
     for (const field of ["onset", "time", "ended"]) if (alarm[field]) alarm[field] = millis(alarm[field]);
     if (this.#seen.has(change(alarm))) return;
@@ -94,21 +94,21 @@ export class Store extends EventTarget {
     this.#bound();
     if (!live) return;
     this.#apply(alarm);
-    this.#tell("alarms");
-    this.#tell("transition", alarm);
+    this.#emit("alarms");
+    this.#emit("transition", alarm);
   }
 
-  /** Transitions read from the history, to stand before the live ones. */
+  /** Insert transitions from the history before the live ones. */
   backfill(alarms) {
-    // Oldest first, whatever order they came in: the newest are those kept.
+    // Sort oldest first: only the newest are kept.
     for (const alarm of alarms) for (const field of ["onset", "time", "ended"]) if (alarm[field]) alarm[field] = millis(alarm[field]);
     for (const alarm of [...alarms].sort((a, b) => a.time - b.time)) this.transition(alarm, false);
     this.transitions.sort((a, b) => a.time - b.time || (episode(a) === episode(b) ? (a.number ?? 0) - (b.number ?? 0) : 0));
     this.#bound();
-    this.#tell("alarms");
+    this.#emit("alarms");
   }
 
-  /** The newest are kept; what was seen is remembered some way further back, so that nothing comes twice. */
+  /** Keep the newest transitions. Their keys are remembered for longer, so that none is shown twice. */
   #bound() {
     if (this.transitions.length > RECENT) this.transitions.splice(0, this.transitions.length - RECENT);
     for (const old of this.#seen) {
@@ -126,7 +126,7 @@ export class Store extends EventTarget {
     const others = entry.alarms.filter((one) => one !== present);
     const alarms = alarm.presence === "off" ? others : [...others, alarm];
     this.entries.set(alarm.patient, { ...entry, alarms });
-    this.#tell("entries", [alarm.patient]);
+    this.#emit("entries", [alarm.patient]);
   }
 
   /** The active alarms of all patients followed, most urgent first. */
@@ -138,7 +138,7 @@ export class Store extends EventTarget {
     return this.entries.get(patient)?.label || patient;
   }
 
-  #tell(name, detail) {
+  #emit(name, detail) {
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }

@@ -1,4 +1,4 @@
-/* One canvas of a tile: what was read, where it is heading, and where the limits lie. */
+/* One canvas of a tile: the readings, the forecast and the limits. */
 
 import { horizons } from "../shared/signals.js";
 
@@ -6,7 +6,7 @@ export const COLOURS = {
   line: "#c9d4df", old: "#6f7c88", now: "#46525e", limit: "#7d5a5a", fan: "rgb(108 182 255 / 24%)", median: "#6cb6ff",
 };
 
-/** The forecast's quantiles as {minutes, low, mid, high}; a ward's entry has three a horizon, a patient's seven. */
+/** The forecast's quantiles as {minutes, low, mid, high}; a ward's entry has three per horizon, a patient's seven. */
 export function fan(forecast) {
   const minutes = horizons();
   return (forecast ?? []).map((row, i) => ({
@@ -24,7 +24,7 @@ function bounds(trace, ahead, limits) {
   return [low - pad, high + pad];
 }
 
-/* Sizes as the browser tells them: asking a canvas for its own in every frame would force a layout each time. */
+/* Sizes reported by the browser: reading a canvas's size in every frame would force a layout each time. */
 const sizes = new WeakMap();
 const measured = new ResizeObserver((changes) => {
   for (const { target, contentRect } of changes) {
@@ -33,13 +33,13 @@ const measured = new ResizeObserver((changes) => {
   }
 });
 
-/** Follow a canvas's size; it says "measured" whenever that changed, and draws nothing before. */
+/** Follow a canvas's size. It emits "measured" whenever the size changes; nothing is drawn before the first one. */
 export function follow(canvas) {
   measured.observe(canvas);
   return canvas;
 }
 
-/** Fit the canvas to its box, sharp on dense screens; null while it has no size. */
+/** Fit the canvas to its box, sharp on high-resolution screens; null while it has no size. */
 function surface(canvas) {
   const box = sizes.get(canvas);
   const ratio = Math.min(devicePixelRatio || 1, 2);
@@ -54,7 +54,7 @@ function surface(canvas) {
 
 /**
  * Draw a trace and its forecast. `now` in ms; `span` {back, ahead} in minutes; `at` the time the forecast starts;
- * `old` draws grey and leaves the forecast out, for a signal gone silent.
+ * `old` draws in grey without the forecast, for a silent signal.
  */
 export function draw(canvas, { trace, forecast, at, now, span, limits, old, gap }) {
   const room = surface(canvas);
@@ -106,7 +106,7 @@ function drawFan(context, ahead, trace, { x, y, at, ratio }) {
   context.setLineDash([]);
 }
 
-/** The line of readings; a pause longer than `gap` ms breaks it, so that missing time is seen as missing. */
+/** The line of readings. A pause longer than `gap` ms breaks it, so that missing data is visible. */
 function drawTrace(context, trace, { x, y, start, gap, ratio, colour }) {
   const first = trace.time.findIndex((time) => time >= start);
   if (first < 0) return;

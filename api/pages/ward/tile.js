@@ -1,4 +1,4 @@
-/* One patient on the ward view: who, how urgent, each signal's value and course, and the foremost alarm. */
+/* One patient on the ward view: name, urgency, each signal's value and course, and the most urgent alarm. */
 
 import { offNames, offText } from "../patient/alarms-off.js";
 import { attribute, badge, h, mark, write } from "../shared/dom.js";
@@ -48,7 +48,7 @@ class Row {
     mark(this.root, "old", old);
     mark(this.root, "fault", reading.s === "fault" || doubtful);
     mark(this.root, "ended", past);
-    // What a sensor says of itself, silent or faulty, is no reason to make its old value stand out.
+    // A silent or faulty sensor must not make its old value stand out.
     const worst = here.find((alarm) => standing(alarm) && alarm.kind !== "technical");
     for (const priority of ["high", "medium", "low"]) mark(this.root, `alarm-${priority}`, worst?.priority === priority);
     const quality = old || doubtful ? 0 : reading.q;
@@ -101,7 +101,7 @@ export class Tile {
       h("header", {}, this.link, h("span", { class: "news" }, this.score, this.partial)), this.body, this.foot);
   }
 
-  /** Write whose tile it is: from the start, as the keyboard and screen readers reach tiles that are not on screen. */
+  /** Write the patient's name at once: the keyboard and screen readers also reach tiles that are not on screen. */
   name(entry) {
     const { bed, label } = who(this.patient, entry);
     write(this.bed, bed);
@@ -110,7 +110,7 @@ export class Tile {
     attribute(this.link, "aria-label", t("tile.open", { label: whoLine(this.patient, entry) }));
   }
 
-  /** Write what changed; `draw` paints the canvases afterwards. */
+  /** Write what has changed; `draw` paints the canvases afterwards. */
   update(entry, now) {
     this.name(entry);
     this.#news(entry, now);
@@ -145,7 +145,7 @@ export class Tile {
   #arrange(entry, alarms) {
     const names = Object.keys(entry.signals);
     const order = rows(names.filter((name) => Number.isFinite(entry.signals[name].v ?? entry.signals[name].m)));
-    // Where not all fit, what alarms stays; the rest fills up in the usual order.
+    // If not all rows fit, those with alarms come first; the others follow in the usual order.
     const alarmed = order.filter((name) => alarms.some((alarm) => rowOf(alarm.signal) === name || alarm.signal === name));
     const others = order.filter((name) => !alarmed.includes(name)).slice(0, Math.max(0, MOST_ROWS - alarmed.length));
     const kept = order.filter((name) => alarmed.includes(name) || others.includes(name));
@@ -161,7 +161,7 @@ export class Tile {
   #foot(entry, alarms, now) {
     const [first] = alarms;
     const reason = first ? why(first, entry, now) : "";
-    // One that nobody has answered must not hide behind a graver one that somebody has.
+    // An unacknowledged alarm must not be hidden by a more urgent acknowledged one.
     const next = first && !calling(first) ? alarms.find(calling) : null;
     const states = alarms.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.priority}`);
     const silenced = offNames(entry);
@@ -194,7 +194,7 @@ export class Tile {
     }
   }
 
-  /** The signals shown: the ones whose history is worth asking for. */
+  /** The signals shown: only their history is requested. */
   get shown() {
     return [...this.#rows.keys()];
   }

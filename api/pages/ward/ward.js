@@ -45,13 +45,13 @@ export class Ward {
     this.#changed(null);
   }
 
-  /** Name the ward shown, and say the name. */
+  /** Set the ward shown and its title. */
   title(ward) {
     write(this.heading, ward === "*" ? t("nav.all") : t("nav.ward", { ward }));
     return this.heading.textContent;
   }
 
-  /** A gap in the connection: fill the traces again from the history. */
+  /** After a gap in the connection: fill the traces again from the history. */
   reopen() {
     this.traces.reopen();
     for (const tile of this.#tiles.values()) if (tile.visible) this.#fill(tile);
@@ -62,7 +62,7 @@ export class Ward {
     for (const id of ids ?? entries.keys()) {
       const entry = entries.get(id);
       if (!entry) continue;
-      // Another stay under the same id is another person's: nothing of the one before stays on the tile.
+      // Another stay under the same id belongs to another person: remove everything of the earlier stay.
       if (this.#tiles.has(id) && this.#tiles.get(id).admitted !== entry.admitted) this.#remove(id);
       this.traces.take(id, entry.signals);
       if (!this.#tiles.has(id)) {
@@ -138,7 +138,7 @@ export class Ward {
     for (const tile of due) tile.draw(this.store.entries.get(tile.patient), this.traces, limits, now);
   }
 
-  /** The limits in force of a patient on screen, for the dashed lines; asked again when they may have changed. */
+  /** The limits in force for a patient on screen, for the dashed lines; requested again when they may have changed. */
   async #bounds(patient) {
     const known = this.#limits.get(patient);
     if (known && performance.now() - known.at < LIMITS_FOR_MS) return;
@@ -158,7 +158,7 @@ export class Ward {
     this.#sort();
   }
 
-  /** Put the tiles in order: only those out of place move in the document, and the keyboard's focus stays. */
+  /** Put the tiles in order. Only tiles out of place move in the document, so the keyboard focus stays. */
   #sort() {
     const { entries } = this.store;
     const foremost = new Map();

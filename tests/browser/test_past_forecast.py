@@ -1,4 +1,4 @@
-"""What had been foretold, on the patient's page beside what was measured."""
+"""Earlier forecasts on the patient's page, beside the readings they were made for."""
 
 import re
 import threading
@@ -19,7 +19,7 @@ RANGE_S = 1_800
 
 @contextmanager
 def monitored(service: Service, patient: str) -> Iterator[list[float]]:
-    """A heart rate every half a minute, the value whatever stands in the list."""
+    """A heart rate every half a minute; its value is the one in the list."""
     value, done = [75.0], threading.Event()
 
     def send() -> None:
@@ -42,7 +42,7 @@ def test_the_forecast_of_half_an_hour_ago_lies_beside_the_readings(tmp_path: Pat
     page.add_init_script(f"localStorage.setItem('vitaltwin.range', '{RANGE_S}')")
     page.set_viewport_size({"width": 1440, "height": 900})
     with demo(tmp_path, "--clock-speed", str(SPEED)) as service:
-        patient = service.admit("foretold")
+        patient = service.admit("forecast")
         with monitored(service, patient) as value:
             past = f"/v1/patients/{patient}/history?kind=forecasts&signal=heart_rate"
             until = time.monotonic() + 120  # the first reading may have to compile kernels
@@ -55,40 +55,40 @@ def test_the_forecast_of_half_an_hour_ago_lies_beside_the_readings(tmp_path: Pat
             expect(chart.locator("canvas")).to_be_visible(timeout=30_000)
             place = chart.locator(".u-over").bounding_box()
             assert place
-            # As much lies ahead of now as behind it: the cursor is a minute behind.
+            # The chart shows as much time after now as before it: the cursor is one minute before now.
             page.mouse.move(place["x"] + place["width"] * (RANGE_S - 60) / (2 * RANGE_S), place["y"] + 60)
             expect(chart.locator(".readout")).to_have_text(re.compile(r": 7\d\W/min"), timeout=15_000)
-            expect(chart.locator(".readout")).not_to_contain_text("foretold")
-            toggle = page.get_by_label("as foretold 30 min before")
+            expect(chart.locator(".readout")).not_to_contain_text("30 min before")
+            toggle = page.get_by_label("forecast made 30 min before")
             expect(toggle).not_to_be_checked()
             assert asked == []
             toggle.focus()
             page.keyboard.press("Space")
             expect(toggle).to_be_checked()
-            told = re.compile(r"had been foretold 30 minutes before: 7\d\W/min, most likely between \d\d and \d\d")
-            expect(chart).to_have_attribute("aria-label", told, timeout=15_000)
+            said = re.compile(r"The forecast of 30 minutes ago for the present time was 7\d\W/min, most likely between \d\d and \d\d")
+            expect(chart).to_have_attribute("aria-label", said, timeout=15_000)
             assert len(asked) == 1
-            # What comes now was not foreseen half an hour ago. Five minutes on, no forecast of now's own can be mistaken for it.
+            # The forecast of half an hour ago did not foresee this. Five minutes later no current forecast can be mistaken for it.
             value[0] = 130
             page.wait_for_timeout(300 / SPEED * 1000)
-            both = re.compile(r": 13\d\W/min.* · foretold 30 min before: 7\d\W/min \(\d\d–\d\d\)")
+            both = re.compile(r": 13\d\W/min.* · forecast 30 min before: 7\d\W/min \(\d\d–\d\d\)")
             expect(chart.locator(".readout")).to_have_text(both, timeout=(BEFORE_S - 300) / SPEED * 1000)
             page.keyboard.press("Space")
             expect(toggle).not_to_be_checked()
-            expect(chart).not_to_have_attribute("aria-label", re.compile("foretold"), timeout=15_000)
+            expect(chart).not_to_have_attribute("aria-label", re.compile("30 minutes ago"), timeout=15_000)
 
 
-def test_where_nothing_was_foretold_yet_it_says_so(service: Service, page: Page, calm: list[str]) -> None:
-    patient = service.admit("foretold")
+def test_without_earlier_forecasts_the_page_says_so(service: Service, page: Page, calm: list[str]) -> None:
+    patient = service.admit("forecast")
     service.observe(patient, "heart_rate", 75, 30)
     page.goto(f"{service.address}/#/patient/{patient}")
     signal = page.locator('.signal[data-signal="heart_rate"]')
     expect(signal.locator("canvas")).to_be_visible(timeout=60_000)
-    page.get_by_label("as foretold 30 min before").check()
-    said = signal.get_by_text("No forecasts of 30 min before are kept for this time.")
+    page.get_by_label("forecast made 30 min before").check()
+    said = signal.get_by_text("No stored forecasts from 30 min before.")
     expect(said).to_be_visible(timeout=5_000)
     page.locator("#range").select_option("7200")
     page.wait_for_timeout(1_000)
     expect(said).to_be_visible()
-    page.get_by_label("as foretold 30 min before").uncheck()
+    page.get_by_label("forecast made 30 min before").uncheck()
     expect(said).to_have_count(0)
