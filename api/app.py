@@ -1,4 +1,4 @@
-"""The application: every door, the pages and the layers around them, over the parts it is given."""
+"""The application: all doors, the pages and the middleware, over the given parts."""
 
 import secrets
 from collections.abc import AsyncIterator
@@ -35,16 +35,16 @@ from streams.settings import Settings
 __all__ = ["create_app"]
 
 _BY_HAND = 60
-"""Admissions a minute that one person may make in any case, where fewer are allowed by readings."""
+"""Admissions a minute that one person may always make, even if fewer are allowed by readings."""
 _HERE = Path(__file__).parent
 _ABOUT = (
     "A living model of every monitored patient. Decision support in development, not a certified medical device. "
-    "Errors are problem+json (RFC 9457); times are ISO 8601 with a zone; lists go on where the Link header says."
+    "Errors are problem+json (RFC 9457); times are ISO 8601 with a zone; the Link header leads to the next page of a list."
 )
 
 
 def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, settings: Settings) -> FastAPI:
-    """The ASGI application; its lifespan starts what it is given, in order, and stops it again."""
+    """The ASGI application; its lifespan starts the given parts in order, and stops them again."""
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -53,7 +53,7 @@ def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, 
         await service.start()
         try:
             await accounts.open()
-            context.cursors.key = accounts.sealing_key  # whichever door began a list, each goes on with it
+            context.cursors.key = accounts.sealing_key  # a list begun at one door can be continued at any other
             try:
                 yield
             finally:
@@ -69,7 +69,11 @@ def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, 
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        telemetry={"tracing": False, "metrics": False, "logs": False},  # /metrics is ours; paths name patients
+        telemetry={
+            "tracing": False,
+            "metrics": False,
+            "logs": False,
+        },  # /metrics has its own; paths may contain patient ids
     )
     pulse = ServiceHealth(service, settings.max_lag_readings)
     hub.health = pulse.now

@@ -1,4 +1,4 @@
-"""What the application was given, within reach of every door, and who stands behind a request."""
+"""The application's parts, available to every door, and the actor of a request."""
 
 import asyncio
 from collections import Counter
@@ -35,7 +35,7 @@ _BEARER = "bearer "
 class AppContext:
     """The parts of one running application.
 
-    ``refused`` counts refused readings by reason, ``admitted`` who was admitted by hand lately, by key or session.
+    ``refused`` counts refused readings by reason, ``admitted`` the recent admissions by hand, by key or session.
     """
 
     service: Service
@@ -51,22 +51,22 @@ class AppContext:
 
 
 def app_context(connection: HTTPConnection) -> AppContext:
-    """What the application that serves this connection was given."""
+    """The parts of the application that serves this connection."""
     found: AppContext = connection.app.state.context
     return found
 
 
 async def caller(connection: HTTPConnection) -> Actor:
-    """Who stands behind a request: a device's key, a session's cookie, or the demonstration's local browser.
+    """The actor of a request, by device key, session cookie, or the demonstration's local browser.
 
-    Raises ``Unauthenticated``; ``Problem`` foreign-origin when a browser was sent here by another site.
+    Raises ``Unauthenticated``, or ``Problem`` foreign-origin when another site sent the browser here.
     """
     context = app_context(connection)
     headers = connection.headers
     authorization = headers.get("authorization", "")
     if authorization:
         if authorization[:7].lower() != _BEARER:
-            raise Unauthenticated("only Authorization: Bearer with a device key is known here")
+            raise Unauthenticated("only Authorization: Bearer with a device key is accepted here")
         return await context.accounts.recognise_device(authorization[7:].strip())
     token = connection.cookies.get(COOKIE)
     if token is not None:
@@ -91,7 +91,7 @@ def _local_demo(context: AppContext, connection: HTTPConnection) -> bool:
 
 
 def own_pages_only(connection: HTTPConnection, *, strict: bool) -> None:
-    """Refuse a change another site asks the browser for; without ``strict`` callers that are no browsers may pass."""
+    """Refuse a change that another site requests through the browser; without ``strict``, other programs may pass."""
     if connection.scope.get("method", "GET") in _SAFE:
         return
     headers = connection.headers
@@ -105,7 +105,7 @@ def own_pages_only(connection: HTTPConnection, *, strict: bool) -> None:
 def patient_of(context: AppContext, actor: Actor, patient: str, action: Action = Action.PATIENT_READ) -> Profile:
     """The patient's profile if the actor may do this there.
 
-    Raises ``Problem`` not-found for nobody and for those out of the actor's reach alike, ``Forbidden`` otherwise.
+    Raises ``Problem`` not-found both for an unknown patient and for one that the actor may not see, else ``Forbidden``.
     """
     require(actor, action)
     profile = context.service.registry.get(patient)
@@ -116,7 +116,7 @@ def patient_of(context: AppContext, actor: Actor, patient: str, action: Action =
 
 
 async def settled(condition: Callable[[], bool], seconds: float = 1.0) -> bool:
-    """Wait until what was appended shows, at most ``seconds``: an answer then tells the state after it."""
+    """Wait until an appended record takes effect, at most ``seconds``: the answer then shows the state after it."""
     for _ in range(int(seconds / _PAUSE)):
         if condition():
             return True

@@ -1,4 +1,4 @@
-"""The OpenAPI document, completed by what FastAPI cannot know: problems, the bare doors, how one signs in."""
+"""The OpenAPI document, completed with what FastAPI does not know: problems, raw ASGI doors, authentication."""
 
 from typing import Any
 
@@ -47,30 +47,30 @@ _COMPONENTS: dict[str, Any] = {
         "properties": {
             "patient": {"type": "string", "minLength": 1, "maxLength": 128},
             "signal": {"enum": [signal.name for signal in SIGNALS]},
-            "time": {**_TIME, "description": "When it was measured, with a zone."},
+            "time": {**_TIME, "description": "The time of the measurement, with a zone."},
             "value": {
                 "anyOf": [{"type": "number"}, {"enum": ["LOW", "HIGH"]}],
-                "description": "A CGM or meter at the end of its range may send the word it shows.",
+                "description": "A CGM or meter at the end of its range may send the word that it shows.",
             },
             "unit": {
                 "type": "string",
-                "description": "UCUM or a common spelling; the signal's own if left out, but glucose needs it.",
+                "description": "UCUM or a common spelling. Default: the signal's own unit; glucose always needs one.",
             },
-            "status": {"enum": list(STATUSES), "description": "Of FHIR's those under which a value is a reading."},
+            "status": {"enum": list(STATUSES), "description": "The FHIR statuses of a valid reading."},
             "device": {
                 "type": "string",
-                "description": "Not read; the key says who sends, and whether it is a second source.",
+                "description": "Ignored: the key identifies the sender and says whether it is a second source.",
             },
         },
     },
     "Retraction": {
         "type": "object",
-        "description": "Takes back the reading of exactly this patient, signal and time; the history shows it no more.",
+        "description": "Withdraws the reading of exactly this patient, signal and time; the history no longer shows it.",
         "required": ["patient", "signal", "time", "status"],
         "properties": {
             "patient": {"type": "string", "minLength": 1, "maxLength": 128},
             "signal": {"enum": [signal.name for signal in SIGNALS]},
-            "time": {**_TIME, "description": "When it was measured, as it was sent."},
+            "time": {**_TIME, "description": "The time of the measurement, as sent."},
             "status": {"const": ERROR},
         },
     },
@@ -83,7 +83,7 @@ _COMPONENTS: dict[str, Any] = {
             "retracted": {
                 "type": "integer",
                 "minimum": 1,
-                "description": "Readings taken back; left out where there are none.",
+                "description": "Number of withdrawn readings; omitted if none.",
             },
             "errors": {
                 "type": "array",
@@ -97,7 +97,7 @@ _COMPONENTS: dict[str, Any] = {
 _ENTRY = {"anyOf": [{"$ref": f"#/components/schemas/{name}"} for name in ("Observation", "Retraction")]}
 _FRAME_TEXT = (
     'A msgpack map {"type": "frame", "version": 1, "patients": [ids], "patient": bytes u32le, "signal": bytes u16le, '
-    '"time": bytes i64le µs since 1970 UTC, "value": bytes f64le}: columns of equal length, patient being a place in '
+    '"time": bytes i64le µs since 1970 UTC, "value": bytes f64le}: columns of equal length, patient is an index into '
     "patients, signal a code of GET /v1/signals, values in the signals' own units."
 )
 
@@ -106,7 +106,7 @@ def _body(kind: str) -> dict[str, Any]:
     if kind == "application/json":
         return {"schema": {"anyOf": [*_ENTRY["anyOf"], {"type": "array", "items": _ENTRY}]}}
     if "ndjson" in kind:
-        return {"schema": {"type": "string", "description": "One observation or retraction a line."}}
+        return {"schema": {"type": "string", "description": "One observation or retraction per line."}}
     return {"schema": {"type": "string", "format": "binary", "description": _FRAME_TEXT}}
 
 
@@ -121,21 +121,22 @@ def _observations() -> dict[str, Any]:
         "tags": ["observations"],
         "summary": "Observe",
         "description": (
-            "Readings of any number of patients and signals; gzip by Content-Encoding. Answered once what was taken "
-            "is durable, entry by entry: the good ones are never lost to a bad neighbour. "
+            "Readings of any number of patients and signals; gzip by Content-Encoding. "
+            "The answer comes when the accepted entries are durable. Each entry is checked by itself: "
+            "an invalid one never prevents a valid one. "
             "The same reading may be sent again. "
-            f'A JSON entry with status "{ERROR}" takes a reading back, after those of the same body are durable. '
-            f"Also read: {', '.join(kind for kind in READERS if kind not in shown)}."
+            f'A JSON entry with status "{ERROR}" withdraws a reading, after the readings of the same body are durable. '
+            f"Also accepted: {', '.join(kind for kind in READERS if kind not in shown)}."
         ),
         "operationId": "observe",
         "requestBody": {"required": True, "content": {kind: _body(kind) for kind in shown}},
-        "responses": {"200": {"description": "What was taken", "content": taken}}
+        "responses": {"200": {"description": "The accepted entries", "content": taken}}
         | {str(status): answer for status, answer in refused.items()},
     }
 
 
 def describe(app: FastAPI) -> dict[str, Any]:
-    """The document of an application; made once."""
+    """The document of an application, made once."""
     if app.openapi_schema is not None:
         return app.openapi_schema
     document = with_plain_names(

@@ -1,4 +1,4 @@
-"""What a door may ask of the running service: the seam between doors and the two runtimes."""
+"""The interface of the running service, between the doors and the two runtimes."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -22,11 +22,11 @@ class Service(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """What the service was started with."""
+        """The settings of the service."""
 
     @property
     def registry(self) -> Registry:
-        """Who is known."""
+        """The known patients."""
 
     @property
     def history(self) -> History:
@@ -37,22 +37,22 @@ class Service(Protocol):
         """Whether state is restored and the log can be written."""
 
     def health(self) -> dict[str, object]:
-        """What ``ready`` rests on."""
+        """The reasons behind ``ready``."""
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics."""
 
     def listen(self, callback: Callable[[Outcome], None]) -> None:
-        """Have every outcome from now on."""
+        """Call ``callback`` with every outcome from now on."""
 
     async def start(self) -> None:
-        """Restore and begin to serve."""
+        """Restore the state and begin to serve."""
 
     async def failed(self) -> str:
-        """Return only if the service can do no more though it answers, and then why."""
+        """Return, with the reason, only when the service cannot work any more although it still answers."""
 
     async def stop(self) -> None:
-        """Finish what is begun and close."""
+        """Finish pending work and close."""
 
     async def observe(self, columns: Columns, source: str) -> None:
         """Return once the readings are durable; raises ``Overloaded``, ``LogUnavailable``."""
@@ -64,10 +64,10 @@ class Service(Protocol):
         """Return once the dead letters are durable."""
 
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
-        """What was set for a ward: by signal, then by bound."""
+        """The limits set for a ward: by signal, then by bound."""
 
     def ward_scores(self, ward: str) -> bool:
         """Whether NEWS2 is used in a ward."""
 
     async def dead_letters(self, before: int | None, limit: int) -> Sequence[tuple[int, DeadLetter]]:
-        """The newest dead letters with their numbers, of those numbered below ``before``."""
+        """The newest dead letters with their numbers, only numbers below ``before``."""

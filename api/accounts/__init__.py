@@ -1,4 +1,4 @@
-"""People, devices, what they may do, and the trail of what they did."""
+"""People and devices, their rights, and the audit trail of what they did."""
 
 from api.accounts import errors
 from api.accounts.audit import AuditEntry, AuditPage

@@ -1,8 +1,8 @@
-"""The audit trail: who read or changed what, written behind the answer within a second.
+"""The audit trail: who read or changed what, written in the background within a second.
 
-An entry is queued in memory and written with others in one transaction, so recording never waits for the disk. What a
-killed process had not written yet, at most about a second, is lost; changes of a patient's record are then still in
-the log, with their author. Refusals are counted first (`refused_attempts.py`).
+An entry is queued in memory and written with others in one transaction, so recording never waits for the disk. A killed
+process loses the entries of about the last second. Changes of a patient's record are still in the log, with their
+author. Refusals are counted first (`refused_attempts.py`).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the trail; `time` in µs of the service's clock, of the first where it stands for a `count` of refusals."""
+    """One entry of the trail; `time` in µs of the service's clock. If it stands for several refusals (`count`), of the first."""
 
     id: int
     time: int
@@ -50,7 +50,7 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class AuditPage:
-    """Some entries, newest first, and the cursor of those before them, if any."""
+    """Some entries, newest first, and the cursor of the earlier ones, if any."""
 
     entries: list[AuditEntry]
     next: str | None
@@ -76,11 +76,11 @@ class AuditTrail:
         return len(self._pending)
 
     def open(self) -> None:
-        """Start writing behind."""
+        """Start writing in the background."""
         self._writer = asyncio.create_task(self._write_behind(), name="audit trail")
 
     async def close(self) -> None:
-        """Write what is left, trying once; what the database then refuses is counted in the service's own log."""
+        """Write the remaining entries, with one attempt. The service's own log says how many the database refused."""
         self._closing.set()
         self.settle(all_of_them=True)
         self._waiting.set()
@@ -94,8 +94,8 @@ class AuditTrail:
     def record(self, actor: Actor, action: str, patient: str = "", *, detail: str = "", outcome: str = "ok") -> None:
         """Queue an entry with the present time.
 
-        Raises `AuditUnavailable` when the trail has been unwritable for so long that more would not fit in memory:
-        nothing leaves a record unseen.
+        Raises `AuditUnavailable` when the trail could not be written for so long that memory is full: without an audit
+        entry nobody may read a record.
         """
         if len(self._pending) >= MOST_PENDING:
             raise AuditUnavailable(f"{len(self._pending)} audit entries could not be written")
@@ -103,11 +103,11 @@ class AuditTrail:
         self._waiting.set()
 
     def refused(self, actor: Actor, action: str, *, detail: str, outcome: str, place: str = "") -> None:
-        """Count what was refused; `place` is the address it came from where nobody is known to stand behind it."""
+        """Count a refusal; `place` is the address of an actor who is not signed in, else empty."""
         self._refusals.add(self._entry(actor, action, "", detail=detail, outcome=outcome), _plain(place, 64))
 
     def settle(self, *, all_of_them: bool = False) -> None:
-        """Queue the refusals whose quarter of an hour is over, or all that were counted."""
+        """Queue the refusals whose quarter of an hour is over, or all."""
         due = self._refusals.due(all_of_them=all_of_them)
         self._pending.extend(due)
         if due:
@@ -126,8 +126,8 @@ class AuditTrail:
         }
 
     async def flush(self) -> None:
-        """Write all that is queued; raises `StoreUnavailable` and keeps what could not be written."""
-        await asyncio.shield(self._flush())  # a caller giving up between commit and count would have rows written twice
+        """Write all queued entries. Raises `StoreUnavailable` and keeps the entries that could not be written."""
+        await asyncio.shield(self._flush())  # if a caller gave up between commit and count, rows would be written twice
 
     async def _flush(self) -> None:
         async with self._flushing:
@@ -141,7 +141,7 @@ class AuditTrail:
     async def page(self, cursor: str | None, limit: int, patient: str | None, actor: str | None) -> AuditPage:
         """Entries before the cursor, newest first, including those just recorded.
 
-        Raises `Invalid` for a cursor that is not one.
+        Raises `Invalid` for an unreadable cursor.
         """
         if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 19):
             raise Invalid("cursor", "not a cursor of this list")
@@ -159,7 +159,7 @@ class AuditTrail:
         return AuditPage(entries[:limit], str(entries[limit - 1].id) if len(entries) > limit else None)
 
     async def entries(self, since: int = 0, until: int | None = None) -> AsyncIterator[list[AuditEntry]]:
-        """All entries of a stretch of time (µs), oldest first, some at a time, including those just recorded."""
+        """All entries of a time range (µs), oldest first, in chunks, including those just recorded."""
         self.settle(all_of_them=True)
         await self.flush()
         after = 0
@@ -181,7 +181,7 @@ class AuditTrail:
             await self._waiting.wait()
             self._waiting.clear()
             try:
-                async with asyncio.timeout(FLUSH_S):  # gathers what comes in meanwhile; closing ends it
+                async with asyncio.timeout(FLUSH_S):  # collects entries for a while; closing ends the wait
                     await self._closing.wait()
             except TimeoutError:
                 pass
@@ -203,7 +203,7 @@ def _entry(row: AuditRow) -> AuditEntry:
 
 
 def _plain(text: str, most: int) -> str:
-    """Text any database stores: no NUL, no lone surrogates, not longer than its column."""
+    """Text that any database can store: no NUL, no lone surrogates, not longer than its column."""
     text = text[:most]
     return (
         text if text.isascii() and text.isprintable() else text.replace("\0", "�").encode("utf-8", "replace").decode()

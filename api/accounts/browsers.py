@@ -1,7 +1,8 @@
-"""Which browsers have signed in before, told by a sealed cookie that opens nothing.
+"""Recognises browsers that have signed in before, by a sealed cookie that gives no access.
 
 The cookie holds a random number for the browser, the day it was written, and a short mark for each account that has
-signed in there, twenty at most: a ward's computer is shared. Who steals it gains a budget of wrong tries, no session.
+signed in there, at most twenty: a ward's computer is shared. A thief of the cookie gets a budget of wrong attempts, no
+session.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ class Browsers:
         self.key = secrets.token_bytes(32)
 
     def known(self, cookie: str | None, name: str, day: int) -> str:
-        """The browser's number if this account has signed in there lately, otherwise empty."""
+        """The browser's number if this account has signed in there recently, otherwise empty."""
         read = self._read(cookie, day)
         if read is None or self._mark(name) not in read[1]:
             return ""
@@ -54,7 +55,7 @@ class Browsers:
         if len(body) < _NUMBER + _DAY or len(marks) % _MARK or not hmac.compare_digest(seal, self._seal(body)):
             return None
         written = int.from_bytes(body[_NUMBER : _NUMBER + _DAY], "big")
-        if day >= written + LIFETIME_DAYS:  # one of the future was written before our clock was set back
+        if day >= written + LIFETIME_DAYS:  # a future day was written before our clock was set back
             return None
         return body[:_NUMBER], [marks[place : place + _MARK] for place in range(0, len(marks), _MARK)]
 

@@ -1,7 +1,7 @@
-"""Corrections in the audit trail: what devices did to readings that stood, and what they were not let do.
+"""Corrections in the audit trail: the readings that devices corrected, and the corrections that were refused.
 
-Doors do not see it: whether a reading corrects another is decided in the log. A device that goes on and on has one entry a
-minute for each signal of a patient, with how many there were.
+The doors cannot know this: whether a reading corrects another is decided in the log. A device that corrects continuously
+has one entry a minute for each signal of a patient, with a count.
 """
 
 from typing import NamedTuple
@@ -24,14 +24,14 @@ class _Key(NamedTuple):
 
 
 class Corrections:
-    """Listens to outcomes and records what of it concerns readings."""
+    """Receives outcomes and records the corrections of readings in them."""
 
     def __init__(self, accounts: Accounts) -> None:
         self._accounts = accounts
         self._lately: dict[_Key, tuple[int, int]] = {}
 
     def heard(self, outcome: Outcome) -> None:
-        """Record the corrections of an outcome; what was taken back is in the trail by its request."""
+        """Record the corrections of an outcome. Withdrawals are already in the trail, by their request."""
         for one in outcome.revisions:
             if one.what != "retracted":
                 self._record(one)

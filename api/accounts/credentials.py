@@ -1,4 +1,4 @@
-"""How people get in: by name and password, or by a link that works once."""
+"""How people sign in: by name and password, or by a link that works once."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class Credentials:
         self._browsers = browsers
 
     async def sign_in(self, name: str, password: str, address: str, cookie: str | None = None) -> SignedIn:
-        """Begin a session; `cookie` is what the browser was last given to be known by.
+        """Begin a session; `cookie` is the browser's recognition cookie.
 
-        Raises `TooManyAttempts`, or `InvalidCredentials`, which does not say which of the two was wrong.
+        Raises `TooManyAttempts`, or `InvalidCredentials`, which does not say whether name or password was wrong.
         """
         name = normal(name)[:64]
         stored = await self._verified(name, password, address, self._browsers.known(cookie, name, self._day()))
@@ -79,13 +79,15 @@ class Credentials:
                 .where(LinkRow.token == key, LinkRow.used.is_(None), LinkRow.expires > now)
                 .values(used=self._clock.now())
             )
-            if session.scalar(taken.returning(LinkRow.token)) is None:  # of two at the same moment one finds it used
+            if (
+                session.scalar(taken.returning(LinkRow.token)) is None
+            ):  # of two requests at the same moment, one finds it used
                 return None
             account = session.get_one(LinkRow, key).account
-            _void(session, account)  # of doors that started together each has printed one
+            _void(session, account)  # several doors that started together have each printed a link
             return None if account.disabled else self._sessions.begin(session, account, by_link=True)
 
-        # Looked at first: a guess must not make those wait who write.
+        # Checked first with a read: guesses must not block writers.
         there = key is not None and await self._database.read(lambda session: session.get(LinkRow, key)) is not None
         signed = await self._database.write(work) if there else None
         if signed is None:
@@ -97,7 +99,7 @@ class Credentials:
     async def first_start_link(self, *, beside_others: bool = False) -> str | None:
         """Return a link's token for the first administrator, valid one hour and until one of them is used.
 
-        None once one with a password has signed in. Earlier ones become void, but not those of other doors (`beside_others`).
+        None once one with a password has signed in. Earlier links become invalid, except those of other doors (`beside_others`).
         """
 
         def work(session: Session) -> str | None:
@@ -107,9 +109,9 @@ class Credentials:
         return await self._database.write(work)
 
     async def link(self, name: str) -> str:
-        """Return the token of a link for this account, valid one day; earlier ones become void.
+        """Return the token of a link for this account, valid one day; earlier ones become invalid.
 
-        Raises `NotFound`, or `Conflict` where the account is disabled: the link would open nothing.
+        Raises `NotFound`, or `Conflict` if the account is disabled: the link would not work.
         """
 
         def work(session: Session) -> str:
@@ -123,14 +125,14 @@ class Credentials:
     async def change_password(self, actor: Actor, current: str, new: str) -> None:
         """Change one's own password and end one's other sessions.
 
-        The current one is asked for, unless a one-time link led here: whoever lost a password has none to give.
-        Raises `InvalidCredentials`, `TooManyAttempts`, `Invalid`, or `Forbidden` for who has no account.
+        The current one is needed, unless a one-time link began the session: that person may have lost the password.
+        Raises `InvalidCredentials`, `TooManyAttempts`, `Invalid`, or `Forbidden` for an actor without an account.
         """
         if actor.kind != "account":
             raise Forbidden("only accounts have passwords")
         check_new(new, actor.name)
         if not await self._database.read(lambda session: _came_by_link(session, actor.key)):
-            await self._verified(actor.name, current, "", actor.key)  # a budget of the session's own
+            await self._verified(actor.name, current, "", actor.key)  # the session has a budget of its own
         encoded = await self._passwords.hash(new)
 
         def work(session: Session) -> list[str]:
@@ -148,11 +150,11 @@ class Credentials:
         await self._database.write(work, then=then)
 
     async def _verified(self, name: str, password: str, address: str, browser: str) -> str:
-        """The hash the password was found to belong to."""
+        """The stored hash that the password matched."""
         self._throttle.check(name, address, browser)
         with self._throttle.queued(address, browser):
             async with self._passwords.familiar if browser else self._passwords.strangers:
-                self._throttle.check(name, address, browser)  # those before it in the queue may have been wrong
+                self._throttle.check(name, address, browser)  # attempts before it in the queue may have failed
                 stored = await self._database.read(lambda session: _hash_of(session, name))
                 if not await self._passwords.verify(stored, password) or stored is None:
                     self._throttle.failed(name, address, browser)

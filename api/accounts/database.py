@@ -1,10 +1,10 @@
 """Short transactions against the accounts tables, off the event loop.
 
-Those that write come one after the other, whichever process begins them, and each sees what the one before it left. On
-SQLite the tables share a file with the log, whose writer commits every few milliseconds: a write here takes the
-file's lock at once (`BEGIN IMMEDIATE`, so that no reader has to be upgraded and refused), waits up to ten seconds for
-it, and holds it for one small transaction. The file's journal mode and page size belong to the log. On PostgreSQL it
-takes an advisory lock in the same way, and a door that stands still while it holds it loses it.
+Writing transactions run one after the other, in whichever process they begin, and each sees the result of the one before.
+On SQLite the tables share a file with the log, whose writer commits every few milliseconds. A write here takes the file's
+lock at once (`BEGIN IMMEDIATE`: upgrading a reader could fail), waits up to ten seconds for it, and holds it for one small
+transaction. The log decides the file's journal mode and page size. On PostgreSQL a write takes an advisory lock in the
+same way. A door that hangs while it holds the lock loses it.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from streams.private import keep_private
 
 BUSY_TIMEOUT_MS = 10_000
 STANDSTILL_MS = 10_000
-"""A PostgreSQL transaction in which nothing happens for so long is undone, and others get their turn."""
+"""A PostgreSQL transaction that is idle for so long is rolled back, so that others can go on."""
 THREADS = 4
 _WRITING = 0x76697461
-"""The advisory lock of whoever writes; any number would do that no other program takes in this database."""
+"""The number of the writers' advisory lock. Any number works that no other program uses in this database."""
 _GONE = {"connect_timeout": 5, "keepalives_idle": 5, "keepalives_interval": 2, "tcp_user_timeout": 10_000}
-"""Of libpq, in seconds and ms: a server whose machine went away is given up, not waited for a quarter of an hour."""
+"""Settings of libpq, in seconds and ms: give up a server whose machine is gone, instead of waiting a quarter of an hour."""
 
 T = TypeVar("T")
 
@@ -39,9 +39,8 @@ T = TypeVar("T")
 class Database:
     """One database by its SQLAlchemy URL; `read` and `write` run a function of a session in a worker thread.
 
-    Whatever is handed out must be plain values: rows do not outlive their session. Raises `StoreUnavailable` when the
-    database is locked, full, read-only or gone; the next call tries anew. Made with a URL that is none, it raises that
-    too.
+    `work` must return plain values: rows do not outlive their session. Raises `StoreUnavailable` when the database is
+    locked, full, read-only or gone; the next call tries again. An invalid URL raises it too.
     """
 
     def __init__(self, url: str) -> None:
@@ -49,27 +48,27 @@ class Database:
         self._file = _file(self._engine.url)
         self._writing = self._engine.execution_options(writes=True)
         self._reading = self._engine
-        if self._engine.dialect.name == "postgresql":  # several statements see one state, as in SQLite
+        if self._engine.dialect.name == "postgresql":  # several statements see the same state, as in SQLite
             self._reading = self._engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         self._threads = anyio.CapacityLimiter(THREADS)
 
     @property
     def is_server(self) -> bool:
-        """Whether it is another program's, which may be away."""
+        """Whether the database is a server, which may be unreachable."""
         return self._engine.dialect.name == "postgresql"
 
     async def open(self) -> bool:
-        """Bring the tables up to date, creating what is missing; whether there was anything to do."""
+        """Bring the tables up to date and create missing ones. Returns whether there was anything to do."""
         if self._file is not None:
             await anyio.to_thread.run_sync(keep_private, self._file, "-wal", "-shm")
         return await self._run(lambda: migrate(self._reading, self._writing))
 
     async def close(self) -> None:
-        """Let go of the connections, those too whose caller gave up waiting, as soon as their work is done."""
+        """Close the connections. One whose caller gave up waiting is closed when its work is done."""
         await anyio.to_thread.run_sync(self._let_go)
 
     async def read(self, work: Callable[[Session], T]) -> T:
-        """Answer of `work` on one consistent view."""
+        """The result of `work` on one consistent view."""
 
         def reading() -> T:
             with Session(self._reading) as session:
@@ -78,10 +77,10 @@ class Database:
         return await self._run(reading)
 
     async def write(self, work: Callable[[Session], T], then: Callable[[T], None] | None = None) -> T:
-        """Answer of `work`, committed.
+        """The result of `work`, committed.
 
-        `then` runs in the same thread after the commit: what memory holds of the rows is set right even if the caller
-        was cancelled while waiting.
+        `then` runs in the same thread after the commit: it updates copies of the rows in memory even if the caller was
+        cancelled while waiting.
         """
 
         def writing() -> T:
@@ -118,13 +117,13 @@ def _engine(url: str) -> Engine:
             return _sqlite(place)
         if kind == "postgresql":
             return _postgresql(place)
-    except (ArgumentError, ImportError) as error:  # ArgumentError: no URL, or of no kind that is known
+    except (ArgumentError, ImportError) as error:  # ArgumentError: not a URL, or of an unknown kind
         raise StoreUnavailable(f"the accounts database cannot be used: {error}") from error
     raise StoreUnavailable(f"accounts are kept in SQLite or PostgreSQL, not in {kind}")
 
 
 def _file(place: URL) -> Path | None:
-    """The file a database is kept in, if it is one."""
+    """The database's file, if it has one."""
     name = place.database if place.get_backend_name() == "sqlite" else None
     return None if not name or name.startswith((":", "file:")) else Path(name)
 
@@ -138,7 +137,7 @@ def _sqlite(place: URL) -> Engine:
 
 def _postgresql(place: URL) -> Engine:
     given = {name: value for name, value in _GONE.items() if name not in place.query}
-    # Every connection is tried before it is used: those of before a restart of the server are replaced unnoticed.
+    # Test every connection before use: connections from before a restart of the server are replaced.
     engine = create_engine(place, pool_size=THREADS, max_overflow=0, pool_pre_ping=True, connect_args=given)
     event.listen(engine, "connect", _bound)
     event.listen(engine, "begin", _take_turns)
@@ -146,7 +145,7 @@ def _postgresql(place: URL) -> Engine:
 
 
 def _bound(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own class, as below
-    connection.autocommit = True  # within a transaction the settings would go with it
+    connection.autocommit = True  # in a transaction the settings would be lost at its end
     with connection.cursor() as cursor:
         cursor.execute(f"SET lock_timeout = {BUSY_TIMEOUT_MS}")
         cursor.execute(f"SET idle_in_transaction_session_timeout = {STANDSTILL_MS}")
@@ -159,12 +158,12 @@ def _take_turns(connection: Connection) -> None:
 
 
 def _prepare(connection: Any, _record: object) -> None:  # noqa: ANN401  the driver's own class, sqlite3's or another's
-    connection.isolation_level = None  # the driver begins nothing by itself: `_begin` does
+    connection.isolation_level = None  # the driver begins no transaction by itself: `_begin` does
     cursor = connection.cursor()
     cursor.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
     cursor.execute("PRAGMA foreign_keys = ON")
-    cursor.execute("PRAGMA temp_store = MEMORY")  # there may be no other folder that can be written
-    if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:  # a file nobody has written yet
+    cursor.execute("PRAGMA temp_store = MEMORY")  # no other folder may be writable
+    if cursor.execute("PRAGMA page_count").fetchone()[0] == 0:  # a file that has not been written yet
         cursor.execute("PRAGMA journal_mode = WAL")
     cursor.close()
 

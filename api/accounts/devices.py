@@ -1,7 +1,8 @@
-"""Keys by which devices and programs speak: `vt_<id>_<secret>`, shown once, hashed, scoped and revocable.
+"""Keys of devices and programs: `vt_<id>_<secret>`, shown once, hashed, scoped and revocable.
 
-All keys are held in memory, so recognising one costs a hash and a dictionary look-up, and goes on while the database is
-away. What another process revokes is picked up by `refresh`; what it creates, as soon as somebody comes with it.
+All keys are in memory, so recognising one costs a hash and a dictionary look-up, and works while the database is
+unreachable. `refresh` picks up the keys that another process has revoked. A key that another process has created is
+found at its first use.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from twins.signals import BY_NAME
 from twins.units import accepted, examples
 
 LOOK_AGAIN_S = 1.0
-"""A key nobody knows has all of them read anew, but not more often than this: guessing must not cost a query each."""
+"""An unknown key makes the service read all keys again, but not more often than this: a guess must not cost a query."""
 
 _ID = slice(3, 11)
 _LENGTH = 12 + TOKEN_LENGTH
@@ -54,14 +55,14 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class DeviceKey:
-    """A new key, the only time it is seen, and what is kept of it."""
+    """A new key, shown only this once, and the stored device."""
 
     key: str
     device: Device
 
 
 class Devices:
-    """Creates, recognises and revokes keys; `ended` is called with a device's id when it is revoked."""
+    """Creates, recognises and revokes keys. `ended` is called with a device's id when its key is revoked."""
 
     def __init__(self, database: Database, clock: Clock, ended: Callable[[str], None]) -> None:
         self._database = database
@@ -75,11 +76,11 @@ class Devices:
         self._looked = -LOOK_AGAIN_S
 
     def __len__(self) -> int:
-        """Keys that are accepted."""
+        """The number of accepted keys."""
         return len(self._known)
 
     def authenticate(self, key: str | None) -> Actor:
-        """Whose key this is; raises `Unauthenticated`. Touches nothing but memory."""
+        """The owner of this key; raises `Unauthenticated`. Uses only memory."""
         if key is not None:
             known = self._known.get(key[_ID])
             if known is not None and hmac.compare_digest(known[0], digest(key)):
@@ -88,7 +89,7 @@ class Devices:
         raise Unauthenticated("the device key is unknown or revoked")
 
     async def recognise(self, key: str | None) -> Actor:
-        """As `authenticate`; a key not known yet is looked for in the database, where another door may have put it."""
+        """Like `authenticate`, but looks for an unknown key in the database, where another door may have created it."""
         try:
             return self.authenticate(key)
         except Unauthenticated:
@@ -108,7 +109,7 @@ class Devices:
         return known[1]
 
     async def list(self) -> list[Device]:
-        """All keys, newest first, the revoked ones too."""
+        """All keys, newest first, including revoked ones."""
         devices = await self._database.read(
             lambda session: [
                 _view(row)
@@ -121,11 +122,11 @@ class Devices:
         self, name: str, scopes: Sequence[str], wards: Sequence[str], patients: Sequence[str], created_by: str,
         *, second_source: bool = False, may_admit: bool = False, units: Mapping[str, str] = NO_UNITS,
     ) -> DeviceKey:  # fmt: skip
-        """Make a key; given neither wards nor patients it reaches nobody, `*` is all wards. Raises `Invalid`.
+        """Create a key. Without wards and patients it reaches no patient; `*` is all wards. Raises `Invalid`.
 
-        Readings of a `second_source` are recorded as the second of their signal where there is one. A key that
-        `may_admit` admits whom nobody has admitted by their first reading. `units` are those, by signal, of readings
-        that name none.
+        Readings of a `second_source` are recorded under the second signal of the same quantity, if there is one. With
+        `may_admit` the first reading of an unknown patient admits the patient. `units` maps a signal to the unit of
+        readings without a unit.
         """
         (name,) = checked_names("name", [name[:65].strip()])
         if len(name) > 64:
@@ -165,12 +166,12 @@ class Devices:
         return self._with_last_use(await self._database.write(work, then=lambda device: self._forget([device.id])))
 
     async def refresh(self) -> None:
-        """Read all keys anew."""
+        """Read all keys again."""
         changes = self._changes
         known = await self._database.read(_read_known)
         with self._lock:
             if changes != self._changes:
-                return  # one was made or revoked meanwhile, so what was read may be older; the next refresh will tell
+                return  # a key was created or revoked meanwhile, so this result may be older; the next refresh is right
             gone = self._known.keys() - known.keys()
             self._known = known
         for device_id in gone:
@@ -191,7 +192,7 @@ class Devices:
     def _add(self, session: Session, row: DeviceRow) -> Device:
         session.add(row)
         session.flush()
-        session.expunge(row)  # its values are still wanted after the commit, which would have them read again
+        session.expunge(row)  # the values are needed after the commit, which would read them again
         return _view(row)
 
     def _learn(self, row: DeviceRow) -> None:
@@ -218,7 +219,7 @@ _STAMP = (
     .where(_TABLE.id == bindparam("device"), or_(_TABLE.last_used.is_(None), _TABLE.last_used < bindparam("used")))
     .values(last_used=bindparam("used"))
 )
-"""Where another door saw the key later, its word stays."""
+"""The time stays if another door has seen the key later."""
 
 
 def holder(session: Session, device_id: str) -> Actor | None:

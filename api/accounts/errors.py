@@ -1,4 +1,4 @@
-"""What can go wrong with people, devices and their rights, as one small tree.
+"""The errors of people, devices and their rights, as one small tree.
 
 AccountsError
 ├── Unauthenticated      no valid session, key or ticket
@@ -7,7 +7,7 @@ AccountsError
 ├── Forbidden            known, but without the right
 ├── NotFound             no such account or device
 ├── Conflict             the name is taken
-│   └── LastAdministrator    would leave nobody to administer the service
+│   └── LastAdministrator    would leave the service without an administrator
 ├── Invalid              a value cannot be accepted (`field` says which)
 ├── TooManyAttempts      sign-in is throttled (`retry_after` seconds)
 └── StoreUnavailable     the database did not answer or could not be written
@@ -22,21 +22,21 @@ from typing import ClassVar
 
 
 class AccountsError(Exception):
-    """Any refusal of this package; its text may be shown to the caller."""
+    """The base of all errors of this package; the text may be shown to the caller."""
 
     status: ClassVar[int] = 500
     slug: ClassVar[str] = "internal"
 
 
 class Unauthenticated(AccountsError):
-    """Nobody is known to stand behind the request."""
+    """The request has no valid session, key or ticket."""
 
     status = 401
     slug = "unauthenticated"
 
 
 class InvalidCredentials(Unauthenticated):
-    """The name and the password do not belong together; says no more than that on purpose."""
+    """Name or password is wrong; it does not say which, on purpose."""
 
     slug = "invalid-credentials"
 
@@ -105,6 +105,6 @@ class StoreUnavailable(AccountsError):
 
 
 class AuditUnavailable(StoreUnavailable):
-    """So much of the audit trail is unwritten that nothing more is answered without it."""
+    """Too many audit entries could not be written, so requests that need one are refused."""
 
     slug = "audit-unavailable"

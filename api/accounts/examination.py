@@ -1,4 +1,4 @@
-"""The accounts database looked at from outside; nothing in it is changed."""
+"""Examines the accounts database from outside, without changing it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Seen(NamedTuple):
 
 
 async def examine(url: str) -> Seen:
-    """What is found at a SQLAlchemy URL; raises `StoreUnavailable` when nothing answers there."""
+    """Examine the database at a SQLAlchemy URL; raises `StoreUnavailable` when nothing answers there."""
     database = Database(url)
     try:
         server, revision = await database.read(_seen)

@@ -1,4 +1,4 @@
-"""Bring the accounts tables to the newest revision, by Alembic and without any file of the machine."""
+"""Bring the accounts tables to the newest revision with Alembic, without a configuration file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Engine
 
 HEAD = "0005"
-"""The newest revision in `migrations/versions`; a test holds the two together."""
+"""The newest revision in `migrations/versions`; a test checks this."""
 
 VERSION_TABLE = "accounts_version"
 """Not Alembic's default name: the file is shared."""
@@ -31,9 +31,9 @@ def configuration(connection: Connection | None = None) -> Config:
 
 
 def migrate(reading: Engine, writing: Engine) -> bool:
-    """Run what revisions are missing, all in one transaction; whether there were any.
+    """Run the missing revisions in one transaction. Returns whether there were any.
 
-    Services that start at once wait for each other, and one of them does the work. Raises `StoreUnavailable` for a
+    Services that start at the same time wait for each other, and one of them does the work. Raises `StoreUnavailable` for a
     database that a newer version of the program has changed.
     """
     with reading.connect() as connection:
@@ -44,7 +44,7 @@ def migrate(reading: Engine, writing: Engine) -> bool:
 
     with writing.begin() as connection:
         if revision_of(connection) == HEAD:
-            return False  # somebody else was first
+            return False  # another process was first
         try:
             command.upgrade(configuration(connection), "head")
         except CommandError as error:
@@ -53,7 +53,7 @@ def migrate(reading: Engine, writing: Engine) -> bool:
 
 
 def revision_of(connection: Connection) -> str | None:
-    """The revision the tables have; `None` where there are none."""
+    """The revision of the tables; `None` if there are no tables."""
     if not inspect(connection).has_table(VERSION_TABLE):
         return None
     return connection.execute(select(column("version_num")).select_from(table(VERSION_TABLE))).scalar()

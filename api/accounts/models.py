@@ -1,8 +1,8 @@
 """The tables of people, devices and the audit trail; the same on SQLite and PostgreSQL.
 
 Times are integer µs since 1970 of the service's clock, which can run faster than the wall's; the columns named
-`expires` are µs of real time instead, because a session must not end sixty times sooner on a service that runs at
-sixty times the speed. Secrets are never stored, only what they hash to; the one key that is opens nothing.
+`expires` are µs of real time instead: on a service that runs at sixty times the speed, a session must not end sixty
+times sooner. Secrets are stored only as hashes. The one key that is stored gives no access.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _CONVENTION = {
     "pk": "pk_%(table_name)s",
 }
 SERIAL = BigInteger().with_variant(Integer, "sqlite")
-"""Only INTEGER makes a row id in SQLite, and only BIGINT is wide enough in PostgreSQL."""
+"""SQLite needs INTEGER for a row id, and PostgreSQL needs BIGINT for the range."""
 
 
 class Table(DeclarativeBase):
@@ -31,7 +31,7 @@ class Table(DeclarativeBase):
 
 
 class AccountRow(Table):
-    """A person with a name to sign in by; `password` is an argon2 hash, or nothing while only a link lets them in."""
+    """A person with a name to sign in by; `password` is an argon2 hash, or null while the person can sign in only by a link."""
 
     __tablename__ = "accounts"
     __table_args__ = (CheckConstraint("role IN ('viewer', 'clinician', 'admin')", name="role"),)
@@ -86,7 +86,7 @@ class TicketRow(Table):
 
 
 class SealRow(Table):
-    """A random key by which every door knows what any of them has sealed; nobody gets in by it."""
+    """A random key with which every door verifies what any door has sealed; it gives no access."""
 
     __tablename__ = "seals"
 
@@ -95,7 +95,7 @@ class SealRow(Table):
 
 
 class DeviceRow(Table):
-    """A key by which a device or a program speaks; it stays, revoked, so that old audit entries keep their meaning."""
+    """The key of a device or a program. It stays after it is revoked, so that old audit entries keep their meaning."""
 
     __tablename__ = "device_keys"
 
@@ -115,7 +115,7 @@ class DeviceRow(Table):
 
 
 class AuditRow(Table):
-    """Who did what to whose record, how it ended, and how often it did; rows are added, never changed, and go by age only."""
+    """Who did what with whose record, the result, and how often. Rows are added, never changed, and deleted only by age."""
 
     __tablename__ = "audit_trail"
     __table_args__: Any = (
@@ -136,7 +136,7 @@ class AuditRow(Table):
 
 
 class HorizonRow(Table):
-    """The moment (µs) before which the database lets audit entries go: 0 but while they are pruned; one row."""
+    """Audit entries before this moment (µs) may be deleted. It is 0 except during pruning; one row."""
 
     __tablename__ = "audit_horizon"
 

@@ -1,4 +1,4 @@
-"""Passwords: argon2 off the event loop, and what a new one must be like."""
+"""Passwords: argon2 outside the event loop, and the rules for new passwords."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ R = TypeVar("R")
 _NICE = 10
 SHORTEST = 12
 LONGEST = 256
-"""Long enough for any passphrase, short enough that nobody hashes a megabyte for a stranger."""
+"""Long enough for any passphrase, and short enough that a stranger cannot make the service hash a megabyte."""
 
 
 class Passwords:
-    """Hashes and verifies passwords, one at a time and when no other thread wants the core.
+    """Hashes and verifies passwords, one at a time and with low priority.
 
-    Each takes some 100 ms of a core and 64 MiB, and the twins need both. `familiar` and `strangers` are taken in turn by
-    who has signed in from the same browser before and by who has not: a flood of guesses keeps no nurse waiting.
+    Each takes about 100 ms of a core and 64 MiB, and the twins need both. Attempts from browsers that have signed in before
+    queue at `familiar`, all others at `strangers`, and the two take turns: a flood of guesses does not delay a nurse.
     """
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
@@ -47,14 +47,14 @@ class Passwords:
     async def verify(self, encoded: str | None, password: str) -> bool:
         """Whether the password belongs to the hash.
 
-        Without a hash it takes as long to say no, so that time tells no names.
+        Without a hash it takes as long to say no, so that the time does not reveal which names exist.
         """
         if len(password) > LONGEST:
             return False
         return await self._apart(self._verify, encoded, _bytes(password))
 
     def outdated(self, encoded: str) -> bool:
-        """Whether the hash was made with weaker parameters than are used now."""
+        """Whether the hash was made with weaker parameters than the present ones."""
         return self._hasher.check_needs_rehash(encoded)
 
     async def _apart(self, work: Callable[..., R], *arguments: object) -> R:
@@ -71,28 +71,28 @@ class Passwords:
 
 
 def check_new(password: str, name: str) -> None:
-    """Raise `Invalid` for a password that is too short, too long, or made of the account's own name.
+    """Raise `Invalid` for a password that is too short, too long, or too easy to guess.
 
-    Length is what counts (NIST SP 800-63B); there are no rules about kinds of characters, and any character is allowed.
+    Length matters most (NIST SP 800-63B): there are no rules about kinds of characters, and any character is allowed.
     """
     if len(password) < SHORTEST:
         raise Invalid("password", f"at least {SHORTEST} characters are needed")
     if len(password) > LONGEST:
         raise Invalid("password", f"at most {LONGEST} characters are accepted")
     if not password.casefold().replace(name, "").strip(" 0123456789"):
-        raise Invalid("password", "it is made of the account's name or of digits only")
+        raise Invalid("password", "it consists of the account's name or of digits only")
     if len(set(password)) < 5:
-        raise Invalid("password", "it repeats too few characters")
+        raise Invalid("password", "it has too few different characters")
 
 
 def _stand_back() -> None:
-    """Let other threads of this and every program go first, with those that argon2 starts from here (Linux)."""
-    with suppress(AttributeError, OSError):  # elsewhere a priority is the whole process's, or there is none
+    """Give this thread, and the threads that argon2 starts from it, the lowest priority (Linux)."""
+    with suppress(AttributeError, OSError):  # elsewhere a priority belongs to the whole process, or does not exist
         if sys.platform == "linux":
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
 
 
 def _bytes(password: str) -> bytes:
-    # The same key strokes give different code points on different systems; NFKC makes them one.
-    # A lone surrogate out of JSON is no reason to fail.
+    # The same keys give different code points on different systems; NFKC makes them equal.
+    # A lone surrogate from JSON must not raise an error.
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

@@ -25,7 +25,7 @@ _NAME = re.compile(r"[\w.@+-]{1,64}")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A person as an administrator sees them; times in µs of the service's clock."""
+    """An account as an administrator sees it; times in µs of the service's clock."""
 
     name: str
     role: str
@@ -49,12 +49,12 @@ class People:
         accounts = await self._database.read(
             lambda session: [_view(row) for row in session.scalars(select(AccountRow))]
         )
-        return sorted(accounts, key=lambda account: account.name)  # databases differ in how they order letters
+        return sorted(accounts, key=lambda account: account.name)  # databases sort letters differently
 
     async def create(self, name: str, role: str, wards: Sequence[str], password: str | None) -> Account:
         """Add an account.
 
-        Without a password only a one-time link lets it in. Raises `Invalid`, or `Conflict` if the name is taken.
+        Without a password a one-time link is needed to sign in. Raises `Invalid`, or `Conflict` if the name is taken.
         """
         name = normal(name)
         if not _NAME.fullmatch(name):
@@ -80,9 +80,9 @@ class People:
         disabled: bool | None = None,
         password: str | None = None,
     ) -> Account:
-        """Change all that is given, or, where anything about it is refused, nothing.
+        """Make all given changes, or none if any of them is refused.
 
-        Its sessions take on the new rights at once; they end if it is disabled or its password changes. Raises
+        The account's sessions get the new rights at once. They end if it is disabled or its password changes. Raises
         `NotFound`, `Invalid`, or `LastAdministrator`.
         """
         encoded = None
@@ -108,7 +108,7 @@ class People:
 
 
 def normal(name: str) -> str:
-    """Spell a name the one way it is stored and looked up.
+    """The spelling under which a name is stored and looked up.
 
     >>> normal(" Ada ")
     'ada'
@@ -125,9 +125,9 @@ def by_name(session: Session, name: str) -> AccountRow:
 
 
 def first_administrator(session: Session, now: int) -> AccountRow | None:
-    """Return the administrator a first link is for, created if there is none.
+    """Return the administrator for the first link, created if there is none.
 
-    None once one with a password has signed in.
+    None once an administrator with a password has signed in.
     """
     rows = list(
         session.scalars(
@@ -151,7 +151,7 @@ def first_administrator(session: Session, now: int) -> AccountRow | None:
 
 
 def checked_names(field: str, names: Sequence[str]) -> list[str]:
-    """Return the names sorted and each once; raises `Invalid` for an empty, overlong or unprintable one."""
+    """Return the names sorted and without duplicates; raises `Invalid` for an empty, overlong or unprintable one."""
     for name in names:
         if not 0 < len(name) <= 128 or not name.isprintable():
             raise Invalid(field, "1 to 128 printable characters each")
@@ -169,7 +169,7 @@ def _checked_role(role: str) -> str:
 
 
 def checked_wards(wards: Sequence[str]) -> list[str]:
-    """As `checked_names`; `*` swallows the others. None given are none."""
+    """Like `checked_names`; `*` includes all others. An empty list stays empty."""
     names = checked_names("wards", wards)
     return [ALL_WARDS] if ALL_WARDS in names else names
 
@@ -177,7 +177,7 @@ def checked_wards(wards: Sequence[str]) -> list[str]:
 def _wards_of(role: str, wards: Sequence[str]) -> list[str]:
     names = checked_wards(wards)
     if role == Role.ADMIN and names != [ALL_WARDS]:
-        raise Invalid("wards", 'an administrator looks after all wards, which has to be said: ["*"]')
+        raise Invalid("wards", 'an administrator needs all wards, given explicitly: ["*"]')
     return names
 
 

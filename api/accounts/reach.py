@@ -1,4 +1,4 @@
-"""Whether the accounts' server answers, asked while nobody else asks it anything."""
+"""Checks regularly whether the accounts' database server answers."""
 
 import asyncio
 
@@ -13,20 +13,20 @@ __all__ = ["Reach"]
 _EVERY_S = 2.0
 _WITHIN_S = 4.0
 _AWAY = "the accounts database does not answer"
-"""What it said names its place and its user: that is for the log, not for who asks for readiness."""
+"""The server's own message names its address and user: it goes to the log, not into the readiness answer."""
 
 _log = structlog.get_logger(__name__)
 
 
 class Reach:
-    """Asks again and again; `trouble` says why there is no answer, empty where there is one."""
+    """Asks the server again and again. `trouble` says why there is no answer; empty while it answers."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
         self.trouble = ""
 
     async def run(self) -> None:
-        """Ask until cancelled. A file on this machine's disk is not asked: the log says how that is."""
+        """Ask until cancelled. A SQLite file is not checked: the log in the same file reports its state."""
         while self._database.is_server:
             asking = asyncio.ensure_future(
                 self._database.read(lambda session: session.execute(text("SELECT 1")).scalar())
@@ -43,7 +43,7 @@ class Reach:
             else:
                 self.trouble = ""
             finally:
-                if not asking.done():  # it would open a connection that nobody closes
+                if not asking.done():  # it would open a connection that is never closed
                     asking.cancel()
                     await asyncio.wait([asking], timeout=_WITHIN_S)
             await asyncio.sleep(_EVERY_S)

@@ -1,8 +1,8 @@
-"""What was refused, counted instead of written: guessing must not fill the disk.
+"""Counts refused attempts instead of recording each one: guessing must not fill the disk.
 
-One entry of the audit trail stands for the tries of one account from one address (or of one actor at one action) in a
-quarter of an hour, with their number. It is written when the quarter is over, when somebody reads the trail, and when
-the service stops; a killed process loses the counts of its last quarter.
+One entry of the audit trail stands for the attempts at one account from one address (or of one actor at one action) in a
+quarter of an hour, with their number. It is written when the quarter of an hour is over, when somebody reads the trail,
+and when the service stops. A killed process loses the counts of its last quarter of an hour.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ QUARTER_S = 900.0
 _MOST_NAMES = 20
 _MOST = 1000
 SEVERAL = "(several)"
-"""Stands in for a name where one address tried more of them than are told apart."""
+"""Replaces the name when one address has tried more names than are counted separately."""
 
 Entry = dict[str, Any]
 _Key = tuple[str, ...]
@@ -33,7 +33,7 @@ class _Tries:
 
 
 class RefusedAttempts:
-    """Gathers entries that differ in nothing but their time; `due` hands them out, each with its `count`."""
+    """Collects entries that differ only in their time; `due` returns them, each with its `count`."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now
@@ -41,11 +41,11 @@ class RefusedAttempts:
         self._names: Counter[_Key] = Counter()
 
     def __len__(self) -> int:
-        """Entries being counted."""
+        """The number of entries being counted."""
         return len(self._tries)
 
     def add(self, entry: Entry, place: str) -> None:
-        """Count one; `place` is where it came from, empty for a signed-in actor or a device."""
+        """Count one attempt; `place` is its address, empty for a signed-in actor or a device."""
         what = (entry["kind"], entry["action"], entry["outcome"], place)
         known = self._tries.get((*what, entry["actor"]))
         if known is not None:
@@ -64,7 +64,7 @@ class RefusedAttempts:
         self._tries[*what, entry["actor"]] = _Tries(entry, self._now())
 
     def due(self, *, all_of_them: bool = False) -> list[Entry]:
-        """Take out the entries whose quarter of an hour is over, or all; oldest first."""
+        """Remove and return the entries whose quarter of an hour is over, or all; oldest first."""
         before = self._now() - QUARTER_S
         over = [key for key, tries in self._tries.items() if all_of_them or tries.begun <= before]
         found = []

@@ -1,7 +1,7 @@
-"""How long the audit trail is kept, and how it leaves: copied out whole, then pruned, which is itself an entry.
+"""Retention of the audit trail: old entries are pruned, and the pruning is itself an entry.
 
 The database refuses to change or delete entries (`migrations`), with one exception: those older than the moment in
-`audit_horizon`, which is 0 but for the length of a pruning transaction.
+`audit_horizon`, which is 0 except during a pruning transaction.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ log = structlog.get_logger(__name__)
 class Retention:
     """Prunes entries older than `days` of the service's clock.
 
-    A clock that stands more than a month past the newest entry when the service starts may be wrong: nothing is
-    pruned until the service has run with it for a day, in which somebody can set it right.
+    If the clock is more than a month after the newest entry when the service starts, it may be wrong. Then nothing is
+    pruned for a day, in which somebody can correct the clock.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Retention:
         self._trusted_at: float | None = None
 
     async def prune(self) -> int:
-        """Delete what is too old, some thousands at a time; how many went. Raises `StoreUnavailable`."""
+        """Delete old entries, some thousands at a time, and return how many. Raises `StoreUnavailable`."""
         if not await self._plausible():
             return 0
         gone = 0
@@ -65,7 +65,7 @@ class Retention:
             jumped = bool(newest) and self._clock.now() - newest > _JUMP_US
             self._trusted_at = self._elapsed() + (_TRUSTED_S if jumped else 0.0)
             if jumped:
-                log.warning("audit trail not pruned for a day: the clock stands far past its newest entry")
+                log.warning("audit trail not pruned for a day: the clock is far ahead of its newest entry")
         return self._elapsed() >= self._trusted_at
 
 

@@ -1,8 +1,8 @@
 """Who may do what, where: one table and two pure functions.
 
-A right has three parts: the action must stand in the row of the actor's role (people) or of one of its scopes
-(devices), and the actor's wards, or for a device its list of patients, must cover the place. Administration has no
-place: it needs the role and all wards.
+An actor may do something if two conditions hold. The action is in the row of the actor's role (people) or of one of its
+scopes (devices). And the actor's wards, or a device's list of patients, cover the patient's ward. Administration concerns
+no single ward: it needs the role and all wards.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ import msgspec
 from api.accounts.errors import Forbidden
 
 ALL_WARDS = "*"
-"""Stands for every ward, also for patients who have none."""
+"""Stands for every ward, also for patients without a ward."""
 
 Kind = Literal["account", "device", "demo", "system", "anonymous"]
 
 
 class Role(StrEnum):
-    """What a person is trusted with; each role holds the rights of the ones before it."""
+    """The role of a person; each role includes the rights of the ones before it."""
 
     VIEWER = "viewer"
     CLINICIAN = "clinician"
@@ -32,7 +32,7 @@ class Role(StrEnum):
 
 
 class Action(StrEnum):
-    """What can be allowed or refused; the value is also the action's name in the audit trail."""
+    """An action that can be allowed or refused; the value is also its name in the audit trail."""
 
     PATIENT_READ = "patient.read"
     ALARM_ACKNOWLEDGE = "alarm.acknowledge"
@@ -49,7 +49,7 @@ class Action(StrEnum):
 
 
 ADMINISTRATION = frozenset({Action.ACCOUNTS_MANAGE, Action.DEVICES_MANAGE, Action.AUDIT_READ, Action.DEAD_LETTERS_READ})
-"""Actions that concern the service as a whole: no ward makes them smaller, so they need all of them."""
+"""Actions that concern the whole service, so they need all wards."""
 
 _VIEWER = frozenset({Action.PATIENT_READ})
 _CLINICIAN = _VIEWER | {
@@ -72,18 +72,18 @@ SCOPES: Mapping[str, frozenset[Action]] = MappingProxyType(
         "patients:read": frozenset({Action.PATIENT_READ}),
     }
 )
-"""What a device key may do; one that may correct does so with others' readings too. Administration is no scope:
-a leaked key must not be able to make more keys."""
+"""What a device key may do. A key with the right to correct may also correct readings of other devices.
+
+Administration is not a scope: a leaked key must not be able to create more keys."""
 
 
 class Actor(msgspec.Struct, frozen=True, kw_only=True):
-    """Somebody or something that acts: a signed-in person, a device, the command line.
+    """A person or program that acts: a signed-in person, a device, the command line.
 
-    `key` names the session (its hash) or the device; what is revoked is revoked by it. `expires` is in real seconds
-    since 1970, infinity for what does not expire. A `second_source` measures what another device of the patient does; a
-    device that `may_admit` admits by a reading whom nobody has admitted; `units`, by signal, are those in which it sends
-    what names none. A session `by_link` was begun by a one-time
-    link: its owner may set a password without knowing one.
+    `key` names the session (its hash) or the device, and is used to revoke it. `expires` is in real seconds since 1970,
+    infinity if it does not expire. A `second_source` measures the same quantity as another device of the patient. A device
+    that `may_admit` admits an unknown patient by a reading. `units` maps a signal to the unit of readings without a unit.
+    A session `by_link` was begun by a one-time link: its owner may set a password without knowing the old one.
     """
 
     kind: Kind
@@ -100,29 +100,29 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
     by_link: bool = False
 
     def __hash__(self) -> int:
-        """By who it is: the units it sends in are no key of a dictionary."""
+        """Hash the identity only: the dictionary of units cannot be hashed."""
         return hash((self.kind, self.name, self.key))
 
     @property
     def everywhere(self) -> bool:
-        """Whether no patient is out of reach: spares the look at each row of a frame."""
+        """Whether the actor reaches every patient: then the rows of a frame need no check."""
         return ALL_WARDS in self.wards
 
     @property
     def source(self) -> str:
-        """Whose its readings are: the device's, whatever it is called. Who may correct others' is marked by a star."""
+        """The source name of the actor's readings: the device's key. A star marks a source that may correct other sources."""
         corrects = "observations:correct" in self.scopes or Action.OBSERVATION_WRITE in ROLES.get(self.role, ())
         return f"{'*' if corrects else ''}{f'{self.key}/' if self.kind == 'device' else ''}{self.name}"
 
     @property
     def admits(self) -> bool:
-        """Whether a reading it brings may admit a stranger: whoever may admit, and a key that was told so."""
+        """Whether a reading from this actor may admit an unknown patient."""
         return self.may_admit or Action.PATIENT_ADMIT in ROLES.get(self.role, ())
 
     def covers(self, ward: str | None, patient: str = "") -> bool:
-        """Whether this ward or this patient is within the actor's reach.
+        """Whether the actor reaches this ward or this patient.
 
-        A patient without a ward is in nobody's but by name.
+        A patient without a ward is reached only by name, or with all wards.
         """
         wards = self.wards
         return ALL_WARDS in wards or (bool(ward) and ward in wards) or (bool(patient) and patient in self.patients)
@@ -131,8 +131,8 @@ class Actor(msgspec.Struct, frozen=True, kw_only=True):
 def may(actor: Actor, action: Action, ward: str | None = None, patient: str = "") -> bool:
     """Whether the actor may do this there.
 
-    Without ward and patient: whether there is any place at all where it may. A ward of `"*"` asks for all wards, the
-    empty ward for patients without one.
+    Without ward and patient: whether the actor may do it anywhere. The ward `"*"` means all wards, the empty ward means
+    patients without a ward.
 
     >>> nurse = Actor(kind="account", name="ada", role="clinician", wards=frozenset({"A"}))
     >>> [may(nurse, Action.ALARM_ACKNOWLEDGE, ward) for ward in (None, "A", "B")]
@@ -150,9 +150,9 @@ def may(actor: Actor, action: Action, ward: str | None = None, patient: str = ""
 
 
 def require(actor: Actor, action: Action, ward: str | None = None, patient: str = "") -> None:
-    """Let an actor pass that may do this there.
+    """Check that the actor may do this there.
 
-    Raises `Forbidden` otherwise, without telling whether the place exists.
+    Raises `Forbidden` otherwise, without revealing whether the ward or patient exists.
     """
     if not may(actor, action, ward, patient):
         raise Forbidden(f"{actor.kind} {actor.name} may not {action.value} here")
@@ -163,5 +163,5 @@ SYSTEM = Actor(kind="system", name="command line", role=Role.ADMIN.value, wards=
 
 
 def anonymous(name: str) -> Actor:
-    """Somebody who gave this name and nothing that proves it: for the audit trail only, without any right."""
+    """An actor with an unproven name, without any right: for the audit trail only."""
     return Actor(kind="anonymous", name=name[:64])

@@ -1,4 +1,4 @@
-"""The keys all doors of one database seal cursors and cookies with, so that each knows those of the others."""
+"""The keys with which the doors of one database seal cursors and cookies, so that each door can verify the others'."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BROWSERS = "browsers"
 
 
 async def sealing_key(database: Database, name: str = CURSORS) -> bytes:
-    """Return the key of this name, 32 random bytes; the first who asks makes it."""
+    """Return the key of this name, 32 random bytes; created at the first request."""
     there = await database.read(lambda session: _stored(session, name))
     return there if there is not None else await database.write(lambda session: _made(session, name))
 
@@ -26,7 +26,7 @@ def _stored(session: Session, name: str) -> bytes | None:
 
 
 def _made(session: Session, name: str) -> bytes:
-    there = _stored(session, name)  # of two who ask at once the second waited here
+    there = _stored(session, name)  # of two simultaneous requests the second waited here
     if there is not None:
         return there
     key = secrets.token_bytes(32)

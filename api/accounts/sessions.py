@@ -1,8 +1,8 @@
 """Signed-in browsers: a random cookie, of which only the hash is kept, good for twelve hours of real time.
 
-Whom a cookie stands for is remembered for ten seconds, so that a page of requests costs one look-up. What this
-process ends is refused from that moment; what another process ends (several doors on one PostgreSQL), or the command
-line, is refused when the memory runs out.
+The owner of a cookie is cached for ten seconds, so that the many requests of a page cost one look-up. A session that
+this process ends is refused at once. A session that another process ends (several doors on one PostgreSQL, or the command
+line) is refused when the cache entry expires.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ US = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """A session just begun: the cookie's value, shown this once, whose it is, and the seconds of real time it lasts.
+    """A new session: the cookie's value (shown only this once), its owner, and its lifetime in seconds of real time.
 
-    `browser` is the value of a second cookie, by which the browser is known when somebody signs in there again.
+    `browser` is the value of a second cookie, which identifies the browser at the next sign-in.
     """
 
     token: str
@@ -58,7 +58,7 @@ class Sessions:
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
-        """Sessions remembered at present."""
+        """The number of cached sessions."""
         return len(self._remembered)
 
     def begin(self, session: Session, account: AccountRow, *, by_link: bool) -> SignedIn:
@@ -73,21 +73,21 @@ class Sessions:
         return SignedIn(token, _actor(row), LIFETIME_S)
 
     def remembers(self, token: str | None) -> bool:
-        """Whether the cookie was somebody's a moment ago; touches nothing but memory."""
+        """Whether the cookie belongs to a cached session; uses only memory."""
         key = looked_up(token)
         actor, until = self._remembered.get(key or "", (None, 0.0))
         now = self._real()
         return actor is not None and now < min(until, actor.expires)
 
     async def authenticate(self, token: str | None) -> Actor:
-        """Whose cookie this is; raises `Unauthenticated` if it is nobody's, has expired or was ended."""
+        """The owner of this cookie; raises `Unauthenticated` if it is unknown, has expired or was ended."""
         key = looked_up(token)
         if key is None:
             raise Unauthenticated("sign in first")
         return await self.current(key)
 
     async def current(self, key: str) -> Actor:
-        """The actor of a session with the rights it has now; raises `Unauthenticated` if the session is over."""
+        """The actor of a session with its present rights; raises `Unauthenticated` if the session is over."""
         now = self._real()
         actor, until = self._remembered.get(key, (None, 0.0))
         while actor is None or now >= until:
@@ -97,7 +97,7 @@ class Sessions:
                 self._remembered.pop(key, None)
                 raise Unauthenticated("the session is over")
             with self._lock:
-                if changes != self._changes:  # something ended while the database was read: what was read may be it
+                if changes != self._changes:  # a session ended while the database was read: it may be this one
                     actor = None
                     continue
                 until = now + REMEMBERED_S
@@ -107,7 +107,7 @@ class Sessions:
         return actor
 
     def forget(self, keys: Iterable[str]) -> None:
-        """Look these up anew from now on, and tell whoever holds sockets of theirs.
+        """Remove these from the cache and notify the holders of their sockets.
 
         Called after the commit, from any thread.
         """
@@ -120,7 +120,7 @@ class Sessions:
             self._ended(key)
 
     def look_again(self, key: str) -> None:
-        """Look one up anew from now on; it goes on, and its sockets too."""
+        """Remove one from the cache; the session and its sockets go on."""
         with self._lock:
             self._changes += 1
             self._remembered.pop(key, None)
@@ -130,7 +130,7 @@ class Sessions:
         await self._database.write(lambda session: _delete(session, key), then=lambda _: self.forget([key]))
 
     async def prune(self) -> None:
-        """Drop the sessions and links that expired."""
+        """Delete expired sessions and links."""
         now = self._real()
         with self._lock:
             for key in [key for key, (_, until) in self._remembered.items() if until <= now]:

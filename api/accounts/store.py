@@ -1,4 +1,4 @@
-"""The one thing the doors know of people and devices: `Accounts`."""
+"""`Accounts`: the only class through which doors use people, devices and the audit trail."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ _BEARER = "bearer "
 REFRESH_S = 10
 STAMP_EVERY = 6
 PRUNE_EVERY = 360
-"""Rounds of upkeep, of `REFRESH_S` real seconds each."""
+"""Numbers of maintenance rounds, each `REFRESH_S` real seconds long."""
 AUDIT_DAYS = 1096.0
-"""Three years: long enough for a complaint that comes late."""
+"""Three years: long enough for late complaints."""
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -44,10 +44,10 @@ log = structlog.get_logger(__name__)
 class Accounts:
     """People, devices, their rights and the audit trail, in one database.
 
-    `clock` dates what happened. `real` measures how long sessions, links and tickets live, in seconds since 1970: a
-    service clock that runs at sixty times the speed must not end them sixty times sooner. Methods with a parameter
-    `by` raise `Forbidden` unless that actor may do it, and leave an audit entry either way; all that touch the
-    database can raise `StoreUnavailable`. Belongs to one event loop, from `open` to `close`.
+    `clock` gives the time of events. `real` measures the lifetime of sessions, links and tickets, in seconds since 1970: a
+    service clock at sixty times the speed must not end them sixty times sooner. Methods with a parameter `by` raise
+    `Forbidden` unless that actor may do it, and record an audit entry in both cases. All methods that use the database can
+    raise `StoreUnavailable`. Belongs to one event loop, from `open` to `close`.
     """
 
     def __init__(
@@ -86,9 +86,9 @@ class Accounts:
         self.sealing_key = b""
 
     async def open(self) -> bool:
-        """Bring the tables up to date and start writing behind. The log, if it shares the file, goes first.
+        """Bring the tables up to date and start writing. If the log shares the file, open the log first.
 
-        Returns whether the tables were made or changed. `sealing_key` is known from here on.
+        Returns whether tables were created or changed. `sealing_key` is available from here on.
         """
         self._loop = asyncio.get_running_loop()
         changed = await self._database.open()
@@ -100,7 +100,7 @@ class Accounts:
         return changed
 
     async def close(self) -> None:
-        """Write what is still in memory, and let go of the database."""
+        """Write what is still in memory, and close the database."""
         for work in self._upkeep:
             work.cancel()
         await asyncio.gather(*self._upkeep, return_exceptions=True)
@@ -109,18 +109,18 @@ class Accounts:
             await self._devices.stamp()
         await self._database.close()
 
-    # --- who is it?
+    # --- authentication
 
     async def authenticate(self, token: str | None) -> Actor:
-        """Whose session cookie this is; raises `Unauthenticated`."""
+        """The owner of this session cookie; raises `Unauthenticated`."""
         return await self._sessions.authenticate(token)
 
     def authenticate_device(self, key: str | None) -> Actor:
-        """Whose device key this is; raises `Unauthenticated`. Some microseconds, no database."""
+        """The owner of this device key; raises `Unauthenticated`. Takes microseconds and no database access."""
         return self._devices.authenticate(key)
 
     def knows(self, authorization: str, token: str | None) -> bool:
-        """Whether a good device key, or the cookie of a session used a moment ago, came with a request."""
+        """Whether a request carries a valid device key or the cookie of a cached session."""
         if not authorization:
             return self._sessions.remembers(token)
         if authorization[: len(_BEARER)].lower() != _BEARER:
@@ -131,13 +131,13 @@ class Accounts:
         return False
 
     async def recognise_device(self, key: str | None) -> Actor:
-        """As `authenticate_device`, but a key another door has just made is found in the database."""
+        """Like `authenticate_device`, but also finds a key that another door has just created."""
         return await self._devices.recognise(key)
 
     async def recheck(self, actor: Actor) -> Actor:
-        """The same actor with the rights of now.
+        """The same actor with its present rights, for sockets that stay open.
 
-        Raises `Unauthenticated` when its session or key has ended. For sockets that stay open.
+        Raises `Unauthenticated` when its session or key has ended.
         """
         if actor.kind == "account":
             return await self._sessions.current(actor.key)
@@ -148,15 +148,15 @@ class Accounts:
         return actor
 
     def on_revoked(self, callback: Callable[[str], None]) -> None:
-        """Have `callback` called with an actor's key when its session or device key ends or its rights change."""
+        """Call `callback` with an actor's key when its session or device key ends or its rights change."""
         self._listeners.append(callback)
 
     async def issue_ticket(self, actor: Actor) -> Ticket:
-        """Return a ticket for a socket at any door, good once and for 30 s, and no longer than the actor's session."""
+        """Return a ticket for a socket at any door, valid once, for 30 s, and no longer than the actor's session."""
         return await self._tickets.issue(actor)
 
     async def redeem_ticket(self, ticket: str) -> Actor:
-        """Whose ticket this is, with the rights of now.
+        """The owner of this ticket, with present rights.
 
         Raises `Unauthenticated` if it is unknown, used or expired, or its session has ended.
         """
@@ -164,9 +164,9 @@ class Accounts:
 
     @staticmethod
     def demo_actor() -> Actor:
-        """Whoever sits at the browser of a demonstration.
+        """The user of a demonstration.
 
-        Everything is allowed, since it is bound to loopback and holds no real patient.
+        Everything is allowed: it is bound to loopback and has no real patients.
         """
         return DEMO
 
@@ -178,7 +178,7 @@ class Accounts:
     # --- people
 
     async def first_start_link(self, *, beside_others: bool = False) -> str | None:
-        """Return a one-time token that signs the first administrator in; other doors' hold too where it is `beside_others`.
+        """Return a one-time token that signs the first administrator in; with `beside_others`, links of other doors stay valid.
 
         None once an administrator with a password has signed in.
         """
@@ -189,7 +189,7 @@ class Accounts:
         return await self._signing_in("", "by link", address, lambda: self._credentials.redeem(token, address, browser))
 
     async def sign_in(self, name: str, password: str, address: str, browser: str | None = None) -> SignedIn:
-        """Begin a session by name and password; `browser` is the cookie a browser was last given to be known by.
+        """Begin a session by name and password; `browser` is the browser's recognition cookie.
 
         Raises `InvalidCredentials` or `TooManyAttempts`.
         """
@@ -198,7 +198,7 @@ class Accounts:
         )
 
     async def sign_out(self, actor: Actor) -> None:
-        """End the actor's session, with it its tickets, and its sockets."""
+        """End the actor's session, its tickets and its sockets."""
         if actor.kind == "account":
             await self._sessions.end(actor.key)
             self.audit(actor, "session.end")
@@ -223,7 +223,7 @@ class Accounts:
     async def create_account(
         self, by: Actor, name: str, role: str, *, wards: Sequence[str] = (), password: str | None = None
     ) -> Account:
-        """Add an account; without wards it sees nobody, `*` is all of them. Without a password a `sign_in_link` lets in.
+        """Add an account. Without wards it sees no patient; `*` is all wards. Without a password it needs a `sign_in_link`.
 
         Raises `Invalid` or `Conflict`.
         """
@@ -244,7 +244,7 @@ class Accounts:
         disabled: bool | None = None,
         password: str | None = None,
     ) -> Account:
-        """Change all that is given, effective at once, or nothing.
+        """Make all given changes at once, or none.
 
         Raises `NotFound`, `Invalid` or `LastAdministrator`. A new password or `disabled` ends the account's sessions.
         """
@@ -272,7 +272,7 @@ class Accounts:
     # --- devices
 
     async def list_devices(self, by: Actor) -> list[Device]:
-        """All device keys, newest first, the revoked ones too."""
+        """All device keys, newest first, including revoked ones."""
         require(by, Action.DEVICES_MANAGE)
         return await self._devices.list()
 
@@ -288,7 +288,7 @@ class Accounts:
         may_admit: bool = False,
         units: Mapping[str, str] = NO_UNITS,
     ) -> DeviceKey:
-        """Make a device key, shown this once; it reaches the wards (`*`: all) and patients named. Raises `Invalid`."""
+        """Create a device key, shown only this once. It reaches the given wards (`*`: all) and patients. Raises `Invalid`."""
         what = f"create {name}{' as a second source' if second_source else ''} for {', '.join(scopes)}"
         what += f", wards {', '.join(wards) or 'none'}{', may admit' if may_admit else ''}"
         what += "".join(f", {signal} in {unit}" for signal, unit in units.items())
@@ -325,16 +325,16 @@ class Accounts:
         patient: str | None = None,
         actor: str | None = None,
     ) -> AuditPage:
-        """Some entries before the cursor, newest first; raises `Invalid` for a cursor that is none."""
+        """Some entries before the cursor, newest first; raises `Invalid` for an unreadable cursor."""
         require(by, Action.AUDIT_READ)
         return await self._audit.page(cursor, limit, patient, actor)
 
     async def audit_entries(
         self, by: Actor, *, since: int = 0, until: int | None = None, detail: str = ""
     ) -> AsyncIterator[list[AuditEntry]]:
-        """All entries of a stretch of time (µs of the service's clock), oldest first, some at a time; recorded itself.
+        """All entries of a time range (µs of the service's clock), oldest first, in chunks. The export is recorded too.
 
-        Raises `Forbidden` before the first.
+        Raises `Forbidden` before the first entry.
         """
         require(by, Action.AUDIT_READ)
         self.audit(by, Action.AUDIT_READ, detail=f"export {detail}".strip())
@@ -342,11 +342,11 @@ class Accounts:
             yield some
 
     async def prune_audit(self) -> int:
-        """Delete the audit entries past their retention; how many went."""
+        """Delete the audit entries past their retention and return how many."""
         return await self._retention.prune()
 
     def counters(self) -> dict[str, int]:
-        """Figures of now, and since the start, for metrics and health."""
+        """Present figures and counts since the start, for metrics and health."""
         return {
             "devices": len(self._devices),
             "sessions_remembered": len(self._sessions),
@@ -355,7 +355,7 @@ class Accounts:
             "reached": int(not self.reach.trouble),
         }
 
-    # --- inside
+    # --- internal
 
     async def _signing_in(self, name: str, how: str, address: str, work: Callable[[], Awaitable[SignedIn]]) -> SignedIn:
         detail = f"{how} from {network(address)}" if address else how
@@ -383,7 +383,7 @@ class Accounts:
         return answer
 
     def _ended(self, key: str) -> None:
-        """Reach the loop from whichever thread ended something, before the caller that waits for it goes on."""
+        """Notify the event loop, from any thread, before the waiting caller goes on."""
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._tell, key)
 
@@ -392,7 +392,7 @@ class Accounts:
             listener(key)
 
     async def _keep_up(self) -> None:
-        """Pick up what other processes changed, stamp the keys used, drop what expired."""
+        """Pick up changes of other processes, record the last use of keys, delete what has expired."""
         for count in itertools.count(1):
             await asyncio.sleep(REFRESH_S)
             try:
@@ -405,4 +405,4 @@ class Accounts:
                     await self._sessions.prune()
                     await self.prune_audit()
             except StoreUnavailable as error:
-                log.warning("accounts upkeep put off", reason=str(error))
+                log.warning("accounts maintenance postponed", reason=str(error))

@@ -1,8 +1,8 @@
-"""Slows down the guessing of passwords and links, without locking out who knows them.
+"""Slows down the guessing of passwords and links, without locking out the people who know them.
 
-Only wrong tries count, so any number of people may sign in through one address. A browser that has signed in as an
-account before (`browsers.py`) has a budget of its own there: whatever strangers try, from however many addresses, it
-still gets in with the right password. Everybody else shares the budgets of the address and of the name.
+Only wrong attempts count, so any number of people may sign in through one address. A browser that has signed in to an
+account before (`browsers.py`) has its own budget for that account: however many guesses others make, it can still sign in
+with the right password. All other browsers share the budgets of the address and of the name.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from api.accounts.errors import TooManyAttempts
 from api.http.windows import Rate, Windows
 
 PER_PAIR: Sequence[Rate] = ((5, 60), (20, 3600))
-"""Wrong tries at one name from one address: what a person mistyping needs."""
+"""Wrong attempts at one name from one address: enough for typing errors."""
 PER_BROWSER: Sequence[Rate] = ((10, 60), (50, 3600))
-"""Wrong tries at one name from a browser that has signed in under it before."""
+"""Wrong attempts at one name from a browser that has signed in under it before."""
 PER_ADDRESS: Sequence[Rate] = ((60, 300),)
-"""Wrong tries at any names, or with any links, from one address, which may be a whole hospital behind one router."""
+"""Wrong attempts at any names or links from one address, which may be a whole hospital behind one router."""
 PER_NAME: Sequence[Rate] = ((100, 3600),)
-"""Wrong tries at one name from all addresses it has not signed in from: against guessing from many at once."""
+"""Wrong attempts at one name from all addresses where it has not signed in: against guessing from many addresses."""
 WAITING = 100
-"""Most tries from one address that wait for their password to be looked at."""
+"""How many attempts from one address may wait for their password to be checked."""
 _PLACES = 8
-"""Addresses remembered for each name it has signed in from."""
+"""How many addresses are remembered for each name that has signed in."""
 
 
 class Throttle:
-    """Counts wrong tries in this process's memory; the windows move in real time that no clock correction touches."""
+    """Counts wrong attempts in memory, per process. The windows use monotonic time, so clock corrections have no effect."""
 
     def __init__(
         self,
@@ -50,21 +50,21 @@ class Throttle:
         self._waiting: dict[str, int] = {}
 
     def check(self, name: str, address: str, browser: str = "") -> None:
-        """Let a try pass; raises `TooManyAttempts` with the seconds to wait. What is refused does not prolong the wait.
+        """Allow an attempt, or raise `TooManyAttempts` with the seconds to wait. A refused attempt does not prolong the wait.
 
-        `browser` is that of a browser known to have signed in as `name`, empty for all others.
+        `browser` is the number of a browser that has signed in as `name` before, else empty.
         """
         wait = max(windows.wait(key) for windows, key in self._budgets(name, network(address), browser))
         if wait > 0:
             raise TooManyAttempts(math.ceil(wait))
 
     def failed(self, name: str, address: str, browser: str = "") -> None:
-        """Count a wrong try."""
+        """Count a wrong attempt."""
         for windows, key in self._budgets(name, network(address), browser):
             windows.add(key)
 
     def succeeded(self, name: str, address: str, browser: str = "") -> None:
-        """Forget the wrong tries of who did know the password, and remember where from."""
+        """Forget the wrong attempts before a right password, and remember the address."""
         place = network(address)
         if browser:
             self._browsers.clear((name, browser))
@@ -75,18 +75,18 @@ class Throttle:
             self._usual[name] = [*usual, place][-_PLACES:]
 
     def check_link(self, address: str) -> None:
-        """Let a try with a one-time link pass; raises `TooManyAttempts`."""
+        """Allow an attempt with a one-time link, or raise `TooManyAttempts`."""
         wait = self._addresses.wait(("link", network(address)))
         if wait > 0:
             raise TooManyAttempts(math.ceil(wait))
 
     def failed_link(self, address: str) -> None:
-        """Count a link that was none."""
+        """Count an invalid link."""
         self._addresses.add(("link", network(address)))
 
     @contextmanager
     def queued(self, address: str, browser: str = "") -> Iterator[None]:
-        """Hold a place among those who wait; raises `TooManyAttempts` when one address has them all."""
+        """Hold a place in the queue; raises `TooManyAttempts` when the address has used all its places."""
         if browser:
             yield
             return
@@ -102,7 +102,7 @@ class Throttle:
                 del self._waiting[place]
 
     def sweep(self) -> None:
-        """Let go of what no window holds any more."""
+        """Forget attempts outside all windows."""
         for windows in (self._pairs, self._browsers, self._addresses, self._names):
             windows.sweep()
 
@@ -119,7 +119,7 @@ class Throttle:
 
 
 def network(address: str) -> str:
-    """One IPv6 customer holds a whole /64, so that is what counts as an address.
+    """The address that is counted: of IPv6 the /64 network, because one customer has a whole /64.
 
     >>> network("2001:db8::1:2"), network("192.0.2.7"), network("unix")
     ('2001:db8::/64', '192.0.2.7', 'unix')

@@ -1,7 +1,8 @@
-"""Single-use tickets by which a page opens its socket.
+"""Single-use tickets with which a page opens its socket.
 
-Browsers cannot send a header there, and a cookie alone would let any site do it. They are kept in the database, because
-behind a balancer the socket may reach another door than the request for its ticket did; it takes each once for all doors.
+Browsers cannot send a header with a socket, and a cookie alone would allow any site to open one. Tickets are in the
+database, because behind a load balancer the socket may reach another door than the request for its ticket. A ticket works
+once across all doors.
 """
 
 from __future__ import annotations
@@ -27,21 +28,21 @@ _ALWAYS = {actor.kind: actor for actor in (DEMO, SYSTEM)}
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """A ticket and the seconds of real time it is good for."""
+    """A ticket and its lifetime in seconds of real time."""
 
     ticket: str
     expires_in: int
 
 
 class Tickets:
-    """Issues tickets and takes them back."""
+    """Issues and redeems tickets."""
 
     def __init__(self, database: Database, real: Callable[[], float]) -> None:
         self._database = database
         self._real = real
 
     async def issue(self, actor: Actor) -> Ticket:
-        """Return a new ticket for this actor; raises `TooManyAttempts` when ten thousand wait to be used."""
+        """Return a new ticket for this actor; raises `TooManyAttempts` when ten thousand are unused."""
         now = self._real()
         ticket = new_token()
         expires = int(min(now + LIFETIME_S, actor.expires) * US)
@@ -50,7 +51,7 @@ class Tickets:
         return Ticket(ticket, LIFETIME_S)
 
     async def redeem(self, ticket: str) -> Actor:
-        """Return whom the ticket was for, with the rights of now, and never again.
+        """Return the ticket's owner, with present rights; works only once.
 
         Raises `Unauthenticated` if it is unknown, used or expired, or its session or key has ended.
         """

@@ -1,4 +1,4 @@
-"""Secrets that are handed out once and kept only as what they hash to."""
+"""Secrets that are shown once and stored only as hashes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import secrets
 import string
 
 TOKEN_LENGTH = 43
-"""Characters of 32 random bytes in URL-safe base64: no shorter or longer token needs to be looked up."""
+"""The length of 32 random bytes in URL-safe base64: tokens of other lengths need no look-up."""
 
 _ID_ALPHABET = string.ascii_lowercase + string.digits
 
@@ -18,17 +18,17 @@ def new_token() -> str:
 
 
 def new_id() -> str:
-    """Return eight random characters that name a device key without giving it away."""
+    """Return eight random characters that name a device key without revealing it."""
     return "".join(secrets.choice(_ID_ALPHABET) for _ in range(8))
 
 
 def digest(token: str) -> bytes:
-    """SHA-256 of a token; enough for 256 random bits, where a password needs a slow hash."""
+    """SHA-256 of a token. This is enough for 256 random bits; a password needs a slow hash."""
     return hashlib.sha256(token.encode("utf-8", "replace")).digest()
 
 
 def looked_up(token: str | None) -> str | None:
-    """Return the hexadecimal hash a stored token is found by, or None for what cannot be one of ours."""
+    """Return the hexadecimal hash under which a token is stored, or None for a text that cannot be a token."""
     if token is None or len(token) != TOKEN_LENGTH or not token.isascii():
         return None
     return digest(token).hex()

@@ -1,4 +1,4 @@
-"""Accounts: who can sign in, managed by administrators."""
+"""Accounts: people who can sign in, managed by administrators."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -34,20 +34,20 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """Every account."""
+    """All accounts."""
 
     items: list[Account]
 
 
 @dataclass(frozen=True, slots=True)
 class SignInLink:
-    """Opens one session, once; hand it to the person it is for."""
+    """A link that signs in once. Pass it on to its person."""
 
     address: str
 
 
 class Wanted(Body):
-    """A new account; without a password the person signs in by a link first, without wards it sees nobody."""
+    """A new account. Without a password the person first signs in by a link; without wards it sees no patient."""
 
     name: Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.@+\-]+$")]
     role: Role
@@ -56,7 +56,7 @@ class Wanted(Body):
 
 
 class Change(Body):
-    """What is to be different; what is left out or null stays."""
+    """The changes; fields that are omitted or null stay as they are."""
 
     role: Role | None = None
     wards: Wards | None = None
@@ -65,7 +65,7 @@ class Change(Body):
 
 
 class NewPassword(Body):
-    """One's own; ``current`` is not needed after signing in by a link."""
+    """One's own new password; ``current`` is not needed after signing in by a link."""
 
     current: Annotated[str, Field(max_length=1024)] = ""
     new: Password
@@ -77,20 +77,20 @@ _WRITE = _ANY | problems("malformed-body", "not-found", "conflict", "body-too-la
 
 @router.get("/accounts", response_model=Accounts, responses=_ANY)
 async def list_accounts(context: Context, actor: Caller) -> Response:
-    """Every account, the disabled ones too."""
+    """All accounts, including disabled ones."""
     return respond(Accounts([_told(one) for one in await context.accounts.list_accounts(actor)]))
 
 
 @router.post("/accounts", status_code=201, response_model=Account, responses=_WRITE)
 async def create_account(context: Context, actor: Caller, body: Wanted) -> Response:
-    """Make an account."""
+    """Create an account."""
     made = await context.accounts.create_account(actor, body.name, body.role, wards=body.wards, password=body.password)
     return respond(_told(made), 201)
 
 
 @router.patch("/accounts/{name}", response_model=Account, responses=_WRITE)
 async def change_account(context: Context, actor: Caller, name: str, body: Change) -> Response:
-    """Change role, wards or password, or disable: all of it or nothing. A new password, or disabling, ends its sessions."""
+    """Change role, wards or password, or disable: all of it or nothing. A new password or disabling ends the sessions."""
     changed = await context.accounts.change_account(
         actor, name, role=body.role, wards=body.wards, disabled=body.disabled, password=body.password
     )
@@ -108,7 +108,7 @@ async def make_link(context: Context, actor: Caller, name: str) -> Response:
     "/session/password", status_code=204, responses=_WRITE | problems("invalid-credentials", "too-many-attempts")
 )
 async def change_password(context: Context, actor: Caller, body: NewPassword) -> Response:
-    """Change one's own password; one's other sessions end."""
+    """Change one's own password; this ends one's other sessions."""
     await context.accounts.change_password(actor, body.current, body.new)
     return Response(status_code=204)
 

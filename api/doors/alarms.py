@@ -1,4 +1,4 @@
-"""Alarms: what is active, what was, each with its explanation; acknowledging one."""
+"""Alarms: active and ended ones, each with its explanation; acknowledging an alarm."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,14 +30,14 @@ class Alarms:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """An alarm as it stands now, and how it came to that."""
+    """An alarm in its present state, with all its transitions."""
 
     alarm: Alarm[Time]
     transitions: list[Alarm[Time]]
 
 
 class Acknowledgement(Body):
-    """What is said with it, if anything."""
+    """An optional comment."""
 
     note: Note = ""
 
@@ -53,18 +53,16 @@ async def list_alarms(
     actor: Caller,
     patient: Annotated[Composed, Query(max_length=128, description="Only this patient's.")] = "",
     ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward's.")] = None,
-    state: Annotated[
-        Literal["active", "all"], Query(description="Those active now, or the ended ones too.")
-    ] = "active",
-    start: Annotated[Moment | None, Query(description="With all: not before.")] = None,
-    end: Annotated[Moment | None, Query(description="With all: before.")] = None,
+    state: Annotated[Literal["active", "all"], Query(description="Only active alarms, or ended ones too.")] = "active",
+    start: Annotated[Moment | None, Query(description="With all: the earliest time.")] = None,
+    end: Annotated[Moment | None, Query(description="With all: the latest time, exclusive.")] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     stay: StayNamed = None,
 ) -> Response:
-    """Active alarms, high priority first; or all that are kept, newest first, each with its newest transition.
+    """Active alarms, high priority first; or all stored alarms, newest first, each with its newest transition.
 
-    Of one patient those of one stay; without a patient those of a ward where it was said that they are to be seen.
+    With a patient only the alarms of one stay; without one only alarms that the caller may see in their ward.
     """
     require(actor, Action.PATIENT_READ)
     shown = await viewed(context, actor, patient, stay) if patient else None
@@ -113,7 +111,7 @@ async def acknowledge(
     id: str,  # noqa: A002 - the name in the address
     body: Acknowledgement | None = None,
 ) -> Response:
-    """Acknowledge this alarm and no other; once is enough."""
+    """Acknowledge this alarm only; repeating it changes nothing."""
     newest = (await _course(context, actor, id))[-1]
     profile = context.service.registry.get(newest.patient)
     if profile is None or newest.onset < profile.begin:
@@ -161,19 +159,19 @@ def _reach(context: AppContext, actor: Actor, ward: str | None) -> list[str] | N
 
 
 async def _newest(context: AppContext, transitions: Sequence[Transition]) -> list[Transition]:
-    """One transition for each alarm: the newest, unless a page before has shown it."""
+    """One transition for each alarm: the newest, unless an earlier page has shown it."""
     seen: dict[str, Transition] = {}
     for transition in transitions:
         held = seen.get(transition.alarm)
         if held is None or transition.number > held.number:
             seen[transition.alarm] = transition
-    # An episode of the past that turned out to be none, or part of another, is not listed.
+    # A past episode that was withdrawn or became part of another is not listed.
     listed = [one for one in seen.values() if not (one.past and "withdrawn" in one.explanation)]
     return [one for one in listed if await _is_newest(context, one)]
 
 
 async def _is_newest(context: AppContext, transition: Transition) -> bool:
-    """Whether nothing came after it; what ended before the service began is in the history alone."""
+    """Whether it is the newest transition. Alarms that ended before the service started are only in the history."""
     known = context.view.alarm(transition.alarm)
     if known is None and transition.presence != "off":
         course = await context.service.history.alarm(transition.alarm)

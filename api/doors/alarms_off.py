@@ -1,4 +1,4 @@
-"""Limit alarms of one signal turned off for a while: an act with a name, a reason and an end, which every view shows."""
+"""Turns the limit alarms of one signal off for a limited time, with author, reason and end, which every view shows."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -24,7 +24,7 @@ _MOST_MINUTES = LONGEST_US // 60_000_000
 
 @dataclass(frozen=True, slots=True)
 class TurnedOff:
-    """Whose act it is that a signal's limit alarms are off, why, and from when until when."""
+    """Who turned a signal's limit alarms off, why, and from when until when."""
 
     since: Time
     until: Time
@@ -33,7 +33,7 @@ class TurnedOff:
 
 
 class Off(Body):
-    """For how long, and why; everybody who sees the patient sees it."""
+    """For how long, and why; everybody who may see the patient can read it."""
 
     minutes: Annotated[int, Field(ge=1, le=_MOST_MINUTES)]
     reason: Annotated[Note, Field(min_length=3)]
@@ -48,21 +48,21 @@ Given = dict[str, AlarmOff]
 
 
 def turned_off(off: Given) -> dict[str, TurnedOff]:
-    """What is off, by signal."""
+    """The signals whose alarms are off."""
     return {name: TurnedOff(iso(one.since), iso(one.until), one.by, one.reason) for name, one in off.items()}
 
 
 @router.get("", response_model=dict[str, TurnedOff], responses=_READ)
 async def read_alarms_off(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
-    """Which signals' limit alarms are off."""
+    """The signals whose limit alarms are off."""
     return respond(turned_off(patient_of(context, actor, id).alarms_off))
 
 
 @router.put("/{signal}", response_model=dict[str, TurnedOff], responses=_WRITE)
 async def turn_off(context: Context, actor: Caller, id: str, signal: str, body: Off) -> Response:  # noqa: A002 - as above
-    """Turn the limit and predicted alarms of a signal off. They come on again by themselves, or with the end of the stay.
+    """Turn the limit and predicted alarms of a signal off. They turn on again at the given end, or at the end of the stay.
 
-    What its sensor says of itself, faulty or silent, is told on; so is NEWS2.
+    Sensor alarms (faulty, silent) and NEWS2 alarms stay on.
     """
     profile = _meant(context, actor, id, signal)
     now = context.service.clock.now()

@@ -1,4 +1,4 @@
-"""The audit trail: who read or changed what, in pages or whole."""
+"""The audit trail: who read or changed what, in pages or as a complete export."""
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ router = APIRouter(prefix="/v1/audit", tags=["administration"])
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """One line of the trail; ``count`` refusals within a quarter of an hour are one line, of the time of the first."""
+    """One entry of the trail. Refusals within a quarter of an hour are one entry with a ``count`` and the time of the first."""
 
     id: int
     time: Time
@@ -52,8 +52,8 @@ async def read_audit(
     request: Request,
     context: Context,
     actor: Caller,
-    patient: Annotated[Composed | None, Query(max_length=128, description="Only what concerns this patient.")] = None,
-    by: Annotated[str | None, Query(max_length=128, description="Only what this account or device did.")] = None,
+    patient: Annotated[Composed | None, Query(max_length=128, description="Only entries about this patient.")] = None,
+    by: Annotated[str | None, Query(max_length=128, description="Only entries of this account or device.")] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
@@ -69,7 +69,7 @@ async def read_audit(
     return respond(AuditPage(items, following), headers=context.cursors.link(request.url, following))
 
 
-_LINES: Responses = {200: {"description": "One entry a line", "content": {"application/x-ndjson": {}}}}
+_LINES: Responses = {200: {"description": "One entry per line", "content": {"application/x-ndjson": {}}}}
 
 
 @router.get(
@@ -80,14 +80,14 @@ _LINES: Responses = {200: {"description": "One entry a line", "content": {"appli
 async def export_audit(
     context: Context,
     actor: Caller,
-    since: Annotated[Moment | None, Query(description="The first moment wanted.")] = None,
-    until: Annotated[Moment | None, Query(description="The first moment not wanted.")] = None,
+    since: Annotated[Moment | None, Query(description="Start of the time range.")] = None,
+    until: Annotated[Moment | None, Query(description="End of the time range, exclusive.")] = None,
 ) -> Response:
-    """Every entry, oldest first, one JSON object a line; to be kept elsewhere before retention takes them."""
+    """All entries, oldest first, one JSON object per line. Store them elsewhere before retention deletes them."""
     stretch = f"from {iso(since) if since else 'the first'} to {iso(until) if until else 'the last'}"
     entries = context.accounts.audit_entries(actor, since=since or 0, until=until, detail=stretch)
     nothing: list[accounts.AuditEntry] = []
-    first = await anext(entries, nothing)  # what is refused is refused before the answer begins
+    first = await anext(entries, nothing)  # a refusal must come before the answer begins
 
     async def lines() -> AsyncIterator[bytes]:
         yield ndjson(first)
@@ -98,7 +98,7 @@ async def export_audit(
 
 
 def ndjson(entries: Sequence[accounts.AuditEntry]) -> bytes:
-    """Entries as they are exported, one a line."""
+    """Entries in export format, one per line."""
     return b"".join(msgspec.json.encode(_told(entry)) + b"\n" for entry in entries)
 
 

@@ -1,4 +1,4 @@
-"""Dead letters: what was refused, why, and the bytes that came."""
+"""Dead letters: refused input with the reason and the original bytes."""
 
 import base64
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1/dead-letters", tags=["administration"])
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """Something refused: ``source`` sent it, ``where`` names the part, ``body`` is what came, in base64."""
+    """Refused input: ``source`` sent it, ``where`` names the part, ``body`` has the original bytes in base64."""
 
     id: int
     received: Time
@@ -48,7 +48,7 @@ async def read_dead_letters(
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
 ) -> Response:
-    """What was refused, newest first."""
+    """Refused input, newest first."""
     require(actor, Action.DEAD_LETTERS_READ)
     place = context.cursors.open(cursor, "dead letters")
     found = await context.service.dead_letters(int(place) if place else None, limit + 1)

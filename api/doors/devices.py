@@ -1,4 +1,4 @@
-"""Device keys: made, listed, revoked by administrators."""
+"""Device keys: created, listed and revoked by administrators."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ OBSERVE: Scope = "observations:write"
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A key as far as it is kept: what it may do and where."""
+    """A stored key: what it may do and where."""
 
     id: str
     name: str
@@ -46,14 +46,14 @@ class Devices:
 
 @dataclass(frozen=True, slots=True)
 class NewDevice:
-    """The key itself is shown this once."""
+    """The new key, shown only this once."""
 
     key: str
     device: Device
 
 
 class Wanted(Body):
-    """What the key may do, for the wards and the patients named; given neither it reaches nobody."""
+    """What the key may do, in the given wards and for the given patients. Without both it reaches no patient."""
 
     name: Annotated[Label, Field(min_length=1, max_length=64)]
     scopes: Annotated[list[Scope], Field(default_factory=lambda: [OBSERVE], min_length=1, max_length=16)]
@@ -65,14 +65,14 @@ class Wanted(Body):
     second_source: Annotated[
         bool,
         Field(
-            description="Another device of the patient is the first source of what this one measures: its "
+            description="This device measures the same quantity as another device of the patient: its "
             "oxygen_saturation is recorded as second_oxygen_saturation."
         ),
     ] = False
     may_admit: Annotated[
         bool,
         Field(
-            description="Whether a reading of somebody nobody has admitted admits them, into the key's one ward or the "
+            description="Whether the first reading of an unknown patient admits the patient, into the key's only ward or the "
             "default ward. Otherwise such a reading is refused."
         ),
     ] = False
@@ -81,7 +81,7 @@ class Wanted(Body):
         Field(
             default_factory=dict,
             max_length=64,
-            description='Units, by signal, of readings that name none, as {"glucose": "mmol/L"}.',
+            description='By signal, the unit of readings without a unit, for example {"glucose": "mmol/L"}.',
         ),
     ]
 
@@ -91,7 +91,7 @@ _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "invalid", "st
 
 @router.get("", response_model=Devices, responses=_ANY)
 async def list_devices(context: Context, actor: Caller) -> Response:
-    """Every key, the revoked ones too."""
+    """All keys, including revoked ones."""
     return respond(Devices([_told(one) for one in await context.accounts.list_devices(actor)]))
 
 
@@ -118,7 +118,7 @@ async def create_device(context: Context, actor: Caller, body: Wanted) -> Respon
 
 @router.delete("/{id}", response_model=Device, responses=_ANY | problems("not-found"))
 async def revoke_device(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
-    """Refuse a key from this moment on."""
+    """Revoke a key at once."""
     return respond(_told(await context.accounts.revoke_device(actor, id)))
 
 

@@ -1,4 +1,4 @@
-"""Charted facts: oxygen, consciousness, meals, insulin, notes; a batch is answered entry by entry."""
+"""Charted facts: oxygen, consciousness, meals, insulin, notes; each entry of a batch has its own result."""
 
 import asyncio
 import json
@@ -36,13 +36,13 @@ Number = Annotated[StrictFloat | StrictInt, Field(ge=0, le=100_000, allow_inf_na
 FactId = Annotated[
     Label,
     Field(
-        description="Chosen by the sender: the same fact sent again with it is one fact. Needed where time is left out."
+        description="Chosen by the sender: the same id again is the same fact, not a second one. Needed if time is omitted."
     ),
 ]
 
 
 class Oxygen(Body):
-    """Supplemental oxygen from now on: a flow, 0 being air."""
+    """Supplemental oxygen from this time on: the flow; 0 is room air."""
 
     patient: PatientId
     id: FactId = ""
@@ -65,7 +65,7 @@ class Consciousness(Body):
 
 
 class Meal(Body):
-    """A meal, with its carbohydrates if they are known."""
+    """A meal, with its carbohydrates if known."""
 
     patient: PatientId
     id: FactId = ""
@@ -89,7 +89,7 @@ class Insulin(Body):
 
 
 class Remark(Body):
-    """Anything else worth keeping beside the curve."""
+    """Any other note to show with the curve."""
 
     patient: PatientId
     id: FactId = ""
@@ -113,7 +113,7 @@ class FactFault:
 
 @dataclass(frozen=True, slots=True)
 class FactsTaken:
-    """How many were taken, and which were not and why; ``ids`` are those of the taken ones, as the history tells them."""
+    """The number of accepted facts, and the refused ones with reasons; ``ids`` are the history's ids of the accepted ones."""
 
     taken: int
     refused: int
@@ -136,7 +136,7 @@ SCHEMAS: dict[str, Any] = _SCHEMA.pop("$defs")
     openapi_extra={"requestBody": {"required": True, "content": {"application/json": {"schema": _SCHEMA}}}},
 )  # fmt: skip
 async def chart(request: Request, context: Context, actor: Caller) -> Response:
-    """Chart one fact or several; ``time`` is now if left out. The good ones are never lost to a bad neighbour."""
+    """Chart one fact or several; ``time`` defaults to now. An invalid entry never prevents a valid one."""
     require(actor, Action.FACT_WRITE)
     entries = await _entries(request)
     refusals = RejectedEntries()
@@ -167,16 +167,16 @@ async def chart(request: Request, context: Context, actor: Caller) -> Response:
 
 
 def _id(actor: Actor, entry: Any, fact: records.Fact, alike: Counter[bytes]) -> str:  # noqa: ANN401 - as it was sent
-    """What a fact is known by: who charted what, and when if that was said; of several alike in a request, which one.
+    """The id of a fact, from its author, its content, its time if given, and its number among equal facts of a request.
 
-    So a request that is sent again charts nothing twice, and two doses at one moment are two.
+    So a repeated request charts nothing twice, and two doses at the same moment are two facts.
     """
     said = json.dumps(
         [actor.kind, actor.name, {**entry, "time": fact.time if entry.get("time") else None}], sort_keys=True
     )
     content = blake2b(said.encode("utf-8", "surrogatepass"), digest_size=10)
     if not entry.get("id") and not entry.get("time"):
-        content.update(str(fact.time).encode())  # nothing says whether it is the same again
+        content.update(str(fact.time).encode())  # without a time, nothing says whether it is a repetition
     alike[content.digest()] += 1
     content.update(str(alike[content.digest()]).encode())
     return content.hexdigest()
@@ -187,7 +187,7 @@ async def _entries(request: Request) -> list[Any]:
     headers = dict(request.scope["headers"])
     kind = media_type(headers.get(b"content-type", b""))
     if kind != "application/json":
-        raise Problem("unsupported-media-type", "facts are sent as application/json")
+        raise Problem("unsupported-media-type", "send facts as application/json")
     with _room.share() as share:
         body = await read_body(headers, request.receive, _LARGEST, share)
     try:
@@ -196,13 +196,13 @@ async def _entries(request: Request) -> list[Any]:
         raise Problem("malformed-body", f"the body is not JSON: {error}") from None
     entries = found if isinstance(found, list) else [found]
     if len(entries) > _MOST:
-        raise Problem("body-too-large", f"{len(entries)} facts; at most {_MOST} at once")
+        raise Problem("body-too-large", f"{len(entries)} facts; at most {_MOST} in one request")
     return entries
 
 
 def _read(context: AppContext, actor: Actor, entry: object, now: int) -> records.Fact | tuple[str, str]:
-    """The record of an entry, or (reason, sentence) why there is none."""
-    if isinstance(entry, dict) and len(entry) > _MEMBERS:  # each would be told as a fault of its own
+    """The record of an entry, or (reason, sentence) if it is refused."""
+    if isinstance(entry, dict) and len(entry) > _MEMBERS:  # otherwise each member would give an error of its own
         return "too_many_fields", f"{len(entry)} members; a fact has at most {_MEMBERS}"
     try:
         body = _charted.validate_python(entry)
@@ -238,7 +238,7 @@ def _out_of_reach(context: AppContext, actor: Actor, patient: str, time: int) ->
     if time < profile.begin:
         return (
             "before_stay",
-            f"{iso(time)} is before the patient's stay began; nothing is charted for a stay that is over",
+            f"{iso(time)} is before the patient's present stay; facts of earlier stays are not accepted",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Whether the service lives and is ready, its figures, and what its problems mean."""
+"""Liveness and readiness of the service, its metrics, and the explanations of its problems."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,14 +17,14 @@ router = APIRouter(tags=["health"])
 
 @dataclass(frozen=True, slots=True)
 class Alive:
-    """Somebody answers."""
+    """The service answers."""
 
     alive: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Whether state is restored and the log can be written, and what that rests on."""
+    """Whether the state is restored and the log can be written, with details."""
 
     ready: bool
     parts: dict[str, Any]
@@ -32,7 +32,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class ProblemPage:
-    """A kind of problem and what to do about it."""
+    """A type of problem and what to do about it."""
 
     type: str
     title: str
@@ -41,7 +41,7 @@ class ProblemPage:
 
 
 _UNREADY: Responses = {503: {"description": "Not ready", "model": Ready}}
-_FIGURES: Responses = {200: {"description": "Figures in the text form of Prometheus.", "content": {"text/plain": {}}}}
+_FIGURES: Responses = {200: {"description": "Metrics in the text format of Prometheus.", "content": {"text/plain": {}}}}
 
 
 @router.get("/health/live", response_model=Alive)
@@ -56,9 +56,9 @@ async def live() -> Response:
     responses=_UNREADY | problems("unauthenticated"),
 )
 async def ready(request: Request, context: Context) -> Response:
-    """200 once state is restored and the log can be written, 503 otherwise."""
+    """200 once the state is restored and the log can be written, else 503."""
     await _admitted(request, context)
-    # Readings are taken while the accounts' server is away, so readiness does not rest on it.
+    # Readings are accepted while the accounts server is unreachable, so it does not affect readiness.
     parts = context.service.health() | {"accounts": context.accounts.reach.trouble or "ok"}
     good = context.service.ready and bool(parts.get("ready", True)) and context.pulse.now().writes != "overloaded"
     return respond(Ready(good, parts), 200 if good else 503)
@@ -70,14 +70,14 @@ async def ready(request: Request, context: Context) -> Response:
     responses=_FIGURES | problems("unauthenticated", "store-unavailable"),
 )
 async def metrics(request: Request, context: Context) -> Response:
-    """Figures of the service for Prometheus."""
+    """Metrics of the service for Prometheus."""
     await _admitted(request, context)
     return Response(exposition(request.app.state.figures), media_type=MEDIA_TYPE)
 
 
 @router.get("/problems/{slug}", response_model=ProblemPage, responses=problems("not-found", "invalid"))
 async def explain(slug: str) -> Response:
-    """What a problem's type means."""
+    """Explain a type of problem."""
     kind = PROBLEMS.get(slug)
     if kind is None:
         raise Problem("not-found", "no such problem")

@@ -1,4 +1,4 @@
-"""What was observed, estimated, foretold and charted of a patient, in full or thinned for drawing."""
+"""A patient's stored readings, estimates, forecasts and facts, in full or thinned for drawing."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -26,7 +26,7 @@ _DRAWN_POINTS, _DRAWN_US = 200, 12 * _HOUR_US
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was asked for."""
+    """The requested window."""
 
     patient: str
     signal: str
@@ -37,7 +37,7 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Observations(Window):
-    """Readings as received but for those taken back, side by side; ``status`` is what each became in the twin (0: taken in)."""
+    """Readings as received, without withdrawn ones, as columns; ``status`` is the twin's result for each (0: used)."""
 
     time: list[Time]
     value: list[float | None]
@@ -47,7 +47,7 @@ class Observations(Window):
 
 @dataclass(frozen=True, slots=True)
 class Buckets(Window):
-    """Readings thinned to some points: ``time`` begins each, empty ones are left out."""
+    """Readings thinned to buckets: ``time`` is the start of each; empty ones are omitted."""
 
     time: list[Time]
     mean: list[float | None]
@@ -58,7 +58,7 @@ class Buckets(Window):
 
 @dataclass(frozen=True, slots=True)
 class Estimates(Window):
-    """What the twin believed, with its standard deviation and the quality of the signal (0–1)."""
+    """The twin's estimates, with their standard deviation and the quality of the signal (0–1)."""
 
     time: list[Time]
     mean: list[float | None]
@@ -68,10 +68,10 @@ class Estimates(Window):
 
 @dataclass(frozen=True, slots=True)
 class PastForecasts(Window):
-    """What was foretold, about once a minute, as it was told then: ``time`` is when it was made.
+    """Stored forecasts, about one a minute; ``time`` is when the forecast was made.
 
-    ``forecast`` holds for each time, by ``horizons_min`` (minutes after it) and ``quantiles``, what the reading would be;
-    null where it was told only once that moment had passed.
+    ``forecast`` holds for each time, by ``horizons_min`` (minutes after it) and ``quantiles``, the forecast reading; null
+    if that moment had passed already when the forecast was published.
     """
 
     horizons_min: list[int]
@@ -82,7 +82,7 @@ class PastForecasts(Window):
 
 @dataclass(frozen=True, slots=True)
 class Revision:
-    """What was done to the reading at ``time``: ``before`` stood there first, ``value`` is what came, if any, ``by`` whom."""
+    """A change of the reading at ``time``: ``before`` is the first value, ``value`` the new one, if any, ``by`` its author."""
 
     time: Time
     what: Literal["corrected", "retracted", "not_taken"]
@@ -94,14 +94,14 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Revisions(Window):
-    """Readings that were corrected, taken back, or not taken as another device's stands there; oldest first."""
+    """Readings that were corrected, withdrawn, or refused because another device's reading is stored; oldest first."""
 
     items: list[Revision]
 
 
 @dataclass(frozen=True, slots=True)
 class ChartedFact:
-    """A fact as charted; ``id`` tells it from others, also of the same moment."""
+    """A fact as charted; ``id`` distinguishes it from others, also at the same moment."""
 
     id: str
     kind: str
@@ -142,15 +142,15 @@ async def read_history(
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     kind: Literal["observations", "estimates", "forecasts", "facts", "revisions"] = "observations",
-    signal: Annotated[str, Query(max_length=64, description="Which signal; facts need none.")] = "",
-    start: Annotated[Moment | None, Query(description="Not before; an hour before the end if left out.")] = None,
-    end: Annotated[Moment | None, Query(description="Before; now if left out.")] = None,
+    signal: Annotated[str, Query(max_length=64, description="The signal; not needed for facts.")] = "",
+    start: Annotated[Moment | None, Query(description="Start of the window. Default: an hour before the end.")] = None,
+    end: Annotated[Moment | None, Query(description="End of the window, exclusive. Default: now.")] = None,
     points: Annotated[
         int | None,
-        Query(ge=1, le=10_000, description="Thin to at most so many points; of forecasts one each."),
+        Query(ge=1, le=10_000, description="Thin to at most so many points; for forecasts one forecast per point."),
     ] = None,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
-    limit: Annotated[int, Query(ge=1, le=100_000, description="Most readings on a page, without points.")] = 10_000,
+    limit: Annotated[int, Query(ge=1, le=100_000, description="Maximum readings on a page, without points.")] = 10_000,
     stay: StayNamed = None,
 ) -> Response:
     """The part of the window [start, end) that lies in the stay: one signal, or the charted facts."""
@@ -182,23 +182,23 @@ async def read_history(
 
 
 def _is_drawn(points: int | None, span: int) -> bool:
-    """Whether this is what a ward's page draws of a signal: whoever follows the ward has left an entry for all of it."""
+    """Whether a ward page draws this. Then the audit entry for following the ward covers it."""
     return points is not None and points <= _DRAWN_POINTS and span <= _DRAWN_US
 
 
 def _ward(context: AppContext, patient: str) -> str:
-    """The ward a patient is in now; empty for nobody."""
+    """The patient's present ward; empty for an unknown patient."""
     profile = context.service.registry.get(patient)
     return profile.ward if profile is not None and profile.active else ""
 
 
 def window_of(context: AppContext, start: int | None, end: int | None) -> tuple[int, int]:
-    """The window asked for: up to now and an hour long, where nothing else is said; raises ``Problem``."""
+    """The requested window; default: the last hour. Raises ``Problem``."""
     until = context.service.clock.now() + 1 if end is None else end
     begin = until - _HOUR_US if start is None else start
     if begin > until:
         raise Problem(
-            "invalid", "the window ends before it begins", faults=[Fault("ends_before_start", "", field="end")]
+            "invalid", "the end of the window is before its start", faults=[Fault("ends_before_start", "", field="end")]
         )
     return begin, until
 

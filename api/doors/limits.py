@@ -1,4 +1,4 @@
-"""Alarm limits: by default, by ward, by patient; the most specific one that is set is in force."""
+"""Alarm limits: default, of the ward, of the patient; the most specific one that is set is in force."""
 
 import math
 from collections.abc import Mapping
@@ -25,7 +25,7 @@ __all__ = ["router"]
 router = APIRouter(prefix="/v1", tags=["limits"])
 
 _SHOWN_S = 10.0
-"""How long an answer waits to show limits in force: a person who sees other figures than the ones asked for is misled."""
+"""How long an answer waits for the new limits to be in force: an answer with the old limits would mislead the user."""
 
 _SET = (*BOUNDS, "delay_s")
 Given = Mapping[str, Mapping[str, float]]
@@ -34,7 +34,7 @@ Bound = Annotated[float, Field(strict=False, ge=-10_000, le=10_000, allow_inf_na
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What would be in force of a signal if this level set nothing."""
+    """The limits that would be in force for a signal if this level set nothing."""
 
     critical_low: float | None
     low: float | None
@@ -45,10 +45,10 @@ class Followed:
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """The limits of a signal in its own unit, and the most specific level one of them comes from.
+    """The limits of a signal in its own unit, and the most specific level of any of them.
 
-    ``own`` holds those that were set at the level asked for (this patient, or this ward), bound by bound; every other
-    follows the level below, and ``follows`` tells what that says of each.
+    ``own`` holds the limits set at the requested level (this patient, or this ward), each on its own. All others follow
+    the level below; ``follows`` has the limits of that level.
     """
 
     critical_low: float | None
@@ -62,10 +62,10 @@ class InForce:
 
 
 class Wanted(Body):
-    """Limits to set; null falls back one level, and so does with PUT what is left out.
+    """Limits to set; null falls back one level, and so do limits omitted in a PUT.
 
-    Bounds are in ``unit``, the signal's own if it is left out. A bound that the signal cannot reach is refused, and so is
-    one so far out, or a delay so long, that the alarm would be as good as off.
+    Limits are in ``unit``; default: the signal's own unit. A limit that the signal cannot reach is refused. So is a limit
+    so far out, or a delay so long, that the alarm would be practically off.
     """
 
     critical_low: Bound | None = None
@@ -77,11 +77,11 @@ class Wanted(Body):
 
 
 class WantedLimits(RootModel[dict[str, Wanted | None]]):
-    """Limits by signal: signals left out stay as they are, null falls back one level."""
+    """Limits by signal: omitted signals stay as they are, null falls back one level."""
 
     @model_validator(mode="after")
     def known(self) -> "WantedLimits":
-        """Only signals of the table."""
+        """Accept only signals of the table."""
         for name in self.root:
             if name not in BY_NAME:
                 raise PydanticCustomError("unknown_signal", "no such signal; GET /v1/signals lists them")
@@ -92,7 +92,7 @@ def _schema() -> dict[str, Any]:
     wanted = Wanted.model_json_schema()
     return {
         "type": "object",
-        "description": "Limits by signal: signals left out stay as they are, null falls back one level.",
+        "description": "Limits by signal: omitted signals stay as they are, null falls back one level.",
         "additionalProperties": False,
         "properties": {signal.name: {"anyOf": [wanted, {"type": "null"}]} for signal in SIGNALS},
     }
@@ -104,25 +104,25 @@ _WRITE = _READ | problems(
     "malformed-body", "unauthenticated", "forbidden", "foreign-origin", "body-too-large", "unsupported-media-type",
     "overloaded", "log-unavailable", "store-unavailable", "storage-full", "discharged",
 )  # fmt: skip
-WardName = Annotated[Ward, Query(description="Whose limits.")]
+WardName = Annotated[Ward, Query(description="The ward.")]
 
 
 @router.get("/limits", response_model=dict[str, InForce], responses=_READ)
 async def read_ward_limits(context: Context, actor: Caller, ward: Annotated[Ward | None, Query()] = None) -> Response:
-    """Limits in force in a ward where nothing was set for the patient; without ward, the defaults."""
+    """Limits in force in a ward for patients without limits of their own; without ward, the defaults."""
     require(actor, Action.PATIENT_READ, ward)
     return respond(in_force(context.service.ward_limits(ward) if ward else {}))
 
 
 @router.put("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
 async def set_ward_limits(context: Context, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
-    """Set limits for a ward: for all its patients that have none of their own."""
+    """Set limits for a ward: for all its patients without limits of their own."""
     return await _set_ward(context, actor, ward, body, whole=True)
 
 
 @router.patch("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
 async def change_ward_limits(context: Context, actor: Caller, ward: WardName, body: WantedLimits) -> Response:
-    """Change single bounds of a ward: those left out stay as they are, null falls back to the default."""
+    """Change single limits of a ward: omitted ones stay as they are, null falls back to the default."""
     return await _set_ward(context, actor, ward, body, whole=False)
 
 
@@ -153,7 +153,7 @@ async def set_limits(
     body: WantedLimits,
     stay: StayMeant = None,
 ) -> Response:
-    """Set limits for the rest of a patient's stay: of each signal named, all bounds; those left out follow the ward."""
+    """Set limits for the rest of a patient's stay: all limits of each given signal; omitted ones follow the ward."""
     profile = meant(patient_of(context, actor, id, Action.LIMITS_WRITE), stay)
     return await _set_patient(context, actor, profile, body, whole=True)
 
@@ -167,7 +167,7 @@ async def change_limits(
     body: WantedLimits,
     stay: StayMeant = None,
 ) -> Response:
-    """Change single bounds of a patient: those left out stay as they are, null follows the ward again."""
+    """Change single limits of a patient: omitted ones stay as they are, null follows the ward again."""
     profile = meant(patient_of(context, actor, id, Action.LIMITS_WRITE), stay)
     return await _set_patient(context, actor, profile, body, whole=False)
 
@@ -187,7 +187,7 @@ async def _set_patient(
 
 
 def in_force(ward: Given, own: Given | None = None) -> dict[str, InForce]:
-    """Limits of every signal that may have some, from the levels that set any; ``own`` is ``None`` for those of a ward."""
+    """Limits of every signal that can have limits, from all levels; ``own`` is ``None`` for the limits of a ward."""
     found = {}
     for signal in SIGNALS:
         if not signal.filtered:
@@ -210,7 +210,7 @@ def in_force(ward: Given, own: Given | None = None) -> dict[str, InForce]:
 
 
 def _followed(signal: str, default: dict[str, float | None], ward: Given, own: Given | None) -> Followed:
-    """What would hold if the level asked for set nothing of this signal; the first source of its quantity still counts."""
+    """The limits if the requested level set nothing for this signal; the first source of the same quantity still counts."""
 
     def others(given: Given) -> dict[str, float]:
         return of_signal(signal, {name: set_here for name, set_here in given.items() if name != signal}.get)
@@ -232,16 +232,16 @@ def _of_patient(context: AppContext, patient: str) -> dict[str, InForce]:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a command says of one signal: the bounds to set, and those that stay as they are."""
+    """The change of one signal: the limits to set, and those that stay as they are."""
 
     set_here: dict[str, float]
     keep: list[str]
     after: dict[str, float]
-    """What the level sets once it is carried out."""
+    """The level's own limits after the change."""
 
 
 def _checked(body: WantedLimits, now: Mapping[str, InForce], *, whole: bool) -> dict[str, Change]:
-    """What is to change by signal, in order with what it leaves in force; raises ``Problem`` invalid."""
+    """The changes by signal, checked together with the limits that stay in force; raises ``Problem`` invalid."""
     changes = {}
     for name, limits in body.root.items():
         if name not in now:
@@ -252,14 +252,14 @@ def _checked(body: WantedLimits, now: Mapping[str, InForce], *, whole: bool) -> 
         order = [after.get(bound, getattr(now[name].follows, bound)) for bound in BOUNDS]
         bounds = [bound for bound in order if bound is not None]
         if bounds != sorted(bounds) or (order[1] is not None and order[1] == order[2]):
-            detail = "the bounds must rise: critical_low, low, high, critical_high"
+            detail = "the limits must be in rising order: critical_low, low, high, critical_high"
             raise Problem("invalid", detail, faults=[Fault("out_of_order", detail, field=name)])
         changes[name] = Change(set_here, keep, after)
     return changes
 
 
 def _own_units(name: str, wanted: Wanted) -> dict[str, float]:
-    """What is to be set of one signal, in its own unit; raises ``Problem`` invalid."""
+    """The limits to set for one signal, in its own unit; raises ``Problem`` invalid."""
     signal = BY_NAME[name]
     unit = wanted.unit or signal.unit
     given = wanted.model_dump(exclude_none=True, exclude={"unit"})

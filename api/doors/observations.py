@@ -1,4 +1,4 @@
-"""``POST /v1/observations``: the busiest door, a bare ASGI application without anything between it and the log."""
+"""``POST /v1/observations``: the busiest door, a raw ASGI application directly in front of the log."""
 
 import asyncio
 import math
@@ -33,11 +33,11 @@ __all__ = ["FRAME", "READERS", "Observations"]
 
 FRAME = "application/vnd.vitaltwin.frame+msgpack"
 _KEPT, _KEPT_OF_ENTRY = 64 << 10, 4 << 10
-"""Bytes a dead letter keeps of a body that could not be read at all, and of one entry of many."""
+"""Bytes in a dead letter: of a body that could not be read at all, and of a single entry."""
 _INLINE = 512 << 10
 _MANY = 50_000
 _AT_ONCE = 50
-"""Readings taken back together: an alarm that comes meanwhile waits for so many and no more."""
+"""Readings withdrawn together: an alarm that arrives meanwhile waits for at most so many."""
 _BEARER = b"Bearer "
 
 
@@ -52,7 +52,7 @@ def read_frame(body: bytes, _: Terms) -> Batch:
 
 
 class Reader(NamedTuple):
-    """How a kind of body is read: ``now`` if it is small and wholly good (else it gives ``None``), or with patience."""
+    """How a type of body is read: ``now`` if it is small and valid (else it returns ``None``), or slowly, entry by entry."""
 
     now: Callable[[bytes, Terms], Batch | None]
     whole: Callable[[bytes, Terms], Batch]
@@ -73,7 +73,7 @@ READERS: dict[str, Reader] = {
 
 
 class Observations:
-    """Reads a batch, refuses what cannot be taken entry by entry, and answers once the rest is durable."""
+    """Reads a batch, refuses invalid entries one by one, and answers once the rest is durable."""
 
     def __init__(self, context: AppContext) -> None:
         self._wired = context
@@ -97,14 +97,14 @@ class Observations:
         if self._wired.pulse.now().writes == "overloaded":
             raise Overloaded(2.0, "the twins are too many readings behind")
         with self._room.share() as share:
-            response = await self._take(await self._lot(headers, receive, actor, share), actor)
+            response = await self._take(await self._read_batch(headers, receive, actor, share), actor)
         await response(scope, receive, send)
 
     async def _take(self, batch: Batch, actor: Actor) -> Response:
         if len(batch) > _MANY:
-            await self._beside.run(actor.name, self._look, batch, self._oldest_s)
+            await self._beside.run(actor.name, self._drop_invalid, batch, self._oldest_s)
         else:
-            self._look(batch, self._oldest_s)
+            self._drop_invalid(batch, self._oldest_s)
         _assign(batch, actor)
         later = await self._admissions.sift(batch, actor) if len(batch) else 0.0
         again = {"Retry-After": str(math.ceil(later))} if later else None
@@ -124,12 +124,12 @@ class Observations:
         return Response(_success(batch, taken, retracted), headers=again, media_type="application/json")
 
     async def _retract(self, errors: Batch, actor: Actor) -> int:
-        """Take readings back, after those that came beside them; returns how many, once that is durable."""
-        self._look(errors, self._kept_s)
+        """Withdraw readings, after those of the same body are stored; returns how many, once that is durable."""
+        self._drop_invalid(errors, self._kept_s)
         _assign(errors, actor)
         self._admissions.sift_known(errors, actor)
         columns = errors.columns
-        # A person who reaches everybody takes back whatever was sent; the log decides for others, by whose it is.
+        # A person with all wards withdraws any reading; for others the log decides by the reading's source.
         source = "" if actor.everywhere and actor.kind != "device" else actor.source
         records = [
             Retract(
@@ -156,8 +156,8 @@ class Observations:
             return await self._wired.accounts.recognise_device(key[7:].decode("latin-1").strip())
         return await caller(HTTPConnection(scope))
 
-    async def _lot(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor, share: Share) -> Batch:
-        """The body as a batch; what cannot be read at all is kept as a dead letter."""
+    async def _read_batch(self, headers: Mapping[bytes, bytes], receive: Receive, actor: Actor, share: Share) -> Batch:
+        """The body as a batch; a body that cannot be read at all is stored as a dead letter."""
         settings = self._wired.settings
         body = b""
         try:
@@ -174,7 +174,7 @@ class Observations:
                 content = await self._beside.run(actor.name, inflate, body, settings.max_inflated_bytes)
                 share.grow(len(content))
             elif encoding != b"identity":
-                raise Problem("unsupported-media-type", "Content-Encoding may be gzip or left out")  # noqa: TRY301
+                raise Problem("unsupported-media-type", "Content-Encoding may be gzip or absent")  # noqa: TRY301
             return await self._beside.run(actor.name, reader.whole, content, terms)
         except Problem as problem:
             if isinstance(problem, BodyTooLarge):
@@ -184,8 +184,8 @@ class Observations:
             await self._letters.keep(actor.name, [self._letter(actor, fault, fault.field or "body", body)])
             raise
 
-    def _look(self, batch: Batch, oldest_s: float) -> None:
-        """Drop the readings whose value, signal or time cannot be taken; they are ``oldest_s`` old at most."""
+    def _drop_invalid(self, batch: Batch, oldest_s: float) -> None:
+        """Drop readings with an invalid value, signal or time; they may be at most ``oldest_s`` old."""
         now = self._service.clock.now()
         verdict = check(batch.columns, now, self._future_us, int(oldest_s * 1e6))
         if not verdict.any():
@@ -195,13 +195,13 @@ class Observations:
             rows = np.flatnonzero(verdict == code)
             reason = REASONS[code]
 
-            def tell(nth: int, reason: str = reason, rows: npt.NDArray[np.intp] = rows) -> str:
-                return self._told(reason, columns, int(rows[nth]), oldest_s)
+            def detail_of(nth: int, reason: str = reason, rows: npt.NDArray[np.intp] = rows) -> str:
+                return self._detail(reason, columns, int(rows[nth]), oldest_s)
 
-            batch.refusals.add_many(batch.entries(rows), reason, tell)
+            batch.refusals.add_many(batch.entries(rows), reason, detail_of)
         batch.without(verdict != 0)
 
-    def _told(self, reason: str, columns: Columns, row: int, oldest_s: float) -> str:
+    def _detail(self, reason: str, columns: Columns, row: int, oldest_s: float) -> str:
         if reason == "time_in_future":
             ahead = f"more than {self._wired.settings.future_tolerance_s:g} s ahead of the service's clock"
             return f"{iso(int(columns.time[row]))} is {ahead}"
@@ -211,10 +211,10 @@ class Observations:
             return f"no signal has the code {int(columns.signal[row])}; GET /v1/signals lists them"
         if reason == "not_finite":
             return "the value is not a finite number"
-        return f"patient {int(columns.patient[row])} is not among the {len(columns.patients)} named"
+        return f"patient index {int(columns.patient[row])} is outside the list of {len(columns.patients)} patients"
 
     async def _keep(self, batch: Batch, actor: Actor) -> None:
-        """Dead letters for what was refused: one an entry as far as they are told and kept, one more that counts the rest."""
+        """Store dead letters for refused entries: one per listed entry, and one more that counts the rest."""
         self._wired.refused.update(batch.refusals.counts)
         faults = batch.refusals.faults[: self._letters.room(actor.name)]
         letters = [
@@ -224,7 +224,8 @@ class Observations:
         if len(batch.refusals) > len(faults):
             counts = msgspec.json.encode(batch.refusals.counts)
             rest = Fault(
-                "and_more", f"{len(batch.refusals) - len(faults)} more entries were refused; all by reason in the body"
+                "and_more",
+                f"{len(batch.refusals) - len(faults)} more entries were refused; the body counts all by reason",
             )
             letters.append(self._letter(actor, rest, "body", counts))
         await self._letters.keep(actor.name, letters)
@@ -241,7 +242,7 @@ class Observations:
 
 
 def _assign(batch: Batch, actor: Actor) -> None:
-    """Have the known signals of a second source mean the second ones."""
+    """Convert the signals of a second source to their second signals."""
     if actor.second_source:
         batch.columns = structs.replace(batch.columns, signal=SECOND_SOURCE[batch.columns.signal])
 
@@ -250,7 +251,7 @@ def _reader(headers: Mapping[bytes, bytes]) -> Reader:
     kind = media_type(headers.get(b"content-type", b""))
     reader = READERS.get(kind)
     if reader is None:
-        said = f"{kind[:100]} is not read here" if kind else "the request does not say what its body is"
+        said = f"{kind[:100]} is not accepted here" if kind else "the request does not say what its body is"
         raise Problem("unsupported-media-type", f"{said}; send one of {', '.join(READERS)}")
     return reader
 
@@ -263,7 +264,7 @@ def _success(batch: Batch, taken: int, retracted: int) -> bytes:
 
 
 def _row(columns: Columns, row: int) -> bytes:
-    """A reading of a frame as JSON, as far as it can be told."""
+    """A reading of a frame as JSON, as far as its fields are valid."""
     place, code, value = int(columns.patient[row]), int(columns.signal[row]), float(columns.value[row])
     return msgspec.json.encode(
         {

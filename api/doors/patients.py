@@ -1,4 +1,4 @@
-"""Patients: who is followed, admitted, moved, discharged."""
+"""Patients: listed, admitted, moved, discharged."""
 
 import math
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ _DECIDED_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a device tells of oxygen or consciousness, since ``time``."""
+    """Oxygen or consciousness as measured by a device, since ``time``."""
 
     value: float
     time: Time
@@ -38,13 +38,13 @@ class Measured:
 
 @dataclass(frozen=True, slots=True)
 class Patient:
-    """Who is monitored and where; ``consciousness`` (A C V P U) and ``oxygen`` (L/min, 0 is air) as charted.
+    """A monitored patient; ``consciousness`` (A C V P U) and ``oxygen`` (L/min, 0 is air) as charted.
 
-    ``measured``: what devices tell of them by signal; the newest counts for NEWS2.
+    ``measured``: the same two as measured by devices, by signal; the newest value counts for NEWS2.
 
-    ``alarms_off`` names the signals whose limit alarms somebody has turned off.
-    ``news2`` is what was said of this patient (null: the ward decides), ``news2_off`` why there is no score all the same.
-    ``adult_limits``: the patient is a child and limits for adults are in force.
+    ``alarms_off`` lists the signals whose limit alarms are turned off.
+    ``news2`` is the setting for this patient (null: the ward decides), ``news2_off`` the reason why there is no score.
+    ``adult_limits``: the patient is a child and the limits of adults are in force.
     """
 
     id: str
@@ -77,7 +77,7 @@ class Patients:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """One stay of a patient's id: ``admitted`` names it, ``discharged`` is null while it goes on; where it is or ended."""
+    """One stay under a patient's id: ``admitted`` identifies it, ``discharged`` is null while it lasts."""
 
     admitted: Time
     discharged: Time | None
@@ -112,7 +112,7 @@ class Wards:
 
 _OLDEST = 1890
 _PERSONAL = ("birth_date", "age_years")
-"""Whose new values stand in the record alone, not in the audit trail."""
+"""Fields whose new values are only in the record, not in the audit trail."""
 
 
 def _birth_date(value: str) -> str:
@@ -121,12 +121,12 @@ def _birth_date(value: str) -> str:
     except ValueError:
         raise PydanticCustomError("bad_date", "a date of birth is ISO 8601, like 1950-12-31") from None
     if born.year < _OLDEST:
-        raise PydanticCustomError("bad_date", "nobody alive was born then")
+        raise PydanticCustomError("bad_date", "no living person was born on that date")
     return born.isoformat()
 
 
 BirthDate = Annotated[str, AfterValidator(_birth_date), WithJsonSchema({"type": "string", "format": "date"})]
-Years = Annotated[int, Field(ge=0, le=130, description="Age in whole years, where the date of birth is not known.")]
+Years = Annotated[int, Field(ge=0, le=130, description="Age in whole years, if the date of birth is unknown.")]
 
 
 class _Person(Body):
@@ -141,36 +141,36 @@ class _Person(Body):
 
 
 class Admission(_Person):
-    """Who is to be followed. Without an age a patient is taken for an adult; NEWS2 is for people of 16 and over."""
+    """A patient to admit. A patient without an age is treated as an adult; NEWS2 is for people of 16 and over."""
 
     id: PatientId
     ward: Ward | None = None
     bed: Label = ""
     label: Label = ""
     spo2_scale: Literal[1, 2] = 1
-    news2: bool | None = Field(None, description="Whether this patient is scored; null leaves it to the ward.")
+    news2: bool | None = Field(None, description="Whether this patient has a NEWS2 score; null: the ward decides.")
 
 
 class Change(_Person):
-    """What is to be different; what is left out or null stays."""
+    """The changes; fields that are omitted or null stay as they are."""
 
     ward: Ward | None = None
     bed: Label | None = None
     label: Label | None = None
     spo2_scale: Literal[1, 2] | None = None
     news2: bool | Literal["by_ward"] | None = Field(
-        None, description='Whether this patient is scored; "by_ward" leaves it to the ward.'
+        None, description='Whether this patient has a NEWS2 score; "by_ward": the ward decides.'
     )
 
 
 class WardChange(Body):
-    """What is to be different in a ward."""
+    """The changes of a ward."""
 
-    news2: bool = Field(description="Whether NEWS2 is used for those of whom nothing else is said.")
+    news2: bool = Field(description="Whether NEWS2 is used for patients without a setting of their own.")
 
 
 def patient(profile: Profile) -> Patient:
-    """A profile as it is told."""
+    """The answer for a profile."""
     return Patient(
         id=profile.patient,
         label=profile.label,
@@ -211,7 +211,7 @@ async def list_wards(context: Context, actor: Caller) -> Response:
 
 @router.patch("/wards/{name}", response_model=WardSize, responses=_WRITE)
 async def change_ward(context: Context, actor: Caller, name: Ward, body: WardChange) -> Response:
-    """Say whether a ward uses NEWS2; a ward of children does not."""
+    """Set whether a ward uses NEWS2; a children's ward should not."""
     require(actor, Action.LIMITS_WRITE, name)
     await context.service.append(SetWard(ward=name, news2=body.news2, by=actor.name))
     context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: news2 {body.news2}")
@@ -226,7 +226,7 @@ async def list_patients(
     context: Context,
     actor: Caller,
     ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward.")] = None,
-    discharged: Annotated[bool, Query(description="The discharged ones instead.")] = False,
+    discharged: Annotated[bool, Query(description="Discharged patients instead.")] = False,
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=10_000)] = 1000,
 ) -> Response:
@@ -253,10 +253,10 @@ async def list_patients(
 
 @router.post("/patients", status_code=201, response_model=Patient, responses=_WRITE | problems("too-many-attempts"))
 async def admit(context: Context, actor: Caller, body: Admission) -> Response:
-    """Begin a stay, of somebody new or with the id of somebody discharged; it begins with nothing of a stay before.
+    """Begin a stay, with a new id or the id of a discharged patient. Nothing of an earlier stay is carried over.
 
-    The log decides: of several who admit one id at the same time one is answered 201. Where the id is in use out of the
-    caller's reach, 409 says no more than that it cannot be used here.
+    The log decides: of several simultaneous admissions of one id, one is answered with 201. If the id is in use out of the
+    caller's reach, 409 says only that it cannot be used here.
     """
     ward = body.ward or context.settings.default_ward
     require(actor, Action.PATIENT_ADMIT, ward)
@@ -273,7 +273,7 @@ async def admit(context: Context, actor: Caller, body: Admission) -> Response:
     partition, offset = await context.service.append(wanted)
     if not await registry.decided((partition, offset), _DECIDED_S):
         context.accounts.audit(actor, Action.PATIENT_ADMIT, body.id, detail=f"ward {ward}", outcome="undecided")
-        detail = "the admission is recorded, the twins have not come to it yet; look again before you ask again"
+        detail = "the admission is recorded, but the twins have not processed it yet; check before you repeat it"
         raise Problem("overloaded", detail, headers={"Retry-After": "5"})
     profile = registry.get(body.id)
     if profile is None or profile.admission != offset:
@@ -283,7 +283,7 @@ async def admit(context: Context, actor: Caller, body: Admission) -> Response:
 
 
 def _in_use(context: AppContext, actor: Actor, name: str) -> Problem:
-    """The conflict of an admission: who may not see the patient learns only that the id cannot be used."""
+    """The conflict of an admission. A caller who may not see the patient learns only that the id cannot be used."""
     context.accounts.audit(actor, Action.PATIENT_ADMIT, name, outcome="conflict")
     context.refused["id_in_use"] += 1
     profile = context.service.registry.get(name)
@@ -294,7 +294,7 @@ def _in_use(context: AppContext, actor: Actor, name: str) -> Problem:
 
 @router.get("/patients/{id}", response_model=Patient, responses=_READ)
 async def read_patient(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
-    """One patient, discharged ones too."""
+    """One patient, also a discharged one."""
     profile = patient_of(context, actor, id)
     context.accounts.audit(actor, Action.PATIENT_READ, id)
     return respond(patient(profile))
@@ -302,7 +302,7 @@ async def read_patient(context: Context, actor: Caller, id: str) -> Response:  #
 
 @router.get("/patients/{id}/stays", response_model=Stays, responses=_READ)
 async def list_stays(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - as above
-    """The stays of this id that the caller may see: the newest where the patient is, others where they ended."""
+    """The stays of this id that the caller may see: the newest by its present ward, others by the ward where they ended."""
     found = await stays_of(context, actor, id)
     if not found:
         raise Problem("not-found", "no such patient")
@@ -360,9 +360,9 @@ async def discharge(
     id: str,  # noqa: A002 - the name in the address
     stay: StayMeant = None,
 ) -> Response:
-    """End a patient's stay: alarms, limits and what was charted for the score end; readings are refused until the next.
+    """End a patient's stay, with its alarms, limits and charted facts. Readings are refused until the next admission.
 
-    What was recorded stays, as that of this stay.
+    The records stay in the history of this stay.
     """
     profile = meant(patient_of(context, actor, id, Action.PATIENT_DISCHARGE), stay)
     if profile.active:
@@ -373,13 +373,13 @@ async def discharge(
 
 
 def _born_by_now(context: AppContext, body: Admission | Change) -> None:
-    """Refuse a date of birth that is still to come; raises ``Problem`` invalid."""
+    """Refuse a date of birth in the future; raises ``Problem`` invalid."""
     if body.birth_date is not None and body.birth_date > iso(context.service.clock.now() + DAY_US)[:10]:
-        raise Problem("invalid", "birth_date: it is still to come")
+        raise Problem("invalid", "birth_date: it is in the future")
 
 
 def _said(body: Admission | Change) -> dict[str, Any]:
-    """What of a request is said of the person, for scoring."""
+    """The fields of a request about the person, for scoring."""
     return {
         name: value
         for name in ("spo2_scale", "birth_date", "age_years", "news2")
@@ -388,7 +388,7 @@ def _said(body: Admission | Change) -> dict[str, Any]:
 
 
 def _kept(wanted: Mapping[str, Any]) -> dict[str, Any]:
-    """How a profile shows it."""
+    """The same fields as in a profile."""
     return {name: None if value == "by_ward" else value for name, value in wanted.items()}
 
 

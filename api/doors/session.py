@@ -1,4 +1,4 @@
-"""Signing in and out, and tickets for sockets."""
+"""Sign-in, sign-out, and tickets for sockets."""
 
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -29,14 +29,14 @@ _LINK_PAGE = Page(Path(__file__).parents[1] / "pages" / "link.html")
 
 @dataclass(frozen=True, slots=True)
 class ClockPace:
-    """How fast service time runs against the wall's."""
+    """The speed of service time relative to the wall clock."""
 
     speed: float
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Who is signed in, and what they may see; ``by_link`` until whoever came by a one-time link has set a password."""
+    """The signed-in person and what they may see; ``by_link`` until a person who came by a one-time link has set a password."""
 
     name: str
     role: str
@@ -49,7 +49,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class SocketTicket:
-    """Good for one socket, for ``expires_in`` seconds."""
+    """A ticket for one socket, valid for ``expires_in`` seconds."""
 
     ticket: str
     expires_in: int
@@ -67,7 +67,7 @@ _ANY = problems("unauthenticated", "forbidden", "foreign-origin", "store-unavail
 
 @router.get("/v1/session", response_model=Session, responses=_ANY)
 async def read_session(context: Context, actor: Caller) -> Response:
-    """Who stands behind this request."""
+    """The actor of this request."""
     return respond(_session(context, actor))
 
 
@@ -98,7 +98,7 @@ async def sign_out(context: Context, actor: Caller) -> Response:
 
 @router.post("/v1/tickets", response_model=SocketTicket, responses=_ANY | problems("too-many-attempts"))
 async def issue_ticket(context: Context, actor: Caller) -> Response:
-    """A ticket to open one socket with."""
+    """Issue a ticket to open one socket."""
     ticket = await context.accounts.issue_ticket(actor)
     return respond(SocketTicket(ticket.ticket, ticket.expires_in))
 
@@ -106,9 +106,9 @@ async def issue_ticket(context: Context, actor: Caller) -> Response:
 @router.get("/sign-in", response_class=HTMLResponse)
 async def show_link(
     request: Request,
-    token: Annotated[str, Query(max_length=256, description="Of the one-time link; not looked at here.")] = "",
+    token: Annotated[str, Query(max_length=256, description="The token of the one-time link; not checked here.")] = "",
 ) -> Response:
-    """The page of a one-time link. Reading it changes nothing: mail scanners and foreign pages do so too."""
+    """The page of a one-time link. Reading it changes nothing, because mail scanners and other sites read it too."""
     del token
     return await _LINK_PAGE(request)
 
@@ -123,10 +123,12 @@ async def show_link(
 async def follow_link(
     request: Request,
     context: Context,
-    token: Annotated[str, Query(max_length=256, description="Of the one-time link.")],
-    instead_of: Annotated[str, Query(max_length=128, description="Whose session in this browser is to end.")] = "",
+    token: Annotated[str, Query(max_length=256, description="The token of the one-time link.")],
+    instead_of: Annotated[
+        str, Query(max_length=128, description="The signed-in person whose session in this browser is to end.")
+    ] = "",
 ) -> Response:
-    """Sign in by a one-time link. Whoever is signed in here already has to be named: nobody is swapped unasked."""
+    """Sign in by a one-time link. A person already signed in here must be named: nobody is replaced by accident."""
     own_pages_only(request, strict=False)
     present = await _present(request, context)
     if present is not None and present.name != instead_of:

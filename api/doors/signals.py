@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1", tags=["signals"])
 
 @dataclass(frozen=True, slots=True)
 class DefaultLimits:
-    """Limits where nobody set others; null: none on that side."""
+    """Default limits; null: no limit on that side."""
 
     critical_low: float | None
     low: float | None
@@ -30,11 +30,11 @@ class DefaultLimits:
 
 @dataclass(frozen=True, slots=True)
 class SignalRow:
-    """One measurable quantity; ``code`` is its number in frames, ``units`` what it may come in.
+    """One measurable quantity; ``code`` is its number in frames, ``units`` are the accepted units.
 
-    ``unit_needed``: a reading in JSON or a file has to name its unit. ``news2`` is the input of NEWS2 it feeds, if any, and
-    ``news2_order`` its place among the sources of that input: of readings of one time the first counts. ``horizons_min``
-    and ``quantiles`` are those of its forecasts, ``states`` what its twin may be doing; empty where there is no twin.
+    ``unit_needed``: a reading in JSON or a file must name its unit. ``news2`` is its input of NEWS2, if any, and
+    ``news2_order`` its rank among the sources of that input: of readings at the same time the first counts.
+    ``horizons_min`` and ``quantiles`` are those of its forecasts, ``states`` the states of its twin; empty without a twin.
     """
 
     code: int
@@ -61,7 +61,7 @@ class SignalRow:
 
 @dataclass(frozen=True, slots=True)
 class ServiceClock:
-    """Service time, how fast it runs against the wall's, and how far it is ahead of that, in seconds."""
+    """Service time, its speed relative to the wall clock, and how far it is ahead of the wall clock, in seconds."""
 
     now: Time
     speed: float
@@ -105,12 +105,12 @@ _ANY = problems("unauthenticated", "store-unavailable")
 
 @router.get("/signals", response_model=list[SignalRow], responses=_ANY)
 async def list_signals(_: Caller) -> Response:
-    """Everything that can be observed, by code."""
+    """All signals, by code."""
     return respond(_ROWS)
 
 
 @router.get("/clock", response_model=ServiceClock, responses=_ANY)
 async def read_clock(context: Context, _: Caller) -> Response:
-    """What time it is for the service: the times of observations are judged by it."""
+    """The service's present time; the times of observations are checked against it."""
     clock = context.service.clock
     return respond(ServiceClock(iso(clock.now()), clock.speed, round(clock.apart() / 1e6, 3)))

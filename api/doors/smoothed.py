@@ -1,4 +1,4 @@
-"""What the twin now believes a signal's course was: smoothed, in gaps too, with its spread."""
+"""The course of a signal as estimated in hindsight: smoothed, also in gaps, with standard deviation."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -39,28 +39,29 @@ async def read_smoothed(
     actor: Caller,
     id: str,  # noqa: A002 - the name in the address
     signal: Annotated[str, Query(max_length=64, description="A vital sign or glucose.")],
-    start: Annotated[Moment | None, Query(description="Not before; an hour before the end if left out.")] = None,
-    end: Annotated[Moment | None, Query(description="Before; now if left out.")] = None,
-    points: Annotated[int, Query(ge=1, le=10_000, description="At most so many, evenly spaced.")] = 600,
+    start: Annotated[Moment | None, Query(description="Start of the window. Default: an hour before the end.")] = None,
+    end: Annotated[Moment | None, Query(description="End of the window, exclusive. Default: now.")] = None,
+    points: Annotated[int, Query(ge=1, le=10_000, description="Maximum number of points, evenly spaced.")] = 600,
     stay: StayNamed = None,
 ) -> Response:
-    """The course of one signal over [start, end) as the twin believes it now.
+    """The course of one signal over [start, end), as the twin estimates it now.
 
-    Worked out from the stored readings of the window and of some time before it in the stay, late ones in their place;
-    what the twin refused does not count. Times are those of the history thinned to as many points. It begins with the
-    first reading, spans gaps with a wider sd, and is a forecast after the last reading.
+    It is calculated from the stored readings of the window and of some time before it in the same stay. Late readings are
+    used at their own time; readings that the twin refused are not used. The times are those of the history thinned to as
+    many points. The course begins with the first reading, spans gaps with a larger sd, and is a forecast after the last
+    reading.
     """
     shown = await viewed(context, actor, id, stay)
     span = shown.within(*window_of(context, start, end))
     context.accounts.audit(actor, Action.PATIENT_READ, id, detail=f"history smoothed {signal}{of_stay(shown)}".strip())
     found = signal_named(signal)
     if not found.filtered:
-        fault = Fault("unfiltered_signal", "only vital signs and glucose are followed by a twin", field="query.signal")
-        raise Problem("invalid", "no twin follows this signal", faults=[fault])
+        fault = Fault("unfiltered_signal", "only vital signs and glucose have a twin", field="query.signal")
+        raise Problem("invalid", "this signal has no twin", faults=[fault])
     try:
         told = await course(context.service.history, id, found, span, points, since=shown.begin)
     except TooManyReadings as error:
         fault = Fault("too_many_readings", f"{MOST_READINGS} can be smoothed at once", field="query.start")
-        raise Problem("invalid", "the window holds too many readings; ask for a shorter one", faults=[fault]) from error
+        raise Problem("invalid", "the window has too many readings; request a shorter one", faults=[fault]) from error
     window = (id, found.name, found.unit, iso(span[0]), iso(span[1]))
     return respond(Smoothed(*window, iso_all(told.time), told.mean.tolist(), told.sd.tolist()))

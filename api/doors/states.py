@@ -1,4 +1,4 @@
-"""What the twins believe of a patient now, and where they see it heading."""
+"""The twins' present estimates and forecasts of a patient."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -24,7 +24,7 @@ router = APIRouter(prefix="/v1/patients/{id}", tags=["patients"])
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """A reading that was recorded and not believed."""
+    """A reading that was recorded but not used, because it is not plausible."""
 
     value: float
     time: Time
@@ -33,9 +33,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True)
 class SignalState:
-    """A signal's newest plausible reading (``value`` at ``time``) and the estimate behind it; ``trend`` per minute.
+    """A signal's newest plausible reading (``value`` at ``time``) and the estimate; ``trend`` per minute.
 
-    ``rejected`` is the newest reading where it is none that a patient can have.
+    ``rejected`` is the newest reading if it is not possible in a patient.
     """
 
     unit: str
@@ -51,7 +51,7 @@ class SignalState:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """All there is to know of a patient now; ``history`` says whether a past is kept that may be asked for."""
+    """The complete present state of a patient; ``history`` says whether a history is stored."""
 
     patient: Patient
     signals: dict[str, SignalState]

@@ -1,7 +1,7 @@
-"""Which stay a question is about, and whether the one who asks may see it.
+"""Finds the stay that a request is about, and checks whether the caller may see it.
 
-A view is of one stay. Without being asked for another it is the patient's newest, within reach as the patient is. A stay
-before that is within reach of those who cover the ward where it ended: who has the id now has no say in it.
+Every view shows one stay. The default is the patient's newest stay; the caller needs the right to see the patient. An
+earlier stay needs the right for the ward where it ended, wherever the id is used now.
 """
 
 from collections.abc import Sequence
@@ -22,17 +22,18 @@ __all__ = ["StayMeant", "StayNamed", "Viewed", "meant", "of_stay", "readable", "
 
 StayNamed = Annotated[
     Moment | None,
-    Query(alias="stay", description="A stay before this one, by its admission as GET …/stays tells it."),
+    Query(alias="stay", description="An earlier stay, by its time of admission (see GET …/stays)."),
 ]
 
 StayMeant = Annotated[
-    Moment | None, Query(alias="stay", description="Only if this is still the stay, by its admission; 409 otherwise.")
+    Moment | None,
+    Query(alias="stay", description="The expected present stay, by its time of admission; 409 if it is another one."),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Viewed:
-    """A stay as the window of what belongs to it: from ``begin`` up to ``until``, the next stay's; µs."""
+    """A stay and its time range: from ``begin`` to ``until``, the beginning of the next stay; µs."""
 
     stay: Stay
     begin: int
@@ -40,14 +41,14 @@ class Viewed:
     present: bool
 
     def within(self, begin: int, until: int) -> tuple[int, int]:
-        """The part of a window that lies in the stay; empty where none does."""
+        """The part of a window within the stay; it may be empty."""
         until = until if self.until is None else min(until, self.until)
         begin = max(begin, self.begin)
         return begin, max(begin, until)
 
 
 async def viewed(context: AppContext, actor: Actor, patient: str, stay: int | None = None) -> Viewed:
-    """The stay to be shown: the newest, or the one named; raises as ``patient_of``, not-found for one out of reach too."""
+    """The requested stay, by default the newest; raises like ``patient_of``, not-found also for a stay out of reach."""
     profile = context.service.registry.get(patient)
     if stay is None or (profile is not None and profile.admitted // 1000 == stay // 1000):
         newest = stay_of(patient_of(context, actor, patient))
@@ -60,7 +61,7 @@ async def viewed(context: AppContext, actor: Actor, patient: str, stay: int | No
 
 
 async def stays_of(context: AppContext, actor: Actor, patient: str) -> list[Viewed]:
-    """The stays of an id that the actor may see, oldest first; none for nobody and those out of reach alike."""
+    """The stays of an id that the actor may see, oldest first; empty for unknown ids and for those out of reach."""
     require(actor, Action.PATIENT_READ)
     profile = context.service.registry.get(patient)
     if profile is None:
@@ -73,19 +74,19 @@ async def stays_of(context: AppContext, actor: Actor, patient: str) -> list[View
 
 
 def of_stay(shown: Viewed) -> str:
-    """For the audit trail: which stay, if it is not the newest."""
+    """Text for the audit trail: which stay, if it is not the newest."""
     return "" if shown.present else f" of the stay from {iso(shown.stay.admitted)}"
 
 
 def meant(profile: Profile, stay: int | None) -> Profile:
-    """The profile, if its stay is the one meant; raises ``Problem`` conflict otherwise."""
+    """The profile, if its stay is the expected one; raises ``Problem`` conflict otherwise."""
     if stay is not None and stay // 1000 != profile.admitted // 1000:
-        raise Problem("conflict", "the stay that is meant is over; another has begun under this id")
+        raise Problem("conflict", "the expected stay is over; another has begun under this id")
     return profile
 
 
 def readable(context: AppContext, actor: Actor, transition: Transition) -> bool:
-    """Whether the actor may see an alarm: of the newest stay where the patient is, of one before where it was."""
+    """Whether the actor may see an alarm: of the newest stay by the patient's ward, of earlier ones by the alarm's ward."""
     profile = context.service.registry.get(transition.patient)
     if profile is None or transition.onset < profile.begin:
         return actor.covers(transition.ward)

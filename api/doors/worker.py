@@ -1,4 +1,4 @@
-"""What a worker answers over HTTP: whether it lives and is ready, and its figures. Nothing of any patient."""
+"""The HTTP door of a worker: liveness, readiness and metrics. Nothing about any patient."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -20,10 +20,10 @@ class _Counted(Collector):
         self._counters = counters
 
     def collect(self) -> Iterable[Metric]:
-        """Every figure under its name."""
+        """Every metric under its name."""
         yield GaugeMetricFamily(
             "vitaltwin_ready",
-            "1 once every partition is restored and read nearly to its end",
+            "1 once every partition is restored and read almost to its end",
             float(bool(self._health()["ready"])),
         )
         yield from metrics_of(self._counters())
@@ -32,7 +32,7 @@ class _Counted(Collector):
 async def open_door(
     host: str, port: int, health: Callable[[], dict[str, object]], counters: Callable[[], dict[str, int | float]]
 ) -> tuple[web.AppRunner, int]:
-    """Serve ``/health/live``, ``/health/ready`` and ``/metrics``; returns what to clean up in the end, and the port."""
+    """Serve ``/health/live``, ``/health/ready`` and ``/metrics``; returns the runner to clean up at the end, and the port."""
     registry = CollectorRegistry()
     registry.register(_Counted(health, counters))
 

@@ -1,4 +1,4 @@
-"""Answers: times as text, bodies as JSON, and what every operation documents beside its success."""
+"""Answers: times as text, bodies as JSON, and the documented problems of every operation."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ Time = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 """A moment in an answer: ISO 8601 in UTC, to the millisecond."""
 
 Responses = dict[int | str, dict[str, Any]]
-"""What FastAPI takes as an operation's ``responses``."""
+"""The type of FastAPI's ``responses`` of an operation."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
@@ -38,7 +38,7 @@ def iso(time_us: int) -> str:
 
 
 def iso_all(times_us: npt.NDArray[np.int64]) -> list[str]:
-    """``iso`` of a whole column."""
+    """``iso`` for a whole column."""
     texts: list[str] = np.datetime_as_string((times_us // 1000).astype("datetime64[ms]"), timezone="UTC").tolist()
     return texts
 
@@ -54,7 +54,7 @@ def milliseconds(time_us: int) -> int:
 
 
 def or_none(values: npt.NDArray[Any]) -> list[float | None]:
-    """A column for JSON: what is not finite becomes ``None``."""
+    """A column for JSON: values that are not finite become ``None``."""
     listed: list[float | None] = values.tolist()
     if np.isfinite(values).all():
         return listed
@@ -80,7 +80,7 @@ def problems(*slugs: str) -> Responses:
 
 
 def with_plain_names(document: dict[str, Any]) -> dict[str, Any]:
-    """A document whose schemas of shapes shared by HTTP and ``/ws`` have no name of their times' type behind their own."""
+    """Remove the type of times from schema names: types shared by HTTP and ``/ws`` are generic in it."""
     named = re.sub(rb'"([^"]*?\w)_(?:Annotated_str__WithJsonSchema__|int_)"', rb'"\1"', msgspec.json.encode(document))
     plain: dict[str, Any] = msgspec.json.decode(named)
     return plain

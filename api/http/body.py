@@ -1,4 +1,4 @@
-"""Request bodies read by hand: bounded as sent and again after decompression."""
+"""Reads request bodies with limits on the bytes sent and on the decompressed bytes."""
 
 import zlib
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from streams.errors import Overloaded
 __all__ = ["BodyTooLarge", "Bounded", "Room", "Share", "inflate", "media_type", "read_body"]
 
 ORDINARY = 64 << 10
-"""Largest body of a door that does not read its own: the framework makes objects of it before anybody is asked who."""
+"""Largest body at doors that leave it to the framework, which parses the body before the caller is identified."""
 
 _GZIP = 31
 _SLICE = 256 << 10
@@ -23,7 +23,7 @@ _DENSE, _FREE = 250, 4 << 20
 
 
 class BodyTooLarge(Problem):
-    """More than the limit was announced or came; ``beginning`` is what was read before."""
+    """The announced or received length is above the limit; ``beginning`` is the part read before."""
 
     def __init__(self, limit: int, beginning: bytes) -> None:
         super().__init__("body-too-large", f"at most {limit} bytes are read", headers={"Connection": "close"})
@@ -31,7 +31,7 @@ class BodyTooLarge(Problem):
 
 
 class Share:
-    """The bytes one request holds of a ``Room``."""
+    """The bytes of a ``Room`` that one request uses."""
 
     def __init__(self, room: "Room") -> None:
         self._room = room
@@ -45,7 +45,7 @@ class Share:
         self.held = 0
 
     def grow(self, size: int) -> None:
-        """Hold ``size`` bytes more; raises ``Overloaded`` where there is no room for them."""
+        """Use ``size`` more bytes; raises ``Overloaded`` if there is no room."""
         if self._room.held + size > self._room.most:
             raise Overloaded(1.0)
         self._room.held += size
@@ -53,21 +53,21 @@ class Share:
 
 
 class Room:
-    """How many bytes of request bodies, as sent and as unpacked, may be in memory at once. For one event loop."""
+    """Limits the bytes of request bodies in memory, as sent and as decompressed. For one event loop."""
 
     def __init__(self, most: int) -> None:
         self.most = most
         self.held = 0
 
     def share(self) -> Share:
-        """A share for one request, given back at the end of its ``with``."""
+        """A share for one request, released at the end of its ``with``."""
         return Share(self)
 
 
 class Bounded:
-    """ASGI middleware: bodies past ``ORDINARY`` are refused.
+    """ASGI middleware: refuses bodies larger than ``ORDINARY``.
 
-    ``larger`` names the paths with another bound; 0: they bound what they read themselves.
+    ``larger`` names the paths with another limit; 0: the door limits its body itself.
     """
 
     def __init__(self, app: ASGIApp, larger: Mapping[str, int]) -> None:
@@ -89,7 +89,7 @@ class Bounded:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > limit:  # as FastAPI's own: it passes nothing else on while it reads a body
+            if size > limit:  # an HTTPException, because FastAPI passes on no other error while it reads a body
                 raise HTTPException(413, f"at most {limit} bytes are read", {"Connection": "close"})
             return message
 
@@ -97,13 +97,13 @@ class Bounded:
 
 
 def announced(headers: Mapping[bytes, bytes]) -> int:
-    """The length a request says its body has, 0 if it does not say."""
+    """The announced length of a request's body, 0 if there is none."""
     said = headers.get(b"content-length", b"")
     return int(said) if said.isdigit() else 0
 
 
 async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int, share: Share) -> bytes:
-    """The body as sent; raises ``BodyTooLarge`` without reading on, ``Overloaded`` where there is no room for it."""
+    """The body as sent; raises ``BodyTooLarge`` without reading further, ``Overloaded`` if there is no room."""
     if announced(headers) > limit:
         raise BodyTooLarge(limit, b"")
     message = await receive()
@@ -132,8 +132,8 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, limit: int
 def inflate(body: bytes, limit: int) -> bytes:
     """The content of a gzip body, possibly of several members.
 
-    It is bounded while it is unpacked. Raises ``BodyTooLarge`` as soon as it is past ``limit`` or, beyond a few megabytes,
-    more than ``_DENSE`` times what was sent; ``Problem`` malformed-body when it is cut short, no gzip, or in too many pieces.
+    The limits apply during decompression. Raises ``BodyTooLarge`` as soon as it exceeds ``limit`` or, beyond a few
+    megabytes, ``_DENSE`` times the bytes sent; ``Problem`` malformed-body if it is truncated, not gzip, or has too many members.
     """
     parts: list[bytes] = []
     size = 0
@@ -152,7 +152,7 @@ def inflate(body: bytes, limit: int) -> bytes:
             if size > most:
                 raise BodyTooLarge(most, body)
             if not part and not rest and not member.eof:
-                raise _no_gzip("it ends too soon")
+                raise _no_gzip("it is truncated")
         rest = member.unused_data
         if not rest:
             return b"".join(parts)
@@ -169,5 +169,5 @@ def media_type(content_type: bytes) -> str:
 
 
 def _no_gzip(why: str) -> Problem:
-    fault = Fault("malformed_gzip", f"the body cannot be unpacked: {why}", field="body")
+    fault = Fault("malformed_gzip", f"the body cannot be decompressed: {why}", field="body")
     return Problem("malformed-body", fault.detail, faults=[fault])

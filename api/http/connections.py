@@ -1,9 +1,9 @@
-"""The connections of one server: how many there may be, and how long one may keep it waiting.
+"""The connections of one server: their number, and how long one may make the server wait.
 
-A connection that is *waiting* has not yet said what it wants: it is new, idle between two requests, or in the middle of
-a head or a body. Of those an address may have a number; the one that has waited longest goes when there is one more, so that
-a thousand half requests keep nobody out. A connection that takes nothing of what it is sent goes after a time too,
-whatever it is for.
+A *waiting* connection has no complete request: it is new, idle between two requests, or in the middle of a head or a body.
+The number of waiting connections of one address is limited. When there is one more, the one that has waited longest is
+closed, so a thousand incomplete requests keep nobody out. A connection that does not read its answers is closed after a
+time too, in any phase.
 """
 
 import asyncio
@@ -19,47 +19,47 @@ __all__ = ["Connection", "Connections", "Phase"]
 _LOOK_EVERY_S = 1.0
 _SLICE = 500
 CLOSING_S = 5.0
-"""A connection that was closed gets so long to take what was still to be sent."""
+"""How long a closing connection may take to read the rest."""
 BODY_S, BODY_RATE = 20.0, 4096.0
-"""A body may take so many seconds, and one more for as many bytes as came of it."""
+"""A body may take so many seconds, plus one second for every so many bytes received."""
 
 
 class Phase(IntEnum):
-    """What a connection is doing."""
+    """The phase of a connection."""
 
     HEAD = 0
-    """It is new, or in the middle of a request's head."""
+    """New, or in the middle of a request's head."""
     BODY = 1
     SERVED = 2
-    """A request is complete and being answered, or the connection is a signed-in socket."""
+    """The request is complete and being answered, or the connection is a signed-in socket."""
     IDLE = 3
-    """It was answered and may ask again."""
+    """Answered, and may send another request."""
 
 
 class Connection(Protocol):
-    """What is asked of a protocol that takes part."""
+    """The interface of a protocol whose connections are registered."""
 
     phase: Phase
     began: float
     """When the phase began, on the loop's clock."""
     stalled: float
-    """Since when it takes nothing of what it is sent; 0 while it does."""
+    """Since when the client reads nothing; 0 while it reads."""
     closing: float
-    """Since when it has been closing, 0 while it is not."""
+    """Since when it is closing; 0 while it is open."""
     transport: asyncio.Transport
     client: tuple[str, int] | None
     place: str
-    """Where it comes from, as the register counts it."""
+    """The client's address, as the register counts it."""
 
     def overdue(self, now: float) -> bool:
-        """Whether it has kept the server waiting for too long."""
+        """Whether it has made the server wait for too long."""
 
     def turn_away(self, slug: str) -> None:
         """Answer with this problem, if nothing was answered yet, and close."""
 
 
 class Connections:
-    """The register of one server; for one event loop."""
+    """The register of one server's connections; for one event loop."""
 
     def __init__(self, settings: Settings, most: int = 0) -> None:
         self.head_s = settings.head_seconds
@@ -77,10 +77,10 @@ class Connections:
     def __len__(self) -> int:
         return len(self._all)
 
-    # -- what a connection tells ---------------------------------------------------------------------------------
+    # -- reports of a connection ---------------------------------------------------------------------------------
 
     def enter(self, connection: Connection) -> bool:
-        """Take in a new connection; another has to go if there are too many, or, where none can, this one."""
+        """Register a new connection. If there are too many, another one is closed, or this one if no other can be."""
         self._all.add(connection)
         connection.place = _place(connection.client[0]) if connection.client else ""
         if self._timer is None:
@@ -98,7 +98,7 @@ class Connections:
         return True
 
     def wait(self, connection: Connection) -> None:
-        """It is its turn to say something."""
+        """The connection waits for its client."""
         batches = self._waiting.setdefault(connection.place, (OrderedDict(), OrderedDict()))
         idle = connection.phase == Phase.IDLE
         batches[not idle].pop(connection, None)
@@ -111,7 +111,7 @@ class Connections:
                 self._evict(victim)
 
     def go_on(self, connection: Connection) -> None:
-        """It has said what it wants."""
+        """Its request is complete."""
         batches = self._waiting.get(connection.place)
         if batches is not None:
             batches[0].pop(connection, None)
@@ -120,7 +120,7 @@ class Connections:
                 del self._waiting[connection.place]
 
     def leave(self, connection: Connection) -> None:
-        """It is gone, or has become another's."""
+        """The connection is gone, or another protocol has taken it over."""
         self._all.discard(connection)
         self.go_on(connection)
 
@@ -134,10 +134,10 @@ class Connections:
             "stalled": self.stalled,
         }
 
-    # -- what is looked after ------------------------------------------------------------------------------------
+    # -- checks --------------------------------------------------------------------------------------------------
 
     def _is_proxy(self, connection: Connection) -> bool:
-        """A proxy that was named stands for many; how many each of them may have is for the proxy to say."""
+        """A trusted proxy stands for many clients; the proxy limits the connections of each."""
         if not self._exempt or not connection.client:
             return False
         return any(ip_address(connection.client[0]) in proxy for proxy in self._exempt)
@@ -148,7 +148,7 @@ class Connections:
         victim.turn_away("too-many-connections")
 
     def _look(self) -> None:
-        """Let go of those that are overdue, a slice at a time."""
+        """Close overdue connections, checking a slice at a time."""
         loop = asyncio.get_running_loop()
         self._timer = loop.call_later(_LOOK_EVERY_S, self._look) if self._all else None
         found = list(self._all)
@@ -174,7 +174,7 @@ class Connections:
 
 
 def _place(address: str) -> str:
-    """An address, of IPv6 the network that one subscriber has.
+    """An address; of IPv6 the network of one subscriber.
 
     >>> _place("10.0.0.7"), _place("2001:db8::1:2"), _place("::ffff:10.0.0.7")
     ('10.0.0.7', '2001:db8::/64', '10.0.0.7')
@@ -191,5 +191,5 @@ def _place(address: str) -> str:
 def _oldest(
     batches: tuple[OrderedDict[Connection, None], OrderedDict[Connection, None]], but: Connection
 ) -> Connection | None:
-    """Who has waited longest: first of those that never said anything, then of the idle."""
+    """The connection that has waited longest: first among those without any request, then among the idle."""
     return next((one for batch in batches for one in batch if one is not but), None)

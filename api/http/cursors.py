@@ -1,4 +1,4 @@
-"""Cursors: where a long list was left off, opaque and signed so that only ours are followed."""
+"""Cursors: the position in a long list, opaque and signed, so that only our own are accepted."""
 
 import base64
 import binascii
@@ -15,7 +15,7 @@ _SIGNATURE = 12
 
 
 class Cursors:
-    """Seals and opens cursors with ``key``; one is good only for the ``purpose`` (the list and its filters) it was made for.
+    """Seals and opens cursors with ``key``; each is valid only for its ``purpose`` (the list and its filters).
 
     >>> cursors = Cursors(b"key")
     >>> cursors.open(cursors.seal("after 7", "alarms"), "alarms")
@@ -26,12 +26,12 @@ class Cursors:
         self.key = key
 
     def seal(self, place: str, purpose: str) -> str:
-        """The cursor a caller gets to see."""
+        """The cursor for the caller."""
         body = place.encode()
         return base64.urlsafe_b64encode(self._sign(body, purpose) + body).decode().rstrip("=")
 
     def open(self, cursor: str | None, purpose: str) -> str | None:
-        """The place a cursor stands for; raises ``Problem`` bad-cursor."""
+        """The position in a cursor; raises ``Problem`` bad-cursor."""
         if cursor is None:
             return None
         try:

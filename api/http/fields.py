@@ -1,4 +1,4 @@
-"""What requests are made of: texts, names and moments that are known to be good once they are read."""
+"""The field types of requests: texts, names and times, validated when they are read."""
 
 import re
 from collections.abc import Callable
@@ -16,7 +16,7 @@ __all__ = ["Body", "Composed", "Label", "Moment", "Note", "PatientId", "Ward"]
 
 
 class Body(BaseModel):
-    """A request's body: nothing is guessed, nothing unknown is passed over."""
+    """A request's body: strict types, and unknown fields are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -47,9 +47,10 @@ def _checked(what: str) -> Callable[[str], str]:
 
 _REFUSED_KINDS = frozenset({"Cc", "Cs", "Zl", "Zp"})
 _REFUSED = re.compile("[\u202a-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]")
-"""Marks that turn the direction of the text around them, or that nobody sees and no script needs.
+"""Marks that change the direction of text, and invisible marks that no script needs.
 
-Joiners and direction marks (U+200C to U+200F) are parts of words in many scripts, wide and no-break spaces of names.
+Not among them: joiners and direction marks (U+200C to U+200F), which belong to words in many scripts, and wide and
+no-break spaces, which occur in names.
 """
 _BREAKS = re.compile("\r\n|[\r\v\f\u0085\u2028\u2029]")
 
@@ -65,7 +66,7 @@ def _unwelcome(value: str, besides: str = "") -> bool:
 def _line(value: str) -> str:
     if _unwelcome(value):
         raise PydanticCustomError(
-            "bad_text", "no control characters, no line breaks, no marks that turn the text around"
+            "bad_text", "no control characters, no line breaks, no marks that change the text direction"
         )
     return composed(value)
 
@@ -74,7 +75,7 @@ def _text(value: str) -> str:
     value = _BREAKS.sub("\n", value)
     if _unwelcome(value, "\n\t"):
         raise PydanticCustomError(
-            "bad_text", "no control characters besides line breaks, no marks that turn the text around"
+            "bad_text", "no control characters except line breaks, no marks that change the text direction"
         )
     return composed(value)
 
@@ -86,14 +87,14 @@ def _schema(**schema: object) -> WithJsonSchema:
 _NAME = _schema(
     minLength=1,
     maxLength=128,
-    description="Printable; no slash, no space at the ends, not . or ..; brought into Unicode form NFC.",
+    description="Printable; no slash, no space at the ends, not . or ..; normalised to Unicode form NFC.",
 )
 
 Moment = Annotated[int, BeforeValidator(_moment), _schema(format="date-time")]
 """A time in a request, µs since 1970 once read."""
 
 Composed = Annotated[str, AfterValidator(composed)]
-"""A name to look for, whatever it is, in the form in which names are kept."""
+"""A name to look up, in the form in which names are stored."""
 
 PatientId = Annotated[str, AfterValidator(_checked("a patient's id")), _NAME]
 Ward = Annotated[str, AfterValidator(_checked("a ward's name")), _NAME]
@@ -107,5 +108,5 @@ Note = Annotated[
     str,
     StringConstraints(max_length=2000),
     AfterValidator(_text),
-    _schema(maxLength=2000, description="Line breaks are allowed, and become a line feed each."),
+    _schema(maxLength=2000, description="Line breaks are allowed; each becomes a line feed."),
 ]

@@ -1,4 +1,4 @@
-"""The outermost layer: whose host name we answer to, what every response must carry, and no error without an answer."""
+"""The outermost layer: allowed host names, headers of every response, and an answer to every error."""
 
 from collections.abc import Iterable
 from ipaddress import ip_address
@@ -30,7 +30,7 @@ _REMEMBERED = 256
 
 
 def is_loopback(address: str) -> bool:
-    """Whether a host name or address can only be this machine.
+    """Whether a host name or address always means this machine.
 
     >>> is_loopback("127.0.0.1"), is_loopback("localhost"), is_loopback("::1"), is_loopback("0.0.0.0")
     (True, True, True, False)
@@ -44,7 +44,7 @@ def is_loopback(address: str) -> bool:
 
 
 def host_name(header: str) -> str:
-    """The name in a Host header, without port and brackets, in lower case; empty when it cannot be read.
+    """The name in a Host header, without port and brackets, in lower case; empty when it is malformed.
 
     >>> host_name("LocalHost:8000"), host_name("[::1]:8000")
     ('localhost', '::1')
@@ -56,7 +56,7 @@ def host_name(header: str) -> str:
 
 
 def same_origin(origin: str, host: str) -> bool:
-    """Whether an Origin header names the very host (and port) the request was sent to.
+    """Whether an Origin header names the same host (and port) as the request.
 
     >>> same_origin("http://127.0.0.1:8000", "127.0.0.1:8000"), same_origin("null", "127.0.0.1:8000")
     (True, False)
@@ -66,7 +66,7 @@ def same_origin(origin: str, host: str) -> bool:
 
 
 class Guard:
-    """ASGI middleware. With a loopback bind only loopback names (and ``allowed``) are answered: DNS rebinding."""
+    """ASGI middleware. Bound to loopback, it answers only loopback names and ``allowed``: against DNS rebinding."""
 
     def __init__(self, app: ASGIApp, bind: str, allowed: Iterable[str]) -> None:
         self._app = app
@@ -89,7 +89,7 @@ class Guard:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         begun = False
-        path = scope["path"] = composed(scope["path"])  # it may name a patient
+        path = scope["path"] = composed(scope["path"])  # it may contain a patient's id
         private = path.startswith(("/v1/", "/sign-in", "/problems/", "/health", "/metrics"))
         carried = _PRIVATE if private else _ALWAYS
 

@@ -1,4 +1,4 @@
-"""What the program says along the way: lines on standard error, for people or as JSON, each with its request's id."""
+"""Logging: lines on standard error, as text or JSON, each with the id of its request."""
 
 import logging
 import random
@@ -19,21 +19,21 @@ _GIVEN = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
 def configure(settings: "Settings") -> None:
-    """Have every line of this program and of the libraries in it told alike: one a line, from ``log_level`` on."""
+    """Log this program and its libraries in the same format, one event per line, from ``log_level`` on."""
     level = getattr(logging, settings.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    told: Any
+    renderer: Any
     if settings.log_format == "json":
         shared += [structlog.processors.dict_tracebacks]
-        told = structlog.processors.JSONRenderer()
+        renderer = structlog.processors.JSONRenderer()
     else:
-        told = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     structlog.configure(
-        processors=[*shared, told],
+        processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=structlog.PrintLoggerFactory(sys.stderr),
         cache_logger_on_first_use=True,
@@ -42,14 +42,14 @@ def configure(settings: "Settings") -> None:
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, told],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
         )
     )
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
 def request_id(headers: list[tuple[bytes, bytes]]) -> bytes:
-    """The id a request came with in ``X-Request-Id``, if it is one to be repeated, or a new one."""
+    """The request's ``X-Request-Id`` if it is safe to repeat, else a new id."""
     for name, value in headers:
         if name == b"x-request-id" and _GIVEN.fullmatch(value):
             return value

@@ -1,4 +1,4 @@
-"""Figures for Prometheus: what the service counts, what the doors refused, and how long requests take."""
+"""Metrics for Prometheus: counters of the service, refused entries, and request durations."""
 
 import time
 from collections.abc import Iterable, Mapping
@@ -22,33 +22,33 @@ disable_created_metrics()  # type: ignore[no-untyped-call] # they double every s
 _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _KNOWN: dict[str, tuple[bool, str]] = {
     "patients": (False, "Patients admitted"),
-    "worker_lag_readings": (False, "Readings durable in the log that the twins have not seen yet"),
-    "worker_lag_seconds": (False, "Age of the oldest input that is not through the twins yet"),
+    "worker_lag_readings": (False, "Readings in the log that the twins have not processed yet"),
+    "worker_lag_seconds": (False, "Age of the oldest input that the twins have not processed yet"),
     "clock_set_back": (True, "Times the log's time went back with the wall clock"),
-    "worker_failures": (True, "Records the twins could not take"),
-    "model_failures": (True, "Calls of a site's models that failed"),
-    "models_begun_anew": (True, "Blocks of patients in which a site's model could not use its checkpoint"),
-    "worker_lag_records": (False, "Records in the log that this worker has not taken yet"),
-    "worker_records": (True, "Records taken"),
-    "worker_gaps": (True, "Gaps in the records' offsets that were read again"),
-    "worker_set_back": (True, "Times the log's time, ahead of the broker's, was set back"),
-    "worker_received_ahead": (True, "Records that said they were received later than they arrived"),
+    "worker_failures": (True, "Records that the twins could not process"),
+    "model_failures": (True, "Failed calls of a site's models"),
+    "models_begun_anew": (True, "Blocks of patients whose checkpoint a site's model could not use"),
+    "worker_lag_records": (False, "Records in the log that this worker has not processed yet"),
+    "worker_records": (True, "Records processed"),
+    "worker_gaps": (True, "Gaps in record offsets that were read again"),
+    "worker_set_back": (True, "Times the log's time was set back because it was ahead of the broker's"),
+    "worker_received_ahead": (True, "Records whose received time was later than their arrival"),
     "worker_checkpoints_damaged": (True, "Checkpoints that could not be read"),
-    "estimate_age_seconds": (False, "Age of the newest input that is through the twins, by partition"),
+    "estimate_age_seconds": (False, "Age of the newest input that the twins have processed, by partition"),
     "clock_apart_seconds": (False, "How far the log's time is ahead of this machine's clock"),
-    "kafka_reached": (False, "1 where Kafka answers"),
+    "kafka_reached": (False, "1 while Kafka answers"),
     "worker_holes": (True, "Holes in the log itself"),
-    "worker_skipped": (True, "Records that came again and were passed over"),
-    "worker_poison": (True, "Records nobody could read, kept as dead letters"),
+    "worker_skipped": (True, "Repeated records that were ignored"),
+    "worker_poison": (True, "Unreadable records, stored as dead letters"),
     "worker_restores": (True, "Partitions restored from checkpoints"),
     "worker_checkpoints": (True, "Blocks written as checkpoints"),
-    "worker_checkpoint_bytes": (True, "Bytes of those"),
+    "worker_checkpoint_bytes": (True, "Bytes of checkpoints written"),
     "worker_partitions": (False, "Partitions assigned"),
     "worker_partitions_restored": (False, "Partitions whose twins are restored"),
-    "worker_unanswered": (False, "Records sent that Kafka has not answered yet"),
-    "history_points": (True, "Points InfluxDB has taken"),
-    "history_dropped": (True, "Points that were lost, whatever the reason"),
-    "history_spilled_bytes": (False, "Bytes on disk that InfluxDB has not taken yet"),
+    "worker_unanswered": (False, "Records sent that Kafka has not confirmed yet"),
+    "history_points": (True, "Points that InfluxDB has accepted"),
+    "history_dropped": (True, "Points lost for any reason"),
+    "history_spilled_bytes": (False, "Bytes on disk that InfluxDB has not accepted yet"),
     "history_buffered": (False, "Readings and estimates not yet written to the history"),
     "history_backlog": (False, "Rows of the history waiting to be compacted"),
     "log_commits": (True, "Group commits of the log"),
@@ -56,47 +56,47 @@ _KNOWN: dict[str, tuple[bool, str]] = {
     "log_bytes": (False, "Bytes of the records in the log"),
     "log_wal_pages": (False, "Pages of the write-ahead file when last looked at"),
     "log_waiting_bytes": (False, "Bytes of observations waiting for the disk"),
-    "log_failures": (True, "Commits and clearings up of the log that failed"),
-    "twins_rebuilt": (True, "Patients whose twins were made anew from the log at the start"),
-    "spool_readings": (True, "Readings kept on disk while Kafka was away"),
-    "hub_outcomes": (True, "Outcomes heard from workers"),
-    "hub_repeated": (True, "Outcomes that came again and were passed over"),
-    "hub_alarms": (True, "Alarm transitions heard from workers"),
-    "hub_alarms_repeated": (True, "Alarm transitions that came again and were passed over"),
-    "hub_unreadable": (True, "Messages of workers that nobody could read"),
-    "dead_letters": (True, "Dead letters kept"),
+    "log_failures": (True, "Failed commits and clean-ups of the log"),
+    "twins_rebuilt": (True, "Patients whose twins were rebuilt from the log at the start"),
+    "spool_readings": (True, "Readings stored on disk while Kafka was unreachable"),
+    "hub_outcomes": (True, "Outcomes received from workers"),
+    "hub_repeated": (True, "Repeated outcomes that were ignored"),
+    "hub_alarms": (True, "Alarm transitions received from workers"),
+    "hub_alarms_repeated": (True, "Repeated alarm transitions that were ignored"),
+    "hub_unreadable": (True, "Unreadable messages from workers"),
+    "dead_letters": (True, "Dead letters stored"),
     "websocket_connections": (False, "Sockets open now"),
     "websocket_subscriptions": (False, "Subscriptions open now"),
     "websocket_frames": (True, "Messages sent to sockets"),
     "websocket_bytes": (True, "Bytes sent to sockets"),
-    "websocket_slow": (True, "Sockets closed because they could not follow"),
+    "websocket_slow": (True, "Sockets closed because they were too slow"),
     "websocket_alarms": (True, "Alarm transitions delivered"),
     "websocket_offset": (False, "Number of the newest event"),
     "connections_open": (False, "Connections open now"),
-    "connections_evicted": (True, "Connections closed for others' sake, having waited longest"),
-    "connections_refused": (True, "Connections refused because none could be closed"),
-    "connections_overdue": (True, "Connections closed because a request did not come in time"),
-    "connections_stalled": (True, "Connections dropped because they took nothing of what they were sent"),
-    "accounts_reached": (False, "1 where the accounts' database answers"),
+    "connections_evicted": (True, "Waiting connections closed to make room for others"),
+    "connections_refused": (True, "Connections refused because no other could be closed"),
+    "connections_overdue": (True, "Connections closed because a request was not complete in time"),
+    "connections_stalled": (True, "Connections dropped because the client did not read"),
+    "accounts_reached": (False, "1 while the accounts database answers"),
     "accounts_audit_written": (True, "Entries written to the audit trail"),
 }
-"""Name → whether it only ever grows, and what it says; of those not named here, what ends in ``_total`` grows."""
+"""Name → (whether it is a counter, description). Metrics not listed here are counters if they end in ``_total``."""
 
 _READINGS = "readings_"
 
 
 class _Counted(Collector):
-    """The counters of service, accounts and hub, read when somebody asks."""
+    """The counters of service, accounts and hub, read at each scrape."""
 
     def __init__(self, context: AppContext, figures: "Figures") -> None:
         self._wired = context
         self._figures = figures
 
     def collect(self) -> Iterable[Metric]:
-        """Every figure under its name."""
+        """Every metric under its name."""
         context = self._wired
         ready = float(bool(context.service.health().get("ready")))
-        yield GaugeMetricFamily("vitaltwin_ready", "1 once state is restored and the log writable", ready)
+        yield GaugeMetricFamily("vitaltwin_ready", "1 once the state is restored and the log is writable", ready)
         yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", context.refused)
         yield from metrics_of(context.service.counters())
         if self._figures.connections is not None:
@@ -106,15 +106,13 @@ class _Counted(Collector):
 
 
 def metrics_of(counters: Mapping[str, float], part: str = "") -> Iterable[Metric]:
-    """Counters as metrics; those that begin with ``readings_`` as one with a label.
+    """Counters as metrics; those that begin with ``readings_`` become one metric with a label.
 
-    One that ends with a dot and a number is that of a partition.
+    A name that ends with a dot and a number belongs to a partition.
     """
     readings = {name[len(_READINGS) :]: value for name, value in counters.items() if name.startswith(_READINGS)}
     if readings:
-        yield _labelled(
-            "vitaltwin_readings", "Readings the twins have seen, by what became of them", "status", readings
-        )
+        yield _labelled("vitaltwin_readings", "Readings that the twins have processed, by result", "status", readings)
     parted: dict[str, GaugeMetricFamily] = {}
     for name, value in counters.items():
         if name.startswith(_READINGS):
@@ -149,12 +147,12 @@ def _clean(name: str) -> str:
 
 
 class Figures:
-    """The registry of one application."""
+    """The metrics registry of one application."""
 
     def __init__(self, context: AppContext) -> None:
         self.registry = CollectorRegistry()
         self.connections: Connections | None = None
-        """Those of the server, once there is one."""
+        """The server's connections, once there is a server."""
         self.registry.register(_Counted(context, self))
         self.requests = Histogram(
             "vitaltwin_http_request_seconds",
@@ -166,7 +164,7 @@ class Figures:
 
 
 def exposition(figures: Figures) -> bytes:
-    """Everything in the text form Prometheus reads."""
+    """All metrics in the text format of Prometheus."""
     return generate_latest(figures.registry)
 
 
@@ -174,7 +172,7 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 
 
 class Timing:
-    """ASGI middleware that names requests, in answers and log lines, and measures them; it costs some microseconds."""
+    """ASGI middleware that gives each request an id (in answer and log lines) and measures it; costs some microseconds."""
 
     def __init__(self, app: ASGIApp, figures: Figures) -> None:
         self._app = app
@@ -187,7 +185,7 @@ class Timing:
             await self._app(scope, receive, send)
             return
         request = request_id(scope["headers"])
-        # Nothing is unbound: the server runs every request as a task, with a context of its own.
+        # No unbind needed: the server runs every request as a task with its own context.
         structlog.contextvars.bind_contextvars(request=request.decode())
         if scope["type"] == "http":
             await self._timed(scope, receive, send, request)

@@ -1,4 +1,4 @@
-"""Work that would hold up the event loop, done beside it: a little at a time, whoever asks for much."""
+"""Runs long work outside the event loop, a little at a time for senders of large bodies."""
 
 import asyncio
 import time
@@ -18,17 +18,17 @@ _REST = 3.0
 
 
 class Pace:
-    """Of a thread that has much to do in Python: after each spell of work it rests for three times as long.
+    """The pace of a thread with long work in Python: after each period of work it rests three times as long.
 
-    The event loop and the threads that write and filter want the interpreter lock many times for one alarm, and each time
-    would wait for its turn.
+    For one alarm, the event loop and the threads that write and filter need the interpreter lock many times. Without the
+    rests they would wait each time.
     """
 
     def __init__(self) -> None:
         self._began = time.thread_time()
 
     def breathe(self) -> None:
-        """Rest, if it is time to; to be called every few milliseconds."""
+        """Rest if it is time to. Call it every few milliseconds."""
         spent = time.thread_time() - self._began
         if spent > _SPELL_S:
             time.sleep(_REST * spent)
@@ -38,8 +38,8 @@ class Pace:
 class Offload:
     """Runs functions in ``threads`` threads of its own, one at a time for each sender.
 
-    Threads of Python share one interpreter lock with the event loop: the fewer compete for it, the sooner the loop, and
-    with it everybody's alarm, has its turn. A sender who sends much waits for himself, not others for him.
+    Python threads share one interpreter lock with the event loop. The fewer threads compete for it, the sooner the loop
+    can deliver alarms. A sender of much data delays only itself.
     """
 
     def __init__(self, threads: int = 2) -> None:
@@ -47,7 +47,7 @@ class Offload:
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self, sender: str, work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
-        """What ``work`` returns or raises."""
+        """Return or raise the result of ``work``."""
         turn = self._turns.setdefault(sender, asyncio.Lock())
         async with turn:
             return await asyncio.get_running_loop().run_in_executor(self._pool, lambda: work(*args, **kwargs))

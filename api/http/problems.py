@@ -1,4 +1,4 @@
-"""Everything a door may answer instead of success: one table of problems (RFC 9457) and how errors become them.
+"""All error answers of the doors: one table of problems (RFC 9457), and the conversion of errors to problems.
 
 ``type`` of an answer is ``/problems/<slug>``; that address explains the problem and what to do about it.
 """
@@ -29,7 +29,7 @@ _log = structlog.get_logger("vitaltwin.api")
 
 
 class ProblemType(msgspec.Struct, frozen=True):
-    """One row of the table; ``advice`` says what the caller can do."""
+    """One row of the table; ``advice`` tells the caller what to do."""
 
     slug: str
     status: int
@@ -38,12 +38,12 @@ class ProblemType(msgspec.Struct, frozen=True):
 
     @property
     def address(self) -> str:
-        """Where the problem is explained."""
+        """The address that explains the problem."""
         return f"/problems/{self.slug}"
 
 
 class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One thing wrong within a request: the entry (``index``) or the ``field``, a ``reason`` code and a sentence."""
+    """One error in a request: the entry (``index``) or the ``field``, a ``reason`` code and a sentence."""
 
     reason: str
     detail: str
@@ -52,39 +52,39 @@ class Fault(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 _TABLE = (
-    ProblemType("bad-request", 400, "The request cannot be understood", "Read the detail and mend the request."),
+    ProblemType("bad-request", 400, "The request cannot be understood", "Read the detail and correct the request."),
     ProblemType(
         "malformed-body", 400, "The body cannot be read",
-        "Nothing was taken. Send the whole body again in the form its Content-Type names.",
+        "Nothing was accepted. Send the whole body again, in the format of its Content-Type.",
     ),
-    ProblemType("bad-cursor", 400, "The cursor is not one of ours", "Begin again without a cursor and follow Link."),
+    ProblemType("bad-cursor", 400, "The cursor is not one of ours", "Start again without a cursor and follow Link."),
     ProblemType(
         "unauthenticated", 401, "Sign in first",
-        "Open a one-time link, sign in by POST /v1/session, or send a device key as Authorization: Bearer.",
+        "Open a one-time link, sign in with POST /v1/session, or send a device key as Authorization: Bearer.",
     ),
     ProblemType("invalid-credentials", 401, "Name and password do not belong together", "Check both and try again."),
-    ProblemType("link-refused", 401, "The one-time link cannot be used", "It was used or is too old; ask for another."),
-    ProblemType("forbidden", 403, "You may not do this here", "Ask an administrator for the right you need."),
+    ProblemType("link-refused", 401, "The one-time link cannot be used", "It was used or has expired; ask for a new one."),
+    ProblemType("forbidden", 403, "You may not do this here", "Ask an administrator for the right."),
     ProblemType(
         "foreign-origin", 403, "The request comes from another site",
-        "With a cookie, requests that change something must carry the Origin of this very host.",
+        "With a cookie, requests that change something must have the Origin of this host.",
     ),
     ProblemType(
-        "not-found", 404, "There is nothing here", "Check the address; what you may not see is not shown either."
+        "not-found", 404, "There is nothing here", "Check the address. What you may not see is answered in the same way."
     ),
-    ProblemType("method-not-allowed", 405, "This method is not known here", "The Allow header names those that are."),
+    ProblemType("method-not-allowed", 405, "This method is not known here", "The Allow header names the allowed methods."),
     ProblemType("conflict", 409, "It stands against what is already there", "Read the present state and decide again."),
-    ProblemType("last-administrator", 409, "Somebody must administer", "Make somebody else an administrator first."),
+    ProblemType("last-administrator", 409, "Somebody must administer", "Make another account an administrator first."),
     ProblemType(
         "signed-in-already", 409, "Somebody else is signed in here",
-        "Sign them out first, or name them as `instead_of`: a link does not swap a session unasked.",
+        "Sign them out first, or name them as `instead_of`: a link does not replace a session without consent.",
     ),
     ProblemType("alarm-over", 409, "The alarm is over", "There is nothing left to acknowledge."),
     ProblemType("discharged", 409, "The patient is discharged", "Admit the patient again first."),
     ProblemType(
         "request-timeout", 408, "The request did not come in time", "Send the whole request again, without pauses."
     ),
-    ProblemType("address-too-long", 414, "The address is too long", "Ask for less at once."),
+    ProblemType("address-too-long", 414, "The address is too long", "Request less at once."),
     ProblemType(
         "headers-too-large", 431, "The headers are too large", "Send fewer or shorter headers; a page may clear cookies."
     ),
@@ -93,40 +93,40 @@ _TABLE = (
     ),
     ProblemType("body-too-large", 413, "The body is too large", "Send smaller batches; the detail names the limit."),
     ProblemType(
-        "unsupported-media-type", 415, "This kind of body is not read here",
+        "unsupported-media-type", 415, "This type of body is not accepted here",
         "Send application/json, application/x-ndjson or application/vnd.vitaltwin.frame+msgpack, plain or gzip.",
     ),
     ProblemType(
-        "misdirected", 421, "This host name is not ours",
+        "misdirected", 421, "This host name is not allowed",
         "Use the address the service printed, or name the host in VITALTWIN_ALLOWED_HOSTS.",
     ),
     ProblemType("invalid", 422, "A value cannot be accepted", "The errors name each field and why."),
     ProblemType(
-        "nothing-taken", 422, "No entry was taken",
-        "The errors name each entry and why; refused entries are kept as dead letters.",
+        "nothing-taken", 422, "No entry was accepted",
+        "The errors name each entry and the reason; refused entries are stored as dead letters.",
     ),
     ProblemType("too-many-attempts", 429, "Too many attempts", "Wait as long as Retry-After says."),
-    ProblemType("internal", 500, "Something went wrong here", "It is logged. Nothing you sent was acknowledged."),
+    ProblemType("internal", 500, "Something went wrong here", "It is logged. Nothing that you sent was acknowledged."),
     ProblemType(
-        "history-not-kept", 501, "No history is kept here",
-        "This service keeps what is true now and no past; asking again changes nothing. An operator names a store for it.",
+        "history-not-kept", 501, "No history is stored here",
+        "This service stores only the present state; a retry does not help. An operator can configure a history store.",
     ),
     ProblemType("not-ready", 503, "The service is not ready", "Try again in a moment."),
-    ProblemType("overloaded", 503, "Too much is waiting", "Nothing was kept. Wait as Retry-After says, resend."),
-    ProblemType("log-unavailable", 503, "Nothing can be stored now", "Nothing was kept. See /health/ready, resend."),
+    ProblemType("overloaded", 503, "Too much is waiting", "Nothing was stored. Wait as Retry-After says, then resend."),
+    ProblemType("log-unavailable", 503, "Nothing can be stored now", "Nothing was stored. See /health/ready, then resend."),
     ProblemType(
         "store-unavailable", 503, "The accounts cannot be read or written",
-        "Wait as Retry-After says and try again. If it stays so, look whether their database runs; the log says more.",
+        "Wait as Retry-After says and try again. If it does not help, check the accounts database; the log says more.",
     ),
     ProblemType(
         "audit-unavailable", 503, "The audit trail cannot be written",
-        "See that its database runs and has space, then try again.",
+        "Make sure that its database runs and has space, then try again.",
     ),
     ProblemType(
         "history-unavailable", 503, "The history cannot be read",
-        "What is true now is not affected. Try again in a moment; the detail names the store.",
+        "The present state is not affected. Try again in a moment; the detail names the store.",
     ),
-    ProblemType("storage-full", 507, "The disk is full", "Nothing was kept. Free space on the disk, then resend."),
+    ProblemType("storage-full", 507, "The disk is full", "Nothing was stored. Free space on the disk, then resend."),
 )  # fmt: skip
 
 PROBLEMS: dict[str, ProblemType] = {kind.slug: kind for kind in _TABLE}
@@ -138,7 +138,7 @@ _BY_STATUS = {
 
 
 class Problem(Exception):
-    """A door's refusal; ``extra`` members stand beside the five of RFC 9457."""
+    """A door's error answer; ``extra`` members are added to the five of RFC 9457."""
 
     def __init__(
         self,
@@ -158,7 +158,7 @@ class Problem(Exception):
 
 
 def answer(problem: Problem, instance: str = "") -> Response:
-    """The problem as a response; ``instance`` is the path asked for."""
+    """The problem as a response; ``instance`` is the requested path."""
     kind = problem.kind
     members: dict[str, Any] = {
         "type": kind.address,
@@ -175,14 +175,14 @@ def answer(problem: Problem, instance: str = "") -> Response:
 
 
 def unexpected(error: Exception, method: str, path: str) -> Response:
-    """The answer to an error nobody foresaw: logged whole, told without its insides."""
-    told = "".join(traceback.format_exception(error))  # without the frames' variables, which may name patients
+    """The answer to an unexpected error: logged in full, answered without internal details."""
+    told = "".join(traceback.format_exception(error))  # without the variables of frames, which may contain patient ids
     _log.error("unexpected_error", method=method, path=path, traceback=told)
     return answer(Problem("internal"), path)
 
 
 def install(app: FastAPI) -> None:
-    """Let every error that can leave a door become a problem."""
+    """Convert every error that can leave a door to a problem."""
     for kind, turn in _TURNS:
         app.add_exception_handler(kind, _handler(turn))
 
@@ -190,7 +190,7 @@ def install(app: FastAPI) -> None:
 def _encode(members: dict[str, Any]) -> bytes:
     try:
         return msgspec.json.encode(members)
-    except UnicodeEncodeError:  # a lone surrogate of the caller's, echoed
+    except UnicodeEncodeError:  # the echo of a lone surrogate from the caller
         return msgspec.json.encode({**members, "detail": ascii(members["detail"]), "instance": "", "errors": []})
 
 
@@ -208,7 +208,7 @@ def _from_http(request: Request, error: Exception) -> Problem:
 
 
 def _methods(app: FastAPI, path: str) -> list[str]:
-    """Every method documented for an address: routing itself names only the first route's."""
+    """All methods documented for an address: the router itself names only those of the first route."""
     found: set[str] = set()
     for template, operations in app.openapi()["paths"].items():
         if re.fullmatch(re.sub(r"\\\{\w+\\\}", "[^/]+", re.escape(template)), path):
@@ -225,7 +225,7 @@ def _from_validation(_: Request, error: Exception) -> Problem:
     ]
     if any(one["type"] == "json_invalid" for one in found):
         return Problem("malformed-body", "the body is not JSON", faults=faults)
-    return Problem("invalid", f"{len(found)} value(s) cannot be accepted", faults=faults)
+    return Problem("invalid", f"{len(found)} invalid value(s)", faults=faults)
 
 
 def _from_accounts(_: Request, error: Exception) -> Problem:
@@ -233,7 +233,7 @@ def _from_accounts(_: Request, error: Exception) -> Problem:
     if isinstance(error, Invalid):
         return Problem("invalid", str(error), faults=[Fault("invalid", error.detail, field=error.field)])
     if isinstance(error, StoreUnavailable):
-        # What the database said names its place and its user: that is for the log, not for who is not even signed in.
+        # The database's message names its address and user. It goes to the log, not to a caller who may not be signed in.
         _log.warning("accounts_unavailable", reason=str(error))
         return Problem(error.slug, headers={"Retry-After": "5"})
     headers = {"Retry-After": str(error.retry_after)} if isinstance(error, TooManyAttempts) else None

@@ -1,4 +1,4 @@
-"""The HTTP protocol of the server: uvicorn's own on httptools, with bounds on heads, on patience and on deafness."""
+"""The HTTP protocol of the server: uvicorn's own on httptools, with limits on heads, waiting times and unread answers."""
 
 import asyncio
 from contextlib import suppress
@@ -15,18 +15,18 @@ __all__ = ["Http"]
 
 _LONGEST_ADDRESS = 8 << 10
 _FRAMING = 4
-"""Bytes of a header beside its name and value."""
+"""Bytes of a header in addition to its name and value."""
 _NOTHING, _HEAD, _BODY = range(3)
 _OVERHEAD = 8
-"""Bytes of chunked framing for one of a body: beyond, chunks and trailers are sent for their own sake."""
+"""Bytes of chunked framing allowed per byte of body; more is an attack with chunks or trailers."""
 
 
 class _TooMuch(Exception):
-    """What is being read is past a bound."""
+    """The request exceeds a limit."""
 
 
 class Http(HttpToolsProtocol):
-    """One connection. What is wrong is answered with a problem, and the connection closed."""
+    """One connection. An invalid request is answered with a problem, and the connection is closed."""
 
     def __init__(self, *arguments: Any, connections: Connections, **more: Any) -> None:  # noqa: ANN401 - uvicorn's
         super().__init__(*arguments, **more)
@@ -40,20 +40,20 @@ class Http(HttpToolsProtocol):
         self._received = self._body = 0
         self.app_state = {**self.app_state, "connection": self}
 
-    # -- the transport's side ------------------------------------------------------------------------------------
+    # -- called by the transport ---------------------------------------------------------------------------------
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A client has come."""
+        """A client has connected."""
         super().connection_made(transport)
         self._register.enter(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The client has gone."""
+        """The client has disconnected."""
         self._register.leave(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes have come."""
+        """Bytes have arrived."""
         if self.transport.is_closing():
             return
         self._unset_keepalive_if_required()
@@ -73,8 +73,8 @@ class Http(HttpToolsProtocol):
             self._look_at_part(rested=rested)
 
     def _look_at_part(self, *, rested: bool) -> None:
-        """Look at a request that has come in part; with the first of it the connection waits no longer as an idle one."""
-        # A name or value that never ends is seen by its size only, and so are trailers and the framing of chunks.
+        """Check an incomplete request. Its first bytes end the idle phase of the connection."""
+        # An endless name or value is noticed only by its size, and so are trailers and the framing of chunks.
         allowed = self._register.head_bytes + _OVERHEAD * self._body
         wrong = self._too_much() or ("headers-too-large" if self._received - self._body > allowed else "")
         if wrong:
@@ -83,7 +83,7 @@ class Http(HttpToolsProtocol):
             self._register.wait(self)
 
     def _too_much(self) -> str:
-        """Which bound the head is past, as far as it has come; empty where none. Trailers count as its headers."""
+        """The limit that the head exceeds so far; empty if none. Trailers count as headers."""
         if len(self.url) > _LONGEST_ADDRESS:
             return "address-too-long"
         headers = self.headers
@@ -92,21 +92,21 @@ class Http(HttpToolsProtocol):
         return "headers-too-large" if past else ""
 
     def handle_websocket_upgrade(self) -> None:
-        """Hand the connection over."""
+        """Hand the connection over to the WebSocket protocol."""
         self._register.leave(self)
         super().handle_websocket_upgrade()
 
     def pause_writing(self) -> None:
-        """It takes nothing at present."""
+        """The client has stopped reading."""
         self.stalled = self.loop.time()
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It takes what it is sent."""
+        """The client reads again."""
         self.stalled = 0.0
         super().resume_writing()
 
-    # -- the parser's side ---------------------------------------------------------------------------------------
+    # -- called by the parser ------------------------------------------------------------------------------------
 
     def on_message_begin(self) -> None:
         """A request begins."""
@@ -118,7 +118,7 @@ class Http(HttpToolsProtocol):
         self._received = self._body = 0
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """The head is complete."""
         self._wrong = self._too_much()
         if self._wrong:
             raise _TooMuch
@@ -129,17 +129,17 @@ class Http(HttpToolsProtocol):
             self.began = self._heard
 
     def on_body(self, body: bytes) -> None:
-        """A piece of the body."""
+        """A part of the body has arrived."""
         self._body += len(body)
         super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
+        """The request is complete."""
         super().on_message_complete()
         self._part = _NOTHING
         self._register.go_on(self)
         if self.phase == Phase.BODY and self._cycle is not None and self._cycle.response_complete:
-            self._rest()  # it was answered before it was whole
+            self._rest()  # it was answered before it was complete
         else:
             self.phase = Phase.SERVED
 
@@ -149,33 +149,33 @@ class Http(HttpToolsProtocol):
         if self.phase == Phase.SERVED and not self.pipeline:
             self._rest()
 
-    # -- the register's side -------------------------------------------------------------------------------------
+    # -- called by the register ----------------------------------------------------------------------------------
 
     def overdue(self, now: float) -> bool:
-        """Whether the client has kept us waiting for too long."""
+        """Whether the client has made the server wait for too long."""
         if self.phase == Phase.HEAD:
             return now - self.began > self._register.head_s
         if self.phase == Phase.IDLE:
             return now - self.began > self.timeout_keep_alive + self._register.head_s
         if self.phase != Phase.BODY:
             return False
-        if self.flow.read_paused:  # it is us who do not read
+        if self.flow.read_paused:  # the server itself does not read at the moment
             self.began = self._heard = now
             return False
         return now - self._heard > self._register.head_s or now - self.began > BODY_S + self._body / BODY_RATE
 
     def linger(self) -> None:
-        """Its request is not begun yet: until then it may have to go, as one that has asked for nothing."""
+        """The service has not begun the request: until then the connection may be closed like one without a request."""
         self._register.wait(self)
 
     def proceed(self) -> bool:
-        """Its request is begun; whether it is still there."""
+        """The service begins the request. Returns whether the connection is still open."""
         if self.phase == Phase.SERVED:
             self._register.go_on(self)
         return not self.transport.is_closing()
 
     def turn_away(self, slug: str) -> None:
-        """Answer with a problem, if nothing was answered yet, and close."""
+        """Answer with a problem, unless an answer has begun, and close."""
         if self.transport.is_closing():
             return
         cycle = self._cycle
@@ -189,13 +189,13 @@ class Http(HttpToolsProtocol):
         self.transport.close()
 
     def abort(self) -> None:
-        """Drop the connection at once, with what was still to be sent."""
+        """Drop the connection at once, with unsent bytes."""
         with suppress(OSError, RuntimeError):
             self.transport.abort()
 
     @property
     def _cycle(self) -> RequestResponseCycle | None:
-        """The newest request; uvicorn says that there always is one."""
+        """The newest request; uvicorn's type wrongly says that there always is one."""
         return self.cycle
 
     def _rest(self) -> None:
@@ -205,7 +205,7 @@ class Http(HttpToolsProtocol):
 
 
 def _raw(slug: str) -> bytes:
-    """A problem as bytes on the wire, for who has not got as far as the application."""
+    """A problem as bytes on the wire, for requests that do not reach the application."""
     response = answer(Problem(slug))
     status = PROBLEMS[slug].status
     lines = [b"HTTP/1.1 %d \r\nconnection: close\r\n" % status]

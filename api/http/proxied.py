@@ -1,4 +1,4 @@
-"""What a proxy before the service says of a request: whose it is, over which scheme, under which path."""
+"""Reads the headers of a trusted proxy: the client's address, the scheme and the path prefix."""
 
 from collections.abc import Sequence
 
@@ -10,11 +10,11 @@ __all__ = ["Proxied"]
 
 
 class Proxied:
-    """ASGI middleware, the outermost: afterwards path, client and scheme are as everything within expects them.
+    """The outermost ASGI middleware: sets path, client and scheme as the inner layers expect them.
 
-    X-Forwarded-For and X-Forwarded-Proto are believed only from the addresses and networks in ``trusted``; with none
-    of them from nobody, not from loopback either. ``prefix`` is taken off a path that begins with it, for proxies
-    that leave it on, and put before the addresses in Link and Location.
+    X-Forwarded-For and X-Forwarded-Proto are used only from the addresses and networks in ``trusted``. If it is empty,
+    they are never used, not even from loopback. ``prefix`` is removed from paths that begin with it (some proxies keep
+    it), and added to the addresses in Link and Location.
     """
 
     def __init__(self, app: ASGIApp, trusted: Sequence[str], prefix: str) -> None:
@@ -25,7 +25,9 @@ class Proxied:
         """Serve one connection."""
         if self._prefix and scope["type"] in {"http", "websocket"}:
             path: str = scope["path"]
-            if path == self._prefix and scope["type"] == "http":  # links of the page would lead beside it
+            if (
+                path == self._prefix and scope["type"] == "http"
+            ):  # relative links of the page would lead outside the prefix
                 await RedirectResponse(f"{path}/", 308)(scope, receive, send)
                 return
             if path.startswith(f"{self._prefix}/"):
@@ -37,7 +39,7 @@ class Proxied:
         await self._app(scope, receive, send)
 
     def _outside(self, send: Send) -> Send:
-        """As ``send``, with the prefix before the addresses of our own that headers name."""
+        """Like ``send``, but adds the prefix to our own addresses in headers."""
         prefix = self._prefix.encode()
 
         async def carry(message: Message) -> None:
@@ -49,7 +51,7 @@ class Proxied:
 
 
 def _seen(name: bytes, value: bytes, prefix: bytes) -> bytes:
-    """A header as it has to be read from outside.
+    """A header as clients outside the proxy need it.
 
     >>> _seen(b"location", b"/v1/patients/p1", b"/vt"), _seen(b"link", b'</v1/audit?cursor=x>; rel="next"', b"/vt")
     (b'/vt/v1/patients/p1', b'</vt/v1/audit?cursor=x>; rel="next"')

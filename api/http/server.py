@@ -1,4 +1,4 @@
-"""How the application is served: uvicorn with our protocols, the same for every command and every test."""
+"""Serves the application: uvicorn with our protocols, the same for every command and test."""
 
 import functools
 import resource
@@ -15,13 +15,13 @@ from streams.settings import Settings
 __all__ = ["LARGEST_MESSAGE", "configuration"]
 
 LARGEST_MESSAGE = 1 << 16
-"""Most bytes of a message on a WebSocket; a longer one ends it with 1009."""
+"""Largest message on a WebSocket, in bytes; a longer one closes it with 1009."""
 _FILES_FOR_OTHERS = 128
 _FILES_MOST = 1 << 16
 
 
 def configuration(app: FastAPI, settings: Settings, **more: Any) -> uvicorn.Config:  # noqa: ANN401 - uvicorn's
-    """The server's configuration; ``more`` are uvicorn's own and win."""
+    """The server's configuration; ``more`` are options of uvicorn and take precedence."""
     connections = Connections(settings, _files() - _FILES_FOR_OTHERS)
     app.state.figures.connections = connections
     chosen: dict[str, Any] = {
@@ -32,8 +32,8 @@ def configuration(app: FastAPI, settings: Settings, **more: Any) -> uvicorn.Conf
         "ws_per_message_deflate": False,
         "access_log": False,
         "server_header": False,
-        "proxy_headers": False,  # the application believes those it is told to, and nobody on loopback by itself
-        "log_config": None,  # api/http/logs.py says how lines look
+        "proxy_headers": False,  # the application trusts the configured proxies only, and loopback not by default
+        "log_config": None,  # api/http/logs.py sets the log format
         "log_level": "warning",
         "timeout_keep_alive": 75,  # a device that sends once a minute keeps its connection
         "timeout_graceful_shutdown": 5,
@@ -42,7 +42,7 @@ def configuration(app: FastAPI, settings: Settings, **more: Any) -> uvicorn.Conf
 
 
 def _files() -> int:
-    """How many files may be open; as many as the system lets us have."""
+    """How many files may be open, after raising the limit as far as the system allows."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _FILES_MOST if hard == resource.RLIM_INFINITY else min(hard, _FILES_MOST)
     if soft == resource.RLIM_INFINITY:

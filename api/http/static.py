@@ -1,4 +1,4 @@
-"""The pages: files of the program, read once, served with the right type and an ETag."""
+"""The pages: static files, read once and served with their type and an ETag."""
 
 import gzip
 import hashlib
@@ -29,9 +29,9 @@ _INCLUDE = re.compile(rb"<!-- include (\S+) -->\n")
 
 
 class Page:
-    """One file under one address; browsers keep it and ask whether it changed.
+    """One file under one address; browsers cache it and ask whether it has changed.
 
-    A line ``<!-- include shared/head.part -->`` in an HTML file stands for that file, beside it.
+    In an HTML file, the line ``<!-- include shared/head.part -->`` is replaced by that file's text (path relative to it).
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class Page:
         }
 
     async def __call__(self, request: Request) -> Response:
-        """The file, or 304 when the browser has it."""
+        """The file, or 304 if the browser has it already."""
         headers = self._headers
         if headers["ETag"] in request.headers.get("if-none-match", ""):
             return Response(status_code=304, headers=headers)
@@ -59,7 +59,7 @@ class Page:
 def pages(directory: Path, prefix: str = "") -> list[Route]:
     """A route for each file of a directory; ``index.html`` answers for the directory.
 
-    Under a ``prefix`` it does so at that address alone, without a slash: its links count from there.
+    With a ``prefix`` it does so only at the address without a final slash, because its relative links start there.
     """
     routes = []
     for path in sorted(directory.rglob("*")):
@@ -78,7 +78,9 @@ def pages(directory: Path, prefix: str = "") -> list[Route]:
 
 
 async def _without_slash(request: Request) -> Response:
-    return RedirectResponse(f"../{request.url.path.strip('/').rpartition('/')[2]}", 308)  # relative: a prefix stays
+    return RedirectResponse(
+        f"../{request.url.path.strip('/').rpartition('/')[2]}", 308
+    )  # relative, so that a path prefix stays
 
 
 def _route(address: str, page: Page) -> Route:

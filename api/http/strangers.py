@@ -1,7 +1,7 @@
-"""Requests of nobody known, begun at a bounded pace, each address for itself.
+"""Limits the rate of requests from unknown clients, for each address.
 
-A request costs the event loop about a millisecond, whatever comes of it. A thousand guesses at passwords a second, or
-reads of the sign-in page, would leave it little time for alarms. Signed-in browsers and devices with a good key do not wait.
+Every request costs the event loop about a millisecond. A thousand password guesses a second, or requests for the sign-in
+page, would leave little time for alarms. Signed-in browsers and devices with a valid key do not wait.
 """
 
 import asyncio
@@ -18,15 +18,15 @@ from api.http.problems import Problem, answer
 __all__ = ["Strangers"]
 
 BURST_S = 2.0
-"""What an address may have saved up: a browser that opens a page asks for many files at once."""
+"""The burst allowed after a pause: a browser that opens a page requests many files at once."""
 LONGEST_S = 5.0
-"""Nobody waits longer: beyond, the answer is 429."""
+"""The longest wait; a request that would wait longer is answered with 429."""
 _REMEMBERED_S = 10.0
 _MOST = 10_000
 
 
 class Strangers:
-    """ASGI middleware: ``rate`` requests a second of those who have not shown who they are, from one address."""
+    """ASGI middleware: at most ``rate`` requests a second of unknown clients from one address."""
 
     def __init__(self, app: ASGIApp, accounts: Accounts, rate: float, cookie: str) -> None:
         self._app = app
@@ -43,7 +43,7 @@ class Strangers:
             wait = self._place(network(client[0]) if client else "")
             if wait > LONGEST_S:
                 headers = {"Retry-After": str(round(LONGEST_S)), "Connection": "close"}
-                detail = "this address asks for too much without saying who it is"
+                detail = "too many requests without authentication from this address"
                 await answer(Problem("too-many-attempts", detail, headers=headers), scope["path"])(scope, receive, send)
                 return
             if wait > 0.0 and not await _lingered(scope, wait):
@@ -51,7 +51,7 @@ class Strangers:
         await self._app(scope, receive, send)
 
     def _knows(self, scope: Scope) -> bool:
-        """Whether a good key or session comes with it; looked up once in ten seconds."""
+        """Whether it carries a valid key or session; looked up once in ten seconds."""
         key = cookies = b""
         for name, value in scope["headers"]:
             if name == b"authorization":
@@ -72,7 +72,7 @@ class Strangers:
         return True
 
     def _place(self, address: str) -> float:
-        """Seconds until it is this request's turn; one that would have to wait for too long takes no turn."""
+        """Seconds until this request's turn. A request that would wait too long takes no turn."""
         now = time.monotonic()
         turn = max(self._next.get(address, 0.0), now - BURST_S)
         if turn - now <= LONGEST_S:
@@ -83,9 +83,9 @@ class Strangers:
 
 
 async def _lingered(scope: Scope, seconds: float) -> bool:
-    """Wait; the connection is one of those that may have to go meanwhile. Whether it has stayed."""
+    """Wait; meanwhile the connection may be closed to make room. Returns whether it is still open."""
     connection: Any = scope.get("state", {}).get("connection")
-    if connection is None:  # the server is not ours
+    if connection is None:  # another server than ours, without these methods
         await asyncio.sleep(seconds)
         return True
     connection.linger()

@@ -1,4 +1,4 @@
-"""Events counted in moving windows of monotonic time, which no correction of a clock stretches or shortens."""
+"""Counts events in moving windows of monotonic time, which clock corrections do not change."""
 
 import time
 from collections import deque
@@ -7,15 +7,15 @@ from collections.abc import Callable, Hashable, Sequence
 __all__ = ["Rate", "Windows"]
 
 Rate = tuple[int, float]
-"""So many events within so many seconds."""
+"""A number of events within a number of seconds."""
 
 _MOST_KEYS = 100_000
 
 
 class Windows:
-    """How many events each key has had lately, in this process's memory.
+    """The recent events of each key, in memory, per process.
 
-    All ``rates`` hold at once. Beyond a hundred thousand keys those that were counted longest ago are forgotten.
+    All ``rates`` apply together. Beyond a hundred thousand keys the ones counted longest ago are forgotten.
 
     >>> guesses = Windows([(2, 60.0)])
     >>> guesses.add("ada"), guesses.left("ada"), guesses.add("ada"), guesses.left("ada"), guesses.left("bob")
@@ -29,25 +29,25 @@ class Windows:
         self._events: dict[Hashable, deque[tuple[float, int]]] = {}
 
     def __len__(self) -> int:
-        """Keys remembered at present."""
+        """The number of keys remembered."""
         return len(self._events)
 
     def add(self, key: Hashable, count: int = 1) -> None:
-        """Count events of now."""
+        """Count events at the present time."""
         events = self._events.pop(key, None) or deque()
         self._trim(events)
         events.append((self._now(), count))
-        self._events[key] = events  # last, so that the first is the one counted longest ago
+        self._events[key] = events  # moved to the end, so that the first key is the one counted longest ago
         while len(self._events) > _MOST_KEYS:
             del self._events[next(iter(self._events))]
 
     def left(self, key: Hashable) -> int:
-        """How many more would fit now."""
+        """How many more events fit now."""
         events = self._of(key)
         return min(max(0, most - self._sum(events, seconds)) for most, seconds in self._rates)
 
     def wait(self, key: Hashable) -> float:
-        """Seconds until one more fits; 0 if it does now."""
+        """Seconds until one more event fits; 0 if it fits now."""
         events, now = self._of(key), self._now()
         wait = 0.0
         for most, seconds in self._rates:
@@ -65,7 +65,7 @@ class Windows:
         self._events.pop(key, None)
 
     def sweep(self) -> None:
-        """Let go of the keys without an event in any window."""
+        """Forget keys without an event in any window."""
         for key in [key for key in self._events if not self._of(key)]:
             self._events.pop(key, None)
 

@@ -1,4 +1,4 @@
-"""Who of a batch may have readings taken: known patients within reach, strangers admitted or not."""
+"""Decides which patients of a batch are accepted: known patients within reach, and new patients if they may be admitted."""
 
 import asyncio
 from collections.abc import Sequence
@@ -18,25 +18,28 @@ from twins.records import Admit
 __all__ = ["Admissions"]
 
 _AT_ONCE = 20
-"""Admissions asked for together: an alarm that comes meanwhile waits for so many and no more."""
+"""Admissions appended together: an alarm that arrives meanwhile waits for at most so many."""
 _BREATH, _REST_S = 500, 0.002
-"""After so many names others have their turn, and where strangers are among them for so long at least."""
+"""After so many names the loop yields to others; with new patients among them, for at least so many seconds."""
 _DECIDED_S = 1.0
 
 _REASONS = (
     ("", ""),
     ("out_of_scope", "no patient of this id is within reach of the key or account"),
     ("discharged_patient", "the patient is discharged; admit them again first"),
-    ("unknown_patient", "nobody admitted this patient, and the service does not admit by itself"),
-    ("too_many_new_patients", "one request admits only so many new patients; admit them first or send smaller batches"),
-    ("too_many_patients", "the service follows as many patients as it may"),
+    ("unknown_patient", "this patient is not admitted, and the service does not admit patients automatically"),
+    ("too_many_new_patients", "the request has too many new patients; admit them first or send smaller batches"),
+    ("too_many_patients", "the service has reached its maximum number of patients"),
     ("bad_patient_id", ""),
-    ("unknown_patient", "nobody of that name has readings to take back"),
+    ("unknown_patient", "there are no readings to withdraw for a patient of this id"),
     (
         "unknown_patient",
-        "nobody admitted this patient, and the key may not; admit them first, or make a key with may_admit",
+        "this patient is not admitted, and the key may not admit; admit the patient first, or create a key with may_admit",
     ),
-    ("too_many_new_patients", "the key admitted as many patients as it may in a minute; send this again later"),
+    (
+        "too_many_new_patients",
+        "the key has admitted its maximum number of patients for this minute; send this again later",
+    ),
 )
 (
     _IN, _OUT_OF_SCOPE, _DISCHARGED, _UNKNOWN, _TOO_MANY_NEW, _TOO_MANY, _BAD_ID, _NOBODY, _MAY_NOT, _TOO_FAST
@@ -44,7 +47,7 @@ _REASONS = (
 
 
 class Admissions:
-    """Admits strangers, each once however many requests bring them at the same time, and so many a minute for each key."""
+    """Admits new patients: each once, even if several requests name it together, and a limited number a minute per key."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
@@ -52,9 +55,9 @@ class Admissions:
         self._lately = Windows([(service.settings.new_patients_per_minute, 60.0)])
 
     async def sift(self, batch: Batch, actor: Actor) -> float:
-        """Drop the readings of patients that may not come in, with reasons; admit those that may.
+        """Admit new patients that may be admitted; drop the readings of all others that are not known, with reasons.
 
-        Returns the seconds after which it is worth sending again who was refused for coming too fast; 0 if nobody was.
+        Returns the seconds after which to send again the patients refused by the rate limit; 0 if there are none.
         """
         patients = batch.columns.patients
         known = self._service.registry.index
@@ -69,7 +72,7 @@ class Admissions:
         return self._lately.wait(actor.key or actor.name) if (verdict == _TOO_FAST).any() else 0.0
 
     def sift_known(self, batch: Batch, actor: Actor) -> None:
-        """Drop the readings of patients who are not followed or out of reach, with reasons; admit nobody."""
+        """Drop the readings of patients who are unknown or out of reach, with reasons; admit no patient."""
         registry, ward = self._service.registry, home(actor, self._service.settings.default_ward)
         verdict = np.zeros(len(batch.columns.patients), np.uint8)
         for place, name in enumerate(batch.columns.patients):
@@ -84,7 +87,7 @@ class Admissions:
             _drop(batch, verdict)
 
     async def admit(self, names: Sequence[str], ward: str, by: str) -> None:
-        """Return once the log has decided whether each of the patients is admitted, or after a second without word."""
+        """Return once the log has decided whether each of the patients is admitted, or after one second without a decision."""
         registry = self._service.registry
         for start in range(0, len(names), _AT_ONCE):
             asked = (self._admit(name, ward, by) for name in names[start : start + _AT_ONCE])
@@ -94,7 +97,7 @@ class Admissions:
             await asyncio.gather(*(registry.decided(place, _DECIDED_S) for place in newest.items()))
 
     async def _judged(self, patients: Sequence[str], places: Sequence[int], actor: Actor) -> npt.NDArray[np.uint8]:
-        """Why each patient's readings are refused, 0 if they are not: strangers are admitted when this returns."""
+        """The reason why each patient's readings are refused, 0 if accepted. New patients are admitted when this returns."""
         registry, settings = self._service.registry, self._service.settings
         verdict = np.zeros(len(patients), np.uint8)
         ward = home(actor, settings.default_ward)
@@ -109,8 +112,8 @@ class Admissions:
             if profile is not None and actor.covers(profile.ward, name):
                 verdict[place] = _IN if profile.active else _DISCHARGED
             elif name not in strangers:
-                # Whoever is out of reach is answered for as nobody is, as far as that goes: an id in use elsewhere cannot
-                # be admitted here.
+                # A patient out of reach gets the same answer as an unknown one, as far as possible: an id in use elsewhere
+                # cannot be admitted here.
                 verdict[place] = self._strange(name, ward, actor) or (_IN if len(strangers) < most else past)
                 if verdict[place] == _IN and profile is None:
                     strangers[name] = None
@@ -128,7 +131,7 @@ class Admissions:
         return verdict
 
     def _in_time(self, strangers: list[str], actor: Actor) -> list[str]:
-        """Those of the strangers who come within the key's minute; nothing is awaited between looking and counting."""
+        """The new patients within the key's limit for this minute. No await between the check and the count."""
         key = actor.key or actor.name
         in_time = strangers[: self._lately.left(key)]
         if in_time:
@@ -136,7 +139,7 @@ class Admissions:
         return in_time
 
     def _decided(self, name: str, actor: Actor) -> int:
-        """What the log has made of a stranger: somebody else may have admitted them first, elsewhere."""
+        """What the log decided about a new patient: another sender may have admitted it first, in another ward."""
         profile = self._service.registry.get(name)
         if profile is not None and not actor.covers(profile.ward, name):
             return _OUT_OF_SCOPE
@@ -150,12 +153,14 @@ class Admissions:
         refuses = self._service.settings.unknown_patients == "refuse"
         if not refuses and actor.admits:
             return _IN
-        if not actor.everywhere:  # the answer is that for another ward's patient: it tells nobody who is there
+        if (
+            not actor.everywhere
+        ):  # the same answer as for a patient of another ward, so it does not reveal which patients exist
             return _OUT_OF_SCOPE
         return _UNKNOWN if refuses else _MAY_NOT
 
     async def _admit(self, name: str, ward: str, by: str) -> tuple[int, int] | None:
-        """The place in the log where the admission was asked for; ``None`` if there was no need."""
+        """The position of the admission request in the log; ``None`` if none was needed."""
         under_way = self._under_way.get(name)
         if under_way is not None:
             return await asyncio.shield(under_way)
@@ -168,7 +173,7 @@ class Admissions:
             future.set_result(place)
         except StreamsError as error:
             future.set_exception(error)
-            future.exception()  # seen, also when nobody else waits for it
+            future.exception()  # retrieve the exception even if no other task waits for it
             raise
         finally:
             del self._under_way[name]
@@ -178,7 +183,7 @@ class Admissions:
 
 
 def home(actor: Actor, default: str) -> str:
-    """The ward a stranger is admitted to: the actor's, if it has just one."""
+    """The ward for a new patient: the actor's ward if it has exactly one, else the default."""
     return next(iter(actor.wards)) if len(actor.wards) == 1 and not actor.everywhere else default
 
 
@@ -189,9 +194,9 @@ def _drop(batch: Batch, verdict: npt.NDArray[np.uint8]) -> None:
         rows = np.flatnonzero(of_reading == code)
         reason, text = _REASONS[code]
 
-        def tell(nth: int, rows: npt.NDArray[np.intp] = rows, text: str = text) -> str:
+        def detail_of(nth: int, rows: npt.NDArray[np.intp] = rows, text: str = text) -> str:
             name = names[int(patient[rows[nth]])]
             return f"{quoted(name)}: {text or flaw(name)}"
 
-        batch.refusals.add_many(batch.entries(rows), reason, tell)
+        batch.refusals.add_many(batch.entries(rows), reason, detail_of)
     batch.without(of_reading != _IN)

@@ -1,4 +1,4 @@
-"""Dead letters of the doors: how many of one sender are kept, and how they get to the log without holding up readings."""
+"""Dead letters of the doors: how many are stored for one sender, and how they are written without delaying readings."""
 
 from collections.abc import Sequence
 
@@ -9,20 +9,20 @@ from streams.log.log import DeadLetter
 __all__ = ["A_MINUTE", "DeadLetters"]
 
 A_MINUTE = 5_000
-"""Entries of one sender kept in a minute, half of what there is room for: the oldest letters go first, whosesoever."""
+"""Dead letters stored for one sender in a minute: half of the room, because the oldest of all senders are deleted first."""
 _AT_ONCE = 25
-"""DeadLetters of one commit: a reading that comes meanwhile waits for so many and no more."""
+"""Dead letters of one commit: a reading that arrives meanwhile waits for at most so many."""
 
 
 class DeadLetters:
-    """Keeps dead letters; a sender who goes on and on pushes out nobody else's."""
+    """Stores dead letters; a sender of many does not displace those of others."""
 
     def __init__(self, service: Service) -> None:
         self._service = service
         self._lately = Windows([(A_MINUTE, 60.0)])
 
     def room(self, sender: str) -> int:
-        """How many more of this sender are kept now."""
+        """How many more of this sender can be stored now."""
         return self._lately.left(sender)
 
     async def keep(self, sender: str, letters: Sequence[DeadLetter]) -> None:

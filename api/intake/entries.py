@@ -1,7 +1,7 @@
-"""Bodies of observations in JSON: read strictly and all at once, or, where that fails, entry by entry with reasons.
+"""Reads JSON bodies of observations: strictly and all at once, or, if that fails, entry by entry with reasons.
 
-An entry whose status is *entered-in-error* takes a reading back and needs no value; it does not pass the strict reader.
-What is sent is cut into its entries first (``api.intake.split``), so that time and memory follow from a bounded count.
+An entry with the status *entered-in-error* withdraws a reading and needs no value; the strict reader does not accept it.
+The body is split into its entries first (``api.intake.split``), so that a limit on their number limits time and memory.
 """
 
 import json
@@ -33,10 +33,10 @@ from twins.records import Columns
 __all__ = ["AT_ONCE", "ERROR", "Observation", "Terms", "read_json", "read_json_now", "read_lines", "read_lines_now"]
 
 AT_ONCE = 64 << 10
-"""So many bytes are decoded in one go: other threads wait for it."""
+"""How many bytes are decoded at once: other threads wait meanwhile."""
 
 _SPARSE = 1024
-"""Bytes an entry beyond which a body is looked at more closely."""
+"""If entries are larger than this many bytes on average, their sizes are checked one by one."""
 
 _line = msgspec.json.Decoder(Standing)
 _entries = msgspec.json.Decoder(list[Standing])
@@ -47,14 +47,14 @@ Decode = Callable[[Cut, slice], Sequence[Observation]]
 
 
 class Terms(NamedTuple):
-    """On what terms a body is read: how many entries at most, and the units, by signal, of those that name none."""
+    """How a body is read: the maximum number of entries, and by signal the unit of readings without a unit."""
 
     most: int = MOST_ENTRIES
     units: Mapping[str, str] = NO_UNITS
 
 
 def read_json_now(body: bytes, terms: Terms) -> Batch | None:
-    """The observations of a small array of which every entry is good; ``None`` where it needs more patience."""
+    """The observations of a small array if every entry is valid; ``None`` if the slow reader is needed."""
     if body[:64].lstrip()[:1] != b"[":
         return None
     try:
@@ -67,7 +67,7 @@ def read_json_now(body: bytes, terms: Terms) -> Batch | None:
 
 
 def read_lines_now(body: bytes, terms: Terms) -> Batch | None:
-    """As ``read_json_now``, of NDJSON."""
+    """Like ``read_json_now``, for NDJSON."""
     try:
         entries = _line.decode_lines(body)
         if _unusual(body, entries, terms):
@@ -90,7 +90,7 @@ def read_lines(body: bytes, terms: Terms = Terms()) -> Batch:  # noqa: B008 - it
 
 
 def _unusual(body: bytes, entries: Sequence[Observation], terms: Terms) -> bool:
-    """Whether there are too many entries, or so few that some may be too large."""
+    """Whether there are too many entries, or so few that some may be too large for an entry."""
     return len(entries) > terms.most or LARGEST < len(body) > _SPARSE * len(entries)
 
 
@@ -103,7 +103,7 @@ def _decode_lines(cut: Cut, run: slice) -> Sequence[Observation]:
 
 
 def _whole(body: bytes) -> bytes:
-    """A body that is to be one JSON value; one that is too large for an entry is refused as an entry, unread."""
+    """The body as a single JSON value. If it is too large for an entry, it is refused as an entry without being read."""
     if len(body.strip()) > LARGEST:
         cut = array(b"[" + body + b"]")
         if len(cut) != 1:
@@ -112,12 +112,12 @@ def _whole(body: bytes) -> bytes:
     try:
         _any.decode(body)
     except UNREADABLE as error:
-        raise _told(error) from None
+        raise _malformed(error) from None
     return body
 
 
 def _checked_run(cut: Cut, places: Sequence[int]) -> None:
-    """Raise ``Problem`` unless these entries of an array are JSON; a bare NaN is let pass, its entry will tell."""
+    """Raise ``Problem`` unless these entries of an array are JSON. A bare NaN passes: its entry is refused later."""
     text = b"[" + b",".join(map(cut.__getitem__, places)) + b"]"
     try:
         _raws.decode(text)
@@ -125,10 +125,10 @@ def _checked_run(cut: Cut, places: Sequence[int]) -> None:
         try:
             json.loads(text)
         except UNREADABLE:
-            raise _told(error) from None
+            raise _malformed(error) from None
 
 
-def _told(error: Exception) -> Problem:
+def _malformed(error: Exception) -> Problem:
     if isinstance(error, RecursionError):
         return malformed("the JSON is nested too deeply", "too_deep")
     if isinstance(error, UnicodeError) or "utf-8" in str(error).lower():
@@ -137,7 +137,7 @@ def _told(error: Exception) -> Problem:
 
 
 def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Sequence[int]], None] | None) -> Batch:
-    """Run by run: each strictly, and where that fails entry by entry, with rests."""
+    """Read run by run: each strictly, and if that fails entry by entry, with rests."""
     pace = Pace()
     refusals = RejectedEntries()
     parts: list[Columns] = []
@@ -179,7 +179,7 @@ def _patiently(cut: Cut, terms: Terms, decode: Decode, check: Callable[[Cut, Seq
 
 
 def _joined(parts: Sequence[Columns]) -> Columns:
-    """All readings in order; each patient is named once."""
+    """All readings in order; each patient is listed once."""
     if len(parts) == 1:
         return parts[0]
     if not parts:
@@ -207,7 +207,7 @@ def _of(cut: Cut) -> Callable[[Batch, int], bytes]:
 
 
 def _beyond(cut: Cut, place: int, refusals: RejectedEntries) -> bool:
-    """Whether an entry is too large or too deep to be looked into; it is refused then."""
+    """Refuse an entry that is too large or too deep to be read. Returns whether it was refused."""
     if cut.too_deep(place):
         refusals.add(place, "too_deep", "the entry is nested too deeply")
     elif cut.size(place) > LARGEST:

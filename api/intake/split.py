@@ -1,4 +1,4 @@
-"""A body cut into its entries, bounded before anything is made of them."""
+"""Splits a body into its entries and checks the limits before any entry is decoded."""
 
 from itertools import pairwise
 
@@ -11,14 +11,14 @@ from twins.compiled.parsing import MALFORMED, TOO_DEEP, TOO_MANY, cut_array, cut
 __all__ = ["DEEPEST", "MOST_ENTRIES", "Cut", "array", "lines"]
 
 MOST_ENTRIES = 50_000
-"""Most entries of one body; a frame takes more."""
+"""Maximum entries of one body; a frame may have more."""
 _RUN = 1000
 DEEPEST = 64
-"""Levels of nesting that are read."""
+"""Maximum levels of nesting."""
 
 
 class Cut:
-    """The entries of a body by place, each cut out when it is asked for."""
+    """The entries of a body by position, each cut out on access."""
 
     def __init__(
         self, body: bytes, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64], deep: npt.NDArray[np.uint8]
@@ -47,7 +47,7 @@ class Cut:
         return bool(self._deep[run].any() or (self._ends[run] - self._starts[run] > size).any())
 
     def slices(self, size: int) -> list[slice]:
-        """The entries in runs of about ``size`` bytes, or of a thousand, so that none holds up others for long."""
+        """The entries in runs of about ``size`` bytes, or of a thousand, so that none delays others for long."""
         if not len(self):
             return []
         marks = np.flatnonzero(np.diff(self._ends // size)) + 1
@@ -55,12 +55,12 @@ class Cut:
         return [slice(first, last) for first, last in pairwise(edges)]
 
     def together(self, run: slice) -> bytes:
-        """A run of an array's entries with what stands between them."""
+        """A run of an array's entries with the separators between them."""
         return self._body[self._starts[run.start] : self._ends[run.stop - 1]]
 
 
 def array(body: bytes, most: int = MOST_ENTRIES) -> Cut:
-    """The entries of a JSON array; raises ``Problem`` where there is none, or too many entries."""
+    """The entries of a JSON array; raises ``Problem`` if it is not an array or has too many entries."""
     starts, ends, deep = _columns(body, most)
     count, found = cut_array(np.frombuffer(body, np.uint8), DEEPEST, starts, ends, deep)
     if found == TOO_MANY:
@@ -69,13 +69,13 @@ def array(body: bytes, most: int = MOST_ENTRIES) -> Cut:
         raise (
             malformed("the array is nested too deeply", "too_deep")
             if found == TOO_DEEP
-            else malformed(f"the array goes wrong or ends too soon after entry {count}")
+            else malformed(f"the array is malformed or truncated after entry {count}")
         )
     return Cut(body, starts[:count], ends[:count], deep[:count])
 
 
 def lines(body: bytes, most: int = MOST_ENTRIES) -> Cut:
-    """The lines of a body that hold anything; raises ``Problem`` where there are too many."""
+    """The non-empty lines of a body; raises ``Problem`` if there are too many."""
     starts, ends, deep = _columns(body, most)
     count, found = cut_lines(np.frombuffer(body, np.uint8), starts, ends)
     if found == TOO_MANY:
@@ -84,7 +84,7 @@ def lines(body: bytes, most: int = MOST_ENTRIES) -> Cut:
 
 
 def malformed(detail: str, reason: str = "malformed_json") -> Problem:
-    """The body as a whole cannot be read."""
+    """The problem for a body that cannot be read at all."""
     return Problem("malformed-body", f"the body is not JSON: {detail}", faults=[Fault(reason, detail, field="body")])
 
 
@@ -94,4 +94,4 @@ def _columns(body: bytes, most: int) -> tuple[npt.NDArray[np.int64], npt.NDArray
 
 
 def _too_many(most: int) -> Problem:
-    return Problem("body-too-large", f"more than {most} entries; send fewer at once, or a frame, which holds more")
+    return Problem("body-too-large", f"more than {most} entries; send fewer at once, or a frame, which may have more")

@@ -1,4 +1,4 @@
-"""An alarm as doors and sockets tell it: one shape, whose times are text in HTTP and milliseconds on ``/ws``."""
+"""An alarm in HTTP answers and socket messages: one type; its times are text in HTTP and milliseconds on ``/ws``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,9 +16,9 @@ T = TypeVar("T")
 class Alarm(Generic[T]):
     """An alarm as of one transition; ``id`` names the episode and stays the same over all its transitions.
 
-    ``number`` counts those. ``standing`` tells whether the condition itself is true, ``ended`` when it last ceased to be.
-    ``value`` is the newest, ``onset_value`` the first and ``extreme`` the worst of the episode. ``past``
-    marks an episode that was over when its readings came: it is never active and never sounds.
+    ``number`` counts the transitions. ``standing`` says whether the condition holds now, ``ended`` when it last ended.
+    ``value`` is the newest value, ``onset_value`` the first and ``extreme`` the worst of the episode. ``past`` marks an
+    episode that was over when its readings arrived: it is never active and never sounds.
     """
 
     id: str
@@ -46,12 +46,12 @@ class Alarm(Generic[T]):
 
 
 def finite(value: float | None) -> float | None:
-    """A number for JSON; what is not finite becomes ``None``."""
+    """A number for JSON; ``None`` if it is not finite."""
     return value if value is not None and isfinite(value) else None
 
 
 def alarm_of(transition: Transition, moment: Callable[[int], T]) -> Alarm[T]:
-    """An alarm as it stands after ``transition``; ``moment`` tells times, which are µs."""
+    """The alarm after ``transition``; ``moment`` converts times from µs."""
     return Alarm(
         id=transition.alarm,
         transition=transition.id,

@@ -1,4 +1,4 @@
-"""The AsyncAPI 3 document of ``/ws``, made from the message types, so that it cannot tell anything else."""
+"""The AsyncAPI 3 document of ``/ws``, made from the message types, so that the two always agree."""
 
 from functools import cache
 from importlib.metadata import version
@@ -31,13 +31,13 @@ RECEIVED: tuple[type[msgspec.Struct], ...] = (Auth, Subscribe, Unsubscribe)
 _SCHEMAS = "#/components/schemas/"
 _ABOUT = """\
 JSON texts. The first message is `auth` with a single-use ticket from `POST /v1/tickets`, within 5 s. Each `subscribe` is
-answered by a `snapshot` on `sub` = its `id`; `delta` and `alarm` follow. Alarm transitions are numbered (`offset`) within an
-`epoch`; a client that comes back says `since`, and gets every transition it missed, then a snapshot with `recovered` true.
-A `ping` comes every `ping` seconds and tells how the service fares, at once when that changes: 2.5 periods
-of silence mean the connection is lost.
-A text that is no JSON, is nested too deeply or is not UTF-8, and a message that is no text, end the connection with 4400,
-and so does a first message that is none of ours. After sign-in, JSON that is no request is answered by `error`, and the
-connection goes on.
+answered by a `snapshot` with `sub` = its `id`; `delta` and `alarm` follow. Alarm transitions are numbered (`offset`) within
+an `epoch`. A client that reconnects sends `since`, and gets every missed transition, then a snapshot with `recovered` true.
+A `ping` comes every `ping` seconds, and at once when the service's health changes. It carries that health. After 2.5 periods
+without a message the connection is lost.
+The connection ends with 4400 after a text that is not JSON, not UTF-8 or nested too deeply, after a message that is not text,
+and after an unknown first message. After sign-in, JSON that is not a valid request is answered by `error`, and the connection
+goes on.
 Close codes: 4400 malformed, 4401 not (or no longer) signed in, 4403 forbidden, 4408 slow, 1009 a message of more than 64 KiB,
 1012 the service stops.
 """
@@ -71,7 +71,7 @@ def document() -> dict[str, Any]:
     kinds = SENT + RECEIVED
     _, schemas = msgspec.json.schema_components(kinds, ref_template=_SCHEMAS + "{name}")
     schemas = with_plain_names(schemas)
-    # In a snapshot an entry is whole; only a delta leaves out what did not change. Few sites have models of their own.
+    # In a snapshot an entry is complete; only a delta omits unchanged fields. ``models`` exists only at sites with own models.
     schemas["WholeEntry"] = {
         "allOf": [
             {"$ref": f"{_SCHEMAS}{PatientEntry.__name__}"},
@@ -91,8 +91,8 @@ def document() -> dict[str, Any]:
             }
         },
         "operations": {
-            "tell": _operation("send", "What the service tells a client.", SENT),
-            "ask": _operation("receive", "What a client asks of the service.", RECEIVED),
+            "tell": _operation("send", "Messages from the service to a client.", SENT),
+            "ask": _operation("receive", "Messages from a client to the service.", RECEIVED),
         },
         "components": {"messages": {kind.__name__: _message(kind) for kind in kinds}, "schemas": schemas},
     }

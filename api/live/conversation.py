@@ -1,4 +1,4 @@
-"""What a client says on ``/ws`` and what it is answered: no socket here, only texts, rights and the hub."""
+"""The requests of a client on ``/ws`` and their answers; without a socket: only texts, rights and the hub."""
 
 from math import isfinite
 
@@ -39,10 +39,10 @@ class Conversation:
         self._outbox: Outbox
 
     async def greet(self, text: str) -> tuple[int, Actor]:
-        """Take the first message: its id, and whose ticket it brings.
+        """Take the first message; returns its id and the owner of its ticket.
 
         Raises:
-            Closed: 4400 unreadable, 4401 no good ticket, 4403 nothing this actor may read.
+            Closed: 4400 unreadable, 4401 no valid ticket, 4403 no right to read anything.
         """
         try:
             first = _decoder.decode(_bounded(text))
@@ -61,14 +61,14 @@ class Conversation:
         return first.id, actor
 
     def begin(self, actor: Actor) -> Outbox:
-        """From here on the client is this actor; everything for it goes into the outbox returned."""
+        """Serve this actor from now on; everything for the client goes into the returned outbox."""
         self._actor = actor
         self._outbox = self._hub.outbox()
         self._outbox.reader = actor.key
         return self._outbox
 
     def hear(self, text: str) -> None:
-        """Carry out one request; a wrong one is answered, one that is no JSON raises ``Closed`` 4400."""
+        """Carry out one request. An invalid one is answered with an error; a text that is not JSON raises ``Closed`` 4400."""
         try:
             request = _decoder.decode(_bounded(text))
         except msgspec.ValidationError as error:
@@ -100,11 +100,11 @@ class Conversation:
     def _subscribe(self, request: Subscribe) -> None:
         hub, outbox, actor = self._hub, self._outbox, self._actor
         if not (isfinite(request.max_hz) and request.max_hz > 0):
-            raise _RequestRefused("malformed", "max_hz is above 0")
+            raise _RequestRefused("malformed", "max_hz must be above 0")
         if hub.has(outbox, request.id):
             raise _RequestRefused("already", "this id already names a subscription")
         if hub.subscriptions(outbox) >= _MOST_SUBSCRIPTIONS:
-            raise _RequestRefused("too_many", f"at most {_MOST_SUBSCRIPTIONS} subscriptions a connection")
+            raise _RequestRefused("too_many", f"at most {_MOST_SUBSCRIPTIONS} subscriptions per connection")
         channel = self._channel(request.channel)
         try:
             self._accounts.audit(actor, Action.PATIENT_READ, channel.patient, detail=f"follow {request.channel}")
@@ -117,7 +117,7 @@ class Conversation:
         hub.subscribe(outbox, request.id, channel, request.max_hz, request.since, permits)
 
     def _channel(self, name: str) -> Channel:
-        """What the client may follow under this name; who may not see a patient does not learn of him either."""
+        """The channel of this name, if the client may follow it. A patient out of reach is answered like an unknown one."""
         kind, _, place = composed(name).partition("/")
         if kind == "ward" and place == "*":
             if self._actor.everywhere:
@@ -144,13 +144,13 @@ def _bounded(text: str) -> str:
 
 
 def _salvage(text: str) -> tuple[int | msgspec.UnsetType, Reason]:
-    """The id of a request that is JSON but not one of ours, and what is wrong with it.
+    """The id of a request that is JSON but invalid, and the reason.
 
-    Raises ``Closed`` 4400 where it is none: the strict reader stops at the first thing that is not as it must be.
+    Raises ``Closed`` 4400 if it is not JSON. (The strict decoder stops at the first error, so it cannot tell.)
     """
     try:
         found = msgspec.json.decode(text)
-    except msgspec.ValidationError:  # JSON, with a number that nothing here can hold
+    except msgspec.ValidationError:  # JSON, with a number out of range
         return msgspec.UNSET, "malformed"
     except _UNREADABLE as error:
         raise Closed(4400, "malformed") from error

@@ -1,4 +1,4 @@
-"""Alarm transitions in the order they happened, numbered, the last few thousand kept for those who were away."""
+"""The last few thousand alarm transitions, numbered in order, for clients that reconnect."""
 
 import secrets
 from collections import deque
@@ -14,7 +14,7 @@ _KEPT = 8192
 
 
 class Event:
-    """One transition with its number, encoded once for everybody."""
+    """One transition with its number, encoded once for all clients."""
 
     __slots__ = ("_sse", "offset", "transition", "wire")
 
@@ -33,7 +33,7 @@ class Event:
 
 
 class EventRing:
-    """Transitions numbered from 1; ``epoch`` names the numbering, which begins anew with every process.
+    """Transitions numbered from 1; ``epoch`` names the numbering, which starts again with every process.
 
     >>> ring = EventRing()
     >>> ring.since(ring.epoch, 0), ring.since("another", 0)
@@ -55,13 +55,13 @@ class EventRing:
         return event
 
     def since(self, epoch: str, offset: int) -> list[Event] | None:
-        """All events after ``offset``; ``None`` when some of them are no longer here, or never were."""
+        """All events after ``offset``; ``None`` if some of them are no longer in the ring, or never were."""
         missed = self.top - offset
         if epoch != self.epoch or not 0 <= missed <= len(self._events):
             return None
         return list(self._events)[len(self._events) - missed :]
 
     def renew(self) -> None:
-        """Begin a new epoch: there may be transitions that never came by here."""
+        """Begin a new epoch: the ring may have missed transitions."""
         self.epoch = secrets.token_hex(6)
         self._events.clear()

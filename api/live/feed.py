@@ -1,8 +1,8 @@
-"""One subscription class: everybody who follows the same channel at the same pace shares its frames.
+"""A feed: all clients that follow the same channel at the same pace share its frames.
 
-State is conflated: a patient's changes are sent at most once a period, the newest at the time; the first change after a
-quiet period goes out at once. A frame is encoded once, whoever is listening, and holds everybody who is due. The more
-listen, the further apart the frames of a class, up to one a period: so the number of sends stays bounded.
+State is conflated: a patient's changes are sent at most once a period, with the newest values; the first change after a
+quiet period is sent at once. A frame is encoded once for all clients, and holds all patients that are due. The more
+clients, the further apart are the frames of a feed, up to one a period, so the number of sends stays limited.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from streams.clock import Clock
 __all__ = ["Channel", "Feed", "Subscription"]
 
 _GATHER_S = 0.002
-"""A change waits so long for others that come with it."""
+"""How long a change waits for others that arrive with it."""
 _SPACING_S = 0.01
-"""Frames of a class are at least so far apart."""
+"""The minimum time between frames of a feed."""
 _SENDS_PER_S = 2000
-"""The frames of a class are spaced so that they make at most so many sends a second, or one a period."""
+"""The frames of a feed are spaced so that they make at most so many sends a second, or one a period."""
 _AT_ONCE = 200
-"""Patients a frame: a large ward is encoded in slices, and the loop does other things in between."""
+"""Patients per frame: a large ward is encoded in slices, so that the loop can do other work in between."""
 
 
 class Channel(msgspec.Struct, frozen=True):
-    """What is followed: one patient, some wards, or everybody (``wards`` is None)."""
+    """The patients followed: one patient, some wards, or all patients (``wards`` is None)."""
 
     wards: frozenset[str] | None = None
     patient: str = ""
@@ -41,7 +41,7 @@ class Channel(msgspec.Struct, frozen=True):
         return patient == self.patient if self.patient else self.wards is None or ward in self.wards
 
     def rows(self, view: LiveState) -> list[int]:
-        """The rows of those on the channel now."""
+        """The rows of the patients on the channel now."""
         if not self.patient:
             return view.rows(self.wards)
         row = view.row(self.patient)
@@ -60,13 +60,13 @@ class Subscription(msgspec.Struct, frozen=True, eq=False):
         self.outbox.put(wire.text(self.sub), wire.size, whole=whole)
 
     def refuse(self, detail: str) -> None:
-        """Tell the client that the subscription has ended."""
+        """Send the client the end of the subscription."""
         text = encode(Refusal(sub=self.sub, reason="forbidden", detail=detail)).decode()
         self.outbox.put(text, len(text))
 
 
 class Feed:
-    """A channel at a pace; ``period`` in seconds of the wall."""
+    """A channel at a pace; ``period`` in wall-clock seconds."""
 
     def __init__(self, view: LiveState, ring: EventRing, clock: Clock, channel: Channel, period: float) -> None:
         self.channel = channel
@@ -86,16 +86,16 @@ class Feed:
         self._timer_at = inf
         self._snapshot: tuple[Wire, int] | None = None
 
-    # -- who follows ---------------------------------------------------------------------------------------------
+    # -- subscriptions -------------------------------------------------------------------------------------------
 
     def join(self, subscription: Subscription, missed: list[Event] | None) -> None:
-        """Begin with what was missed, then a snapshot; deltas follow."""
+        """Send the missed events, then a snapshot; deltas follow."""
         for event in missed or ():
-            # A ward is told of all that was there; who follows a patient, of the present stay.
+            # A ward gets all events of the ward; a patient's channel only those of the present stay.
             if self.channel.patient and not self._view.of_this_stay(event.transition):
                 continue
             if self.channel.holds(event.transition.ward, event.transition.patient):
-                self._tell(subscription, event)
+                self._send_event(subscription, event)
         subscription.send(self._whole(recovered=missed is not None), whole=True)
         self.subscriptions.add(subscription)
 
@@ -106,17 +106,17 @@ class Feed:
             self._stop()
 
     def review(self, ward: str, patient: str) -> list[Subscription]:
-        """End, and return, the subscriptions that may not see this patient where he is now."""
+        """End and return the subscriptions that may not see this patient in the present ward."""
         out = [one for one in self.subscriptions if not one.permits(ward, patient)]
         for one in out:
-            one.refuse("the patient is now where you may not look")
+            one.refuse("the patient has moved to a ward that you may not read")
             self.leave(one)
         return out
 
-    # -- what happens --------------------------------------------------------------------------------------------
+    # -- changes -------------------------------------------------------------------------------------------------
 
     def changed(self, rows: Iterable[int]) -> None:
-        """These rows of the channel have something new."""
+        """These rows of the channel have changed."""
         now = self._loop.time()
         sent, period, pending = self._sent, self.period, self._pending
         for row in rows:
@@ -133,19 +133,19 @@ class Feed:
         self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), gone=[patient]))
 
     def alarmed(self, event: Event) -> None:
-        """A transition of a patient on the channel; it never waits."""
+        """A transition of a patient on the channel; it is sent at once."""
         self._snapshot = None
         for subscription in self.subscriptions:
-            self._tell(subscription, event)
+            self._send_event(subscription, event)
 
-    def _tell(self, subscription: Subscription, event: Event) -> None:
-        """Send a transition to one who may see it: on a patient's channel one from another ward may come late."""
+    def _send_event(self, subscription: Subscription, event: Event) -> None:
+        """Send a transition if the client may see it: on a patient's channel one from another ward may arrive late."""
         transition = event.transition
         if not self.channel.patient or subscription.permits(transition.ward, transition.patient):
             subscription.send(event.wire)
 
-    def begin_anew(self) -> None:
-        """Everything may have changed: a fresh snapshot to everybody."""
+    def send_snapshots(self) -> None:
+        """Everything may have changed: send a new snapshot to all clients."""
         self._stop()
         self._told = dict.fromkeys(self.channel.rows(self._view), self._view.revision)
         self._sent.clear()
@@ -157,7 +157,7 @@ class Feed:
     # -- frames --------------------------------------------------------------------------------------------------
 
     def _arrange(self, earliest: float) -> None:
-        """Set the timer for the next frame, unless it is set for as early."""
+        """Set the timer for the next frame, unless it is set at least as early."""
         if not self._due:
             return
         spacing = min(self.period, max(_SPACING_S, len(self.subscriptions) / _SENDS_PER_S))
@@ -169,7 +169,7 @@ class Feed:
             self._timer = self._loop.call_at(at, self._frame)
 
     def _frame(self) -> None:
-        """Send those who are due, a slice at a time."""
+        """Send the patients that are due, a slice at a time."""
         self._timer, self._timer_at = None, inf
         now = self._loop.time()
         chosen: list[int] = []
@@ -191,7 +191,7 @@ class Feed:
         entries = self._view.parts(rows, told, full=bool(self.channel.patient))
         self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), set=entries))
         for row in rows:
-            if row in told:  # one who has just come is told whole, and his first estimate need not wait
+            if row in told:  # a new patient is sent complete, and the first estimate need not wait
                 self._sent[row] = now
             told[row] = revision
 
@@ -203,7 +203,7 @@ class Feed:
             subscription.send(wire)
 
     def _whole(self, *, recovered: bool) -> Wire:
-        """The snapshot, shared by those who come before anything else is sent."""
+        """The snapshot, shared by all clients that join before anything else is sent."""
         if self._snapshot is None or self._snapshot[1] != recovered:
             rows = self.channel.rows(self._view)
             entries = self._view.wholes(rows, full=bool(self.channel.patient))

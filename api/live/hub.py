@@ -1,8 +1,8 @@
-"""The hub: carries every outcome into the view and from there to everybody who follows.
+"""The hub: applies every outcome to the live state and sends the changes to all clients that follow it.
 
-Two delivery classes. State is conflated in the feeds, one per (channel, pace). Alarm transitions are events: numbered,
-never conflated, sent at once, kept in a ring for those who come back. All of it runs on the event loop and nothing
-waits for a client: each has a bounded outbox of its own.
+There are two delivery classes. State is conflated in the feeds, one per (channel, pace). Alarm transitions are events:
+numbered, never conflated, sent at once, and stored in a ring for clients that reconnect. All of it runs on the event loop
+and nothing waits for a client: each has its own bounded outbox.
 """
 
 import asyncio
@@ -22,11 +22,11 @@ from twins.records import Outcome
 __all__ = ["Hub"]
 
 _PACES_HZ = (10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1)
-"""Few paces, so that many clients share few feeds; a client gets the next slower one."""
+"""Few paces, so that many clients share few feeds. A client gets the next slower pace."""
 
 
 class Hub:
-    """Delivers what happens, and every ``ping`` seconds a heartbeat."""
+    """Delivers changes and events, and a heartbeat every ``ping`` seconds."""
 
     def __init__(self, view: LiveState, clock: Clock, ping: float = 2.0, queue_bytes: int = 1 << 20) -> None:
         self.view = view
@@ -40,15 +40,15 @@ class Hub:
         self._followers: dict[Outbox, Channel] = {}
         self._heartbeat: asyncio.TimerHandle | None = None
         self.health: Callable[[], Health] = Health
-        """How the service fares; set by who knows."""
+        """Returns the service's health; set by the application."""
         self._grave = grave(Health())
         self._stopped = False
         self._frames = self._slow = self._alarms = 0
 
-    # -- what happens --------------------------------------------------------------------------------------------
+    # -- outcomes ------------------------------------------------------------------------------------------------
 
     def publish(self, outcome: Outcome) -> None:
-        """Take an outcome into the view and to everybody it concerns."""
+        """Apply an outcome to the live state and send it to the clients concerned."""
         changes = self.view.apply(outcome)
         for transition in changes.events:
             self._alarms += 1
@@ -61,7 +61,7 @@ class Hub:
                     text = event.sse(self.ring.epoch)
                     outbox.put(text, len(text))
         if changes.complete:
-            self._begin_anew()
+            self._send_snapshots()
         elif self._feeds:
             self._route(changes)
 
@@ -84,10 +84,10 @@ class Hub:
         if len(self._feeds) > sum(map(len, self._patient_feeds.values())):
             by_ward = self.view.by_ward(changes.rows)
             for feed in self._feeds.values():
-                self._tell(feed, changes.rows, by_ward)
+                self._notify(feed, changes.rows, by_ward)
 
     @staticmethod
-    def _tell(feed: Feed, rows: set[int], by_ward: dict[str, list[int]]) -> None:
+    def _notify(feed: Feed, rows: set[int], by_ward: dict[str, list[int]]) -> None:
         if feed.channel.patient:
             return
         if feed.channel.wards is None:
@@ -97,20 +97,20 @@ class Hub:
             if ward in by_ward:
                 feed.changed(by_ward[ward])
 
-    def _begin_anew(self) -> None:
+    def _send_snapshots(self) -> None:
         self.ring.renew()
         for feed in list(self._feeds.values()):
             row = self.view.row(feed.channel.patient)
             if row >= 0:
                 self._end(feed, feed.review(self.view.ward_of(row), feed.channel.patient))
-            feed.begin_anew()
+            feed.send_snapshots()
         for outbox, channel in self._followers.items():
-            self._tell_active(outbox, channel)
+            self._send_active(outbox, channel)
 
     # -- clients -------------------------------------------------------------------------------------------------
 
     def outbox(self) -> Outbox:
-        """A place for a new connection."""
+        """The outbox of a new connection."""
         outbox = Outbox(self.queue_bytes)
         self._take_in(outbox)
         return outbox
@@ -123,11 +123,11 @@ class Hub:
         self._clients.pop(outbox, None)
         self._followers.pop(outbox, None)
 
-    def subscribe(  # noqa: PLR0917 - what a request to subscribe says
+    def subscribe(  # noqa: PLR0917 - the fields of a request to subscribe
         self, outbox: Outbox, sub: int, channel: Channel, max_hz: float, since: Since | None,
         permits: Callable[[str, str], bool],
     ) -> None:  # fmt: skip
-        """Begin with the missed transitions and a snapshot, then follow."""
+        """Send the missed transitions and a snapshot, then follow the channel."""
         period = 1.0 / next((pace for pace in _PACES_HZ if pace <= max_hz), _PACES_HZ[-1])
         feed = self._feeds.get((channel, period))
         if feed is None:
@@ -157,7 +157,7 @@ class Hub:
         return sub in self._clients.get(outbox, ())
 
     def has_on_screen(self, reader: str, ward: str) -> bool:
-        """Whether this session follows a whole ward, or all: what its pages draw of the patients there is one look at it."""
+        """Whether this session follows the whole ward, or all wards. Its audit entry then covers what the page draws."""
         return any(
             outbox.reader == reader and not feed.channel.patient and feed.channel.holds(ward, "")
             for outbox, subscriptions in self._clients.items()
@@ -165,20 +165,20 @@ class Hub:
         )
 
     def follow(self, channel: Channel, since: Since | None) -> Outbox:
-        """An outbox of alarm transitions as server-sent events: those missed, or what is active, then what comes."""
+        """An outbox of alarm transitions as server-sent events: the missed ones or the active alarms, then new ones."""
         outbox = Outbox(self.queue_bytes, "sse")
         self._take_in(outbox)
         self._followers[outbox] = channel
         missed = self.ring.since(since.epoch, since.offset) if since else None
         if missed is None:
-            self._tell_active(outbox, channel)
+            self._send_active(outbox, channel)
         for event in missed or ():
             if channel.holds(event.transition.ward, event.transition.patient):
                 text = event.sse(self.ring.epoch)
                 outbox.put(text, len(text))
         return outbox
 
-    def _tell_active(self, outbox: Outbox, channel: Channel) -> None:
+    def _send_active(self, outbox: Outbox, channel: Channel) -> None:
         epoch, top = self.ring.epoch, self.ring.top
         alarms = self.view.active_alarms(channel.wards, channel.patient)
         content = {
@@ -232,10 +232,10 @@ class Hub:
                 outbox.pinged = loop.time()
                 outbox.put(text, len(text))
 
-    # -- the end -------------------------------------------------------------------------------------------------
+    # -- stopping ------------------------------------------------------------------------------------------------
 
     async def stop(self) -> None:
-        """Ask every client to come back later, and give the writers a moment to say so."""
+        """Ask every client to reconnect later, and give the writers a moment to send this."""
         self._stopped = True
         for outbox in list(self._clients):
             outbox.close(1012, "stopping")

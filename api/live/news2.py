@@ -1,4 +1,4 @@
-"""A NEWS2 score as doors and sockets tell it: one shape, whose times are text in HTTP and milliseconds on ``/ws``."""
+"""A NEWS2 score in HTTP answers and socket messages: one type; its times are text in HTTP and milliseconds on ``/ws``."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class News2(Generic[T]):
-    """A NEWS2 score; a parameter that is missing or too old is never counted as 0 but named.
+    """A NEWS2 score. A parameter that is missing or too old is listed, never counted as 0.
 
-    ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of those are stale, ``void``
+    ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of them are stale, ``void``
     when none counts any more: then there is no ``score``.
     """
 
@@ -33,7 +33,7 @@ class News2(Generic[T]):
 
 
 def news2_of(score: Score, moment: Callable[[int], T]) -> News2[T]:
-    """A score as it is told; ``moment`` tells times, which are µs."""
+    """The answer for a score; ``moment`` converts times from µs."""
     return News2(
         score=score.total if score.state != "void" else None,
         risk=score.risk,

@@ -1,4 +1,4 @@
-"""What waits to be sent to one client: bounded, in order, taken by the connection's one writer."""
+"""The queue of messages for one client: bounded, in order, emptied by the connection's only writer."""
 
 import asyncio
 from collections import deque
@@ -24,20 +24,19 @@ class Closed(Exception):
 class Outbox:
     """A queue of texts for one client.
 
-    A client that lets more than ``limit`` bytes wait is slow, and is closed with 4408 rather than kept waiting for: it
-    comes back, gets every alarm transition it missed and a fresh snapshot. A snapshot larger than that may wait too,
-    once over.
+    A client with more than ``limit`` waiting bytes is slow and is closed with 4408. It reconnects, and gets every missed
+    alarm transition and a new snapshot. If a snapshot is larger than that, the limit becomes twice its size.
     """
 
     def __init__(self, limit: int, form: Literal["socket", "sse"] = "socket") -> None:
         self.form = form
         self.closed: Closed | None = None
         self.reader = ""
-        """The session or device it belongs to, once that is known."""
+        """The session or device of the client, once it is known."""
         self.slow = False
         self.waiting_bytes = 0
         self.pinged = asyncio.get_running_loop().time()
-        """When the last heartbeat was put in, on the loop's clock."""
+        """When the last heartbeat was added, on the loop's clock."""
         self._limit = limit
         self._waiting: deque[tuple[str, int]] = deque()
         self._taken = 0
@@ -45,7 +44,7 @@ class Outbox:
         self._ended = asyncio.Event()
 
     def put(self, text: str, size: int, *, whole: bool = False) -> None:
-        """Have ``text`` sent; ``whole`` says it is a snapshot, which sets the measure of what may wait."""
+        """Add ``text`` to the queue; ``whole`` marks a snapshot, which may raise the limit."""
         if self.closed is not None:
             return
         if whole:
@@ -57,7 +56,7 @@ class Outbox:
             self._drop()
 
     def close(self, code: int, reason: str) -> None:
-        """Have the connection closed; what waits is not sent any more. Only the first call counts."""
+        """Close the connection; waiting messages are not sent any more. Only the first call counts."""
         if self.closed is None:
             self.closed = Closed(code, reason)
             self._waiting.clear()
@@ -66,7 +65,7 @@ class Outbox:
             self._ended.set()
 
     async def take(self) -> str:
-        """The next text; raises ``Closed`` when there will be no more."""
+        """The next text; raises ``Closed`` when the connection is to be closed."""
         while not self._waiting:
             if self.closed is not None:
                 raise self.closed
@@ -78,10 +77,10 @@ class Outbox:
         return text
 
     async def eased(self) -> None:
-        """Wait until little waits for the client; one that takes nothing for ``_PATIENCE_S`` meanwhile is slow.
+        """Wait until the queue is short. A client that takes nothing for ``_PATIENCE_S`` meanwhile is slow.
 
         Raises:
-            Closed: it has been closed.
+            Closed: the connection is to be closed.
         """
         loop = asyncio.get_running_loop()
         taken, since = self._taken, loop.time()
@@ -99,6 +98,6 @@ class Outbox:
         self.close(4408, "slow")
 
     async def ended(self) -> Closed:
-        """Wait until the connection is to be closed, whatever the writer is doing."""
+        """Wait until the connection is to be closed, independently of the writer."""
         await self._ended.wait()
         return self.closed or Closed(1000, "")

@@ -1,7 +1,7 @@
-"""The messages of ``/ws``, each way: one struct a message, from which the AsyncAPI document is made as well.
+"""The messages of ``/ws`` in both directions: one struct per message. The AsyncAPI document is made from them.
 
-Times are integer milliseconds since 1970 UTC in service time; not-a-number travels as ``null``. A message to a
-subscriber is encoded once with ``sub`` 0; ``Wire`` puts each subscriber's own number in its place.
+Times are integer milliseconds since 1970 UTC in service time; not-a-number is sent as ``null``. A message is
+encoded once with ``sub`` 0; ``Wire`` inserts each subscriber's own number.
 """
 
 from typing import Annotated, Literal
@@ -38,7 +38,7 @@ __all__ = [
 ]  # fmt: skip
 
 STATES: tuple[str, ...] = ("ok", "searching", "fault", "silent")
-"""What a channel twin is doing, by the code in ``Estimates.status``."""
+"""The states of a channel twin, by the code in ``Estimates.status``."""
 
 State = Literal["ok", "searching", "fault", "silent"]
 Reason = Literal[
@@ -48,18 +48,18 @@ Reason = Literal[
 
 
 LARGEST_NUMBER = (1 << 53) - 1
-"""The largest whole number that every client can hold."""
+"""The largest whole number that every client can represent exactly."""
 Number = Annotated[int, msgspec.Meta(ge=-LARGEST_NUMBER, le=LARGEST_NUMBER)]
 """A client's own number for a request."""
 
 
 class SignalState(msgspec.Struct, gc=False):
-    """A signal now.
+    """The present state of a signal.
 
     ``v`` newest plausible reading as observed, ``t`` its effective time, ``m`` ± ``sd`` the estimate,
     ``trend`` per minute, ``q`` quality 0–1, ``s`` the channel's state, ``f`` forecast quantiles by horizon: 5, 50 and
-    95 % on a ward, all seven on a patient's channel. ``rejected`` (time, value) is there while the newest reading is no
-    value a patient can have.
+    95 % on a ward, all seven on a patient's channel. ``rejected`` (time, value) is present while the newest
+    reading is not possible in a patient.
     """
 
     t: int | None
@@ -82,9 +82,9 @@ class TurnedOff(msgspec.Struct):
 
 
 class ModelEntry(msgspec.Struct):
-    """What one of a site's models tells of a patient, or of one ``signal`` of the patient.
+    """The outputs of one of a site's models for a patient, or for one ``signal`` of the patient.
 
-    ``t`` is the time of the newest input behind it, ``outputs`` are (name, unit, mean, sd); ``sd`` is null where there is none.
+    ``t`` is the time of the newest input behind it, ``outputs`` are (name, unit, mean, sd); ``sd`` may be null.
     """
 
     model: str
@@ -94,11 +94,11 @@ class ModelEntry(msgspec.Struct):
 
 
 class PatientEntry(msgspec.Struct, kw_only=True):
-    """A patient on a channel. In a delta only what changed is there; ``signals`` is merged signal by signal.
+    """A patient on a channel. A delta has only the changed fields; ``signals`` is merged signal by signal.
 
-    ``measured`` is what devices tell of oxygen and consciousness, by signal (value, since when in ms). ``news2_off`` says
-    why there is no score; ``adult_limits`` that a child is judged by limits for adults. ``models`` is there on a patient's
-    channel where a model of the site's own tells something.
+    ``measured``: oxygen and consciousness from devices, by signal (value, since when in ms). ``news2_off`` says why there
+    is no score; ``adult_limits`` says that the limits of adults are in force for a child.
+    ``models`` is present on a patient's channel if a model of the site has outputs.
     """
 
     label: str | UnsetType = UNSET
@@ -120,9 +120,9 @@ class PatientEntry(msgspec.Struct, kw_only=True):
 
 
 class Snapshot(msgspec.Struct, tag="snapshot", kw_only=True):
-    """Everything on a channel; replaces what was known of it.
+    """Everything on a channel; replaces the client's state of it.
 
-    ``recovered`` tells that every alarm transition missed since ``since`` was sent before it.
+    ``recovered``: every alarm transition missed after ``since`` was sent before this snapshot.
     """
 
     sub: int
@@ -134,7 +134,7 @@ class Snapshot(msgspec.Struct, tag="snapshot", kw_only=True):
 
 
 class Delta(msgspec.Struct, tag="delta", kw_only=True):
-    """What changed: first those in ``del`` go, then those in ``set`` are merged."""
+    """Changes: first remove the patients in ``del``, then merge those in ``set``."""
 
     sub: int
     offset: int
@@ -144,7 +144,7 @@ class Delta(msgspec.Struct, tag="delta", kw_only=True):
 
 
 class AlarmMessage(msgspec.Struct, tag="alarm", kw_only=True):
-    """One transition of one alarm; ``offset`` grows by one from transition to transition of the service."""
+    """One transition of one alarm; ``offset`` grows by one with each transition of the service."""
 
     sub: int
     offset: int
@@ -152,12 +152,12 @@ class AlarmMessage(msgspec.Struct, tag="alarm", kw_only=True):
 
 
 class Health(msgspec.Struct, kw_only=True):
-    """How the service fares.
+    """The service's health.
 
-    ``writes`` is empty while readings and acknowledgements are recorded, else why not: ``disk_full``, ``log_unavailable``,
-    ``overloaded``. ``twins`` is ``ok``, ``warming``, ``stopped`` or a sentence. In seconds: ``lag_s`` the age of the oldest
-    input the twins have not seen, ``estimate_age_s`` how far their newest outcome is behind now, ``clock_apart_s`` how far the
-    service's time is ahead of the wall's.
+    ``writes`` is empty while readings and acknowledgements are recorded, else the reason: ``disk_full``, ``log_unavailable``,
+    ``overloaded``. ``twins`` is ``ok``, ``warming``, ``stopped`` or a sentence. In seconds: ``lag_s`` is the age of the
+    oldest input that the twins have not processed, ``estimate_age_s`` how far their newest outcome is behind the present,
+    ``clock_apart_s`` how far the service's time is ahead of the wall clock.
     """
 
     writes: str = ""
@@ -176,7 +176,7 @@ class Ping(msgspec.Struct, tag="ping", kw_only=True):
 
 
 class Result(msgspec.Struct, tag="result", kw_only=True):
-    """A request was carried out; the answer to ``auth`` also tells the heartbeat's period (s), the time and the health."""
+    """A request was carried out; the answer to ``auth`` also has the heartbeat's period (s), the time and the health."""
 
     id: int
     ping: float | UnsetType = UNSET
@@ -195,7 +195,7 @@ class Refusal(msgspec.Struct, tag="error", kw_only=True):
 
 
 class Since(msgspec.Struct):
-    """What a client saw last of a channel."""
+    """The last message that a client has seen of a channel."""
 
     epoch: Annotated[str, msgspec.Meta(max_length=64)]
     offset: Number
@@ -209,7 +209,7 @@ class Auth(msgspec.Struct, tag="auth"):
 
 
 class Subscribe(msgspec.Struct, tag="subscribe"):
-    """Follow ``ward/<name>``, ``ward/*`` (every ward one may read) or ``patient/<id>``; ``id`` becomes its ``sub``."""
+    """Follow ``ward/<name>``, ``ward/*`` (all wards of the client) or ``patient/<id>``; ``id`` becomes its ``sub``."""
 
     id: Number
     channel: Annotated[str, msgspec.Meta(max_length=512)]
@@ -230,14 +230,14 @@ Inbound = Auth | Subscribe | Unsubscribe
 def _plain(value: object) -> object:
     if isinstance(value, np.generic):
         return value.item()
-    raise NotImplementedError(f"{type(value).__name__} does not travel")
+    raise NotImplementedError(f"{type(value).__name__} cannot be encoded")
 
 
 _encoder = msgspec.json.Encoder(enc_hook=_plain)
 
 
 def encode(message: object) -> bytes:
-    """As JSON; what is not finite becomes null.
+    """As JSON; numbers that are not finite become null.
 
     >>> encode(Since("a", 2))
     b'{"epoch":"a","offset":2}'
@@ -261,7 +261,7 @@ class Wire:
         self._tail = tail.decode()
         self._texts: dict[int, str] = {}
         self.size = len(body)
-        """Bytes on the wire, near enough."""
+        """Approximate bytes on the wire."""
 
     def text(self, sub: int) -> str:
         """The message for the subscription of this number."""

@@ -1,4 +1,4 @@
-"""How the service fares, for everybody who follows it and for the doors: read from the runtime a few times a second."""
+"""The service's health for sockets and doors, read from the runtime a few times a second."""
 
 import time
 from math import isfinite
@@ -10,11 +10,11 @@ __all__ = ["ServiceHealth", "grave"]
 
 _FRESH_S = 0.25
 _STEPS_S = (5.0, 10.0, 60.0)
-"""Where a delay becomes another: a page tells them apart."""
+"""The steps (s) at which a page shows a delay differently."""
 
 
 class ServiceHealth:
-    """The health of a service; ``most_lag`` readings behind, no more are taken."""
+    """The health of a service; ``most_lag`` readings behind, new ones are refused."""
 
     def __init__(self, service: Service, most_lag: int) -> None:
         self._service = service
@@ -23,7 +23,7 @@ class ServiceHealth:
         self._health = Health()
 
     def now(self) -> Health:
-        """The health of this moment, a quarter of a second old at most."""
+        """The present health, at most a quarter of a second old."""
         now = time.monotonic()
         if self._taken < 0 or now - self._taken > _FRESH_S:
             self._taken = now
@@ -43,7 +43,7 @@ class ServiceHealth:
 
 
 def grave(health: Health) -> tuple[object, ...]:
-    """What of a health is told at once when it changes; the rest waits for the next heartbeat.
+    """The part of a health whose changes are sent at once; the rest waits for the next heartbeat.
 
     >>> grave(Health(lag_s=1.0)) == grave(Health(lag_s=2.0)), grave(Health()) == grave(Health(lag_s=20.0))
     (True, False)
@@ -53,7 +53,7 @@ def grave(health: Health) -> tuple[object, ...]:
 
 
 def _writes(log: str) -> str:
-    """The code of what keeps anything from being recorded; empty when nothing does."""
+    """The code of the reason why nothing can be recorded; empty if recording works."""
     if log == "ok":
         return ""
     said = log.lower()

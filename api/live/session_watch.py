@@ -68,7 +68,7 @@ class SessionWatch:
         except AccountsError:
             return True
         except Exception:  # noqa: BLE001
-            # Anything else is a fault of ours. It must not stop the watch: other sessions still have to be closed.
+            # Anything else is a programming error. It must not stop the watch: other sessions still have to be closed.
             _log.exception("session not checked", actor=actor.name, kind=actor.kind)
             return True
         return (now.role, now.wards, now.scopes, now.patients) == (

@@ -27,17 +27,17 @@ __all__ = ["router"]
 
 _AUTH_S = 5.0
 _CLOSE_S = 3.0
-"""A slow client gets so long to take the closing frame, or the end of its stream; then the connection is dropped."""
+"""How long a slow client may take to read the closing frame or the end of its stream before it is dropped."""
 
 _CHEAP_S, _REST = 0.002, 4.0
-"""A request that takes longer, the snapshot of a large ward, is followed by a rest of so many times that."""
+"""After a long request (the snapshot of a large ward) the connection rests for so many times its duration."""
 _FAREWELLS = frozenset({"1000", "1001"})
-"""Codes a client closes with that means to."""
+"""Close codes of a client that closes on purpose."""
 _log = structlog.get_logger("vitaltwin.api")
 
 
 class Sockets:
-    """Serves one WebSocket after the other over the same hub."""
+    """Serves WebSockets over the same hub."""
 
     def __init__(self, hub: Hub, accounts: Accounts, watch: SessionWatch) -> None:
         self._hub = hub
@@ -54,7 +54,7 @@ class Sockets:
         await websocket.accept()
         try:
             await self._greet(websocket)
-        except (WebSocketDisconnect, RuntimeError, OSError):  # it has gone while it was spoken to
+        except (WebSocketDisconnect, RuntimeError, OSError):  # the client disconnected meanwhile
             _log.info("socket_lost", client=websocket.client.host if websocket.client else "")
 
     async def _greet(self, websocket: WebSocket) -> None:
@@ -101,7 +101,7 @@ class Sockets:
 
 
 async def _receive(websocket: WebSocket) -> str:
-    """The next text; raises ``Closed``: without code when the client has gone, 4400 when it sends bytes."""
+    """The next text; raises ``Closed``: without code when the client has disconnected, 4400 when it sends bytes."""
     message = await websocket.receive()
     if message["type"] == "websocket.disconnect":
         raise Closed(0, str(message.get("code", "")))
@@ -112,9 +112,9 @@ async def _receive(websocket: WebSocket) -> str:
 
 
 async def _read(websocket: WebSocket, conversation: Conversation, turn: asyncio.Lock, outbox: Outbox) -> Closed:
-    """Carry out what is asked, for one session one request at a time: whoever asks for much waits for himself.
+    """Carry out requests, for one session one at a time: a client with many requests delays only itself.
 
-    Who has not taken the answers before gets no more of them.
+    A client that has not read the earlier answers gets no further ones.
     """
     loop = asyncio.get_running_loop()
     try:
@@ -131,7 +131,7 @@ async def _read(websocket: WebSocket, conversation: Conversation, turn: asyncio.
 
 
 async def _write(websocket: WebSocket, outbox: Outbox) -> Closed:
-    """The connection's one writer: whoever is slow keeps only this task waiting."""
+    """The connection's only writer: a slow client delays only this task."""
     try:
         while True:
             await websocket.send({"type": "websocket.send", "text": await outbox.take()})
@@ -142,7 +142,7 @@ async def _write(websocket: WebSocket, outbox: Outbox) -> Closed:
 
 
 async def _close(websocket: WebSocket, closed: Closed) -> None:
-    """Say why, if it listens; a client that does not take even that is dropped."""
+    """Send the reason; a client that does not read even that is dropped."""
     if not closed.code:
         return
     try:
@@ -155,14 +155,14 @@ async def _close(websocket: WebSocket, closed: Closed) -> None:
 
 
 def _connection(spoken: HTTPConnection, wish: Literal["settle", "abort"]) -> None:
-    """Tell the server's connection something, where it is one of ours (``api.http.server``)."""
+    """Call ``wish`` on the server's connection, if the server is ours (``api.http.server``)."""
     connection = spoken.scope.get("state", {}).get("connection")
     if connection is not None:
         getattr(connection, wish)()
 
 
 async def _drop_when_ended(request: Request, outbox: Outbox) -> None:
-    """A stream that is to end and whose client takes nothing would wait for him; it is dropped instead."""
+    """Drop a stream that is to end while its client reads nothing; it would wait for the client for ever."""
     await outbox.ended()
     await asyncio.sleep(_CLOSE_S)
     _connection(request, "abort")
@@ -199,7 +199,7 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
         response_class=StreamingResponse,
         responses={
             200: {
-                "description": "Events without end.",
+                "description": "An endless stream of events.",
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             },
             **problems("unauthenticated", "forbidden", "invalid", "store-unavailable"),
@@ -208,15 +208,17 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
     async def read_events(
         request: Request,
         actor: Caller,
-        ward: Annotated[str, Query(max_length=128, description="Only this ward; without: all you may see.")] = "",
+        ward: Annotated[
+            str, Query(max_length=128, description="Only this ward. Default: all wards that you may see.")
+        ] = "",
         last_event_id: Annotated[
-            str, Header(max_length=64, description="Where to go on: the id of the last event seen.")
+            str, Header(max_length=64, description="The id of the last event seen; the stream continues after it.")
         ] = "",
     ) -> StreamingResponse:
         """Follow alarms as server-sent events.
 
-        Event ``snapshot`` holds all active alarms; it comes first, unless the transitions missed since
-        ``Last-Event-ID`` can be told. Event ``alarm`` is one transition. Lines beginning with a colon are the
+        Event ``snapshot`` holds all active alarms. It comes first, unless the transitions missed since
+        ``Last-Event-ID`` can be sent. Event ``alarm`` is one transition. Lines beginning with a colon are the
         heartbeat.
         """
         require(actor, Action.PATIENT_READ, ward or None)

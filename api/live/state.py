@@ -1,8 +1,8 @@
-"""The view: what is true now of every admitted patient, projected from outcomes.
+"""The live state: the present state of every admitted patient, computed from outcomes.
 
-``LiveState.apply`` is all that ever changes it, so two views that were given the same outcomes answer the same. It costs
-little when nobody looks: estimates stay columns until somebody asks. Every change is stamped with the revision that made
-it, so "what changed since revision r" is a comparison, and one number per subscriber is all the bookkeeping there is.
+Only ``LiveState.apply`` changes it, so the same outcomes always give the same state. It costs little without readers:
+estimates stay columns until a reader asks. Every change has the number of the revision that made it. So "what changed
+since revision r" is a comparison, and each subscriber needs only one number.
 """
 
 from collections import Counter, OrderedDict
@@ -25,13 +25,13 @@ from twins.signals import SIGNALS
 __all__ = ["Changes", "Estimate", "LiveState", "Moved"]
 
 _ENDED = 1024
-"""So many ended alarms stay at hand; older ones are in the history."""
+"""How many ended alarms stay in memory; older ones are in the history."""
 _TOLD = ("time", "emitted", "value", "mean", "sd", "trend", "quality", "rejected", "rejected_time")
 _RANK = {"high": 0, "medium": 1, "low": 2}
 
 
 class Estimate(msgspec.Struct, frozen=True):
-    """The twin's belief of one signal: times in µs, ``trend`` per second, ``quantiles`` by horizon; may hold nan.
+    """The twin's estimate of one signal: times in µs, ``trend`` per second, ``quantiles`` by horizon; may hold nan.
 
     ``rejected_time`` is 0 unless the newest reading, ``rejected``, is implausible.
     """
@@ -60,9 +60,9 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, kw_only=True):
-    """What an outcome changed: rows whose entries did, those who moved or went, and alarm transitions in order.
+    """The changes of an outcome: rows with changed entries, patients who moved or left, and alarm transitions in order.
 
-    ``complete`` says that a whole partition was replaced: then look at everything again.
+    ``complete``: a whole partition was replaced, so everything may have changed.
     """
 
     revision: int
@@ -90,7 +90,7 @@ class _Followed:
 
 
 class LiveState:
-    """All admitted patients; patients have a row number while they are here."""
+    """All admitted patients; a patient has a row number during the stay."""
 
     def __init__(self) -> None:
         self.revision = 0
@@ -102,10 +102,10 @@ class LiveState:
         self._alarms: dict[str, Transition] = {}
         self._ended: OrderedDict[str, Transition] = OrderedDict()
 
-    # -- the one way in ------------------------------------------------------------------------------------------
+    # -- changes -------------------------------------------------------------------------------------------------
 
     def apply(self, outcome: Outcome) -> Changes:
-        """Take one outcome in; outcomes of a partition come in log order."""
+        """Apply one outcome; outcomes of a partition come in log order."""
         self.revision += 1
         changes = Changes(revision=self.revision, complete=outcome.complete)
         if outcome.complete:
@@ -134,7 +134,7 @@ class LiveState:
     def _admit(self, profile: Profile, partition: int, changes: Changes) -> None:
         row = self._row.get(profile.patient, -1)
         if row >= 0 and self._at(row).profile.admitted != profile.admitted:
-            self._leave(profile.patient, changes)  # another stay, and nobody has said that the one before ended
+            self._leave(profile.patient, changes)  # another stay, without a record that the one before ended
             row = -1
         if row < 0:
             row = self._free.pop() if self._free else len(self._followed)
@@ -174,7 +174,7 @@ class LiveState:
         row = self._row.get(score.patient, -1)
         if row >= 0:
             followed = self._at(row)
-            # A score of nothing, where every reading was taken back, is none.
+            # A score without inputs (every reading was withdrawn) is no score.
             followed.score, followed.score_at = score if score.parts else None, self.revision
             changes.rows.add(row)
 
@@ -222,13 +222,13 @@ class LiveState:
     def _at(self, row: int) -> _Followed:
         followed = self._followed[row]
         if followed is None:
-            raise LookupError(f"nobody is in row {row}")
+            raise LookupError(f"no patient in row {row}")
         return followed
 
     # -- reads for the doors -------------------------------------------------------------------------------------
 
     def patients(self, wards: Collection[str] | None = None) -> list[Profile]:
-        """Admitted patients of these wards (``None``: of all), by id."""
+        """Admitted patients of these wards (``None``: all wards), by id."""
         return [self._at(row).profile for _, row in sorted(self._row.items()) if self._within(row, wards)]
 
     def wards(self) -> dict[str, int]:
@@ -236,7 +236,7 @@ class LiveState:
         return Counter(self._at(row).profile.ward for row in self._row.values())
 
     def profile(self, patient: str) -> Profile | None:
-        """Who this is; ``None`` if not admitted."""
+        """The patient's profile; ``None`` if not admitted."""
         row = self._row.get(patient, -1)
         return self._at(row).profile if row >= 0 else None
 
@@ -258,7 +258,7 @@ class LiveState:
         return [estimate for estimate in estimates if estimate.time > 0]
 
     def forecast(self, patient: str, signal: str = "") -> list[Estimate]:
-        """The estimates that hold a forecast, of one signal or of all."""
+        """The estimates with a forecast, of one signal or of all."""
         return [
             estimate
             for estimate in self.state(patient) or ()
@@ -272,7 +272,7 @@ class LiveState:
         return [told for name in sorted(models) for told in models[name]]
 
     def alarm(self, alarm: str) -> Transition | None:
-        """The newest transition of this episode: active, or among the last that ended."""
+        """The newest transition of this episode: active or recently ended."""
         return self._alarms.get(alarm) or self._ended.get(alarm)
 
     def active_alarms(self, wards: Collection[str] | None = None, patient: str = "") -> list[Transition]:
@@ -286,14 +286,14 @@ class LiveState:
         return sorted(here, key=lambda one: (_RANK.get(one.priority, 3), -one.onset, one.alarm))
 
     def entry(self, patient: str, *, full: bool = False) -> PatientEntry | None:
-        """The patient as on a channel; ``full`` with all forecast quantiles. ``None`` if not admitted."""
+        """The patient's entry on a channel; ``full`` with all forecast quantiles. ``None`` if not admitted."""
         row = self._row.get(patient, -1)
         return self.parts([row], {}, full=full)[patient] if row >= 0 else None
 
     # -- reads for the hub ---------------------------------------------------------------------------------------
 
     def of_this_stay(self, transition: Transition) -> bool:
-        """Whether an alarm belongs to the stay its patient is here for, if they are."""
+        """Whether an alarm belongs to the present stay of its patient; false if the patient is not admitted."""
         profile = self.profile(transition.patient)
         return profile is not None and transition.onset >= profile.begin
 
@@ -320,7 +320,7 @@ class LiveState:
         return sorted_out
 
     def parts(self, rows: Sequence[int], since: Mapping[int, int], *, full: bool) -> dict[str, PatientEntry]:
-        """Entries with what changed after each row's revision in ``since``; a row without one is told whole."""
+        """Entries with what changed after each row's revision in ``since``; a row without a revision gets a complete entry."""
         floors = [since.get(row, 0) for row in rows]
         signals = self._cells.states(rows, floors, full=full)
         parts: dict[str, PatientEntry] = {}
@@ -340,9 +340,9 @@ class LiveState:
         return parts
 
     def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, PatientEntry]:
-        """Whole entries, ready for the wire: only those are made anew in which something has changed since.
+        """Complete entries, ready for the wire. Only changed entries are made again.
 
-        However often a large ward is asked for, it costs what has happened there meanwhile.
+        So repeated snapshots of a large ward cost only as much as has changed in between.
         """
         held, stale = self._wholes, []
         for row, newest in zip(rows, self._cells.newest(rows), strict=True):
@@ -352,7 +352,7 @@ class LiveState:
                 stale.append(row)
         for row, entry in zip(stale, self.parts(stale, {}, full=full).values(), strict=True):
             held[row, full] = (self.revision, msgspec.Raw(encode(entry)))
-        # What is encoded already stands for the entry it is.
+        # The encoded bytes are used in place of the entry.
         return cast("dict[str, PatientEntry]", {self._at(row).profile.patient: held[row, full][1] for row in rows})
 
     def _within(self, row: int, wards: Collection[str] | None) -> bool:

@@ -1,7 +1,7 @@
-"""The newest estimate of every (patient, signal) as columns, and their way to the wire.
+"""The newest estimate of every (patient, signal) as columns, and its conversion for the wire.
 
-Kept as arrays so that a batch of estimates is taken in by a handful of vector assignments; Python objects are made only
-for those rows that somebody is about to be sent.
+The columns are arrays, so that a few vector assignments store a batch of estimates. Python objects are made only for rows
+that are about to be sent.
 """
 
 from collections.abc import Sequence
@@ -37,7 +37,7 @@ def _decimals(step: float) -> int:
 
 
 _MEAN = 10.0 ** np.array([_decimals(signal.step) + 1 for signal in SIGNALS])
-"""One digit finer than the sensor's display is what a mean is worth; spreads and trends get one more."""
+"""A mean has one digit more than the sensor's display; spreads and trends have one more."""
 _FINE = 10.0 * _MEAN
 _READING = 100.0 * _MEAN
 
@@ -48,7 +48,7 @@ def _rounded(values: npt.NDArray[np.floating], factor: F8) -> F8:
 
 
 def _rejected(cells: npt.NDArray[np.void], factor: F8) -> list[tuple[int, float] | UnsetType]:
-    """Of each cell the newest reading as (ms, value) where it was rejected; almost nowhere."""
+    """For each cell the newest reading as (ms, value) if it was rejected, which is rare."""
     found: list[tuple[int, float] | UnsetType] = [UNSET] * len(cells)
     for at in np.flatnonzero(cells["rejected_time"]).tolist():
         found[at] = (
@@ -59,14 +59,14 @@ def _rejected(cells: npt.NDArray[np.void], factor: F8) -> list[tuple[int, float]
 
 
 class StateTable:
-    """One cell per (row, signal) ever estimated; a row is a patient's number in the view."""
+    """One cell per (row, signal) ever estimated; a row is a patient's number in the live state."""
 
     def __init__(self) -> None:
         self._place: npt.NDArray[np.int32] = np.full((64, len(SIGNALS)), -1, np.int32)
         self._cells = np.zeros(256, _COLUMNS)
         self._free: list[int] = list(range(255, -1, -1))
         self._with_rejected: set[int] = set()
-        """StateTable that hold a rejected reading: only while there are some are those columns written."""
+        """The cells with a rejected reading; the columns for it are written only while there are some."""
 
     def room(self, rows: int) -> None:
         """Make room for ``rows`` patients."""
@@ -76,7 +76,7 @@ class StateTable:
             self._place = np.concatenate([self._place, more])
 
     def put(self, estimates: Estimates, rows: I8, revision: int) -> None:
-        """Take a batch; ``rows`` holds the row of each of its patients, -1 for those not followed."""
+        """Store a batch; ``rows`` has the row of each of its patients, -1 for unknown ones."""
         columns = estimates.rows
         row = rows[columns["patient"]]
         signal = columns["signal"]
@@ -135,7 +135,7 @@ class StateTable:
         return newest
 
     def of(self, row: int) -> tuple[list[int], npt.NDArray[np.void], npt.NDArray[np.float32]]:
-        """A patient's signal codes, the cells as they are, and the forecast quantiles of each."""
+        """A patient's signal codes, the cells unchanged, and the forecast quantiles of each."""
         _, cells, signal = self._newer([row], [-1])
         return signal.tolist(), cells, fan(cells["belief"], signal.astype(np.uint16))
 

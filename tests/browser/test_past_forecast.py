@@ -65,10 +65,12 @@ def test_the_forecast_of_half_an_hour_ago_lies_beside_the_readings(tmp_path: Pat
             toggle.focus()
             page.keyboard.press("Space")
             expect(toggle).to_be_checked()
-            said = re.compile(r"The forecast of 30 minutes ago for the present time was 7\d\W/min, most likely between \d\d and \d\d")
+            said = re.compile(
+                r"The forecast of 30 minutes ago for the present time was 7\d\W/min, most likely between \d\d and \d\d"
+            )
             expect(chart).to_have_attribute("aria-label", said, timeout=15_000)
             assert len(asked) == 1
-            # The forecast of half an hour ago did not foresee this. Five minutes later no current forecast can be mistaken for it.
+            # The earlier forecast did not foresee this. Five minutes later no current forecast can be mistaken for it.
             value[0] = 130
             page.wait_for_timeout(300 / SPEED * 1000)
             both = re.compile(r": 13\d\W/min.* · forecast 30 min before: 7\d\W/min \(\d\d–\d\d\)")

@@ -1,4 +1,4 @@
-"""Device keys say whether the device is a patient's second source; those there are already are not."""
+"""Device keys say whether the device is a patient's second source; existing keys are not."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What several doors share: tickets for sockets, and the key of cursors. PostgreSQL too refuses to change the audit trail."""
+"""State shared by several doors: tickets and the key of cursors. PostgreSQL too refuses changes of the audit trail."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Create the tables, and on PostgreSQL what SQLite's triggers have been from the first revision."""
+    """Create the tables, and on PostgreSQL the triggers that SQLite has had from the first revision."""
     op.create_table(
         "socket_tickets",
         sa.Column("token", sa.String(64), nullable=False),

@@ -1,7 +1,7 @@
-"""Narrow rights said out loud, refusals counted, and an audit trail that may be pruned by its age.
+"""Explicit rights, counted refusals, and an audit trail that may be pruned by age.
 
-Accounts and keys keep what they have: all of them say their wards already (`*` for all), and a key made before could
-admit strangers and still may. New ones have only what they are given.
+Existing accounts and keys keep their rights: all of them name their wards already (`*` for all), and existing keys may
+still admit unknown patients. New ones have only the rights that they are given.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _KEEPS = (
 
 
 def upgrade() -> None:
-    """Add the columns, and let the trail's guard spare what is before the horizon."""
+    """Add the columns, and let the triggers allow the deletion of entries before the horizon."""
     op.add_column("device_keys", sa.Column("may_admit", sa.Boolean, nullable=False, server_default=sa.true()))
     with op.batch_alter_table("device_keys") as batch:
         batch.alter_column("may_admit", server_default=sa.false(), existing_type=sa.Boolean, existing_nullable=False)
@@ -60,7 +60,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Guard the whole trail again and drop the columns; counts are lost."""
+    """Protect the whole trail again and drop the columns; counts are lost."""
     if op.get_bind().dialect.name == "sqlite":
         op.execute("DROP TRIGGER audit_trail_refuses_delete")
         op.execute(_GUARDED)

@@ -1,4 +1,4 @@
-"""The units in which a device sends what names none; keys made before have said nothing."""
+"""The units of a device's readings that name no unit; existing keys have none."""
 
 from __future__ import annotations
 
