@@ -1,4 +1,4 @@
-"""``vitaltwin account``: who can sign in."""
+"""``vitaltwin account``: people who can sign in."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Who can sign in: list them, or let one in again.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Accounts: list them, or make a sign-in link.")
 
 
 @app.command("list")
 def list_accounts(
     *, database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 ) -> None:
-    """List every account: name, role, wards, whether it is disabled."""
+    """List all accounts: name, role, wards, whether it is disabled."""
 
     async def work(accounts: "Accounts", by: "Actor") -> list[dict[str, object]]:
         return [
@@ -39,7 +39,7 @@ def list_accounts(
 
 @app.command("link")
 def link(
-    name: Annotated[str, typer.Argument(help="The account, as `vitaltwin account list` names it.")],
+    name: Annotated[str, typer.Argument(help="The account's name, as in `vitaltwin account list`.")],
     *,
     url: Annotated[
         str,
@@ -48,9 +48,9 @@ def link(
     database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Make a one-time link by which an account gets in and sets a password; good once, for a day.
+    """Make a one-time link to sign in and set a password. It works once, within a day.
 
-    For who has lost the password, the only administrator too. Links made for the account before are void.
+    Use it for people who have lost their password, also for the only administrator. Earlier links of the account become invalid.
     """
     settings = settings_of(database=database)
     token = done(settings, lambda accounts, by: accounts.sign_in_link(by, name))
@@ -59,5 +59,5 @@ def link(
     if as_json:
         print_json({"address": found})
         return
-    say(f"lets {name} in once, within a day:")
+    say(f"signs {name} in once, within a day:")
     typer.echo(found)

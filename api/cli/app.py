@@ -1,4 +1,4 @@
-"""The command ``vitaltwin``: its subcommands, each in a module that imports late, so that ``--help`` is quick."""
+"""The command ``vitaltwin``: its subcommands; their modules import late, so that ``--help`` is quick."""
 
 import sys
 from typing import Annotated
@@ -66,7 +66,7 @@ def version(*, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")]
 
 
 def main() -> None:
-    """Run the command line. Exit codes: 0 good, 1 the work failed, 2 wrong usage, 130 interrupted."""
+    """Run the command line. Exit codes: 0 success, 1 the work failed, 2 wrong usage, 130 interrupted."""
     environment.prepare()
     try:
         app()

@@ -1,4 +1,4 @@
-"""``vitaltwin audit``: the trail of who read or changed what."""
+"""``vitaltwin audit``: the audit trail."""
 
 import os
 from pathlib import Path
@@ -22,7 +22,7 @@ _DAY_US = 86_400_000_000
 
 @app.callback()
 def _group() -> None:
-    """With one command alone Typer would make that the group."""
+    """Keep the group: with a single command, Typer would make the command the group."""
 
 
 @app.command("export")
@@ -37,7 +37,7 @@ def export(
     ] = None,
     database: Database = None,
 ) -> None:
-    """Write the audit trail, oldest entry first, one JSON object a line. The export is an entry itself."""
+    """Write the audit trail, oldest entry first, one JSON object per line. The export is itself recorded."""
     settings = settings_of(database=database)
     with failures():
         if out is None:

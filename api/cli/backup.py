@@ -1,4 +1,4 @@
-"""``vitaltwin backup`` and ``restore``: the service's one file copied whole while it runs, and such a copy put back."""
+"""``vitaltwin backup`` and ``restore``: copy the service's file while it runs, and restore such a copy."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,42 +13,42 @@ if TYPE_CHECKING:
 
 __all__ = ["backup", "restore"]
 
-_DATABASE = typer.Option(help="The service's one file.", dir_okay=False, show_default="vitaltwin.db")
-_JSON = typer.Option("--json", help="What the copy holds, as JSON.")
+_DATABASE = typer.Option(help="The service's file.", dir_okay=False, show_default="vitaltwin.db")
+_JSON = typer.Option("--json", help="Print the contents of the copy as JSON.")
 
 
 def backup(
-    file: Annotated[Path, typer.Argument(help="The copy; it must not be there yet.", dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="The copy; the file must not exist yet.", dir_okay=False)],
     *,
     database: Annotated[Path | None, _DATABASE] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Copy the service's file while it runs, all of one moment, and verify the copy. No other way of copying is safe."""
+    """Copy the service's file while it runs, as of one moment, and verify the copy. No other way of copying is safe."""
     with failures():
         from streams.embedded.backup import backup as copy
 
         copied = copy(settings_of(database=database).database, file)
-    _tell(file, copied, as_json=as_json)
+    _print(file, copied, as_json=as_json)
 
 
 def restore(
-    file: Annotated[Path, typer.Argument(help="A copy that backup made.", exists=True, dir_okay=False)],
+    file: Annotated[Path, typer.Argument(help="A copy made by backup.", exists=True, dir_okay=False)],
     *,
     database: Annotated[Path | None, _DATABASE] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Verify a copy and put it where the service looks; what is there stays beside it. Stop the service first."""
+    """Verify a copy and make it the service's file. The present file is renamed, not deleted. Stop the service first."""
     with failures():
         from streams.embedded.backup import restore_backup
 
         place = settings_of(database=database).database
         copied, aside = restore_backup(file, place)
-    _tell(place, copied, as_json=as_json)
+    _print(place, copied, as_json=as_json)
     if aside is not None:
-        say(f"what was there is now {aside}")
+        say(f"the earlier file is now {aside}")
 
 
-def _tell(place: Path, copied: "Copied", *, as_json: bool) -> None:
+def _print(place: Path, copied: "Copied", *, as_json: bool) -> None:
     from api.http.answers import iso
 
     if as_json:

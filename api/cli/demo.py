@@ -1,4 +1,4 @@
-"""``vitaltwin demo``: a living ward of sixteen patients in the browser of this machine."""
+"""``vitaltwin demo``: a live ward of sixteen patients in the browser of this machine."""
 
 import os
 import sys
@@ -29,7 +29,7 @@ def demo(
 ) -> None:
     """Run a demonstration ward: recorded and synthetic patients, some of them deteriorating on a schedule.
 
-    Whoever sits at this machine is signed in, so it listens on loopback only. Ctrl-C ends it; the next start goes on.
+    Every user of this machine is signed in, so it listens on loopback only. Ctrl-C ends it; the next start continues it.
     """
     with failures():
         where = database or private_folder(state_folder()) / "demo.db"
@@ -44,8 +44,8 @@ def demo(
             from api.cli.demo_ward import Feeder, cast
 
             say(NOTICE)
-            say(f"The ward is kept in {where}. Ctrl-C ends it; the next start goes on.")
-            # Standard output holds the address alone, for a program that started us.
+            say(f"The ward is stored in {where}. Ctrl-C ends it; the next start continues it.")
+            # Standard output has only the address, for a program that started this one.
             typer.echo(f"Open {running.url}/")
             sys.stdout.flush()
             if open_browser and _has_display():
@@ -58,5 +58,5 @@ def demo(
 
 
 def _has_display() -> bool:
-    """Whether a browser would have a window; in a bare terminal it would take the terminal over."""
+    """Whether a browser can open a window; without a display it would take over the terminal."""
     return sys.platform in ("win32", "darwin") or any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))

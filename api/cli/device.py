@@ -1,4 +1,4 @@
-"""``vitaltwin device``: the keys by which devices and programs speak."""
+"""``vitaltwin device``: the keys of devices and programs."""
 
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,43 +13,42 @@ if TYPE_CHECKING:
 
 __all__ = ["app"]
 
-app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Device keys: make, list or revoke them.")
+app = typer.Typer(no_args_is_help=True, rich_markup_mode=None, help="Device keys: create, list or revoke them.")
 
 
 @app.command("create")
 def create(
-    name: Annotated[str, typer.Argument(help="What the device is called.")],
+    name: Annotated[str, typer.Argument(help="The device's name.")],
     *,
-    ward: Annotated[
-        list[str] | None, typer.Option(help="A ward it reaches, '*' for all; may be given several times.")
-    ] = None,
-    patient: Annotated[list[str] | None, typer.Option(help="A patient it reaches; may be given several times.")] = None,
+    ward: Annotated[list[str] | None, typer.Option(help="A ward it reaches, '*' for all; may be repeated.")] = None,
+    patient: Annotated[list[str] | None, typer.Option(help="A patient it reaches; may be repeated.")] = None,
     scope: Annotated[
         list[str] | None,
         typer.Option(
-            help="observations:write, facts:write or patients:read; may be given several times.",
+            help="observations:write, facts:write or patients:read; may be repeated.",
             show_default="observations:write",
         ),
     ] = None,
-    may_admit: Annotated[
-        bool, typer.Option("--may-admit", help="Its readings admit patients whom nobody has admitted.")
-    ] = False,
+    may_admit: Annotated[bool, typer.Option("--may-admit", help="Its readings admit unknown patients.")] = False,
     second_source: Annotated[
-        bool, typer.Option("--second-source", help="It is the second to measure what it does.")
+        bool,
+        typer.Option(
+            "--second-source", help="It is a second source: another device of the patient measures the same quantity."
+        ),
     ] = False,
     unit: Annotated[
         list[str] | None,
         typer.Option(
-            help="The unit of a signal's readings that name none, as glucose=mmol/L; may be given several times."
+            help="The unit of a signal's readings without a unit, for example glucose=mmol/L; may be repeated."
         ),
     ] = None,
     database: Database = None,
     as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
 ) -> None:
-    """Make a key and print it, this once. A running service knows it from its first use on."""
+    """Create a key and print it, only this once. A running service accepts it at once."""
     units = dict(said.split("=", 1) for said in unit or () if "=" in said)
     if len(units) < len(unit or ()):
-        raise typer.BadParameter("say signal=unit, each signal once", param_hint="--unit")
+        raise typer.BadParameter("use signal=unit, each signal once", param_hint="--unit")
 
     async def work(accounts: "Accounts", by: "Actor") -> dict[str, str]:
         made = await accounts.create_device(
@@ -69,7 +68,7 @@ def create(
         print_json(found)
         return
     if not ward and not patient:
-        say("warning: without --ward or --patient it reaches nobody")
+        say("warning: without --ward or --patient it reaches no patient")
     typer.echo(found["key"])
 
 
@@ -77,7 +76,7 @@ def create(
 def list_devices(
     *, database: Database = None, as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False
 ) -> None:
-    """List every key that is not revoked: id, name, reach."""
+    """List all keys that are not revoked: id, name, wards and patients."""
 
     async def work(accounts: "Accounts", by: "Actor") -> list[dict[str, object]]:
         return [
@@ -106,10 +105,10 @@ def list_devices(
 
 @app.command("revoke")
 def revoke(
-    device: Annotated[str, typer.Argument(help="Its id, as `vitaltwin device list` shows it.")],
+    device: Annotated[str, typer.Argument(help="The key's id, as in `vitaltwin device list`.")],
     *,
     database: Database = None,
 ) -> None:
-    """Refuse a key; a running service does so within some seconds."""
+    """Revoke a key. A running service refuses it within some seconds."""
     done(settings_of(database=database), lambda accounts, by: accounts.revoke_device(by, device))
     say(f"{device} is revoked")

@@ -1,4 +1,4 @@
-"""``vitaltwin init``, ``worker`` and ``api``: the service spread over machines, on Kafka, InfluxDB and PostgreSQL."""
+"""``vitaltwin init``, ``worker`` and ``api``: the service on several machines, with Kafka, InfluxDB and PostgreSQL."""
 
 import asyncio
 import os
@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 __all__ = ["doors", "initialise", "worker"]
 
 
-def initialise(*, as_json: Annotated[bool, typer.Option("--json", help="What was made, as JSON.")] = False) -> None:
-    """Make what the distributed service needs: Kafka topics, InfluxDB buckets and tasks, the tables of accounts.
+def initialise(
+    *, as_json: Annotated[bool, typer.Option("--json", help="Print what was created as JSON.")] = False
+) -> None:
+    """Create what the distributed service needs: Kafka topics, InfluxDB buckets and tasks, the tables of accounts.
 
-    It may be run any number of times. What is there already stays, and where it is not as it must be (another
-    partition count, say) that is refused and nothing is changed. Where records are kept for another time or in another
-    number of copies than the settings say, it tells so with the command that changes it. Addresses are read from
-    VITALTWIN_... variables.
+    It may be run any number of times. Existing parts stay. If one of them cannot work (for example another partition
+    count), the command fails and changes nothing. If retention or replication differ from the settings, it prints the
+    command that changes them. Addresses are read from VITALTWIN_... variables.
     """
     _installed()
     with failures():
@@ -40,7 +41,7 @@ def initialise(*, as_json: Annotated[bool, typer.Option("--json", help="What was
         for one in differing:
             say(f"differs  {one}")
         if differing:
-            say("nothing of that was changed: the service runs with it, but does not keep what the settings say")
+            say("these were not changed: the service runs with them, but not as the settings say")
 
 
 async def _initialise(settings: "Settings") -> tuple[dict[str, bool], list[str]]:
@@ -66,14 +67,14 @@ def worker(
         int | None, typer.Option(min=0, max=65_535, help="Port of health and metrics.", show_default="8001")
     ] = None,
 ) -> None:
-    """Run a worker: it takes its share of the partitions, moves their twins, and hands them over when it ends.
+    """Run a worker: it takes its share of the partitions, runs their twins, and hands them over when it ends.
 
-    Start as many as there is work for, on any machines; Ctrl-C or SIGTERM ends one and the others take over.
+    Start as many as the load needs, on any machines. Ctrl-C or SIGTERM ends one, and the others take over.
     """
     _installed()
     with failures():
         settings = settings_of(worker_port=port)
-        os.umask(0o077)  # what waits on disk for InfluxDB names patients
+        os.umask(0o077)  # files that wait on disk for InfluxDB contain patient ids
         quicken()(_work(settings))
 
 
@@ -90,7 +91,7 @@ async def _work(settings: "Settings") -> None:
     if wrong:
         raise Failure("; ".join(wrong))
     for _ in warm():
-        pass  # before any partition is taken: nobody should wait for a compiler
+        pass  # before any partition is assigned: no partition should wait for the compiler
     history = _history(settings, writes=True)
     working = KafkaWorker(settings, history, site_models())
     stop = asyncio.Event()
@@ -108,7 +109,7 @@ async def _work(settings: "Settings") -> None:
         await door.cleanup()
         history.close()
         if working.stranded:
-            say("Kafka does not answer the farewell: the other workers wait out this one's session")
+            say("Kafka did not confirm that this worker leaves: the others take over when its session times out")
             os._exit(int(not stop.is_set()))
 
 
@@ -117,9 +118,9 @@ def doors(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port.", show_default="8000")] = None,
 ) -> None:
-    """Run the doors of the distributed service: HTTP, WebSocket and dashboard. They hold no state; run several.
+    """Run the doors of the distributed service: HTTP, WebSocket and dashboard. They have no state of their own; run several.
 
-    Needs what `vitaltwin init` makes, and workers for the twins.
+    Needs what `vitaltwin init` creates, and workers for the twins.
     """
     _installed()
     with failures():
@@ -147,11 +148,11 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     say(f"vitaltwin doors on {running.url}, on Kafka at {settings.kafka_servers}")
     say(NOTICE)
     if not settings.influx_url:
-        say("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
+        say("no history is stored: set VITALTWIN_INFLUX_URL to an InfluxDB")
     link = await running.accounts.first_start_link(beside_others=True)
     if link is not None:
         say(f"first start: sign in once at {running.url}{settings.path_prefix}/sign-in?token={link}")
-        say("             (of the links that doors have printed one is enough: then the others are void)")
+        say("             (one of the links printed by the doors is enough; the others then become invalid)")
     await leave_key(running)
     return []
 

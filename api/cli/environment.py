@@ -1,4 +1,4 @@
-"""Where the program keeps what is its own on this machine, and the kernels' cache, set before numba is imported."""
+"""The program's own folders on this machine, and the cache of kernels, set before numba is imported."""
 
 import os
 import stat
@@ -15,16 +15,16 @@ __all__ = ["cache_folder", "key_file", "prepare", "private_folder", "state_folde
 
 _KEPT_CACHES = 4
 _KEPT_DAYS = 7.0
-"""Of more caches than that, those unused for so long go: another version may be running from a younger one."""
+"""If there are more caches than that, those unused for so long are deleted; newer ones may belong to a running version."""
 
 
 def key_file(port: int) -> Path:
-    """Where ``serve`` leaves the local device key for ``replay`` on the same machine; readable by its owner only."""
+    """Where ``serve`` stores the local device key for ``replay`` on the same machine; readable by its owner only."""
     return state_folder() / f"{port}.key"
 
 
 def private_folder(folder: Path) -> Path:
-    """The folder, made for its owner only if it is not there."""
+    """The folder; created for its owner only if it does not exist."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
 
@@ -32,10 +32,10 @@ def private_folder(folder: Path) -> Path:
 def prepare() -> Path | None:
     """Point numba's cache at a folder of its own for this state of the sources; call before numba is imported.
 
-    numba notices an edit of a kernel's own file only, not one of a table or an inner kernel it baked in. A folder for
-    each state of ``twins/`` and each numba cannot be stale. ``NUMBA_CACHE_DIR`` in the environment is left alone. Where the
-    home cannot be written, as in a container with a read-only root, a folder of this user's among the temporary files is
-    taken; without one either, kernels are compiled at every start.
+    numba notices only changes of a kernel's own file, not of a table or inner kernel compiled into it. A folder for each
+    state of ``twins/`` and each version of numba is never out of date. ``NUMBA_CACHE_DIR`` in the environment takes
+    precedence. If the home folder is not writable, as in a container with a read-only root, a folder of this user among
+    the temporary files is used. Without that too, kernels are compiled at every start.
     """
     if os.environ.get("NUMBA_CACHE_DIR"):
         return None
@@ -64,7 +64,7 @@ def _in_cache(name: str) -> Path:
 
 
 def _among_temporary_files(name: str) -> Path:
-    """A folder nobody else can write: what is in it is run."""
+    """A folder that only this user can write, because its contents are executed."""
     own = Path(gettempdir()) / f"vitaltwin-{os.getuid()}"
     own.mkdir(mode=0o700, exist_ok=True)
     found = own.lstat()

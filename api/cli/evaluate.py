@@ -20,10 +20,10 @@ def evaluate(
     ],
     *,
     signals: Annotated[str, typer.Option(help="Only these signals, separated by commas.")] = "",
-    limit_patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many patients.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+    limit_patients: Annotated[int | None, typer.Option(min=1, help="Only this many patients.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Stream a recorded file through the twins and score forecasts and alarms, causally.
+    """Stream a recorded file through the twins and score forecasts and alarms, using only past readings.
 
     Skill is 1 - RMSE / RMSE of persistence; coverage is the share of readings inside the 50, 80 and 95 % bands.
     """

@@ -1,4 +1,4 @@
-"""``vitaltwin fit``: how signals move, fitted to recorded patients; gives the rows of ``twins/models/channel/modes.py``."""
+"""``vitaltwin fit``: fits the motion of signals to recorded patients; prints rows for ``twins/models/channel/modes.py``."""
 
 from enum import Enum
 from pathlib import Path
@@ -17,7 +17,7 @@ __all__ = ["Form", "fit", "row_of"]
 
 
 class Form(Enum):
-    """What can be asked for; those of ``twins.fitting.forms`` by name, said here so that ``--help`` is quick."""
+    """The available forms: the names in ``twins.fitting.forms``, repeated here so that ``--help`` is quick."""
 
     ALL = "all"
     SINGLE = "single"
@@ -38,14 +38,14 @@ def fit(
         list[str] | None,
         typer.Option(help="Only this signal; may be repeated. NAME+NAME fits two together.", show_default="all"),
     ] = None,
-    form: Annotated[Form, typer.Option(help="The form of motion, or all of them to compare.")] = Form.ALL,
-    as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
+    form: Annotated[Form, typer.Option(help="The form of motion, or all to compare them.")] = Form.ALL,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
-    """Fit how signals move to the patients at even places by id, and judge by those at odd places.
+    """Fit the motion of signals to every second patient (in order of id), and evaluate it on the others.
 
-    Prints, for each signal, the row of twins/models/channel/modes.py to paste, what was used of each file, and for each
-    form its mean score (nats, less is better) and its skill: 1 - RMSE / RMSE of persistence on patients held out, mean of
-    the files.
+    Prints, for each signal, the row to paste into twins/models/channel/modes.py, the readings used of each file, and for
+    each form its mean score (nats, less is better) and its skill: 1 - RMSE / RMSE of persistence on the evaluation
+    patients, mean over the files.
     """
     from twins.fitting.forms import FORMS
 
@@ -54,10 +54,10 @@ def fit(
     with failures():
         recordings = _read(files)
         if not signal:
-            groups = [group for group in groups if _held(recordings, group)]
+            groups = [group for group in groups if _has_readings(recordings, group)]
         found = _fit(recordings, groups, forms)
         if not found:
-            raise Failure("no signal has 8 plausible readings of one patient at an even place by id")
+            raise Failure("no signal has 8 plausible readings of one patient to fit on")
     if as_json:
         import msgspec
 
@@ -73,7 +73,7 @@ def fit(
 
 
 def row_of(name: str, modes: "Modes") -> str:
-    """A signal's row as it stands in ``twins/models/channel/modes.py``, to four digits; more where two modes nearly cancel."""
+    """A signal's row for ``twins/models/channel/modes.py``, with four digits, or more if two modes nearly cancel."""
     from msgspec import structs
 
     digits = 4 if modes.slow_s > 1.9 * modes.fast_s else 8
@@ -105,7 +105,7 @@ def _read(files: list[Path]) -> "list[Recording]":
     return recordings
 
 
-def _held(recordings: "list[Recording]", group: list[str]) -> bool:
+def _has_readings(recordings: "list[Recording]", group: list[str]) -> bool:
     from twins.signals import BY_NAME
 
     return any((recording.columns.signal == BY_NAME[name].code).any() for recording in recordings for name in group)
@@ -122,7 +122,7 @@ def _fit(recordings: "list[Recording]", groups: list[list[str]], forms: tuple[st
             bars.update(task, description=f"fitting {label}")
             one = run(recordings, group, forms, tell=lambda _: bars.advance(task))
             if one is None:
-                say(f"{label}: too few readings to fit on, left out")
+                say(f"{label}: too few readings to fit on, skipped")
                 bars.advance(task, len(forms))
             else:
                 found.append(one)
@@ -142,7 +142,7 @@ def _print(one: "SignalFit") -> None:
     chosen = one.forms[one.chosen]
     name = "+".join(one.signals)
     table(
-        f"{name}: what was used, and {one.chosen} there",
+        f"{name}: readings used, and the result of {one.chosen}",
         ["file", "patients", "readings", "pairs", "score", "patients*", "readings*", "pairs*", "score*"],
         _use(chosen),
     )
@@ -154,15 +154,17 @@ def _print(one: "SignalFit") -> None:
         ["form", "score", "score*", *(f"{number} min*" for number in minutes), "at a bound"],
         [
             [
-                form, f"{told.train:.4f}", f"{told.held_out:.4f}",
-                *(f"{told.skill[number]:+.3f}" if number in told.skill else "" for number in minutes),
-                ", ".join(told.at_bound),
+                form, f"{form.train:.4f}", f"{form.held_out:.4f}",
+                *(f"{form.skill[number]:+.3f}" if number in form.skill else "" for number in minutes),
+                ", ".join(form.at_bound),
             ]
-            for form, told in one.forms.items()
+            for form, form in one.forms.items()
         ],
     )  # fmt: skip
-    typer.echo("* on the patients held out")
-    for row in _rows(one).get(one.chosen, [f"{one.chosen} is no form of the channel twin: {_said(chosen.parameters)}"]):
+    typer.echo("* on the evaluation patients")
+    for row in _rows(one).get(
+        one.chosen, [f"the channel twin has no form {one.chosen}: {_parameters(chosen.parameters)}"]
+    ):
         typer.echo(row)
     typer.echo()
 
@@ -183,5 +185,5 @@ def _use(form: "Fit") -> list[list[str]]:
     return rows
 
 
-def _said(parameters: dict[str, float]) -> str:
+def _parameters(parameters: dict[str, float]) -> str:
     return ", ".join(f"{name} {figure:.4g}" for name, figure in parameters.items())

@@ -1,4 +1,4 @@
-"""The accounts' database opened from the service's own machine, for commands; the service may run or be stopped."""
+"""Opens the accounts database for commands on the service's machine. The service may be running or stopped."""
 
 import asyncio
 import getpass
@@ -29,7 +29,7 @@ Database = Annotated[
 
 
 def done(settings: "Settings", work: "Callable[[Accounts, Actor], Awaitable[T]]") -> T:
-    """What ``work`` finds, done by whoever is at this terminal; one plain line and exit code 1 where it fails."""
+    """Run ``work`` as the user of this terminal and return its result. A failure prints one line and exits with 1."""
 
     async def run() -> T:
         async with _opened(settings) as (accounts, by):
@@ -41,7 +41,7 @@ def done(settings: "Settings", work: "Callable[[Accounts, Actor], Awaitable[T]]"
 
 @asynccontextmanager
 async def _opened(settings: "Settings") -> "AsyncIterator[tuple[Accounts, Actor]]":
-    """The accounts of a service, and the person at this terminal; nothing is made that is not there."""
+    """The accounts of a service, and the user of this terminal; nothing is created."""
     from msgspec import structs
 
     from api.accounts import Accounts
@@ -53,7 +53,7 @@ async def _opened(settings: "Settings") -> "AsyncIterator[tuple[Accounts, Actor]
     seen = await examine(accounts_url(settings))
     if seen.revision != seen.wanted:
         state = "no accounts yet" if seen.revision is None else "accounts of another version"
-        raise Failure(f"{seen.where} holds {state}: start the service of this version on it once")
+        raise Failure(f"{seen.where} has {state}: start the service of this version with it once")
     accounts = Accounts(accounts_url(settings), Clock())
     system = accounts.system_actor()
     await accounts.open()

@@ -1,4 +1,4 @@
-"""What commands write: figures to standard output, everything said along the way to standard error."""
+"""Output of commands: results on standard output, messages on standard error."""
 
 import json
 import math
@@ -16,21 +16,21 @@ __all__ = ["Failure", "failures", "print_json", "progress", "say", "table"]
 
 
 class Failure(Exception):
-    """The work failed for a reason the message tells; the program ends with 1."""
+    """The work failed; the message gives the reason, and the program exits with 1."""
 
 
 def say(text: str) -> None:
-    """A line for the person at the terminal."""
+    """Print a line for the user on standard error."""
     typer.echo(text, err=True)
 
 
 def print_json(figures: object) -> None:
-    """Figures for a program: one JSON document; what is not a number becomes ``null``."""
+    """Print figures for a program as one JSON document; not-a-number becomes ``null``."""
     typer.echo(json.dumps(_plain(figures), indent=2, ensure_ascii=False))
 
 
 def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Figures for a person; the first column is text, the others numbers."""
+    """Print figures as a table; the first column is text, the others are numbers."""
     from rich.console import Console
     from rich.table import Table
 
@@ -39,13 +39,13 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
         drawn.add_row(*row)
-    # A pipe has no width: let every row keep its line there.
+    # A pipe has no width: do not wrap rows there.
     Console(width=None if sys.stdout.isatty() else 200).print(drawn)
 
 
 @contextmanager
 def progress(*columns: "ProgressColumn") -> Iterator["Progress"]:
-    """A progress bar on standard error, gone when done; nothing where that is no terminal."""
+    """A progress bar on standard error, removed when done; nothing if it is not a terminal."""
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 

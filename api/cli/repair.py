@@ -15,9 +15,9 @@ def repair(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False,
 ) -> None:
-    """Mend a service's file while no service runs on it: damage, broken checkpoints, a time ahead of this machine's clock.
+    """Repair a service's file while no service uses it: damage, broken checkpoints, a time ahead of this machine's clock.
 
-    Nothing is thrown away: a damaged file stays beside the new one. Set the machine's clock right first.
+    Nothing is deleted: a damaged file stays beside the new one. Correct the machine's clock first.
     """
     with failures():
         from streams.clock import Clock
@@ -29,4 +29,4 @@ def repair(
         return
     for sentence in done:
         say(sentence)
-    say(f"{file} can be served" if done else f"nothing is wrong with {file}")
+    say(f"{file} can be served" if done else f"{file} needs no repair")

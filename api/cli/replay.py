@@ -1,4 +1,4 @@
-"""``vitaltwin replay``: a recorded file comes alive on a running service."""
+"""``vitaltwin replay``: sends a recorded file to a running service."""
 
 import sys
 from pathlib import Path
@@ -31,7 +31,7 @@ def replay(
             "--key",
             "--token",
             envvar="VITALTWIN_KEY",
-            help="A device key. On this machine the one `vitaltwin serve` left for its user is found by itself.",
+            help="A device key. Default: the local key that `vitaltwin serve` of the same user stored on this machine.",
         ),
     ] = "",
     speed: Annotated[
@@ -39,24 +39,24 @@ def replay(
         typer.Option(
             min=0,
             show_default="that of the service's clock",
-            help="Recorded seconds per second. Faster than the service's clock, or 0 for as fast as it goes, sends the "
-            "file as history that ends now.",
+            help="Recorded seconds per second; 0: as fast as possible. If it is faster than the service's clock, the "
+            "file is sent as history that ends now.",
         ),
     ] = None,
     patients: Annotated[str, typer.Option(help="Only these patients, separated by commas.")] = "",
     signals: Annotated[str, typer.Option(help="Only these signals, separated by commas.")] = "",
     together: Annotated[
-        bool, typer.Option("--together", help="Let every patient begin now, however far apart their dates are.")
+        bool, typer.Option("--together", help="Let every patient begin now, even if their dates are far apart.")
     ] = False,
-    limit_patients: Annotated[int | None, typer.Option(min=1, help="Only the first so many patients.")] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first so many readings, in order of time.")] = None,
-    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for a service that went away.")] = 300.0,
-    as_json: Annotated[bool, typer.Option("--json", help="The summary as JSON.")] = False,
+    limit_patients: Annotated[int | None, typer.Option(min=1, help="Only this many patients.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only this many readings, in order of time.")] = None,
+    patience: Annotated[float, typer.Option(min=0, help="Seconds to wait for an unreachable service.")] = 300.0,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the summary as JSON.")] = False,
 ) -> None:
-    """Push a recorded file through a running service's public door.
+    """Send a recorded file to a running service over HTTP.
 
-    The first reading becomes the service's now and every interval is kept. While the service is away replay waits and
-    then goes on where it was: nothing is lost.
+    The first reading gets the service's present time, and all intervals are kept. While the service is unreachable, replay
+    waits, and then continues without losing readings.
     """
     from streams.recordings.client import Door
     from streams.recordings.replay import Replay
@@ -86,7 +86,7 @@ def replay(
 
 
 def load(file: Path, *, patients: str = "", signals: str = "", limit_patients: int | None = None) -> "Recording":
-    """The recorded file, read with a progress bar, cut down to what was asked for."""
+    """The requested part of a recorded file, read with a progress bar."""
     from streams.recordings.recording import read
     from twins.signals import BY_NAME
 
@@ -102,12 +102,12 @@ def load(file: Path, *, patients: str = "", signals: str = "", limit_patients: i
     if patients or limit_patients is not None:
         recording = recording.of_patients(_listed(patients) or None, limit_patients)
     if not len(recording):
-        raise Failure(f"{file.name} holds no reading of what was asked for")
+        raise Failure(f"{file.name} has no readings of the requested patients and signals")
     return recording
 
 
 def local_key(url: str) -> str:
-    """The key that ``vitaltwin serve`` of the same user left for its port; empty when there is none."""
+    """The key that ``vitaltwin serve`` of the same user stored for its port; empty if there is none."""
     parts = urlsplit(url if "://" in url else f"http://{url}")
     if parts.hostname not in _LOOPBACK:
         return ""
@@ -118,7 +118,7 @@ def local_key(url: str) -> str:
 
 
 def report(summary: "Summary", *, as_json: bool) -> None:
-    """Print what a replay did."""
+    """Print the summary of a replay."""
     import msgspec
 
     if as_json:
@@ -126,12 +126,12 @@ def report(summary: "Summary", *, as_json: bool) -> None:
         return
     say(
         f"sent {summary.sent:,} of {summary.readings:,} readings of {summary.patients} patients: "
-        f"{summary.taken:,} taken, {summary.refused:,} refused, {summary.wall_s:.0f} s"
+        f"{summary.taken:,} accepted, {summary.refused:,} refused, {summary.wall_s:.0f} s"
     )
     for reason, count in sorted(summary.reasons.items(), key=lambda item: -item[1]):
         say(f"  {reason}: {count:,}")
     if summary.retries:
-        say(f"  the service was away for {summary.away_s:.0f} s, asked again {summary.retries} times")
+        say(f"  the service was unreachable for {summary.away_s:.0f} s, {summary.retries} retries")
 
 
 def _run(going: "Replay") -> None:
@@ -139,15 +139,15 @@ def _run(going: "Replay") -> None:
         task = bars.add_task("replaying", total=going.summary.readings)
         said = ""
 
-        def tell(now: "Summary") -> None:
+        def show(now: "Summary") -> None:
             nonlocal said
             words = f"away ({now.waiting[:40]}), waiting" if now.waiting else f"replaying at {now.speed:g}x"
             if bars.disable and now.waiting != said:
-                say(f"the service is away: {now.waiting}" if now.waiting else "the service is back")
+                say(f"the service is unreachable: {now.waiting}" if now.waiting else "the service is back")
                 said = now.waiting
             bars.update(task, completed=now.sent, description=words)
 
-        going.run(tell)
+        going.run(show)
 
 
 def _listed(text: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""``vitaltwin serve``: the embedded service, empty, with sign-in. Also what ``demo`` is built from."""
+"""``vitaltwin serve``: the embedded service with sign-in, at first without patients. ``demo`` uses the same parts."""
 
 import asyncio
 import gc
@@ -38,7 +38,7 @@ NOTICE = "Decision support in development, not a certified medical device."
 
 @dataclass(frozen=True)
 class Running:
-    """The parts of a running service, as its command sees them."""
+    """The parts of a running service, for its command."""
 
     service: "Service"
     accounts: "Accounts"
@@ -53,13 +53,13 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(min=0, max=65_535, help="Port.", show_default="8000")] = None,
     database: Annotated[
-        Path | None, typer.Option(help="The service's one file.", dir_okay=False, show_default="vitaltwin.db")
+        Path | None, typer.Option(help="The service's file.", dir_okay=False, show_default="vitaltwin.db")
     ] = None,
     clock_speed: Annotated[
         float | None, typer.Option(min=0.01, max=3_600, help="Service seconds per second.", show_default="1")
     ] = None,
 ) -> None:
-    """Run the embedded service: one process, one file, no other service. Ctrl-C ends it.
+    """Run the embedded service: one process, one file, no other service needed. Ctrl-C ends it.
 
     Further settings are read from VITALTWIN_... variables. The first start prints a one-time sign-in link.
     """
@@ -69,7 +69,7 @@ def serve(
 
 
 def settings_of(**given: object) -> "Settings":
-    """Settings from the environment and, above them, the options that were given; exit 2 when they make no sense."""
+    """Settings from the environment; given options take precedence. Exits with 2 if they are invalid."""
     from pydantic import ValidationError
 
     from streams.settings import Settings
@@ -82,7 +82,7 @@ def settings_of(**given: object) -> "Settings":
 
 
 def embedded(settings: "Settings") -> "Service":
-    """The service that keeps everything in one file."""
+    """The service that stores everything in one file."""
     from streams.embedded.service import EmbeddedService
 
     return EmbeddedService(settings)
@@ -95,9 +95,9 @@ def run(
 ) -> None:
     """Serve until a signal ends it.
 
-    ``started`` is called once the service answers and gives back what is to run beside it.
+    ``started`` is called once the service answers, and returns the tasks to run beside it.
     """
-    os.umask(0o077)  # whatever the service writes is about patients or opens a door
+    os.umask(0o077)  # every file of the service has patient records or secrets
     from api.http.logs import configure
 
     configure(settings)
@@ -107,26 +107,26 @@ def run(
 
 
 def quicken() -> Callable[[Coroutine[None, None, None]], None]:
-    """Set the interpreter up for a service; returns what runs its event loop."""
-    # The loop, the log and the worker take turns many times a commit; Python's own 5 ms a turn would be its pace.
+    """Configure the interpreter for a service; returns the function that runs its event loop."""
+    # Loop, log and worker switch threads many times per commit; Python's default of 5 ms per switch would slow it down.
     sys.setswitchinterval(_TURN_S)
-    # What is loaded while starting stays for good: looking through it for garbage, again and again, is all cost.
+    # Objects loaded at the start stay until the end: do not let the garbage collector scan them again and again.
     gc.disable()
     try:
         import uvloop
-    except ImportError:  # there is none for Windows
+    except ImportError:  # not available on Windows
         return asyncio.run
     return uvloop.run
 
 
 def address(host: str, port: int) -> str:
-    """The URL a browser on this machine would use."""
+    """The URL for a browser on this machine."""
     name = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}.get(host, f"[{host}]" if ":" in host else host)  # noqa: S104 # compared, not bound
     return f"http://{name}:{port}"
 
 
 def accounts_url(settings: "Settings") -> str:
-    """Where accounts, devices and the audit trail are kept, as SQLAlchemy names it."""
+    """The SQLAlchemy URL of accounts, devices and audit trail."""
     return settings.accounts_database or f"sqlite:///{settings.database.absolute()}"
 
 
@@ -149,7 +149,7 @@ async def _serve(
     url = address(settings.host, listening.getsockname()[1])
     running = Running(service, accounts, view, hub, settings, url)
     app = create_app(service, accounts, view, hub, settings)
-    # The lifespan is entered below, so that what goes wrong there reaches the terminal as one plain line.
+    # The lifespan is entered below, so that its errors reach the terminal as one line.
     config = configuration(app, settings)
     async with app.router.lifespan_context(app):
         up = asyncio.Event()
@@ -171,18 +171,18 @@ async def _serve(
 
 
 async def _watch(service: "Service") -> None:
-    """End with the reason, and 1, once the service can do no more; doors and pages have some seconds to say it."""
+    """Exit with 1 and the reason once the service has failed. Doors and pages show it for some seconds before."""
     reason = await service.failed()
-    say(f"error: the service can go on no longer: {reason}")
+    say(f"error: the service has failed: {reason}")
     await asyncio.sleep(_SAID_S)
-    raise Failure(f"ended because {reason}; start it again: the twins go on from the log")
+    raise Failure(f"stopped because {reason}; start it again: the twins continue from the log")
 
 
 def _stoppable(config: "uvicorn.Config", hub: "Hub", up: asyncio.Event) -> "uvicorn.Server":
     import uvicorn
 
     class Server(uvicorn.Server):
-        """Closes the hub's sockets first, and ends by returning, not by raising the signal once more."""
+        """Closes the hub's sockets first, and returns at the end instead of raising the signal again."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:
@@ -205,7 +205,7 @@ def _stoppable(config: "uvicorn.Config", hub: "Hub", up: asyncio.Event) -> "uvic
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A bound socket, taken before anything else is opened: a port in use is the likeliest thing to go wrong."""
+    """A bound socket, opened before anything else: a port in use is the most likely error."""
     try:
         family, kind, protocol, _, where = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -228,27 +228,29 @@ async def _welcome(running: Running) -> list[Awaitable[None]]:
     from importlib.metadata import version
 
     settings = running.settings
-    say(f"vitaltwin {version('vitaltwin')} on {running.url}, keeping everything in {settings.database}")
+    say(f"vitaltwin {version('vitaltwin')} on {running.url}, storing everything in {settings.database}")
     say(NOTICE)
     if settings.clock_speed != 1.0:
         say(
-            f"the service's clock runs {settings.clock_speed:g} times as fast as the wall's: this file's time will be ahead,"
+            f"the service's clock runs {settings.clock_speed:g} times as fast as the wall clock: this file's time will be ahead,"
         )
-        say(f"      and serving it at the wall's pace again takes `vitaltwin repair {settings.database}` first")
+        say(f"      and to serve it at normal speed again, run `vitaltwin repair {settings.database}` first")
     if settings.host not in LOOPBACK:
         say(f"warning: {settings.host} can be reached by other machines, and this is plain HTTP.")
-        say("         Put a proxy with TLS before it, or keep to 127.0.0.1.")
+        say("         Put a proxy with TLS in front of it, or use 127.0.0.1.")
     link = await running.accounts.first_start_link()
     if link is not None:
         say(f"first start: sign in once at {running.url}{settings.path_prefix}/sign-in?token={link}")
     await leave_key(running)
-    return [_told(running)]
+    return [_print_progress(running)]
 
 
-async def _told(running: Running) -> None:
-    """Say when the twins have begun to see, where that takes a while; then wait as long as the service runs."""
+async def _print_progress(running: Running) -> None:
+    """Print when the twins are up to date, if that takes a while; then wait as long as the service runs."""
     if running.service.health().get("twins") == "warming":
-        say("readings are taken; the twins see them once their kernels are compiled (the first start takes a minute)")
+        say(
+            "readings are accepted; the twins process them once their kernels are compiled (the first start takes a minute)"
+        )
         while running.service.health().get("twins") == "warming":  # noqa: ASYNC110 - told by another thread
             await asyncio.sleep(0.1)
         say("the twins are up to date")
@@ -256,7 +258,7 @@ async def _told(running: Running) -> None:
 
 
 async def leave_key(running: Running) -> None:
-    """Leave a device key that only this user can read, so that ``replay`` on this machine needs none by hand."""
+    """Store a device key that only this user can read, so that ``replay`` on this machine needs no key option."""
     from api.accounts.errors import AccountsError
     from streams.private import keep_private
 
@@ -266,7 +268,7 @@ async def leave_key(running: Running) -> None:
         try:
             accounts.authenticate_device(file.read_text().strip())
             keep_private(file)
-            return  # the one from the last start still holds
+            return  # the key from the last start is still valid
         except (OSError, AccountsError):
             pass
         made = await accounts.create_device(

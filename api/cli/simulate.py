@@ -13,18 +13,20 @@ if TYPE_CHECKING:
 
 __all__ = ["simulate"]
 
-_START_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z: plainly no real date
+_START_US = 946_684_800_000_000  # 2000-01-01T00:00:00Z: clearly not a real date
 
 
 def simulate(
     out: Annotated[Path, typer.Option(help="The file to write: .csv or .csv.gz.", dir_okay=False)],
     *,
-    patients: Annotated[int, typer.Option(min=1, max=100_000, help="How many patients.")] = 10,
-    hours: Annotated[float, typer.Option(min=0.01, max=8_760, help="How long each is watched.")] = 24.0,
+    patients: Annotated[int, typer.Option(min=1, max=100_000, help="Number of patients.")] = 10,
+    hours: Annotated[float, typer.Option(min=0.01, max=8_760, help="Recorded hours of each patient.")] = 24.0,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same file.")] = 1,
-    every: Annotated[float, typer.Option(min=1, help="Seconds between readings of heart, breath and SpO2.")] = 10.0,
+    every: Annotated[
+        float, typer.Option(min=1, help="Seconds between readings of heart rate, respiratory rate and SpO2.")
+    ] = 10.0,
     ill_share: Annotated[float, typer.Option(min=0, max=1, help="Share of patients who deteriorate.")] = 0.4,
-    as_json: Annotated[bool, typer.Option("--json", help="What was written, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a summary as JSON.")] = False,
 ) -> None:
     """Write a synthetic cohort: circadian vital signs, meals, artefacts, and patients who deteriorate."""
     import numpy as np

@@ -1,4 +1,4 @@
-"""``vitaltwin warm``: compile the kernels now rather than at the first start."""
+"""``vitaltwin warm``: compiles the kernels now instead of at the first start."""
 
 import os
 import time
@@ -13,9 +13,9 @@ __all__ = ["warm"]
 
 def warm(
     *,
-    as_json: Annotated[bool, typer.Option("--json", help="What was done, as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON.")] = False,
 ) -> None:
-    """Compile the numerical kernels, or find them compiled already. Needed once per version; takes seconds."""
+    """Compile the numerical kernels, unless they are compiled already. Needed once per version."""
     started = time.monotonic()
     names = []
     with failures(), progress() as bars:

@@ -129,7 +129,12 @@ def test_an_ended_subscription_of_a_patient_leaves_nothing_old(
     expect(page.locator(".signal .value").first).to_have_text("75", timeout=120_000)
     first = page.evaluate("window.subs")[f"patient/{patient}"]
     line.tell(
-        {"type": "error", "sub": first, "reason": "forbidden", "detail": "the patient has moved to a ward that you may not read"}
+        {
+            "type": "error",
+            "sub": first,
+            "reason": "forbidden",
+            "detail": "the patient has moved to a ward that you may not read",
+        }
     )
     expect(page.locator(".patient h1")).to_have_text(
         "The service has stopped sending this patient's values to this page. Asking again …"

@@ -1,4 +1,4 @@
-"""The ward of ``vitaltwin demo``: who lies in it, what their devices send, and the feeder that keeps it alive."""
+"""The ward of ``vitaltwin demo``: its patients, the readings of their devices, and the feeder that sends them."""
 
 from api.cli.demo_ward.cast import Bed, cast
 from api.cli.demo_ward.feeder import Feeder

@@ -1,4 +1,4 @@
-"""The sixteen patients of the demo ward and what happens to them when."""
+"""The sixteen patients of the demo ward and the schedule of their episodes."""
 
 from collections.abc import Callable
 from importlib import resources
@@ -22,8 +22,8 @@ _OBSERVED = _BEDSIDE | {"systolic_bp": 60.0, "diastolic_bp": 60.0, "body_tempera
 class Bed(msgspec.Struct, frozen=True, kw_only=True):
     """A patient: ``source(origin)`` makes the devices for a schedule that begins at ``origin`` (µs).
 
-    ``past_us`` is how much there is to see at the first start; ``oxygen`` (L/min) and ``consciousness`` are charted
-    where they are not ``None``.
+    ``past_us`` is the length of the history at the first start; ``oxygen`` (L/min) and ``consciousness`` are charted
+    unless they are ``None``.
     """
 
     patient: str
@@ -36,15 +36,15 @@ class Bed(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def label(self) -> str:
-        """What the tile says."""
+        """The text of the tile."""
         return f"Bed {self.number} · {self.hint}"
 
 
 def cast() -> list[Bed]:
-    """Everybody on the ward.
+    """All patients of the ward.
 
-    Recorded: five bedside monitors, three wristbands, three glucose sensors. Simulated: five whose episodes all begin
-    within the first two minutes and then come back each at its own interval.
+    Recorded: five bedside monitors, three wristbands, three glucose sensors. Simulated: five patients whose episodes begin
+    within the first two minutes and then return, each at its own interval.
     """
     beds: list[Bed] = []
 
@@ -74,9 +74,9 @@ def cast() -> list[Bed]:
 
 
 _SCHEDULE: tuple[tuple[int, tuple[Episode, ...], dict[str, float]], ...] = (
-    # A heart that races past its limit.
+    # Heart rate rises above its limit.
     (11, (Episode(kind="tachycardia", start_s=8, rise_s=30, hold_s=70, recover_s=90, period_s=660),), _OBSERVED),
-    # Breath, heart and saturation move together, so NEWS2 climbs; later, and more slowly, sepsis.
+    # Respiratory rate, heart rate and saturation change together, so NEWS2 rises; later, and more slowly, sepsis.
     (
         12,
         (
@@ -87,11 +87,11 @@ _SCHEDULE: tuple[tuple[int, tuple[Episode, ...], dict[str, float]], ...] = (
         ),
         _OBSERVED,
     ),
-    # A clip that slips off the finger.
+    # The sensor clip slips off the finger.
     (13, (Episode(kind="probe_off", start_s=40, hold_s=45, period_s=540),), _BEDSIDE),
-    # A monitor that falls silent.
+    # The monitor stops sending.
     (14, (Episode(kind="silent", start_s=55, hold_s=60, period_s=780),), _OBSERVED),
-    # Glucose that falls towards its limit: seen coming, then there.
+    # Glucose falls towards its limit: first a predicted alarm, then a limit alarm.
     (
         23,
         (
@@ -120,6 +120,6 @@ def _looped(recording: Recording, patient: str) -> Callable[[int], Source]:
 
 
 def _simulated(seed: int, episodes: tuple[Episode, ...], cadence: dict[str, float]) -> Callable[[int], Source]:
-    # Their clock starts at three in the morning: nobody eats in the first hours, glucose falls from its resting level.
+    # Their clock starts at three in the morning: there are no meals in the first hours, and glucose falls from its resting level.
     person = draw(seed, episodes, clock_s=3 * 3_600.0)
     return lambda origin: Simulated(person, cadence, origin)

@@ -1,4 +1,4 @@
-"""Keeps the demo ward alive: admits its patients, charts their facts and sends what their devices give."""
+"""Feeds the demo ward: admits its patients, charts their facts and sends the readings of their devices."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -24,7 +24,7 @@ _FRAME = 20_000
 
 
 class Feeder:
-    """Feeds a service through its front door as devices would; ``run`` goes on until it is cancelled."""
+    """Sends readings to a service as devices do; ``run`` continues until it is cancelled."""
 
     def __init__(self, service: "Service", view: "LiveState", beds: list[Bed]) -> None:
         self._service = service
@@ -34,7 +34,7 @@ class Feeder:
         self._sent: list[int] = []
 
     async def run(self) -> None:
-        """Admit who is not there yet, then send for ever; a disk that is full is waited for."""
+        """Admit missing patients, then send for ever. While the disk is full, it waits."""
         await self._patiently(self.open)
         while True:
             await self._patiently(self.chart)
@@ -42,9 +42,9 @@ class Feeder:
             await asyncio.sleep(_BEAT_S)
 
     async def open(self) -> None:
-        """Find everybody as they were left, or admit them.
+        """Find all patients of the last run, or admit them.
 
-        A schedule goes on where it was after a short stop; after a long one it begins anew.
+        After a short stop a schedule continues; after a long one it starts again.
         """
         self._sources, self._sent = [], []
         now = self._service.clock.now()
@@ -75,7 +75,7 @@ class Feeder:
                     )
 
     async def send(self) -> None:
-        """Send everything that is due, in order of time; where the clock was set back, the ward begins anew from there."""
+        """Send all due readings, in order of time. If the clock was set back, the ward starts again from there."""
         now = self._service.clock.now()
         if now < max(self._sent):
             await self.open()

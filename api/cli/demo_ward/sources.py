@@ -1,6 +1,6 @@
-"""What a demo patient's devices send between two moments: a recording played in a loop, or a synthetic person.
+"""The readings of a demo patient's devices between two moments: a recording in a loop, or a synthetic person.
 
-Both are pure functions of service time, so that a demo that was killed goes on where it was.
+Both are pure functions of service time, so that a killed demo continues at the right place.
 """
 
 from typing import Protocol
@@ -25,15 +25,15 @@ class Source(Protocol):
 
 
 class Loop:
-    """One patient's recording played forwards, then backwards, and so on: no jump where it starts again.
+    """One patient's recording played forwards, then backwards, and so on, so that there is no jump at the ends.
 
-    The place in the loop follows from the time alone. Pauses of more than a quarter of an hour are closed up.
+    The position in the loop depends on the time only. Pauses of more than a quarter of an hour are removed.
     """
 
     def __init__(self, recording: Recording, patient: str) -> None:
         columns = recording.of_patients({patient}).by_time().columns
         if not len(columns):
-            raise ValueError(f"{recording.name} holds nobody called {patient}")
+            raise ValueError(f"{recording.name} has no patient {patient}")
         steps = np.diff(columns.time, prepend=columns.time[0])
         steps[steps > _LONGEST_PAUSE_US] = _PAUSE_US
         forth = np.cumsum(steps)
@@ -65,7 +65,7 @@ class Simulated:
 
     def between(self, after: int, until: int) -> tuple[U2, I8, F8]:
         """The readings of a window."""
-        # The person's window is half open at the other end: half a millisecond lies between no two readings.
+        # The person's window is half open at the other end. Readings are never half a millisecond apart, so a shift is safe.
         begin, end = ((edge - self._origin) / 1e6 + 5e-4 for edge in (after, until))
         code, time_s, value = readings(self._person, begin, end, self._cadence_s)
         return code, np.round(time_s * 1e6).astype(np.int64) + self._origin, value

@@ -1,4 +1,4 @@
-"""``vitaltwin doctor``: what is configured, what can be reached, what is wrong."""
+"""``vitaltwin doctor``: checks the configuration and everything that the service needs."""
 
 import os
 from pathlib import Path
@@ -20,18 +20,18 @@ def doctor(
         bool | None,
         typer.Option(
             "--distributed/--embedded",
-            help="Which service to look at.",
-            show_default="distributed where its settings are given",
+            help="The type of service to check.",
+            show_default="distributed if its settings are given",
         ),
     ] = None,
-    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port of the service to look at.")] = None,
+    port: Annotated[int | None, typer.Option(min=1, max=65_535, help="Port of the service to check.")] = None,
     database: Annotated[Path | None, typer.Option(help="The embedded service's file.", dir_okay=False)] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="The findings as JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False,
 ) -> None:
-    """Look at everything a service needs. Exit code 1 when something is wrong.
+    """Check everything that a service needs. Exit code 1 if something is wrong.
 
-    Of the distributed service: Kafka and its topics, who works and how far behind, InfluxDB, accounts, and what of it
-    runs on this machine.
+    For the distributed service: Kafka and its topics, the workers and their lag, InfluxDB, accounts, and the parts that
+    run on this machine.
     """
     from api.cli.doctor import local, spread
 

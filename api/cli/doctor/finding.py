@@ -1,4 +1,4 @@
-"""One thing the doctor has looked at."""
+"""The result of one check of the doctor."""
 
 from typing import Literal, NamedTuple
 
@@ -6,7 +6,7 @@ __all__ = ["Finding"]
 
 
 class Finding(NamedTuple):
-    """``good``, ``note`` (works, but know it) or ``wrong``, with the details in words."""
+    """``good``, ``note`` (works, but worth knowing) or ``wrong``, with details as text."""
 
     name: str
     state: Literal["good", "note", "wrong"]

@@ -1,4 +1,4 @@
-"""What a service needs of its own machine, and the embedded service of its file."""
+"""Checks of the machine for every service, and of the file for the embedded service."""
 
 import os
 import shutil
@@ -39,10 +39,10 @@ def _python(_: "Settings") -> Iterator[Finding]:
 def _kernels(_: "Settings") -> Iterator[Finding]:
     folder = Path(os.environ.get("NUMBA_CACHE_DIR") or cache_folder())
     if not os.access(folder if folder.exists() else folder.parent, os.W_OK):
-        yield Finding("compiled kernels", "note", f"{folder} cannot be written: they are compiled at every start")
+        yield Finding("compiled kernels", "note", f"{folder} is not writable: kernels are compiled at every start")
         return
     count = sum(1 for _ in folder.rglob("*.nbc"))
-    advice = "" if count else "; the first start compiles them, or `vitaltwin warm` does now"
+    advice = "" if count else "; the first start compiles them, or run `vitaltwin warm` now"
     yield Finding("compiled kernels", "good" if count else "note", f"{count} in {folder}{advice}")
 
 
@@ -52,10 +52,10 @@ def _configured(settings: "Settings") -> Iterator[Finding]:
         "VITALTWIN_URL", "VITALTWIN_KEY", "VITALTWIN_DATA", "VITALTWIN_NO_SKIP"
     }  # fmt: skip
     words = ", ".join(f"{name}={_shown(name)}" for name in given)
-    yield Finding("settings", "good", words or "all as delivered")
+    yield Finding("settings", "good", words or "all defaults")
     for name in given:
         if name not in known:
-            yield Finding("settings", "note", f"{name} is no setting of this version")
+            yield Finding("settings", "note", f"{name} is not a setting of this version")
     if settings.host not in LOOPBACK:
         yield Finding(
             "address", "note", f"{settings.host} can be reached by other machines; the service speaks plain HTTP"
@@ -63,7 +63,7 @@ def _configured(settings: "Settings") -> Iterator[Finding]:
 
 
 def _shown(name: str) -> str:
-    """The value of a variable, or dots in place of what nobody should read over a shoulder."""
+    """The value of a variable, or dots in place of a secret."""
     if name.endswith(("KEY", "TOKEN", "PASSWORD")) or (name not in _SAFE and "://" in os.environ[name]):
         return "…"
     return os.environ[name]
@@ -92,7 +92,7 @@ def _database(settings: "Settings") -> Iterator[Finding]:
 
 
 def _log(settings: "Settings") -> Iterator[Finding]:
-    """How far the file's log reaches back, and whether its time is the machine's."""
+    """How far the file's log goes back, and whether its time agrees with the machine's clock."""
     path = settings.database
     if not path.exists():
         return
@@ -108,7 +108,7 @@ def _log(settings: "Settings") -> Iterator[Finding]:
     full = seen.bytes > 0.98 * settings.log_retention_bytes
     if full and seen.newest - seen.oldest < 0.98e6 * settings.log_retention_seconds:
         wanted = span(round(settings.log_retention_seconds * 1e6))
-        yield Finding("log", "note", f"{detail}: it is at its largest size and does not reach back {wanted}")
+        yield Finding("log", "note", f"{detail}: it is at its largest size and does not go back {wanted}")
     else:
         yield Finding("log", "good", detail)
     if not seen.shrinks:
@@ -118,7 +118,7 @@ def _log(settings: "Settings") -> Iterator[Finding]:
         advice = f"set the machine's clock, or run `vitaltwin repair {path}`"
         yield Finding("log's time", "wrong", f"{span(ahead)} ahead of this machine's clock: {advice}")
     elif -ahead > _LONG_US:
-        yield Finding("log's time", "note", f"it ends {span(-ahead)} ago")
+        yield Finding("log's time", "note", f"its last record is {span(-ahead)} old")
     else:
         yield Finding("log's time", "good", f"its newest record is {max(0.0, -ahead / 1e6):.1f} s old")
 
@@ -134,7 +134,11 @@ def _clock(_: "Settings") -> Iterator[Finding]:
     now = time.gmtime()
     good = now.tm_year >= _BUILT_YEAR
     text = time.strftime("%Y-%m-%dT%H:%M:%SZ", now)
-    yield Finding("machine's clock", "good" if good else "wrong", text if good else f"{text} lies before this version")
+    yield Finding(
+        "machine's clock",
+        "good" if good else "wrong",
+        text if good else f"{text} is before the release of this version",
+    )
 
 
 def _service(settings: "Settings") -> Iterator[Finding]:
@@ -145,7 +149,7 @@ def _service(settings: "Settings") -> Iterator[Finding]:
 
 
 def asked(name: str, host: str, port: int) -> Finding:
-    """What a service or worker on this machine says of its readiness."""
+    """The readiness of a service or worker on this machine."""
     import http.client
     import json
 
@@ -164,13 +168,13 @@ def asked(name: str, host: str, port: int) -> Finding:
     try:
         health = json.loads(body)
     except ValueError:
-        return Finding(name, "wrong", f"{url} is taken by something that is not vitaltwin")
+        return Finding(name, "wrong", f"{url} is used by another program than vitaltwin")
     parts = {**health, **health.get("parts", {})}
     words = ", ".join(f"{part} {said}" for part, said in parts.items() if not isinstance(said, dict | list))
     return Finding(name, "good" if answer.status == 200 else "wrong", f"{url} answers {answer.status}: {words[:300]}")
 
 
 MACHINE: tuple[Look, ...] = (_python, _kernels, _configured, _clock)
-"""What every service needs of its machine."""
+"""Checks of the machine, for every service."""
 EMBEDDED: tuple[Look, ...] = (_database, _log, _disk, _service)
-"""What the embedded service needs."""
+"""Checks for the embedded service."""

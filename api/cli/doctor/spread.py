@@ -1,4 +1,4 @@
-"""What the distributed service needs: Kafka with its topics, workers, InfluxDB, accounts; and what of it runs here."""
+"""Checks for the distributed service: Kafka and its topics, workers, InfluxDB, accounts, and the parts on this machine."""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ __all__ = ["LOOKS"]
 
 _CLOSE_S, _APART_S = 2.0, 30.0
 _ALL_SAFE = 3
-"""So many copies outlive a broker's end with another still in sync."""
+"""With so many copies another one stays in sync when a broker fails."""
 
 
 def _installed(_: "Settings") -> Iterator[Finding]:
@@ -41,9 +41,9 @@ def _kafka(settings: "Settings") -> Iterator[Finding]:
             yield Finding("topics", "wrong", one)
         if wrong:
             return
-        yield Finding("topics", "good", f"as `vitaltwin init` makes them, {settings.kafka_partitions} partitions")
+        yield Finding("topics", "good", f"as `vitaltwin init` creates them, {settings.kafka_partitions} partitions")
         if brokers >= _ALL_SAFE > settings.kafka_replication:
-            advice = "VITALTWIN_KAFKA_REPLICATION=3 keeps all of it when a broker ends"
+            advice = "with VITALTWIN_KAFKA_REPLICATION=3 nothing is lost when a broker fails"
             yield Finding("topics", "note", f"{settings.kafka_replication} copy only, with {brokers} brokers: {advice}")
         for one in asyncio.run(topics.differences(settings)):
             yield Finding("topics", "note", one)
@@ -54,13 +54,13 @@ def _kafka(settings: "Settings") -> Iterator[Finding]:
 
 
 def _clock(brokers_us: int) -> Finding:
-    """How far this machine's clock is from the broker's, which tells the log its time."""
+    """The difference between this machine's clock and the broker's, which gives the log its time."""
     apart_s = (Clock().now() - brokers_us) / 1e6
-    told = f"{abs(apart_s):.1f} s {'ahead of' if apart_s > 0 else 'behind'} Kafka's"
+    offset = f"{abs(apart_s):.1f} s {'ahead of' if apart_s > 0 else 'behind'} Kafka's"
     if abs(apart_s) <= _CLOSE_S:
-        return Finding("clocks", "good", f"this machine's is {told}")
-    advice = "devices' readings are judged by the doors' clocks: set all machines by one source (NTP)"
-    return Finding("clocks", "wrong" if abs(apart_s) > _APART_S else "note", f"this machine's is {told}; {advice}")
+        return Finding("clocks", "good", f"this machine's is {offset}")
+    advice = "the doors check readings by their own clocks: synchronise all machines with one source (NTP)"
+    return Finding("clocks", "wrong" if abs(apart_s) > _APART_S else "note", f"this machine's is {offset}; {advice}")
 
 
 def _workers(settings: "Settings", seen: "Group") -> Iterator[Finding]:
@@ -68,11 +68,15 @@ def _workers(settings: "Settings", seen: "Group") -> Iterator[Finding]:
     idle = settings.kafka_partitions - held
     each = ", ".join(f"{host} {len(mine)}" for host, mine in seen.members.items())
     if not seen.members:
-        yield Finding("workers", "wrong", "none: `vitaltwin worker` starts one; what doors take waits in the log")
+        yield Finding(
+            "workers", "wrong", "none: start one with `vitaltwin worker`; until then accepted readings wait in the log"
+        )
     elif idle:
-        yield Finding("workers", "wrong", f"{idle} partitions are nobody's, as while workers come and go; held: {each}")
+        yield Finding(
+            "workers", "wrong", f"{idle} partitions are not assigned, as during a rebalance; assigned: {each}"
+        )
     else:
-        yield Finding("workers", "good", f"{len(seen.members)}; partitions held: {each}")
+        yield Finding("workers", "good", f"{len(seen.members)}; partitions assigned: {each}")
     furthest = max(seen.behind, key=lambda partition: seen.behind[partition], default=0)
     behind = sum(seen.behind.values())
     late = behind > settings.ready_lag * max(1, len(seen.members))
@@ -84,7 +88,7 @@ def _workers(settings: "Settings", seen: "Group") -> Iterator[Finding]:
 
 def _influx(settings: "Settings") -> Iterator[Finding]:
     if not settings.influx_url:
-        yield Finding("InfluxDB", "note", "no history is kept: name one in VITALTWIN_INFLUX_URL")
+        yield Finding("InfluxDB", "note", "no history is stored: set VITALTWIN_INFLUX_URL")
         return
     if not find_spec("influxdb_client"):
         return
@@ -98,7 +102,7 @@ def _influx(settings: "Settings") -> Iterator[Finding]:
     for one in wrong:
         yield Finding("InfluxDB", "wrong", one)
     if not wrong:
-        yield Finding("InfluxDB", "good", f"{settings.influx_url}, buckets and task as `vitaltwin init` makes them")
+        yield Finding("InfluxDB", "good", f"{settings.influx_url}, buckets and task as `vitaltwin init` creates them")
     spilled = [file.stat().st_size for file in settings.spill_folder.glob("**/*") if file.is_file()]
     if sum(spilled):
         yield Finding(
@@ -122,9 +126,7 @@ def _accounts(settings: "Settings") -> Iterator[Finding]:
         yield Finding("accounts", "good", f"{seen.where}, {seen.server}")
     else:
         found = f"tables of revision {seen.revision}" if seen.revision else "no tables"
-        yield Finding(
-            "accounts", "wrong", f"{seen.where}: {found}, not of {seen.wanted}; `vitaltwin init` makes them so"
-        )
+        yield Finding("accounts", "wrong", f"{seen.where}: {found}, not {seen.wanted}; run `vitaltwin init`")
 
 
 def _here(settings: "Settings") -> Iterator[Finding]:

@@ -21,7 +21,7 @@ def test_what_is_sent_while_kernels_are_compiled_is_judged_before_it_says_ready(
         assert monitor.sends(30)["taken"] == 1
         health = monitor.ask("/health/ready")
         assert (health["ready"], health["parts"]["twins"]) == (False, "warming")
-        service.saying("readings are taken; the twins see them once their kernels are compiled")
+        service.saying("readings are accepted; the twins process them once their kernels are compiled")
         deadline = time.monotonic() + 600
         seen = []
         while not (health := monitor.ask("/health/ready"))["ready"] and time.monotonic() < deadline:

@@ -65,7 +65,7 @@ def test_nothing_to_fit_on_is_one_line_and_1(vitaltwin, tmp_path):
     assert shown.returncode == 1
     assert shown.stderr.splitlines() == [
         "heart_rate: too few readings to fit on, left out",
-        "error: no signal has 8 plausible readings of one patient at an even place by id",
+        "error: no signal has 8 plausible readings of one patient to fit on",
     ]
 
 

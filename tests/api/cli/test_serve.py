@@ -262,7 +262,7 @@ def test_log_lines_as_json_from_a_level_on(service, tmp_path):
     service.said.clear()
     service.home |= {"VITALTWIN_LOG_LEVEL": "error"}
     service.start()
-    service.saying("keeping everything in")
+    service.saying("storing everything in")
     assert service.end() == 0
     assert not [said for said in service.said if "readable by others" in said]
 

@@ -41,7 +41,7 @@ def test_what_is_wrong_is_told_until_nothing_is(given: dict[str, str], worker: S
     code, found = looked(given, worker)
     assert code == 0, found
     assert found["clocks"][0].startswith("good: this machine's is ")
-    assert found["workers"] == ["good: 1; partitions held: 127.0.0.1 (1) 2"]
+    assert found["workers"] == ["good: 1; partitions assigned: 127.0.0.1 (1) 2"]
     assert "records behind" in found["checkpoints"][0]
     assert "restored 2" in found["worker here"][0]
     assert found["InfluxDB"][0].startswith("note: no history")

@@ -281,7 +281,7 @@ def test_a_worker_ends_when_asked_to_though_kafka_is_away() -> None:
         began = time.monotonic()
         worker.stop()  # it kills after half a minute
         assert time.monotonic() - began < 29.5
-        assert "does not answer the farewell" in worker.said()
+        assert "did not confirm that this worker leaves" in worker.said()
 
 
 def test_nothing_is_lost_or_taken_twice() -> None:
