@@ -1,7 +1,7 @@
 """Small inputs that once showed faults, sent to a running service as a person would send them.
 
-The inputs lie beside the recordings; each test says what a cautious ward expects of one. Glucose without a unit is refused,
-so inputs that are about something else are sent with theirs.
+The inputs are stored beside the recordings. Each test says what a cautious ward expects. Glucose without a unit is refused,
+so inputs for other faults get a unit.
 """
 
 import json
@@ -43,7 +43,7 @@ def with_units(step: Any) -> Any:
 
 
 class Ward:
-    """A service to which every input was sent once, what the sender printed, and an administrator who looks."""
+    """A service that got every input once, the sender's output, and an administrator's client."""
 
     def __init__(self, running: Running, folder: Path) -> None:
         self.running = running
@@ -51,7 +51,7 @@ class Ward:
         self._folder = folder
         cookies = "; ".join(f"{name}={value}" for name, value in self.admin.cookies.items())
         self._environment = os.environ | {"URL": running.url, "COOKIE": cookies}
-        # A first reading, so that the kernels are there when the inputs' seconds begin to count.
+        # A first reading, so that the kernels are compiled before the inputs depend on seconds.
         reading = running.reading(patient="warm")
         assert self.admin.post("/v1/observations", json=reading).json()["taken"] == 1
         eventually(lambda: self.state("warm").get("heart_rate"))
@@ -93,7 +93,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         yield Ward(running, folder)
 
 
-def test_a_glucose_without_a_unit_is_no_low(ward: Ward) -> None:
+def test_a_glucose_without_a_unit_is_refused(ward: Ward) -> None:
     assert ward.statuses("glucose_without_unit") == [422]
     assert "unit_missing" in ward.printed["glucose_without_unit"]
     assert ward.admin.get("/v1/patients/g1").status_code == 404
@@ -111,9 +111,9 @@ def test_names_keep_their_marks(ward: Ward) -> None:
 
 
 @pytest.mark.parametrize("patient", ["u1", "u2", "u3", "u4", "u5"])
-def test_limits_in_other_units_switch_no_alarm_off(ward: Ward, patient: str) -> None:
+def test_limits_in_other_units_do_not_turn_alarms_off(ward: Ward, patient: str) -> None:
     assert ward.statuses("limits_in_other_units").count(422) == 4
-    if patient == "u3":  # a temperature waits out a longer delay than the input lasts
+    if patient == "u3":  # the delay of temperature is longer than the input
 
         def fever() -> bool:
             reading = ward.running.reading(patient="u3", signal="body_temperature", value=41.5)
@@ -125,7 +125,7 @@ def test_limits_in_other_units_switch_no_alarm_off(ward: Ward, patient: str) -> 
     assert "high" in {alarm["priority"] for alarm in ward.alarms(patient)}
 
 
-def test_the_next_patient_of_an_id_has_nothing_of_the_last(ward: Ward) -> None:
+def test_a_new_stay_under_an_id_has_nothing_of_the_earlier_one(ward: Ward) -> None:
     told = ward.admin.get("/v1/patients/bed-3").json()
     assert (told["label"], told["spo2_scale"]) == ("Second", 1)
     limits = ward.admin.get("/v1/patients/bed-3/limits").json()["oxygen_saturation"]
@@ -135,7 +135,7 @@ def test_the_next_patient_of_an_id_has_nothing_of_the_last(ward: Ward) -> None:
     assert set(readings["value"]) == {82.0}
 
 
-def test_readings_of_the_wrong_patient_leave_nothing_once_taken_back(ward: Ward) -> None:
+def test_withdrawn_readings_of_the_wrong_patient_leave_nothing(ward: Ward) -> None:
     held = ward.state("w1").get("heart_rate")
     assert held is None or held["value"] is None
     assert [alarm for alarm in ward.alarms("w1") if alarm["signal"] == "heart_rate"] == []
@@ -150,12 +150,12 @@ def test_an_error_code_is_not_the_reading(ward: Ward) -> None:
     assert ward.alarms("e1"), "nobody is told that the sensor sends an error code"
 
 
-def test_oxygen_told_by_a_device_counts(ward: Ward) -> None:
+def test_oxygen_measured_by_a_device_counts(ward: Ward) -> None:
     news2 = ward.admin.get("/v1/patients/x1/state").json()["news2"]
     assert news2["parts"]["oxygen"] == 2
 
 
-def test_a_child_has_no_adults_score_once_somebody_says_so(ward: Ward) -> None:
+def test_a_child_has_no_adult_score_once_the_age_is_set(ward: Ward) -> None:
     changed = ward.admin.patch("/v1/patients/y1", json={"age_years": 1})
     assert changed.status_code == 200, changed.text
     eventually(lambda: [alarm for alarm in ward.alarms("y1") if alarm["condition"].startswith("news2")] == [])
@@ -174,14 +174,14 @@ def vitaltwin(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.mark.parametrize("command", ["evaluate", "replay"])
-def test_a_time_that_is_none_is_one_line_with_its_number(vitaltwin, command: str) -> None:
+def test_an_invalid_time_is_reported_in_one_line_with_its_line_number(vitaltwin, command: str) -> None:
     path = require(CASES / "time_missing.csv", "the inputs lie beside the recordings")
     shown = vitaltwin(command, path)
     assert shown.returncode == 1
     assert shown.stderr.strip() == "error: time_missing.csv: line 3: time 'Z': not ISO 8601, like 2026-01-01T00:00:00Z"
 
 
-def test_the_same_course_sent_twice_alarms_as_often_as_once(vitaltwin, tmp_path: Path) -> None:
+def test_the_same_course_sent_twice_raises_as_many_alarms_as_once(vitaltwin, tmp_path: Path) -> None:
     maker = require(CASES / "make_dup.py", "the inputs lie beside the recordings")
     subprocess.run([sys.executable, str(maker), str(tmp_path)], check=True, timeout=60)
     told = {}

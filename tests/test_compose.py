@@ -1,4 +1,4 @@
-"""infra/compose.yaml and infra/Containerfile against what they name: settings, commands, versions, routes, Kafka's properties."""
+"""Checks the names in infra/compose.yaml and infra/Containerfile: settings, commands, versions, routes, Kafka properties."""
 
 import asyncio
 import json
@@ -30,7 +30,7 @@ PROBE = re.compile(r"urlopen\('(http://127\.0\.0\.1:(\d+)(/[^']*))'")
 OF_THE_PLACE = {
     "node.id", "controller.quorum.voters", "listeners", "advertised.listeners", "listener.security.protocol.map", "log.dirs",
 }  # fmt: skip
-"""Where a broker stands and what it is called: other in a container than beside the tests."""
+"""Properties with a broker's address or name: these differ between a container and the tests."""
 
 
 def filled(value: Any, variables: dict[str, str]) -> Any:
@@ -65,13 +65,13 @@ def test_what_runs() -> None:
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_settings_are_settings_and_hold(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_exist_and_are_valid(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     environment = OURS[name]["environment"]
     assert {key for key in environment if not key.startswith("VITALTWIN_")} == set()
     assert {key.removeprefix("VITALTWIN_").lower() for key in environment} <= set(Settings.model_fields)
     for key, value in environment.items():
         monkeypatch.setenv(key, value)
-    settings = Settings()  # raises where a value is none
+    settings = Settings()  # raises for an invalid value
     assert settings.kafka_servers == SERVICES["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"].split("//")[1]
     assert settings.kafka_replication == 1
     assert settings.influx_url == "http://influxdb:8086"
@@ -86,7 +86,7 @@ def test_settings_are_settings_and_hold(name: str, monkeypatch: pytest.MonkeyPat
     assert settings.kafka_session_seconds * 1000 >= session_min_ms
 
 
-def test_commands_are_commands() -> None:
+def test_commands_exist() -> None:
     known = set(typer.main.get_group(app).commands)  # type: ignore[attr-defined]
     assert re.search(r'^ENTRYPOINT \["vitaltwin"]$', CONTAINERFILE, re.MULTILINE)
     named = [service["command"] for service in OURS.values()]
@@ -96,7 +96,7 @@ def test_commands_are_commands() -> None:
     assert all(len(command) == 1 for command in named)
 
 
-def test_images_are_the_versions_the_tests_run_on() -> None:
+def test_images_have_the_versions_of_the_tests() -> None:
     kafka = re.search(r"<kafka.version>(.*)</kafka.version>", (INFRA / "kafka" / "pom.xml").read_text())
     influx = re.search(r"^version=v(.*)$", (INFRA / "influxdb" / "build").read_text(), re.MULTILINE)
     assert kafka
@@ -109,7 +109,7 @@ def test_images_are_the_versions_the_tests_run_on() -> None:
     assert f"{python[1]}.0" in SpecifierSet(PROJECT["requires-python"])
 
 
-def test_postgresql_is_the_one_the_tests_run_on(tmp_path: Path) -> None:
+def test_postgresql_has_the_version_of_the_tests(tmp_path: Path) -> None:
     server = Server(tmp_path / "postgres")
     server.start()
     server.stop()
@@ -117,7 +117,7 @@ def test_postgresql_is_the_one_the_tests_run_on(tmp_path: Path) -> None:
     assert SERVICES["postgres"]["image"] == f"postgres:{major}"
 
 
-def test_kafka_is_set_as_beside_the_tests() -> None:
+def test_kafka_has_the_properties_of_the_tests() -> None:
     script = (INFRA / "kafka" / "start").read_text()
     session = re.search(r"session=(\d+)", script)
     assert session
@@ -139,7 +139,7 @@ def probes(service: dict[str, Any]) -> tuple[int, str]:
     return int(found[2]), found[3]
 
 
-def test_doors_are_asked_where_they_answer() -> None:
+def test_health_checks_of_doors_use_existing_routes() -> None:
     paths = {route.path for router in ROUTERS for route in router.routes}  # type: ignore[attr-defined]
     for name in ("api-1", "api-2"):
         port, path = probes(SERVICES[name])
@@ -152,7 +152,7 @@ def test_doors_are_asked_where_they_answer() -> None:
     assert (int(whole[2]), whole[3]) == (Settings.model_fields["port"].default, probes(SERVICES["api-1"])[1])
 
 
-def test_workers_are_asked_where_they_answer() -> None:
+def test_health_checks_of_workers_use_existing_routes() -> None:
     async def asked(path: str) -> int:
         door, port = await open_door("127.0.0.1", 0, lambda: {"ready": True}, dict)
         try:
@@ -167,7 +167,7 @@ def test_workers_are_asked_where_they_answer() -> None:
         assert str(port) == SERVICES[name]["environment"]["VITALTWIN_WORKER_PORT"]
 
 
-def test_what_waits_for_what() -> None:
+def test_the_start_order() -> None:
     assert OURS["init"]["depends_on"] == {name: {"condition": "service_healthy"} for name in OTHERS}
     assert all("healthcheck" in service for name, service in SERVICES.items() if name != "init")
     for name, service in OURS.items():
@@ -179,9 +179,9 @@ def test_what_waits_for_what() -> None:
     assert longest >= 40
 
 
-def test_nothing_is_shared_that_must_not_be_and_everything_kept_has_a_volume() -> None:
+def test_volumes_are_not_shared_and_all_stored_data_has_one() -> None:
     named = [volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])]
-    assert sorted(named) == sorted(COMPOSE["volumes"])  # each by one service
+    assert sorted(named) == sorted(COMPOSE["volumes"])  # each used by one service
     assert all(volume.endswith(":/var/lib/vitaltwin") for one in OURS.values() for volume in one.get("volumes", []))
     for line in ("ENV XDG_STATE_HOME=/var/lib/vitaltwin/", "USER vitaltwin", "WORKDIR /var/lib/vitaltwin"):
         assert re.search(f"^{line}", CONTAINERFILE, re.MULTILINE)
@@ -200,13 +200,13 @@ def test_images_are_named_without_a_registry() -> None:
         assert re.fullmatch(r"([a-z]+/)?[a-z]+:[\w.-]+", service["image"])
 
 
-def test_what_is_copied_into_the_image_is_there() -> None:
+def test_files_copied_into_the_image_exist() -> None:
     copied = [shlex.split(line)[:-1] for line in re.findall(r"^COPY (.*)$", CONTAINERFILE, re.MULTILINE)]
     assert {"twins", "streams", "api", "constraints.txt", "pyproject.toml"} <= {
         name for line in copied for name in line
     }
     assert all((ROOT / name).exists() for line in copied for name in line)
-    # What the program needs comes before its code, or each change of that would install all of it again.
+    # Dependencies are installed before the code is copied; otherwise every change of code would install them again.
     lines = CONTAINERFILE.splitlines()
     needed = next(number for number, line in enumerate(lines) if "-r requirements.txt" in line)
     assert needed < min(number for number, line in enumerate(lines) if line.startswith(("COPY twins", "COPY README")))
@@ -215,7 +215,7 @@ def test_what_is_copied_into_the_image_is_there() -> None:
     assert extras[1] in PROJECT["optional-dependencies"]
 
 
-def test_compose_itself_reads_it(tmp_path: Path) -> None:
+def test_compose_accepts_the_file(tmp_path: Path) -> None:
     where = subprocess.run([INFRA / "compose-reader", "--where"], capture_output=True, text=True, check=True).stdout
     reader = require(Path(where.strip()), "infra/compose-reader makes it, once, with Go")
 
@@ -234,5 +234,5 @@ def test_compose_itself_reads_it(tmp_path: Path) -> None:
     assert read(composed).returncode
 
 
-def test_services_wait_for_services_that_are_there() -> None:
+def test_services_wait_for_existing_services() -> None:
     assert {one for service in SERVICES.values() for one in service.get("depends_on", {})} <= SERVICES.keys()

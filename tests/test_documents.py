@@ -1,4 +1,4 @@
-"""What the documents say is so, and nothing of the machine they were written on is in them."""
+"""Checks the documents: settings, links and versions are right, and no path of the author's machine is in them."""
 
 import json
 import re
@@ -26,7 +26,7 @@ MACHINE_PATH = re.compile(r"(?:^|[^A-Za-z0-9_.])/(?:home|root|work|farm|Users)/[
 
 @cache
 def texts() -> dict[str, str]:
-    """Every text file of the project, by path; those git knows where there is git, else those that lie there."""
+    """Every text file of the project, by path: the files known to git, or without git all files."""
     if shutil.which("git") and (ROOT / ".git").exists():
         listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
         names = [name for name in listed.split("\0") if name]
@@ -82,7 +82,7 @@ def test_no_path_of_a_machine_is_named() -> None:
     assert {name: hits for name, hits in found.items() if hits} == {}
 
 
-def test_the_changelog_knows_this_version() -> None:
+def test_the_changelog_has_this_version() -> None:
     newest = re.search(r"^## \[(.+?)]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest
     assert newest[1] == PROJECT["version"]
@@ -92,7 +92,7 @@ def test_the_changelog_knows_this_version() -> None:
     "document",
     ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "docs/architecture.md", "docs/distributed.md", "docs/settings.md"],
 )
-def test_links_lead_somewhere(document: str) -> None:
+def test_links_lead_to_existing_files(document: str) -> None:
     targets = re.findall(r"]\(([^)#\s]+)", (ROOT / document).read_text())
     local = [target for target in targets if "://" not in target]
     assert [target for target in local if not ((ROOT / document).parent / target).exists()] == []
@@ -109,7 +109,7 @@ def placeholders(message: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(message) if name}
 
 
-def test_every_language_says_everything() -> None:
+def test_every_language_has_all_messages() -> None:
     languages = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in MESSAGES.glob("*.json")}
     assert {"en", "de"} <= languages.keys()
     english = languages["en"]

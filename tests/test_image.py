@@ -1,4 +1,4 @@
-"""infra/Containerfile built unchanged by Debian's buildah without a container engine, where its base image can be had."""
+"""Builds infra/Containerfile with buildah, without a container engine, if the base image is available."""
 
 import os
 import re
@@ -31,7 +31,7 @@ def base() -> None:
 
 
 def how_to_fetch() -> list[str]:
-    """Where pip finds packages on this machine; the recipe knows of no such place."""
+    """Options for pip to find packages on this machine; the Containerfile has none."""
     options = [f"--env={name}" for name in os.environ if name.startswith("PIP_") or name.lower().endswith("_proxy")]
     files = {
         Path("/etc/pip.conf"),

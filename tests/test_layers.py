@@ -1,4 +1,4 @@
-"""The arrows between the rooms go one way, and ``twins`` stays pure."""
+"""Imports between the packages go one way, and ``twins`` stays pure."""
 
 import shutil
 import subprocess
@@ -15,7 +15,7 @@ NAMED = (
     "api/cli", "api/doors", "api/http", "api/intake", "api/live", "streams/embedded", "streams/kafka", "twins/models",
     "twins/models/channel", "twins/models/deterioration",
 )  # fmt: skip
-"""Rooms that contracts name: a contract on a room that is not there is an error."""
+"""Packages named in contracts: a contract on a missing package is an error."""
 
 PURE = {
     "__future__",
@@ -36,7 +36,7 @@ PURE = {
     "types",
     "typing",
 }
-"""The standard library without a clock, a file, a socket, a thread or chance."""
+"""Modules of the standard library without clock, file, socket, thread or random numbers."""
 
 ONLY_IN = {
     "numba": "twins.compiled",
@@ -46,12 +46,12 @@ ONLY_IN = {
     "typer": "api.cli",
     "prometheus_client": "api",
 }
-"""Libraries that one place keeps to itself."""
+"""Libraries that only one place may import."""
 
 
 @pytest.fixture(scope="module")
 def imports() -> dict[str, set[str]]:
-    """What each module of the program imports from outside it, by top-level name."""
+    """The external imports of each module, by top-level name."""
     graph = grimp.build_graph(*ROOMS, include_external_packages=True, cache_dir=None)
     modules = [module for module in graph.modules if module.split(".")[0] in ROOMS]
     return {
@@ -89,7 +89,7 @@ def test_contracts_are_kept() -> None:
         ("streams/kafka", "import streams.embedded", "do not know each other"),
     ],
 )
-def test_contracts_bite(room: str, line: str, contract: str, tmp_path: Path) -> None:
+def test_contracts_find_violations(room: str, line: str, contract: str, tmp_path: Path) -> None:
     for name in (*ROOMS, *NAMED):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
@@ -108,7 +108,7 @@ def test_twins_import_only_numerics(imports: dict[str, set[str]]) -> None:
 
 
 @pytest.mark.parametrize(("library", "home"), ONLY_IN.items())
-def test_library_stays_home(library: str, home: str, imports: dict[str, set[str]]) -> None:
+def test_a_library_is_imported_only_in_its_place(library: str, home: str, imports: dict[str, set[str]]) -> None:
     users = {module for module, names in imports.items() if library in names}
     assert {module for module in users if not f"{module}.".startswith(f"{home}.")} == set()
 
@@ -130,7 +130,7 @@ IO = {
 
 
 def test_decoders_do_no_io(imports: dict[str, set[str]]) -> None:
-    """A protocol's ``decode`` module turns bytes into readings; its ``door`` beside it speaks to the device."""
+    """A protocol's ``decode`` module turns bytes into readings; its ``door`` communicates with the device."""
     decoders = {module: names & IO for module, names in imports.items() if module.split(".")[-1] == "decode"}
     assert {module: names for module, names in decoders.items() if names} == {}
 
@@ -142,8 +142,8 @@ def room_of(module: str) -> tuple[str, str]:
     return package, name if (ROOT / package / name).is_dir() else f"{name}.py"
 
 
-def test_the_drawing_is_the_house() -> None:
-    """Rooms and their arrows in docs/architecture.md are those of the imports."""
+def test_the_drawing_agrees_with_the_imports() -> None:
+    """The packages and arrows in docs/architecture.md agree with the imports."""
     drawn: dict[str, dict[str, str]] = {}
     package = ""
     for line in (ROOT / "docs" / "architecture.md").read_text().splitlines():

@@ -30,8 +30,8 @@ PASSWORD = "correct horse battery staple"
 
 
 def eventually(look: Callable[[], Any]) -> Any:
-    """What ``look`` finds, as soon as it finds anything."""
-    deadline = time.monotonic() + 240  # the first reading may have to compile kernels, beside much else
+    """The result of ``look`` as soon as it is true."""
+    deadline = time.monotonic() + 240  # the first reading may have to compile kernels on a busy machine
     while not (found := look()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -60,13 +60,13 @@ class Running:
         return made
 
     def device(self, **rights: Any) -> httpx.Client:
-        """A client with a fresh device key, for all wards and strangers unless its rights say otherwise."""
+        """A client with a new device key; by default for all wards, and allowed to admit."""
         rights = {"may_admit": True} | ({} if {"wards", "patients"} & rights.keys() else {"wards": ("*",)}) | rights
         made = self.call(self.accounts.create_device(self.accounts.system_actor(), "monitor", **rights))
         return self.client(Authorization=f"Bearer {made.key}")
 
     def person(self, name: str, role: str, wards: tuple[str, ...] = ("*",)) -> httpx.Client:
-        """A client signed in as a fresh account."""
+        """A client signed in with a new account."""
         self.call(
             self.accounts.create_account(self.accounts.system_actor(), name, role, wards=wards, password=PASSWORD)
         )
@@ -76,7 +76,7 @@ class Running:
         return client
 
     def reading(self, **changes: Any) -> dict[str, Any]:
-        """A good reading of now."""
+        """A valid reading with the present time."""
         return {"patient": "p1", "signal": "heart_rate", "time": self.now(), "value": 72.0} | changes
 
     def now(self, ahead_s: float = 0.0) -> str:
@@ -139,7 +139,7 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
-    """Starts services with settings of the test's own."""
+    """Starts services with the test's own settings."""
     opened = []
 
     def begin(**settings: Any) -> Running:
@@ -154,7 +154,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Running]]:
 
 @pytest.fixture(scope="module")
 def device(running: Running) -> httpx.Client:
-    """A device that may send for everybody."""
+    """A device that may send for all patients."""
     return running.device()
 
 

@@ -1,4 +1,4 @@
-"""The application around the doors: signing in, headers, hosts, problems, pages, figures."""
+"""The application around the doors: sign-in, headers, hosts, problems, pages, metrics."""
 
 import re
 
@@ -16,7 +16,7 @@ def slug(answer):
 
 @pytest.fixture(autouse=True, scope="module")
 def _root(admin):
-    """Somebody to sign in as."""
+    """An account to sign in with."""
 
 
 def test_wrong_password(running):
@@ -46,7 +46,7 @@ def test_other_host_names_are_not_answered(running):
         assert client.get("/health/live", headers={"Host": host}).status_code == 200
 
 
-def test_named_hosts_are_answered(start):
+def test_allowed_hosts_are_answered(start):
     open_one = start(allowed_hosts=["ward.example"])
     assert open_one.client().get("/health/live", headers={"Host": "ward.example:8000"}).status_code == 200
     assert open_one.client().get("/health/live", headers={"Host": "other.example"}).status_code == 421
@@ -72,7 +72,7 @@ def test_demo_signs_the_local_browser_in(start):
 @pytest.mark.parametrize(
     "path", ["/", "/docs", "/docs/docs.js", "/v1/session", "/health/live", "/nothing", "/openapi.json"]
 )
-def test_every_answer_is_fenced(running, path):
+def test_every_answer_has_security_headers(running, path):
     headers = running.client().get(path).headers
     policy = headers["content-security-policy"]
     assert "default-src 'none'" in policy
@@ -134,7 +134,7 @@ def test_errors_of_accounts_are_in_the_table(kind):
     assert PROBLEMS[kind.slug].status == kind.status
 
 
-def test_what_nobody_foresaw_keeps_its_insides(running, admin, monkeypatch):
+def test_an_unexpected_error_reveals_no_details(running, admin, monkeypatch):
     def fail(*_):
         raise RuntimeError("secret inside")
 
@@ -164,7 +164,7 @@ def test_the_reference_loads_nothing_from_elsewhere(running):
     assert re.findall(r'(?:src|href)="([^"]+)"', html) == [
         "data:,", "docs/docs.css", "docs/docs.js", "openapi.json", "asyncapi.json", "./",
     ]  # fmt: skip
-    assert client.get("/docs/").headers["location"] == "../docs"  # whose links would lead nowhere
+    assert client.get("/docs/").headers["location"] == "../docs"  # its relative links would be wrong
     assert "<script>" not in html
     assert "style=" not in html
 
@@ -234,7 +234,7 @@ def test_every_answer_names_its_request(running, admin):
             assert admin.get(path, headers={"X-Request-Id": junk}).headers["x-request-id"] != junk
 
 
-def test_what_only_grows_is_a_counter(running):
+def test_a_growing_figure_is_a_counter(running):
     figures = running.client().get("/metrics").text
     kinds = dict(line.split()[2:4] for line in figures.splitlines() if line.startswith("# TYPE"))
     for name in (

@@ -1,4 +1,4 @@
-"""Doors whose accounts are in a real PostgreSQL: what one made another takes, and what happens while it is away."""
+"""Doors with accounts in a real PostgreSQL: they share accounts, and they survive an outage of the server."""
 
 import json
 import time
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.fault
 
 
 def settled(answer, status):
-    """Asks until it is answered so."""
+    """Repeats the request until it has this status."""
     deadline = time.monotonic() + 20
     while (given := answer()).status_code != status:
         assert time.monotonic() < deadline, given.text
@@ -52,7 +52,7 @@ def test_while_the_server_is_away_people_wait_and_readings_do_not(start, own_pos
     own_postgres.stop()
     asked = time.monotonic()
     assert monitor.post("/v1/observations", json=door.reading()).json()["taken"] == 1
-    away = settled(lambda: admin.get("/v1/session"), 503)  # those remembered go on for as long as they are remembered
+    away = settled(lambda: admin.get("/v1/session"), 503)  # cached sessions go on as long as they are cached
     assert time.monotonic() - asked < 10
     assert away.json()["type"] == "/problems/store-unavailable"
     assert "try again" in away.json()["detail"]
@@ -61,7 +61,7 @@ def test_while_the_server_is_away_people_wait_and_readings_do_not(start, own_pos
     name_and_password = {"name": "grace", "password": PASSWORD}
     assert door.client(Origin=door.url).post("/v1/session", json=name_and_password).status_code == 503
     unknown = door.client(Authorization=f"Bearer vt_abcdefgh_{'x' * 43}")
-    assert unknown.post("/v1/observations", json=door.reading()).status_code == 503  # it may be a new one
+    assert unknown.post("/v1/observations", json=door.reading()).status_code == 503  # it may be a new session
     assert monitor.post("/v1/observations", json=door.reading(value=73.0)).json()["taken"] == 1
     assert door.client().get("/health/ready").status_code == 200
 
@@ -75,7 +75,7 @@ def test_a_server_that_starts_anew_between_two_requests_goes_unnoticed(start, ow
     door = start(accounts_database=own_postgres.url)
     admin = door.person("grace", "admin")
     while door.accounts.counters()["audit_pending"]:
-        time.sleep(0.01)  # or the trail would be the first to find out
+        time.sleep(0.01)  # otherwise the audit trail would notice the restart first
     own_postgres.stop()
     own_postgres.start()
     assert admin.get("/v1/accounts").status_code == 200

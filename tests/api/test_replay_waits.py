@@ -1,4 +1,4 @@
-"""A replay whose file brings more new patients than its key may admit waits, and loses none of their readings."""
+"""A replay with more new patients than its key may admit waits, and loses no reading."""
 
 from math import inf
 
@@ -26,7 +26,7 @@ def test_new_patients_beyond_the_keys_minute_are_waited_for(start):
     waits = []
 
     def admitted_meanwhile(seconds):
-        """The minute is not waited for: the nurse admits them by hand."""
+        """The test does not wait for a minute: a nurse admits them by hand."""
         waits.append(seconds)
         for name in names[2:]:
             admin.post("/v1/patients", json={"id": name, "ward": "A"})

@@ -1,4 +1,4 @@
-"""A real service as its own program, a door to post readings through, and sockets that can be cut."""
+"""A real service as a process, a device key to send readings, and sockets that can be cut."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ from playwright.sync_api import Page, WebSocketRoute
 
 @dataclass
 class Service:
-    """A running ``vitaltwin demo`` and requests to it as the person at this machine."""
+    """A running ``vitaltwin demo`` and requests to it as the local user."""
 
     address: str
     pid: int
@@ -29,7 +29,7 @@ class Service:
     here: list[str] = field(default_factory=list)
 
     def ask(self, method: str, path: str, body: object = None) -> Any:
-        """One request; the answer's content, None where it has none."""
+        """One request; returns the answer's content, None if it is empty."""
         place = urlsplit(self.address)
         assert place.hostname
         connection = http.client.HTTPConnection(place.hostname, place.port, timeout=10)
@@ -42,7 +42,7 @@ class Service:
         return json.loads(content) if content else None
 
     def wait(self) -> None:
-        """Until the twins are at work: the first start compiles their kernels."""
+        """Wait until the twins are running: the first start compiles their kernels."""
         place = urlsplit(self.address)
         assert place.hostname
         until = time.monotonic() + 300
@@ -65,7 +65,7 @@ class Service:
         return patient
 
     def discharge(self) -> None:
-        """Everybody admitted by a test goes home with it: the ward is as the next one expects it."""
+        """Discharge all patients that the test admitted, so that the next test finds the usual ward."""
         while self.here:
             with suppress(AssertionError, OSError):
                 self.ask("DELETE", f"/v1/patients/{self.here.pop()}")
@@ -80,7 +80,7 @@ class Service:
         ])  # fmt: skip
 
     def alarms(self, patient: str) -> list[dict[str, Any]]:
-        """Every transition kept of a patient's alarms."""
+        """Every stored transition of a patient's alarms."""
         found: list[dict[str, Any]] = self.ask("GET", f"/v1/alarms?state=all&patient={patient}")["items"]
         return found
 
@@ -110,7 +110,7 @@ def _empty_beds(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @contextmanager
 def demo(folder: Path, *options: str) -> Iterator[Service]:
-    """A demonstration ward of one's own, its file in ``folder``."""
+    """A separate demonstration ward with its file in ``folder``."""
     program = str(Path(sys.executable).with_name("vitaltwin"))
     command = [program, "demo", "--port", "0", "--database", str(folder / "demo.db"), "--no-open", *options]
     environment = {**os.environ, "HOME": str(folder), "XDG_STATE_HOME": str(folder)}
@@ -132,7 +132,7 @@ def demo(folder: Path, *options: str) -> Iterator[Service]:
 
 
 class Cable:
-    """The line between a page and its service: may be cut, go quiet, and be mended; pings may be asked for faster."""
+    """The connection between a page and its service: it can be cut, silenced and restored, with faster pings."""
 
     def __init__(self, page: Page, ping: float | None = None) -> None:
         self._ping = ping
@@ -156,7 +156,7 @@ class Cable:
         far.on_message(back)
 
     def _hurried(self, message: str) -> str:
-        """The welcome with another heartbeat than the service's own; heartbeats with another state of health."""
+        """Replace the heartbeat's period in the first answer, and the health in heartbeats."""
         if '"type":"result"' not in message and '"type":"ping"' not in message:
             return message
         told = json.loads(message)
@@ -167,7 +167,7 @@ class Cable:
         return json.dumps(told)
 
     def feel(self, **health: Any) -> None:
-        """From now on the service says this of itself; at once, as a service does whose health changes."""
+        """From now on send this health, and the first one at once, as the service does when its health changes."""
         self._health = {"writes": "", "lag_s": 0.1, "clock_apart_s": 0.0, "estimate_age_s": 0.4, "twins": "ok"} | health
         self.tell({"type": "ping", "offset": 0, "health": self._health})
 
@@ -177,7 +177,7 @@ class Cable:
             near.send(json.dumps(message))
 
     def cut(self) -> None:
-        """Close the socket, and every next one, until mended."""
+        """Close the socket, and every further one, until restored."""
         self._cut = True
         for near in self._open:
             near.close()
@@ -188,7 +188,7 @@ class Cable:
         self._quiet = True
 
     def mend(self) -> None:
-        """As if nothing had been."""
+        """Restore the connection."""
         self._cut = self._quiet = False
 
 
@@ -200,7 +200,7 @@ def cable() -> Callable[..., Cable]:
 
 @pytest.fixture
 def calm(page: Page) -> Iterator[list[str]]:
-    """Errors of the page's own; the test fails on any."""
+    """Errors of the page itself; the test fails on any."""
     said: list[str] = []
     page.on("pageerror", lambda error: said.append(str(error)))
     page.on("console", lambda message: said.append(message.text) if _bad(message.type, message.text) else None)

@@ -1,4 +1,4 @@
-"""What the pages make of an alarm: its severity while answered, over, worse than at onset; and values nobody should believe."""
+"""How pages show an alarm: acknowledged, ended, worse than at onset; and how they show implausible values."""
 
 import re
 import time
@@ -22,7 +22,7 @@ def tile_of(service: Service, page: Page, ward: str, patient: str) -> Locator:
 
 
 def alarming(service: Service, patient: str, signal: str, value: float, condition: str) -> str:
-    """Go on with this value once a second until it has brought the alarm; its id."""
+    """Send this value once a second until it has raised the alarm; returns its id."""
     until = time.monotonic() + 60
     while time.monotonic() < until:
         service.observe(patient, signal, value, 1)
@@ -53,7 +53,7 @@ def test_an_acknowledged_critical_alarm_stays_red_and_foremost(service: Service,
     expect(tile.locator(".foot strong")).to_have_text("Oxygen saturation critically low")
     expect(tile.locator(".foot > .badge.high.quiet")).to_have_count(1)
     assert colour(tile.locator(".foot > .badge"), "animationName") == "none"
-    # The milder alarm that nobody has answered still calls, beside the graver one.
+    # The less urgent unacknowledged alarm still flashes, beside the more urgent one.
     expect(tile.locator(".foot .others .badge:not(.quiet)")).to_have_count(1)
     cards = page.locator(".cards .card")
     expect(cards.first).to_have_class("card high acknowledged")
@@ -96,7 +96,7 @@ def test_a_latched_alarm_does_not_paint_the_value_of_now(service: Service, page:
     expect(value).to_have_text("34", timeout=15_000)
     expect(tile.locator(".row.alarm-high")).to_have_count(1, timeout=15_000)
     assert RED in colour(value, "boxShadow")
-    # A while of steady readings: the leap down and up again also made the twin doubt the sensor, and that is said first.
+    # Steady readings for a while: the jump down and up also raised a sensor alarm, which would be shown first.
     for _ in range(60):
         service.observe(patient, "heart_rate", 75, 1)
         if re.search(r"^was 34 at \d.*, ended$", tile.locator(".row .note").inner_text()):
@@ -148,7 +148,7 @@ def test_an_error_code_is_not_shown_as_the_value(service: Service, page: Page, c
 
 
 def test_the_score_of_a_silent_patient_shows_its_age(tmp_path: Path, page: Page) -> None:
-    """On a fast clock; what somebody charts by hand does not make old readings young."""
+    """With a fast clock; charted values do not make old readings newer."""
     with demo(tmp_path, "--clock-speed", "60") as service:
         patient = service.admit("silent")
         tile = tile_of(service, page, "silent", patient)

@@ -1,4 +1,4 @@
-"""The service behind nginx, with TLS and under a path: every page, link, script, socket and stream finds its place."""
+"""The service behind nginx, with TLS and under a path: every page, link, script, socket and stream works."""
 
 import os
 import re
@@ -23,7 +23,7 @@ PREFIX = "/ward"
 
 
 class Site(NamedTuple):
-    """A service and its address as people know it."""
+    """A service and its public address."""
 
     service: ServiceUnderTest
     address: str
@@ -31,7 +31,7 @@ class Site(NamedTuple):
 
 @contextmanager
 def proxied(folder: Path, service: int, *, keep_prefix: bool) -> Iterator[int]:
-    """The nginx of docs/proxy.md on a port of its own."""
+    """The nginx configuration of docs/proxy.md on a free port."""
     found = next((at for at in ("/usr/sbin/nginx", "/usr/local/sbin/nginx") if os.access(at, os.X_OK)), "nginx")
     nginx = require(Path(found) if "/" in found else found, "apt-get install nginx-light")
     openssl = require("openssl", "apt-get install openssl")
@@ -84,7 +84,7 @@ def _open(port: int) -> bool:
 
 @pytest.fixture(scope="module", params=["taken off", "kept"])
 def site(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    """A service that knows its prefix, behind a proxy that takes it off or keeps it."""
+    """A service with a path prefix, behind a proxy that removes or keeps it."""
     with ServiceUnderTest(path_prefix=PREFIX, trusted_proxies='["127.0.0.1"]') as service:
         service.start()
         with proxied(tmp_path_factory.mktemp("nginx"), service.port, keep_prefix=request.param == "kept") as port:
@@ -100,7 +100,7 @@ def sender(site: Site) -> Iterator[httpx.Client]:
 
 
 def _trusting() -> ssl.SSLContext:
-    """A client's side of TLS that takes the certificate made for this test."""
+    """A client TLS context that trusts the test's certificate."""
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     return context
@@ -108,7 +108,7 @@ def _trusting() -> ssl.SSLContext:
 
 @pytest.fixture
 def visited(browser: Browser, site: Site) -> Iterator[tuple[Page, list[str]]]:
-    """A page, and what on it went wrong: answers of 400 and more, addresses beside the prefix, errors of scripts."""
+    """A page and its errors: answers of 400 and more, addresses outside the prefix, script errors."""
     wrong: list[str] = []
     context = browser.new_context(ignore_https_errors=True)
     page = context.new_page()

@@ -1,4 +1,4 @@
-"""What is drawn: extremes where many readings fall into one place, axes whose numbers are those of their ticks."""
+"""Charts: extremes where many readings share a pixel column, and axis labels that equal their ticks."""
 
 import re
 from itertools import pairwise
@@ -10,8 +10,8 @@ from tests.browser.conftest import Service
 
 DAY_MIN = 1440
 
-# A day of SpO2 97 with one reading of 70, drawn by the page's own chart; the rows of the picture in which something as
-# bright as the line of readings is, as values of the axis.
+# A day of SpO2 97 with one reading of 70, drawn by the page's chart; returns the rows of the picture with pixels as bright
+# as the line of readings, as values of the axis.
 DRAWN = """
 async ({ low, high, dip, minutes }) => {
   const { Chart } = await import("./patient/chart.js");
@@ -28,7 +28,7 @@ async ({ low, high, dip, minutes }) => {
     seen.add(at, i === dip * count ? low : high);
   }
   chart.update({
-    seen, twin, reading: { t: now, v: high, m: null, f: [] }, limits: {}, old: false, told: null,
+    seen, twin, reading: { t: now, v: high, m: null, f: [] }, limits: {}, old: false, pastForecast: null,
     range: { back: minutes * 60000, ahead: 3600000 }, gap: 3600000,
   });
   await new Promise((go) => setTimeout(go, 300));
@@ -91,7 +91,7 @@ async ([low, high]) => {
   seen.add(now - 60000, low);
   seen.add(now - 30000, high);
   chart.update({
-    seen, twin, reading: { t: now, v: high, m: null, f: [] }, limits: {}, old: false, told: null,
+    seen, twin, reading: { t: now, v: high, m: null, f: [] }, limits: {}, old: false, pastForecast: null,
     range: { back: 1800000, ahead: 1800000 }, gap: 60000,
   });
   await new Promise((go) => setTimeout(go, 300));
@@ -125,7 +125,7 @@ def test_the_lowest_reading_is_drawn_on_the_ward_too(ward: Page) -> None:
 def test_labels_are_the_numbers_of_their_ticks(ward: Page, span: tuple[float, float]) -> None:
     drawn = [float(label) for label in ward.evaluate(LABELS, list(span))]
     labels = sorted(set(drawn))
-    # Each once however often it was drawn: two ticks with one label between them would be fewer.
+    # Each label once, however often it was drawn: two ticks with the same label would give fewer.
     assert len(labels) >= 2
     assert len(drawn) % len(labels) == 0
     steps = {round(b - a, 6) for a, b in pairwise(labels)}
@@ -158,7 +158,7 @@ def test_a_history_that_is_not_kept_is_not_asked_for_without_end(service: Servic
     expect(page.locator(".tile .row .value").first).to_be_visible(timeout=120_000)
     expect(page.locator(".without")).to_have_text(re.compile("are not available"), timeout=15_000)
     page.wait_for_timeout(20_000)
-    # Two turns of four at once: the pause after the first is ten seconds, and then longer.
+    # Two rounds of four requests: the pause after the first is ten seconds, and then longer.
     assert 1 <= len(asked) <= 12
     page.unroute("**/history?*", refuse)
     expect(page.locator(".without")).to_be_empty(timeout=60_000)

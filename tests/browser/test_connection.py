@@ -1,4 +1,4 @@
-"""Silence must look like silence, and a service that records or judges nothing must not look calm."""
+"""A lost connection must be visible, and so must a service that does not record or evaluate readings."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from playwright.sync_api import Page, expect
 from tests.browser.conftest import Cable, Service, demo
 
 LIVE = "body[data-link=live]"
-# What the page has asked to follow, by channel: the number it gave.
+# The page's subscriptions: the number by channel.
 SUBSCRIPTIONS = """
 const Original = WebSocket;
 window.subs = {};
@@ -56,7 +56,7 @@ def test_a_silent_service_is_noticed_soon_and_the_time_told_is_that_of_the_last_
 
 
 def test_after_sleep_nothing_old_stands_as_live(service: Service, page: Page, cable: Callable[..., Cable]) -> None:
-    """The wall's clock has run on and the steady one has not, as on a laptop that was closed."""
+    """The wall clock ran on and the steady clock did not, as on a closed laptop."""
     line = cable(page)
     page.add_init_script(
         "const now = Date.now.bind(Date); window.slept = 0; Date.now = () => now() + window.slept;"
@@ -71,7 +71,7 @@ def test_after_sleep_nothing_old_stands_as_live(service: Service, page: Page, ca
     assert page.evaluate("document.body.classList.contains('lost')")
     expect(page.locator("#banner")).to_contain_text("No connection since")
     page.wait_for_timeout(1_500)
-    # A socket that opens is no news: only what is told afresh ends it.
+    # An open socket is not enough: only a new snapshot ends it.
     assert set(page.evaluate("window.links")) == {"lost"}
     line.mend()
     expect(page.locator(LIVE)).to_have_count(1, timeout=20_000)
@@ -120,7 +120,7 @@ def test_a_fault_of_the_service_stands_in_plain_words(
 def test_an_ended_subscription_of_a_patient_leaves_nothing_old(
     service: Service, page: Page, cable: Callable[..., Cable]
 ) -> None:
-    """Moved to a ward that this nurse may not see: what stood on the screen goes, and does not come back."""
+    """A patient moved to a ward that this nurse may not see: the values disappear and do not come back."""
     patient = service.admit("ended")
     service.observe(patient, "heart_rate", 75, 10)
     line = cable(page)
@@ -141,7 +141,7 @@ def test_an_ended_subscription_of_a_patient_leaves_nothing_old(
     )
     expect(page.locator(".signal")).to_have_count(0)
     assert "75" not in page.locator("main").inner_text()
-    # Asked again, and as this person may, it comes back whole.
+    # Requested again by a person with the right, it comes back completely.
     expect(page.locator(".patient h1")).to_contain_text(patient, timeout=15_000)
     expect(page.locator(".signal .value").first).to_have_text("75", timeout=15_000)
     assert page.evaluate("window.subs")[f"patient/{patient}"] > first
@@ -203,7 +203,7 @@ def test_another_ward_shows_no_events_of_the_former_one(service: Service, page: 
 
 @pytest.mark.fault
 def test_a_service_that_hangs_is_noticed_with_its_last_word(tmp_path: Path, page: Page) -> None:
-    """Stopped where it stands: its sockets stay open, requests are taken by the kernel, and nothing comes."""
+    """A stopped process: its sockets stay open, the kernel accepts requests, and nothing is answered."""
     with demo(tmp_path) as service:
         open_ward(service, page)
         os.kill(service.pid, signal.SIGSTOP)

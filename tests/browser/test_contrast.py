@@ -1,4 +1,4 @@
-"""What the eye gets: luminance and contrast of the pages' own colours, worked out as WCAG 2 says, for every kind of eye."""
+"""Luminance and contrast of the pages' colours by WCAG 2, for normal and colour-deficient vision."""
 
 import re
 from typing import Literal
@@ -39,7 +39,7 @@ def rgba(text: str) -> tuple[float, float, float, float]:
 
 
 def shown(locator: Locator) -> tuple[Colour, Colour]:
-    """An element's letters and the ground under them, layers that let through laid over each other."""
+    """The colours of an element's text and of its background, with transparent layers combined."""
     found = locator.evaluate(TEXT_AND_GROUND)
     ground: Colour = (0.0, 0.0, 0.0)
     for layer in reversed(found["layers"]):
@@ -49,14 +49,14 @@ def shown(locator: Locator) -> tuple[Colour, Colour]:
 
 
 def luminance(colour: Colour, eye: str = "usual") -> float:
-    """Relative luminance (WCAG 2.2) of what such an eye makes of the colour."""
+    """Relative luminance (WCAG 2.2) of the colour with this kind of vision."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour]
     seen = [min(1.0, max(0.0, sum(a * b for a, b in zip(row, linear, strict=True)))) for row in EYES[eye]]
     return 0.2126 * seen[0] + 0.7152 * seen[1] + 0.0722 * seen[2]
 
 
 def contrast(pair: tuple[Colour, Colour], eye: str = "usual") -> float:
-    """Contrast ratio of letters on their ground."""
+    """Contrast ratio of text on its background."""
     dark, bright = sorted(luminance(colour, eye) for colour in pair)
     return (bright + 0.05) / (dark + 0.05)
 
@@ -78,7 +78,7 @@ def test_the_number_of_an_alarm_is_never_dimmer_than_calm_ones(service: Service,
         expect(calm).to_have_text("97", timeout=30_000)
         usual = shown(calm)
         for priority in ("low", "medium", "high"):
-            # The state a row or chart is in is a mark on it: set here, the style does the rest.
+            # The state of a row or chart is a class: set it here, and the style sheet does the rest.
             page.locator(f'{row}[data-signal="heart_rate"]').evaluate(
                 """(element, priority) => {
                   element.classList.remove("alarm-low", "alarm-medium", "alarm-high");
@@ -105,7 +105,7 @@ ALL = """
 
 
 def unreadable(page: Page) -> list[str]:
-    """The buttons on screen whose letters are under 4.5:1 in any state."""
+    """The buttons on screen whose text contrast is below 4.5:1 in any state."""
     session = page.context.new_cdp_session(page)
     session.send("DOM.enable")
     session.send("CSS.enable")

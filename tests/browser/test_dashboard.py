@@ -29,7 +29,7 @@ def alarm_of(page: Page, patient: str) -> str:
 
 def test_a_ward_is_alive(service: Service, page: Page, calm: list[str]) -> None:
     page.set_viewport_size(DESK)
-    # Someone who once turned the sound off: without that, whether a page may sound hangs on the browser's own mood.
+    # The user has turned the sound off before; otherwise it depends on the browser whether the page may sound.
     page.add_init_script("localStorage.getItem('vitaltwin.sound') ?? localStorage.setItem('vitaltwin.sound', 'off')")
     page.goto(f"{service.address}/")
     expect(page.locator(".tile .row .value").first).to_be_visible(timeout=30_000)
@@ -85,7 +85,7 @@ def test_an_acknowledgement_in_one_browser_appears_in_the_other(service: Service
 
 
 def test_an_alarm_that_is_over_does_not_say_it_is(service: Service, page: Page) -> None:
-    """A critical one stays until somebody has seen it; the value by then is no longer beyond the limit."""
+    """A critical alarm stays until it is acknowledged, although the value is within the limits again."""
     patient = service.admit("over")
     page.goto(f"{service.address}/#/ward/over")
     expect(page.locator(f'.tile[data-patient="{patient}"]')).to_be_visible(timeout=30_000)
@@ -223,5 +223,5 @@ def test_a_second_oximeter_has_a_row_of_its_own_after_the_others(service: Servic
     page.goto(f"{service.address}/#/patient/{patient}")
     names = ["Oxygen saturation", "Respiratory rate", "Oxygen saturation (2nd sensor)"]
     expect(page.locator(".signal h2")).to_have_text(names)
-    # The score stands on the first one's scale, so that is what is shown beside it.
+    # The score uses the first one's scale, so the first one is shown beside it.
     expect(page.locator(".news2 tr", has_text="Oxygen saturation").locator("td").first).to_have_text(re.compile("^97"))

@@ -1,4 +1,4 @@
-"""The whole path under a real kill: service, replay and page, of which only the service is touched."""
+"""The service is killed while a replay and a page are connected; both recover."""
 
 import re
 import subprocess

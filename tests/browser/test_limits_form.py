@@ -1,4 +1,4 @@
-"""The form of alarm limits: what is typed is what is set, or it is refused at its field and nothing is sent."""
+"""The form of alarm limits: it sets exactly the typed values, or refuses them at their field and sends nothing."""
 
 import re
 from typing import Any
@@ -30,7 +30,7 @@ def form(service: Service, page: Page, patient: str) -> None:
 
 
 def sent(page: Page) -> list[str]:
-    """The changes the page sends from now on."""
+    """The changes that the page sends from now on."""
     found: list[str] = []
     page.on("request", lambda one: found.append(one.post_data or "") if one.method in {"PUT", "PATCH"} else None)
     return found
@@ -106,7 +106,7 @@ def test_one_bound_pins_itself_alone_and_can_be_given_back(service: Service, pag
 
 
 def test_it_says_saved_only_when_the_limits_are_in_force(service: Service, page: Page, patient: str) -> None:
-    """A service that takes the change and does not carry it out, as one whose twins stand still."""
+    """A service that accepts the change but does not apply it, because its twins are stopped."""
     form(service, page, patient)
     page.route(
         "**/limits*",

@@ -1,4 +1,4 @@
-"""Every string a person reads: in every language, complete, and nothing left over."""
+"""The message files: every text in every language, and no unused keys."""
 
 import hashlib
 import json
@@ -48,7 +48,7 @@ def stem(key: str) -> str:
 
 
 def used() -> Iterator[str]:
-    """The keys named in the pages, as written."""
+    """The keys used in the pages."""
     spaces = {key.split(".")[0] for key in messages("en")}
     for source in SOURCES:
         for key in LITERAL.findall(source.read_text("utf-8")):
@@ -75,7 +75,7 @@ def test_placeholders_agree(language: str) -> None:
 
 
 def test_every_key_used_is_there() -> None:
-    # Conditions and kinds of channel are named in code by the same dotted form without being keys.
+    # Alarm conditions have the same dotted form in code but are not keys.
     known = {stem(key) for key in messages("en")} | set(CONDITIONS)
     assert {key for key in used() if stem(key) not in known} == set()
 

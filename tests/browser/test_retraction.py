@@ -1,4 +1,4 @@
-"""A reading taken back goes from the patient's page without being asked for."""
+"""A withdrawn reading disappears from an open patient page."""
 
 import re
 

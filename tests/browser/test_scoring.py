@@ -1,4 +1,4 @@
-"""A child has no NEWS2 score: a clinician says the age on the patient's page, and every view says why there is none."""
+"""A child has no NEWS2 score: a clinician enters the age on the patient's page, and every view says why there is none."""
 
 import os
 from pathlib import Path

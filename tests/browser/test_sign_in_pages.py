@@ -1,4 +1,4 @@
-"""From a one-time link to a password, and back to the view that was asked for, in a real browser, behind a path prefix too."""
+"""From a one-time link to a password, and back to the requested view, in a real browser, also behind a path prefix."""
 
 import os
 import re
@@ -20,7 +20,7 @@ PREFIX = "/vt"
 
 
 def running_in(folder: Path, **settings: str) -> ServiceUnderTest:
-    """A service of its own, with its first link."""
+    """A separate service, with its first link."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("VITALTWIN_")}
     environment = kept | {"XDG_STATE_HOME": str(folder), "VITALTWIN_DATABASE": str(folder / "home.db")} | settings
     return ServiceUnderTest([str(Path(sys.executable).with_name("vitaltwin"))], environment, folder).start()
@@ -35,7 +35,7 @@ def running(tmp_path: Path) -> Iterator[ServiceUnderTest]:
 
 
 class Proxy(BaseHTTPRequestHandler):
-    """Passes plain requests on, with the prefix taken off the path."""
+    """Forwards plain requests, without the prefix in the path."""
 
     inside = 0
 
@@ -48,7 +48,7 @@ class Proxy(BaseHTTPRequestHandler):
             connection.request(self.command, self.path[len(PREFIX) :], body, dict(self.headers.items()))
             answer = connection.getresponse()
             content = answer.read()
-        with suppress(ConnectionError):  # a page that is left does not wait for its answers
+        with suppress(ConnectionError):  # a page that is closed does not wait for its answers
             self.send_response(answer.status)
             for name, value in answer.getheaders():
                 if name.lower() not in {"transfer-encoding", "connection", "content-length", "date", "server"}:
@@ -58,12 +58,12 @@ class Proxy(BaseHTTPRequestHandler):
             self.wfile.write(content)
 
     def log_message(self, *_: object) -> None:
-        """Nothing to the terminal."""
+        """No output on the terminal."""
 
 
 @pytest.fixture
 def proxied(tmp_path: Path) -> Iterator[tuple[ServiceUnderTest, str]]:
-    """A service that is served under a path by a proxy, and the address people use."""
+    """A service under a path behind a proxy, and its public address."""
     made = running_in(tmp_path, VITALTWIN_PATH_PREFIX=PREFIX)
     methods = {f"do_{method}": Proxy.pass_on for method in ("GET", "POST", "PUT", "DELETE")}
     handler = type("Handler", (Proxy,), {"inside": made.port, **methods})
@@ -84,7 +84,7 @@ def first_link(running: ServiceUnderTest) -> str:
 
 
 def set_password(page: Page) -> None:
-    """Fill the form of the page that follows a link, and go on."""
+    """Fill in the form of the page after a link, and submit it."""
     expect(page).to_have_url(re.compile("/password.html$"))
     expect(page.locator("#asked")).to_be_hidden()
     page.fill("#new", PASSWORD)
@@ -101,7 +101,7 @@ def test_from_a_link_to_a_password_and_back_in(
     page.add_init_script(f"localStorage.setItem('vitaltwin.language', '{locale}')")
     page.goto(first_link(running))
     assert page.locator("html").get_attribute("lang") == locale
-    assert page.context.cookies() == []  # the page alone signs nobody in
+    assert page.context.cookies() == []  # the page alone does not sign in
     expect(page.locator("#present")).to_be_hidden()
     page.screenshot(path=tmp_path / "link.png")
     page.click("#go")

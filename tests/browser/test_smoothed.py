@@ -32,7 +32,7 @@ def test_a_gap_is_spanned_by_the_course_that_is_asked_for_once(service: Service,
     expect(chart.locator(".problem")).to_be_empty(timeout=15_000)
     place = chart.locator(".u-over").bounding_box()
     assert place
-    # As much lies ahead of now as behind it; ten minutes ago is the middle of the gap.
+    # The chart shows as much time after now as before it; ten minutes ago is the middle of the gap.
     page.mouse.move(place["x"] + place["width"] * (RANGE_S - 600) / (2 * RANGE_S), place["y"] + 40)
     expect(chart.locator(".readout")).to_have_text(re.compile(r"no reading, twin \d\d\W/min \(\d\d–\d\d\)"))
     page.mouse.move(place["x"] + place["width"] * (RANGE_S - 1_000) / (2 * RANGE_S), place["y"] + 40)

@@ -1,4 +1,4 @@
-"""A page that is open while its id goes to the next person shows that person and nothing of the last."""
+"""An open page whose id gets a new stay shows the new patient and nothing of the earlier one."""
 
 import re
 

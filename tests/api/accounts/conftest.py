@@ -39,7 +39,7 @@ def clock():
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    """A database with nothing in it, or with the tables and nothing in those; every test that asks runs on both."""
+    """An empty database, on SQLite and on PostgreSQL; every test with this fixture runs on both."""
     if request.param == "sqlite":
         return f"sqlite:///{tmp_path}/ward with spaces 100%.db"
     return request.getfixturevalue("postgres").empty()
@@ -51,7 +51,7 @@ in_a_file = pytest.mark.parametrize("url", ["sqlite"], indirect=True)
 
 @pytest.fixture
 def ask(url):
-    """Runs SQL on a connection of its own: rows, as somebody else finds them."""
+    """Runs SQL on a separate connection and returns the rows."""
     engine = create_engine(url)
 
     def rows(statement):
@@ -65,7 +65,7 @@ def ask(url):
 
 @contextmanager
 def held(url):
-    """Meanwhile somebody else is writing, and does not come to an end."""
+    """Meanwhile another transaction is writing and does not end."""
     other = Database(url)
     try:
         with other._writing.begin():
@@ -76,7 +76,7 @@ def held(url):
 
 @pytest.fixture
 def kept(ask):
-    """Everything in the tables of accounts, as one text."""
+    """All rows in the tables of accounts, as one text."""
     return lambda: "\n".join(str(row) for table in Table.metadata.tables for row in ask(f"SELECT * FROM {table}"))  # noqa: S608
 
 

@@ -60,7 +60,7 @@ async def test_what_is_queued_survives_close(accounts, url, clock):
 
 
 async def test_recording_never_waits(accounts, url):
-    """Somebody else is writing: recording goes on, and all of it is written once that is over."""
+    """While another transaction is writing, recording goes on; all entries are written afterwards."""
     longest = 0.0
     with held(url):
         for count in range(300):
@@ -128,7 +128,7 @@ async def test_closing_on_a_broken_database_ends(accounts, monkeypatch):
 )
 async def test_the_trail_is_append_only(accounts, url, ask, change):
     if change.startswith("TRUNCATE") and url.startswith("sqlite"):
-        return  # not a word of SQLite's
+        return  # not a message of SQLite
     accounts.audit(NURSE, "patient.read", "p1")
     await everything(accounts)
     with pytest.raises(IntegrityError, match="append-only"):
@@ -168,7 +168,7 @@ def test_pages_hold_each_entry_once_in_order(tmp_path_factory, patients, limit, 
             sizes.append(len(page.entries))
             entries += page.entries
             cursor = page.next
-            accounts.audit(NURSE, "patient.read", "p1", detail="meanwhile")  # must not shift the pages to come
+            accounts.audit(NURSE, "patient.read", "p1", detail="meanwhile")  # must not shift the following pages
             if cursor is None:
                 break
         await accounts.close()

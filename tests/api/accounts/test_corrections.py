@@ -1,4 +1,4 @@
-"""Corrections through the door: a device's own readings, nobody else's, and the originals stay to be seen."""
+"""Corrections over HTTP: a device corrects only its own readings, and the originals stay visible."""
 
 import pytest
 

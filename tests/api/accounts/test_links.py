@@ -12,7 +12,7 @@ async def test_first_start_from_link_to_password(accounts, watch):
     first = await accounts.redeem_link(token)
     assert (first.actor.name, first.actor.role, first.actor.wards) == ("admin", "admin", {"*"})
     assert may(first.actor, Action.ACCOUNTS_MANAGE)
-    # Without a password the next start must offer a link again, or nobody would ever get in.
+    # Without a password the next start must offer a link again; otherwise nobody could sign in.
     assert await accounts.first_start_link() is not None
     await accounts.change_password(first.actor, "", PASSWORD)
     assert await accounts.first_start_link() is None

@@ -17,7 +17,7 @@ from tests.api.accounts.conftest import in_a_file
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def url(request, tmp_path):
-    """A database with nothing in it."""
+    """An empty database."""
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path}/ward with spaces 100%.db"
     else:

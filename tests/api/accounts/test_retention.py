@@ -16,7 +16,7 @@ START = 1_700_000_000_000_000
 
 
 async def at(url, time_us, cheap, patient):
-    """An entry of another day, by the service of that day."""
+    """An entry of another day, written by a service with that time."""
     service = Accounts(url, Clock(origin_us=time_us), passwords=cheap)
     await service.open()
     service.audit(NURSE, "patient.read", patient)
@@ -58,7 +58,7 @@ async def test_many_go_some_at_a_time(url, ask, cheap, monkeypatch):
 
 
 async def test_a_clock_that_jumped_deletes_nothing_until_it_has_stood_for_a_day(url, ask, clock, cheap):
-    """A machine that starts 500 days ahead, and one that was off for as long, look the same at first."""
+    """A machine whose clock is 500 days ahead and one that was off for 500 days look the same at first."""
     await at(url, START, cheap, "real")
     ahead = Accounts(url, Clock(origin_us=START + 500 * DAY_US), passwords=cheap, audit_days=10)
     await ahead.open()

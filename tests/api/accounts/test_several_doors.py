@@ -1,4 +1,4 @@
-"""Doors that share one database: each a set of accounts of its own, in processes of their own where they must race."""
+"""Doors that share one database: each with its own Accounts, in separate processes where they must race."""
 
 import asyncio
 import json
@@ -41,7 +41,7 @@ def empty_url(postgres):
 
 
 def processes(count, code, *arguments):
-    """What so many Python programs write, as JSON, each let go at the same moment once all have imported what they need."""
+    """The JSON output of several Python programs that start their work at the same moment, after all imports."""
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, *arguments, str(number)],
@@ -82,7 +82,7 @@ async def test_what_ends_at_one_ends_at_the_other_in_ten_seconds(accounts, other
     ticket = await other.issue_ticket(signed.actor)
     await accounts.change_account(system, "ada", disabled=True)
     with pytest.raises(errors.Unauthenticated):
-        await other.redeem_ticket(ticket.ticket)  # what is asked of the database is refused at once
+        await other.redeem_ticket(ticket.ticket)  # a request that reads the database is refused at once
     watch.seconds += REMEMBERED_S
     with pytest.raises(errors.Unauthenticated):
         await other.authenticate(signed.token)
@@ -155,7 +155,7 @@ async def test_the_later_use_of_a_key_is_what_stays(accounts, other, system, clo
     accounts.authenticate_device(made.key)
     late = accounts._devices._used[made.device.id]
     await accounts._devices.stamp()
-    assert (await other.list_devices(system))[0].last_used == late  # though its own memory knows an earlier one
+    assert (await other.list_devices(system))[0].last_used == late  # although its own memory has an earlier one
     await other._devices.stamp()
     assert early < late == (await accounts.list_devices(system))[0].last_used
 
@@ -172,7 +172,7 @@ async def test_two_administrators_who_disable_each_other_leave_one(accounts, oth
         names = [f"grace{round_}", f"ada{round_}"]
         for name in names:
             await accounts.create_account(system, name, "admin", wards=["*"])
-        if round_:  # the one of the round before would be a third
+        if round_:  # the administrator of the round before would be a third one
             (left,) = [a.name for a in await accounts.list_accounts(system) if not a.disabled and a.name not in names]
             await accounts.change_account(system, left, disabled=True)
         answers = await asyncio.gather(
@@ -194,7 +194,7 @@ async def test_a_name_is_given_once(accounts, other, system):
 
 
 async def test_entries_of_both_stand_in_one_trail_in_the_order_they_became_visible(accounts, other, system, ask):
-    """Who reads on behind the newest entry it has seen misses none, whichever door writes."""
+    """A reader that continues after the newest entry it has seen misses none, whichever door writes."""
     seen, done = [], asyncio.Event()
 
     async def follow():
@@ -262,6 +262,6 @@ async def test_a_door_that_stands_still_while_it_writes_loses_its_turn(postgres,
     assert time.monotonic() - began < 1.2
     with pytest.raises(errors.StoreUnavailable):
         await standing
-    await still.create_account(still.system_actor(), "grace", "viewer")  # and goes on
+    await still.create_account(still.system_actor(), "grace", "viewer")  # and continues
     await still.close()
     await other.close()

@@ -139,7 +139,7 @@ async def test_what_another_process_ends_is_noticed_after_some_seconds(accounts,
 
 
 async def test_a_look_up_begun_before_the_end_does_not_outlive_it(accounts, ada, monkeypatch):
-    """The database is read, then the session ends, and only then does the reader go on."""
+    """The database is read, then the session ends, and only then the reader continues."""
     read, read_first, go_on = accounts._database.read, asyncio.Event(), asyncio.Event()
 
     async def slow(work):
@@ -163,7 +163,7 @@ async def test_an_end_holds_even_if_its_caller_gives_up(accounts, ada, url):
     await accounts.authenticate(ada.token)
     with held(url):
         ending = asyncio.create_task(accounts.sign_out(ada.actor))
-        await asyncio.sleep(0.05)  # it waits for its turn
+        await asyncio.sleep(0.05)  # it waits for the write lock
         ending.cancel()
     await asyncio.gather(ending, return_exceptions=True)
     async with asyncio.timeout(5):

@@ -1,4 +1,4 @@
-"""Guessing from many addresses: nobody who knows a password is locked out, and the disk does not fill."""
+"""Guessing from many addresses: people who know their password are not locked out, and the disk does not fill."""
 
 import pytest
 
@@ -25,7 +25,7 @@ def test_the_usual_browser_gets_in_whatever_strangers_try(start):
     admin, nurse = running.person("root", "admin"), running.person("nurse", "clinician", ("A",))
     nurse.delete("/v1/session")
     assert set(tries(running, 120)) <= {401, 429}
-    nurse.headers["X-Forwarded-For"] = "203.0.113.9"  # the usual browser at an unusual place
+    nurse.headers["X-Forwarded-For"] = "203.0.113.9"  # the usual browser at an unusual address
     answer = nurse.post("/v1/session", json={"name": "nurse", "password": PASSWORD})
     assert answer.status_code == 200, answer.text
     stranger = running.client(Origin=running.url, **{"X-Forwarded-For": "203.0.113.10"})
@@ -43,7 +43,7 @@ def test_sixty_good_sign_ins_from_one_address_get_in(running):
 
 
 def test_many_people_behind_one_router_at_once(running):
-    """Each with a wrong try before: the shift begins."""
+    """At the start of a shift, each person first mistypes once."""
     for number in range(20):
         running.person(f"shift-{number}", "viewer", ("A",)).delete("/v1/session")
     for number in range(20):
@@ -83,7 +83,7 @@ def test_forwarded_addresses_are_believed_from_nobody_unless_named(start):
     plain = start()
     plain.person("nurse", "viewer", ("A",))
     statuses = tries(plain, 100)
-    assert statuses.count(401) == 5  # loopback is no proxy by itself: all of them are one address
+    assert statuses.count(401) == 5  # loopback is not a proxy by default: all of them are one address
     secure = plain.client(Origin=plain.url, **{"X-Forwarded-Proto": "https"})
     answer = secure.post("/v1/session", json={"name": "nurse", "password": PASSWORD})
     assert answer.status_code == 429

@@ -1,4 +1,4 @@
-"""The accounts' own database, in SQLite the log's file as well: what that means, and what happens when it refuses."""
+"""The accounts database, which on SQLite shares its file with the log, and its errors."""
 
 import asyncio
 import sqlite3
@@ -12,7 +12,7 @@ from tests.api.accounts.conftest import PASSWORD, held, in_a_file
 
 
 class Log(threading.Thread):
-    """Commits to the same file as fast as it can, and keeps its own longest wait."""
+    """Commits to the same file as fast as possible, and measures its longest wait."""
 
     def __init__(self, path):
         super().__init__()
@@ -43,7 +43,7 @@ async def test_both_get_on_with_each_other(accounts, system, url):
             made = await accounts.create_device(system, f"monitor {count}")
             accounts.audit(signed_in.actor, "patient.read", "p1")
             await accounts.revoke_device(system, made.device.id)
-        async with asyncio.timeout(20):  # the log goes at its own pace; it must not stand still meanwhile
+        async with asyncio.timeout(20):  # the log must not stop meanwhile
             while log.commits <= 20:
                 made = await accounts.create_device(system, "late")
                 await accounts.revoke_device(system, made.device.id)
@@ -67,7 +67,7 @@ async def test_a_store_held_for_too_long_is_an_error_of_ours(url, clock, cheap, 
     with held(url):
         with pytest.raises(errors.StoreUnavailable, match=r"locked|lock timeout"):
             await accounts.create_account(accounts.system_actor(), "ada", "viewer")
-        assert await accounts.list_accounts(accounts.system_actor()) == []  # reading goes on
+        assert await accounts.list_accounts(accounts.system_actor()) == []  # reading still works
     await accounts.create_account(accounts.system_actor(), "ada", "viewer")
     await accounts.close()
 

@@ -17,7 +17,7 @@ class Seconds:
 
 
 def tries(throttle, name, address, most=200, browser=""):
-    """How many wrong tries pass until one is refused."""
+    """How many wrong attempts are allowed until one is refused."""
     for count in range(most):
         try:
             throttle.check(name, address, browser)

@@ -1,4 +1,4 @@
-"""The program as a person runs it, with a home of its own."""
+"""The program as a person runs it, with its own home folder."""
 
 import subprocess
 import sys

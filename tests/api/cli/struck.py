@@ -1,4 +1,4 @@
-"""Runs ``vitaltwin`` and ends its worker's thread, as a fault of the interpreter would, once the file STRIKE is there."""
+"""Runs ``vitaltwin`` and ends its worker thread, like a fault of the interpreter, once the file STRIKE exists."""
 
 import ctypes
 import os

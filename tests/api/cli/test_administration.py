@@ -1,4 +1,4 @@
-"""Accounts, keys and the trail from the service's own machine, while it runs and while it does not."""
+"""Accounts, keys and the audit trail from the command line, while the service runs and while it does not."""
 
 import asyncio
 import json
@@ -13,7 +13,7 @@ from tests.api.cli.test_serve import ServiceUnderTest
 
 
 def administered(url, work):
-    """Work done on the accounts as the program's own door would."""
+    """Work on the accounts, as the program's own doors do it."""
 
     async def run():
         accounts = Accounts(url, Clock())
@@ -28,7 +28,7 @@ def administered(url, work):
 
 @pytest.fixture(params=["embedded", "postgresql"])
 def place(request, tmp_path):
-    """Where the accounts are, and how the program is told."""
+    """The accounts database, and the settings that name it."""
     if request.param == "embedded":
         return f"sqlite:///{tmp_path}/home.db", {}
     url = request.getfixturevalue("postgres").empty()

@@ -1,4 +1,4 @@
-"""The first start of a version, whose kernels nobody has compiled yet: readings are taken, and it says it is not ready."""
+"""The first start of a version, before its kernels are compiled: readings are accepted, and readiness is false."""
 
 import time
 from pathlib import Path

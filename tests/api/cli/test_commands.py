@@ -1,4 +1,4 @@
-"""Commands that need no running service: usage, exit codes, figures."""
+"""Commands that need no running service: usage, exit codes, output."""
 
 import json
 import os
@@ -106,5 +106,5 @@ def test_the_kernels_cache_is_of_this_version_and_old_ones_go(tmp_path, monkeypa
     folder = environment.prepare()
     assert os.environ["NUMBA_CACHE_DIR"] == str(folder)
     left = {path.name for path in (tmp_path / "vitaltwin").iterdir()}
-    assert left == {folder.name, *(f"numba-{number}" for number in range(6, 12))}  # others may be running from theirs
-    assert environment.prepare() is None  # what the environment says is left alone
+    assert left == {folder.name, *(f"numba-{number}" for number in range(6, 12))}  # other processes may use theirs
+    assert environment.prepare() is None  # the environment variable takes precedence

@@ -1,4 +1,4 @@
-"""The demo ward's story, told to the twins without a service: what must be seen within two minutes, and for hours."""
+"""The demo ward's schedule, run through the twins without a service: the events of the first minutes and hours."""
 
 from itertools import pairwise
 
@@ -18,7 +18,7 @@ SECOND = 1_000_000
 
 
 def play(seconds, beat=0.5):
-    """The transitions and scores of the ward's first ``seconds``, with the past sent first."""
+    """The transitions and scores of the ward's first ``seconds``, with the history sent first."""
     beds = cast()
     bank, offset = Bank(), 0
     sources = [bed.source(ORIGIN) for bed in beds]

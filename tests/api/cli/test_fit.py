@@ -1,4 +1,4 @@
-"""``vitaltwin fit``: figures as JSON and for a person, refusals in one line."""
+"""``vitaltwin fit``: output as JSON and as text, errors in one line."""
 
 import json
 
@@ -79,7 +79,7 @@ def test_a_row_reads_as_in_the_table():
 
 
 def test_a_pasted_row_is_the_motion_that_was_fitted():
-    """Modes that nearly cancel keep so many digits that what is left of them is the process meant."""
+    """Modes that nearly cancel have enough digits for their difference to be right."""
     for form, scales in (("matern32", {"scale_s": 2_345.6}), ("trend", {"fast_s": 1_234.5, "slow_s": 4_567.8})):
         told = modes_of(form, {"mean": 139.57, "noise_sd": 1.2345, "sd": 50.0} | scales)
         pasted = eval(row_of("x", told).split(": ")[1].rstrip(","))  # noqa: S307

@@ -1,4 +1,4 @@
-"""The service as a process: started, signed in to, replayed into, killed, started again."""
+"""The service as a process: start, sign-in, replay, kill, restart."""
 
 import json
 import os
@@ -24,7 +24,7 @@ HEADER = "patient,time,signal,value,unit\n"
 
 
 class ServiceUnderTest:
-    """One service; ``start`` waits until it answers and keeps what it says."""
+    """One service as a process; ``start`` waits until it answers and records its output."""
 
     def __init__(self, program, home, where):
         self.program, self.home, self.where = program, home, where

@@ -1,4 +1,4 @@
-"""The program on a machine whose wall clock is wrong at the start and set right while it runs, or left behind by a file."""
+"""The program on a machine whose wall clock is wrong at first and is corrected while it runs, or is behind the file."""
 
 import json
 import sys
@@ -20,7 +20,7 @@ ROOT = str(Path(__file__).parents[3])
 
 
 class Bed:
-    """A monitor that sends with the local key, and reads what came of it."""
+    """A monitor that sends with the local key and reads the results."""
 
     def __init__(self, service, state):
         self.service = service
@@ -42,13 +42,13 @@ class Bed:
             return json.load(error)
 
     def sends(self, value):
-        """What the service says to a heart rate of now."""
+        """The service's answer to a heart rate with the present time."""
         now = iso(Clock().now())
         entry = {"patient": "bed-3", "signal": "heart_rate", "value": value, "time": now, "unit": "/min"}
         return self.ask("/v1/observations", entry)
 
     def clock_off_s(self):
-        """How far the service's clock is from the right one."""
+        """The difference between the service's clock and the right time."""
         return (moment(self.ask("/v1/clock")["now"]) - Clock().now()) / 1e6
 
     def health(self):

@@ -1,4 +1,4 @@
-"""Runs ``vitaltwin`` as on a machine whose wall clock is wrong by OFF_S until the file SET_RIGHT is there."""
+"""Runs ``vitaltwin`` as on a machine whose wall clock is wrong by OFF_S until the file SET_RIGHT exists."""
 
 import os
 import sys
@@ -6,7 +6,7 @@ import time
 
 
 def set_wrong(off_s: float, set_right: str) -> None:
-    """Have the wall clock wrong until it is set right."""
+    """Make the wall clock wrong until it is corrected."""
     right, right_ns = time.time, time.time_ns  # noqa: TID251 - they are what is set here
 
     def off() -> float:

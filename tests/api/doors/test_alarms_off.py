@@ -1,4 +1,4 @@
-"""Alarms off as an act: who may, what is asked for, and where it shows."""
+"""Turning alarms off: who may do it, what is required, and where it is shown."""
 
 import pytest
 

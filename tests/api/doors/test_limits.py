@@ -1,4 +1,4 @@
-"""Limits: in whatever unit they are given they mean what was meant, and none of them switches an alarm off."""
+"""Limits: they are converted from any unit, and no limit turns an alarm off."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""One-time links over HTTP: reading one does nothing, and nobody who is signed in is swapped unasked."""
+"""One-time links over HTTP: reading one changes nothing, and a signed-in person is not replaced without consent."""
 
 import re
 
@@ -13,7 +13,7 @@ def slug(answer):
 
 @pytest.fixture(autouse=True, scope="module")
 def _root(admin):
-    """Somebody who administers."""
+    """An administrator."""
 
 
 def link(running, name="root"):

@@ -1,4 +1,4 @@
-"""A service that keeps no history says so once and for all, and what a ward's page draws is one entry in the trail."""
+"""A service without a history says so, and the readings that a ward page draws are one entry in the audit trail."""
 
 import pytest
 
@@ -48,7 +48,7 @@ def test_what_a_followed_wards_page_draws_leaves_no_entry_of_its_own(running, so
         for _ in range(5):
             assert asked(somebody, points=180).status_code == 200
         assert len(entries(admin)) == before + 1
-        # Whoever looks closer leaves one, and so does another session.
+        # A closer look adds an entry, and so does another session.
         assert asked(somebody).status_code == 200
         assert asked(somebody, points=180, start=running.now(-40 * 3600)).status_code == 200
         assert asked(somebody, points=2000).status_code == 200

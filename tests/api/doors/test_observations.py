@@ -1,4 +1,4 @@
-"""POST /v1/observations with good input, and who may send what."""
+"""POST /v1/observations with valid input, and who may send what."""
 
 import gzip
 import json
@@ -231,7 +231,7 @@ def test_a_retraction_outlives_a_restart(tmp_path, checkpointed):
         (bank,) = [bank for bank in first.service.worker.banks.values() if bank.rows]
         state = bank.state[0].copy()
         if not checkpointed:
-            # What the log holds is then all that the next start has.
+            # The next start then has only the log.
             first.service.worker.checkpoint = lambda *_: Saved([], {})
     with serving(database) as second:
         (bank,) = [bank for bank in second.service.worker.banks.values() if bank.rows]
@@ -278,7 +278,7 @@ def test_so_many_new_patients_a_minute_and_key(start):
     refused = first.post("/v1/observations", json=batch[3:])
     assert (refused.status_code, refused.json()["taken"]) == (422, 0)
     assert "retry-after" in refused.headers
-    assert first.post("/v1/observations", json=batch[:3]).json()["taken"] == 3  # known by now
+    assert first.post("/v1/observations", json=batch[:3]).json()["taken"] == 3  # admitted by now
     assert second.post("/v1/observations", json=batch[3:]).json()["taken"] == 2
 
 

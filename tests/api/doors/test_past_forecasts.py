@@ -1,4 +1,4 @@
-"""Past forecasts through the history's door: what the socket and the forecast's own door told at the time."""
+"""Past forecasts in the history: they equal those that the socket and the forecast door published at the time."""
 
 import json
 import time
@@ -25,8 +25,8 @@ def milliseconds(text):
 
 
 @pytest.fixture(scope="module")
-def foretold(running, device, admin):
-    """Forecasts that the socket and the door told of six readings, more than one of them in the same minute."""
+def published(running, device, admin):
+    """Forecasts from the socket and the door for six readings, several of them in the same minute."""
     admin.post("/v1/patients", json={"id": "past", "ward": "A"})
     begin = (running.service.clock.now() // 60_000_000 - 3) * 60_000_000
     told = []
@@ -47,12 +47,12 @@ def foretold(running, device, admin):
             fan = admin.get("/v1/patients/past/forecast").json()["signals"]["heart_rate"]
             assert milliseconds(fan["time"]) == at
             told.append((at, heard["f"], fan["forecast"]))
-            time.sleep(1.1)  # a patient is spoken of once a second
+            time.sleep(1.1)  # estimates of a patient are published once a second
     return told
 
 
-def test_it_keeps_what_was_told_first_in_every_minute(foretold, admin):
-    wanted = {at // MINUTE_MS: (at, f, fan) for at, f, fan in reversed(foretold)}
+def test_it_stores_the_first_forecast_of_every_minute(published, admin):
+    wanted = {at // MINUTE_MS: (at, f, fan) for at, f, fan in reversed(published)}
     asked = {"signal": "heart_rate", "kind": "forecasts"}
     kept = admin.get(ADDRESS.format("past"), params=asked).json()
     assert (kept["patient"], kept["signal"], kept["unit"]) == ("past", "heart_rate", "/min")
@@ -67,7 +67,7 @@ def test_it_keeps_what_was_told_first_in_every_minute(foretold, admin):
         assert np.array(live)[places] == pytest.approx(np.array(told), abs=0.051)
 
 
-def test_windows_and_thinning_are_by_when_it_was_made(foretold, admin):
+def test_windows_and_thinning_are_by_when_it_was_made(published, admin):
     asked = {"signal": "heart_rate", "kind": "forecasts"}
     kept = admin.get(ADDRESS.format("past"), params=asked).json()
     window = {"start": kept["time"][1], "end": kept["time"][2]}
@@ -80,7 +80,7 @@ def test_windows_and_thinning_are_by_when_it_was_made(foretold, admin):
     assert (other["time"], other["forecast"]) == ([], [])
 
 
-def test_what_came_too_late_to_be_foretold_is_null(running, device, admin):
+def test_a_forecast_for_a_moment_already_past_is_null(running, device, admin):
     sent = running.reading(patient="delayed", time=running.now(-1_200))
     assert device.post("/v1/observations", json=sent).json()["taken"] == 1
     asked = {"signal": "heart_rate", "kind": "forecasts"}
@@ -90,7 +90,7 @@ def test_what_came_too_late_to_be_foretold_is_null(running, device, admin):
     assert None not in told[1] + told[2]
 
 
-def test_errors_are_those_of_the_history(admin, running, foretold):
+def test_errors_are_those_of_the_history(admin, running, published):
     asked = {"signal": "heart_rate", "kind": "forecasts"}
     assert problem(admin.get(ADDRESS.format("past"), params=asked | {"signal": "mood"})) == "invalid"
     assert problem(

@@ -1,4 +1,4 @@
-"""Patients, limits, facts, history: what people and programs read and change."""
+"""Patients, limits, facts, history: reads and changes over HTTP."""
 
 import pytest
 
@@ -23,7 +23,7 @@ def nurse(running):
 
 @pytest.fixture(scope="module")
 def warm(admin):
-    """The twins are at work: what is changed shows at once."""
+    """The twins are running: changes take effect at once."""
     eventually(lambda: admin.patch("/v1/limits?ward=warm", json={"glucose": {"low": 71}}).json()["glucose"]["own"])
 
 
@@ -141,7 +141,7 @@ def test_one_bound_changes_and_the_others_go_on_following(admin, warm):
     first = admin.patch(own, json={"heart_rate": {"high": 110}}).json()["heart_rate"]
     assert first["own"] == {"high": 110}
     assert first["follows"] == {"critical_low": 40, "low": 50, "high": 120, "critical_high": 140, "delay_s": 10}
-    # The ward's change reaches every bound but the one set for the patient.
+    # The ward's change applies to every limit except the one set for the patient.
     admin.patch(ward, json={"heart_rate": {"low": 55, "high": 125, "delay_s": 3}})
     now = admin.get(own).json()["heart_rate"]
     assert (now["low"], now["high"], now["delay_s"]) == (55, 110, 3)
@@ -154,7 +154,7 @@ def test_one_bound_changes_and_the_others_go_on_following(admin, warm):
     assert (none["own"], none["low"], none["origin"]) == ({}, 55, "ward")
     gone = admin.patch(ward, json={"heart_rate": {"low": None}}).json()["heart_rate"]
     assert (gone["own"], gone["low"]) == ({"high": 125, "delay_s": 3}, 50)
-    # In order with what stays in force, not only with what is sent.
+    # In order with the limits that stay in force, not only with the sent ones.
     admin.patch(own, json={"heart_rate": {"high": 100}})
     assert problem(admin.patch(own, json={"heart_rate": {"low": 101}})) == "invalid"
 

@@ -1,4 +1,4 @@
-"""Two oximeters on one patient: a key of a second source, from the door to the alarm."""
+"""Two oximeters on one patient: a second source's key, from the request to the alarm."""
 
 import time
 
@@ -16,7 +16,7 @@ FRAME = "application/vnd.vitaltwin.frame+msgpack"
 
 
 def registered(running: Running, admin: httpx.Client, **wanted: object) -> httpx.Client:
-    """A client with a key made at the door."""
+    """A client with a key created over HTTP."""
     made = admin.post("/v1/devices", json={"name": "oximeter", "wards": ["*"], "may_admit": True} | wanted)
     assert made.status_code == 201, made.text
     assert made.json()["device"]["second_source"] is wanted.get("second_source", False)
@@ -24,7 +24,7 @@ def registered(running: Running, admin: httpx.Client, **wanted: object) -> httpx
 
 
 def body(running, kind, patient):
-    """A saturation and a heart rate in one of the door's forms."""
+    """A saturation and a heart rate in one of the accepted formats."""
     if kind == FRAME:
         codes = np.array([BY_NAME["oxygen_saturation"].code, BY_NAME["heart_rate"].code], np.uint16)
         times = np.full(2, running.service.clock.now(), np.int64)

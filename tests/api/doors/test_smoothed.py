@@ -1,4 +1,4 @@
-"""The smoothed history through its door: the twin's course of what was sent, and what is refused."""
+"""The smoothed history over HTTP: the twin's course of the readings sent, and refused requests."""
 
 from datetime import datetime
 
@@ -23,7 +23,7 @@ def problem(answer):
 
 
 def sent(running, device, admin, patient, signal, moments, values):
-    """Readings of a patient, known to be in the history."""
+    """Readings of a patient that are in the history already."""
     readings = [
         running.reading(patient=patient, signal=signal, time=iso(at), value=value)
         for at, value in zip(moments.tolist(), values.tolist(), strict=True)

@@ -1,4 +1,4 @@
-"""Whose a stay is, through the doors: the next person of an id, the ward that had it before, and the one who comes late."""
+"""Stays over HTTP: the next patient under an id, the ward of the earlier stay, and late requests."""
 
 import json
 import threading
@@ -26,7 +26,7 @@ VIEWS = (
 
 
 def low(running: Running, patient: str, value: float = 70.0, seconds: int = 30) -> list[dict[str, Any]]:
-    """A course that raises an alarm, over the last seconds."""
+    """A course over the last seconds that raises an alarm."""
     return [
         {"patient": patient, "signal": "oxygen_saturation", "time": running.now(-second), "value": value + second % 2}
         for second in range(seconds, 0, -1)
@@ -34,7 +34,7 @@ def low(running: Running, patient: str, value: float = 70.0, seconds: int = 30) 
 
 
 def stay_in_b(running: Running, admin: Any, patient: str) -> tuple[str, str]:
-    """A patient who was in ward B with all that can be known of one, and is discharged: admission, and an alarm's id."""
+    """A discharged patient of ward B with data of every kind: the admission, and an alarm's id."""
     made = admin.post("/v1/patients", json={"id": patient, "ward": "B", "label": "Secret", "spo2_scale": 2})
     assert made.status_code == 201, made.text
     limits = {"oxygen_saturation": {"critical_low": 75, "low": 80}}
@@ -72,7 +72,7 @@ def test_the_next_person_of_an_id_begins_with_nothing(running: Running) -> None:
             admin.get(f"/v1/patients/bed-3/history?signal=oxygen_saturation&stay={admitted}").json()["time"]
         ) == 60
     )  # fmt: skip
-    # All of those are from before the admission: filed with the stay before, and no news of the present one.
+    # All of those are from before the admission: they belong to the earlier stay, not to the present one.
     assert admin.get("/v1/patients/bed-3/state").json()["signals"] == {}
     assert admin.get("/v1/alarms?patient=bed-3&state=all").json()["items"] == []
     former = admin.get(f"/v1/alarms?patient=bed-3&state=all&stay={admitted}").json()["items"]
@@ -119,7 +119,7 @@ def test_a_ward_that_takes_over_an_id_learns_nothing_of_the_stay_before(running:
     with connect(running.url.replace("http", "ws") + "/ws", additional_headers={"Origin": running.url}) as socket:
         text = greeted(running, socket, ann, "patient/bed-9", {"epoch": before[0], "offset": 0})
     assert alarm not in json.dumps(text)
-    # The ward that had the stay goes on seeing it, and nothing of the next.
+    # The ward of the earlier stay still sees it, and nothing of the next.
     assert bea.get(f"/v1/alarms/{alarm}").status_code == 200
     assert bea.get("/v1/patients/bed-9").status_code == 404
     assert [one["label"] for one in bea.get("/v1/patients/bed-9/stays").json()["items"]] == ["Secret"]
@@ -129,7 +129,7 @@ def test_a_ward_that_takes_over_an_id_learns_nothing_of_the_stay_before(running:
 
 
 def greeted(running: Running, socket: Any, person: Any, channel: str | None, since: Any = None) -> Any:
-    """Sign in on a socket; without a channel the ring's epoch and offset, with one all that comes up to its snapshot."""
+    """Sign in on a socket. Without a channel, return the ring's epoch and offset; with one, all messages up to its snapshot."""
     ticket = person.post("/v1/tickets").json()["ticket"]
     socket.send(json.dumps({"type": "auth", "id": 1, "ticket": ticket}))
     socket.recv(10)
@@ -259,7 +259,7 @@ def test_two_doses_at_one_moment_are_two_and_a_retry_doubles_none(running: Runni
         dose | {"value": 4, "id": "b"},
     ]
     if together:
-        entries += [dose | {"value": 4}]  # a second of the same in one request is a second one
+        entries += [dose | {"value": 4}]  # the same fact twice in one request is two facts
 
     def chart() -> list[str]:
         batches = [entries] if together else [[one] for one in entries]

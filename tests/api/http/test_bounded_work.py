@@ -1,4 +1,4 @@
-"""Work for one sender that may not cost others their turn: bad entries, their letters, passwords, answers nobody takes."""
+"""Work for one sender must not delay others: invalid entries, dead letters, passwords, unread answers."""
 
 import asyncio
 import os
@@ -21,7 +21,7 @@ from api.live.outbox import Closed, Outbox
 
 @pytest.fixture
 def rests(monkeypatch):
-    """How long threads rest, by the seconds they asked for."""
+    """The rests of threads, in seconds."""
     found = []
     monkeypatch.setattr(beside.time, "sleep", found.append)
     return found
@@ -61,11 +61,11 @@ def test_letters_of_one_sender_are_bounded_and_the_rest_are_counted(start):
     other.headers["Authorization"] = device.headers["Authorization"]
     person = running.person("root", "admin")
     assert person.post("/v1/observations", json=[1]).status_code == 422
-    assert running.letters(1)[0].reason == "not_an_object"  # somebody else's
+    assert running.letters(1)[0].reason == "not_an_object"  # of another sender
 
 
 class Watched(PasswordHasher):
-    """One that notes on which priority, and how many at once, it is asked."""
+    """Records the thread priority and the number of simultaneous calls."""
 
     def __init__(self):
         super().__init__(time_cost=1, memory_cost=8, parallelism=1)

@@ -1,4 +1,4 @@
-"""Clients that take room and time: half requests, endless heads, those who never read, those who have signed out."""
+"""Clients that use room and time: incomplete requests, endless heads, clients that never read or have signed out."""
 
 import contextlib
 import json
@@ -18,7 +18,7 @@ GOOD = b"GET /health/live HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 @pytest.fixture(scope="module")
 def patience():
-    """Bounds of the services here: short and few."""
+    """Limits of the services in this module: short and small."""
     return {"head_seconds": 1.0, "stall_seconds": 1.0, "max_waiting_connections": 30}
 
 
@@ -28,7 +28,7 @@ def strict(start, patience):
 
 
 class Line:
-    """A connection nobody helps with."""
+    """A raw connection without a client library."""
 
     def __init__(self, running, *, buffer=0):
         place = urlsplit(running.url)
@@ -62,7 +62,7 @@ class Line:
         return 0, ""
 
     def over(self):
-        """Whether the service has ended the connection; what it still sends is passed over."""
+        """Whether the service has ended the connection; further bytes are ignored."""
         try:
             while self.socket.recv(65536):
                 pass
@@ -124,7 +124,7 @@ def test_what_never_ends_is_ended(running, name, caplog):
             while sent < 200_000_000:
                 line.say(more)
                 sent += len(more)
-    assert sent < 20_000_000  # what fits between the two
+    assert sent < 20_000_000  # the size between the two limits
     assert httpx.get(running.url + "/health/live").status_code == 200
     assert not caplog.records
 
@@ -165,7 +165,7 @@ def test_a_thousand_half_requests_keep_nobody_out(strict):
         for _ in range(1000):
             held.enter_context(Line(strict)).say(GOOD[:-2])
         kept.say(GOOD)
-        assert kept.answer()[0] == 200  # who was served before goes last
+        assert kept.answer()[0] == 200  # a connection that was served before is closed last
         assert httpx.get(strict.url + "/health/live").status_code == 200
         assert figure(strict, "connections_open") <= 32
         assert figure(strict, "connections_evicted_total") > 900
@@ -192,7 +192,7 @@ def test_where_none_can_go_the_newest_is_told(start):
 
 
 def test_who_takes_nothing_of_an_answer_is_let_go(strict):
-    """More answers than all buffers hold, asked for on one connection and never read."""
+    """More answers than all buffers hold, requested on one connection and never read."""
     with Line(strict, buffer=4096) as line:
         asking = b"GET /openapi.json HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -221,7 +221,7 @@ def test_who_takes_nothing_of_his_events_is_let_go_when_they_end(strict):
 
 @pytest.fixture
 def followed(running):
-    """Opens an event stream of a client and says how to wait for its end."""
+    """Opens an event stream of a client and returns a function that waits for its end."""
 
     @contextlib.contextmanager
     def open_stream(client):
@@ -232,7 +232,7 @@ def followed(running):
 
             def until_the_end():
                 deadline = time.monotonic() + 60
-                for _ in lines:  # a heartbeat at least, as long as it goes on
+                for _ in lines:  # at least a heartbeat, as long as the stream is open
                     assert time.monotonic() < deadline
 
             yield until_the_end

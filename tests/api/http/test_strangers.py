@@ -1,4 +1,4 @@
-"""Requests of nobody known are begun at a pace; a good key or session never waits for them."""
+"""The rate of requests from unknown clients is limited; a valid key or session never waits for them."""
 
 import threading
 import time
@@ -13,14 +13,14 @@ RATE = 2.0
 
 @pytest.fixture
 def paced(start):
-    """A service that begins two requests of a stranger a second."""
+    """A service that allows two requests a second from unknown clients."""
     running = start(stranger_requests_per_second=RATE)
     running.device().post("/v1/observations", json=[running.reading()])
     return running
 
 
 def flood(running, count, **headers):
-    """What so many requests at once are answered, each on a connection of its own."""
+    """The answers to several simultaneous requests, each on its own connection."""
     found = []
 
     def ask():
@@ -40,12 +40,12 @@ def test_who_shows_nothing_good_takes_turns(paced, headers):
     began = time.monotonic()
     statuses = flood(paced, 30, **headers)
     assert set(statuses) == {200, 429}
-    # What had been saved up, what came due meanwhile, and those that waited: no more were begun.
+    # Not more than the burst, the requests due meanwhile, and the waiting ones were begun.
     assert statuses.count(200) <= RATE * (BURST_S + LONGEST_S + time.monotonic() - began) + 2
 
 
 def test_who_is_known_does_not_wait(paced):
-    """However many strangers wait at the same address: a wait would be answered with 429 here."""
+    """However many unknown clients wait at the same address: a wait would end with 429 here."""
     device, person = paced.device(), paced.person("root", "admin")
     assert person.get("/v1/session").status_code == 200
     waiting = threading.Thread(target=flood, args=(paced, 30))
@@ -57,7 +57,7 @@ def test_who_is_known_does_not_wait(paced):
 
 
 def test_each_address_waits_for_itself():
-    strangers = Strangers(None, None, RATE, "cookie")  # only the turns are asked for
+    strangers = Strangers(None, None, RATE, "cookie")  # only the turns are computed
     assert [strangers._place("198.51.100.1") for _ in range(int(RATE * BURST_S))] == pytest.approx(
         [-2, -1.5, -1, -0.5], abs=0.2
     )

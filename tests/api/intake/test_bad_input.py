@@ -1,4 +1,4 @@
-"""Bad input, tried: each with its status, reason and place, good neighbours taken, a dead letter kept, still alive."""
+"""Invalid input: status, reason and position of each, valid neighbours accepted, a dead letter stored, service still alive."""
 
 import asyncio
 import gzip
@@ -162,7 +162,7 @@ def test_a_hundred_megabytes_that_do_not_say_so(running, device):
 
     answer = send(device, pieces())
     assert answer.status_code == 413
-    assert sent < 60_000_000  # it was told early
+    assert sent < 60_000_000  # the refusal came early
     assert len(running.letters(1)[0].body) == 64 << 10
 
 

@@ -1,4 +1,4 @@
-"""Small bodies that would become large ones: each is answered, and the service stays as small as it was."""
+"""Small bodies that would expand to large ones: each is answered, and the service's memory does not grow."""
 
 import contextlib
 import gzip
@@ -16,7 +16,7 @@ FRAME = "application/vnd.vitaltwin.frame+msgpack"
 JSON, LINES = "application/json", "application/x-ndjson"
 READING = b'{"patient":"p","signal":"heart_rate","time":"2026-01-01T00:00:00Z","value":72}'
 MOST_MB = 200
-"""More than a body, unpacked, and what one entry in 50,000 costs; any of these bombs took gigabytes."""
+"""More than a decompressed body and its 50,000 entries need; without limits each of these bombs took gigabytes."""
 
 
 def packed(body):
@@ -68,7 +68,7 @@ def client(service):
 
 
 def memory(service, name):
-    """One of the kernel's figures of the service, MB."""
+    """A memory figure of the service from the kernel, in MB."""
     status = Path(f"/proc/{service.pid}/status").read_text()
     return int(re.search(rf"{name}:\s+(\d+) kB", status)[1]) / 1024
 
@@ -77,7 +77,7 @@ def memory(service, name):
 def test_a_bomb_is_answered_and_costs_little(service, client, name):
     kind, body, status = BOMBS[name]
     headers = {"Content-Type": kind} | ({"Content-Encoding": "gzip"} if body[:2] == b"\x1f\x8b" else {})
-    Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # the peak begins anew
+    Path(f"/proc/{service.pid}/clear_refs").write_text("5")  # resets the peak
     before = memory(service, "VmRSS")
     answer = client.post("/v1/observations", content=body, headers=headers)
     assert answer.status_code == status, answer.text[:500]
@@ -88,7 +88,7 @@ def test_a_bomb_is_answered_and_costs_little(service, client, name):
 
 
 def test_bodies_that_never_end_do_not_add_up(service, client):
-    """More bodies at once than there is room for: some are told to come again, and the service does not grow."""
+    """More bodies at once than there is room for: some get 503, and the service does not grow."""
     before = memory(service, "VmRSS")
     streams = [_Slow(service, client.headers["Authorization"]) for _ in range(40)]
     try:
@@ -103,7 +103,7 @@ def test_bodies_that_never_end_do_not_add_up(service, client):
 
 
 class _Slow:
-    """A request whose body goes on."""
+    """A request with an endless body."""
 
     def __init__(self, service, key):
         self._socket = socket.create_connection(("127.0.0.1", service.port))
@@ -112,7 +112,7 @@ class _Slow:
         self._socket.sendall(f"{head}Content-Length: 8000000\r\n\r\n".encode())
 
     def send(self, part):
-        with contextlib.suppress(OSError):  # it was answered, and closed
+        with contextlib.suppress(OSError):  # it was answered and closed
             self._socket.sendall(part)
 
     def close(self):

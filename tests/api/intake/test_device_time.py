@@ -1,4 +1,4 @@
-"""Readings from wrong clocks, readings that come late and readings taken back, as a person sees them through the doors."""
+"""Readings from wrong clocks, late readings and withdrawn readings, as users see them over HTTP."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ def patient(admin, request):
 
 
 class Sender:
-    """Posts readings of one patient, dated so many seconds from the service's now."""
+    """Posts readings of one patient, with times relative to the service's present time."""
 
     def __init__(self, running, device, patient):
         self.running, self.device, self.patient = running, device, patient

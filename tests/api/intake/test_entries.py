@@ -1,4 +1,4 @@
-"""JSON bodies to columns: the strict way and the patient way agree, and every refusal has its reason."""
+"""JSON bodies to columns: the strict reader and the slow reader agree, and every refusal has its reason."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""Names as people and devices write them: what looks the same is the same, and no language's marks are refused."""
+"""Names as people and devices write them: names that look the same are equal, and marks of all languages are accepted."""
 
 import json
 import unicodedata

@@ -1,4 +1,4 @@
-"""A device that names no unit: its key says once in which it sends."""
+"""A device that sends no unit: its key has the unit."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What pages are told of the service itself: with the first answer, with every heartbeat, and at once when it changes."""
+"""The service's health for pages: in the first answer, in every heartbeat, and at once when it changes."""
 
 import json
 import threading
@@ -11,8 +11,8 @@ from api.live.protocol import Health
 from api.live.service_health import ServiceHealth, grave
 
 
-class Told:
-    """A runtime that says this of itself."""
+class HealthOf:
+    """A runtime with this health."""
 
     def __init__(self, **parts):
         self.parts = parts
@@ -33,12 +33,12 @@ class Told:
     ],
 )
 def test_why_nothing_is_recorded(parts, writes):
-    assert ServiceHealth(Told(**parts), 100).now().writes == writes
+    assert ServiceHealth(HealthOf(**parts), 100).now().writes == writes
 
 
 def test_what_a_runtime_does_not_know_is_calm_and_what_is_no_number_travels_as_one():
-    assert ServiceHealth(Told(), 100).now() == Health()
-    assert ServiceHealth(Told(lag_s=float("inf"), clock_apart_s=-3.0), 100).now() == Health(clock_apart_s=-3.0)
+    assert ServiceHealth(HealthOf(), 100).now() == Health()
+    assert ServiceHealth(HealthOf(lag_s=float("inf"), clock_apart_s=-3.0), 100).now() == Health(clock_apart_s=-3.0)
 
 
 def test_which_changes_are_told_at_once():
@@ -55,7 +55,7 @@ def test_which_changes_are_told_at_once():
 
 
 class Line:
-    """A signed-in socket and what it hears, with the moments."""
+    """A signed-in socket and its messages with their times."""
 
     def __init__(self, running, admin):
         self._line = connect(running.url.replace("http", "ws") + "/ws")
@@ -92,7 +92,7 @@ def test_the_first_answer_tells_the_health(running, admin):
 
 
 def test_the_heartbeat_comes_while_other_things_do(running, admin, device):
-    """A patient whose readings never cease would otherwise keep the state of the service from the page."""
+    """Otherwise a patient with continuous readings would keep the service's health from the page."""
     stop = threading.Event()
 
     def send():

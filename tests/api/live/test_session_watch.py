@@ -1,4 +1,4 @@
-"""The watch over sessions goes on after an error that nobody expected."""
+"""The watch over sessions goes on after an unexpected error."""
 
 import asyncio
 

@@ -23,7 +23,7 @@ _numbers = itertools.count(1)
 
 @pytest.fixture
 def patient(admin):
-    """A new patient of ward A whose heart rate alarms at once outside 50 to 120 /min."""
+    """A new patient of ward A with immediate heart rate alarms outside 50 to 120 /min."""
     name = f"socket-{next(_numbers)}"
     assert admin.post("/v1/patients", json={"id": name, "ward": "A"}).status_code == 201
     limits = {"heart_rate": {"critical_low": 50.0, "low": 55.0, "high": 115.0, "critical_high": 120.0, "delay_s": 0.0}}
@@ -56,7 +56,7 @@ def say(line, **message):
 
 
 def hear(line, kind, wanted=lambda _: True):
-    """The next message of this kind that is wanted; everything before it is passed over."""
+    """The next message of this kind that meets the condition; earlier ones are ignored."""
     deadline = time.monotonic() + 15
     while time.monotonic() < deadline:
         message = json.loads(line.recv(timeout=15))
@@ -71,7 +71,7 @@ def follow(line, channel, sub=2, **more):
 
 
 def ended(line):
-    """The code the service closes with."""
+    """The service's close code."""
     deadline = time.monotonic() + 60
     try:
         while time.monotonic() < deadline:
@@ -204,7 +204,7 @@ def test_what_is_no_json_ends_a_socket_of_somebody_signed_in(running, admin, cap
 
 
 def raw_text(line, content):
-    """A text frame whose content is for the caller to answer for (RFC 6455, 5.2), with a mask of zeros."""
+    """A text frame with any content (RFC 6455, 5.2), with a mask of zeros."""
     line.socket.sendall(bytes([0x81, 0x80 | len(content)]) + b"\0\0\0\0" + content)
 
 
@@ -303,7 +303,7 @@ def test_a_session_that_has_lasted_its_time_ends_the_socket(start, monkeypatch):
 
 
 class Deaf:
-    """A client that talks and never reads: its machine sleeps, or its network swallows everything."""
+    """A client that sends and never reads, like one whose machine sleeps or whose network drops everything."""
 
     def __init__(self, running, ticket):
         place = urlsplit(running.url)
@@ -333,7 +333,7 @@ def test_a_client_that_does_not_read_is_let_go_and_keeps_nobody_waiting(running,
     before = slow_clients(admin)
     with opened(running, admin) as brisk, closing(Deaf(running, admin.post("/v1/tickets").json()["ticket"])) as deaf:
         follow(brisk, f"patient/{patient}")
-        with suppress(OSError):  # what it goes on to ask for is not read any more
+        with suppress(OSError):  # its further requests are not read any more
             for turn in range(100):
                 for sub in range(2, 62):
                     deaf.say(type="subscribe", id=turn * 100 + sub, channel="ward/A")
@@ -345,7 +345,7 @@ def test_a_client_that_does_not_read_is_let_go_and_keeps_nobody_waiting(running,
 
 
 def slow_clients(admin):
-    """How many connections were closed for being slow, as /metrics tells."""
+    """How many connections were closed for being slow, from /metrics."""
     return sum(
         float(line.split()[-1])
         for line in admin.get("/metrics").text.splitlines()
@@ -354,7 +354,7 @@ def slow_clients(admin):
 
 
 def events(lines):
-    """Server-sent events as (event, id, parsed content); comments are passed over."""
+    """Server-sent events as (event, id, parsed content); comments are ignored."""
     found = {}
     for line in lines:
         if not line and found:

@@ -1,4 +1,4 @@
-"""Whole entries for a snapshot are made anew only where something changed, and are what a fresh look would find."""
+"""Complete entries for a snapshot are made again only after changes, and equal newly made ones."""
 
 import msgspec
 from hypothesis import given
@@ -12,7 +12,7 @@ NAMES = ["a", "b", "c"]
 
 
 def read(entries):
-    """What stands on the wire."""
+    """The entries as on the wire."""
     return msgspec.json.decode(encode(entries))
 
 

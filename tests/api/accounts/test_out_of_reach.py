@@ -1,4 +1,4 @@
-"""A patient of another ward and nobody at all get the same answer, to the word, at every door."""
+"""A patient of another ward and an unknown patient get exactly the same answer at every door."""
 
 import json
 
