@@ -154,11 +154,11 @@ def _print(one: "SignalFit") -> None:
         ["form", "score", "score*", *(f"{number} min*" for number in minutes), "at a bound"],
         [
             [
-                form, f"{form.train:.4f}", f"{form.held_out:.4f}",
-                *(f"{form.skill[number]:+.3f}" if number in form.skill else "" for number in minutes),
-                ", ".join(form.at_bound),
+                form, f"{result.train:.4f}", f"{result.held_out:.4f}",
+                *(f"{result.skill[number]:+.3f}" if number in result.skill else "" for number in minutes),
+                ", ".join(result.at_bound),
             ]
-            for form, form in one.forms.items()
+            for form, result in one.forms.items()
         ],
     )  # fmt: skip
     typer.echo("* on the evaluation patients")

@@ -82,7 +82,7 @@ def test_doctor_finds_a_broken_database_and_an_unknown_setting(vitaltwin, tmp_pa
     good = vitaltwin("doctor", "--port", "9", "--json", VITALTWIN_COLOUR="red")
     findings = json.loads(good.stdout)["findings"]
     assert good.returncode == 0, good.stdout
-    assert any("VITALTWIN_COLOUR is no setting" in finding["detail"] for finding in findings)
+    assert any("VITALTWIN_COLOUR is not a setting" in finding["detail"] for finding in findings)
     (tmp_path / "home.db").write_bytes(b"no database" * 1_000)
     bad = vitaltwin("doctor", "--port", "9")
     assert bad.returncode == 1

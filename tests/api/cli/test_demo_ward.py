@@ -99,7 +99,7 @@ def test_a_loop_has_no_seam_and_windows_meet():
     edges = ORIGIN + np.array([0, 3, 100, 101, 700, 1_000]) * SECOND
     parts = [loop.between(int(a), int(b)) for a, b in pairwise(edges)]
     assert np.array_equal(np.concatenate([part[2] for part in parts]), value)
-    with pytest.raises(ValueError, match="nobody"):
+    with pytest.raises(ValueError, match="no patient"):
         Loop(recording, "q")
 
 

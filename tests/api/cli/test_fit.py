@@ -47,7 +47,7 @@ def test_a_person_sees_what_was_used_the_forms_and_the_row(vitaltwin, made):
     for words in ("made.csv", *FORMS, '"heart_rate": Modes('):
         assert words in shown.stdout
     three = vitaltwin("fit", made, "--form", "three", timeout=300)
-    assert "three is no form of the channel twin: mean" in three.stdout
+    assert "the channel twin has no form three: mean" in three.stdout
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_nothing_to_fit_on_is_one_line_and_1(vitaltwin, tmp_path):
     shown = vitaltwin("fit", "r.csv")
     assert shown.returncode == 1
     assert shown.stderr.splitlines() == [
-        "heart_rate: too few readings to fit on, left out",
+        "heart_rate: too few readings to fit on, skipped",
         "error: no signal has 8 plausible readings of one patient to fit on",
     ]
 
