@@ -1,4 +1,4 @@
-"""``infra/bench NAME``: one module a benchmark, run by name."""
+"""``infra/bench NAME``: one module per benchmark, run by name."""
 
 from tests.bench.registry import BENCHES, OPTIONS, run
 

@@ -17,16 +17,18 @@ __all__ = ["bench", "main"]
 def bench(
     name: Annotated[str, typer.Argument(help=f"One of: {', '.join(BENCHES)}.")],
     *,
-    quick: Annotated[bool, typer.Option(help="A short run that shows that it works; its figures say little.")] = False,
+    quick: Annotated[
+        bool, typer.Option(help="A short run that only shows that it works; its figures mean little.")
+    ] = False,
     runtime: Annotated[str, typer.Option(help="What `latency` measures: embedded or kafka.")] = "embedded",
-    only: Annotated[str, typer.Option(help="The one fault `failover`, or abuse `abuse`, looks at.")] = "",
+    only: Annotated[str, typer.Option(help="The only fault for `failover`, or abuse for `abuse`.")] = "",
     runs: Annotated[
-        int, typer.Option(min=0, help="How often `failover` breaks each and `restore` starts; 0: as usual.")
+        int, typer.Option(min=0, help="How often `failover` runs each fault and `restore` starts; 0: the default.")
     ] = 0,
     commit: Annotated[
-        str, typer.Option("--against", help="Measure this commit as well, in turn with what is here, and compare.")
+        str, typer.Option("--against", help="Also measure this commit, alternating with the present one, and compare.")
     ] = "",
-    pairs: Annotated[int, typer.Option(min=1, help="With --against: how often each is measured.")] = 3,
+    pairs: Annotated[int, typer.Option(min=1, help="With --against: how many runs of each.")] = 3,
     as_json: Annotated[bool, typer.Option("--json", help="The figures as JSON.")] = False,
 ) -> None:
     """Measure the service on this machine."""

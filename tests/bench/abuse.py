@@ -1,8 +1,8 @@
-"""``infra/bench abuse``: how long a real critical alarm takes while somebody abuses the service, beside a quiet one.
+"""``infra/bench abuse``: how long a real critical alarm takes while a client abuses the service, compared with without.
 
-Each abuse has a service of its own, is done from one address, and goes on while probes are posted; the quiet figures are
-those of the same service just before, over as long a time. A ward of a thousand readings a second goes on throughout.
-The service has its settings as they come: what an abuser may do here, he may do anywhere.
+Each abuse has its own service, comes from one address, and goes on while probes are posted. The quiet figures are from the
+same service just before, over the same time. A load of a thousand readings a second goes on throughout. The service has its
+default settings: what an abuser can do here, it can do everywhere.
 """
 
 import asyncio
@@ -26,14 +26,14 @@ __all__ = ["run"]
 
 _LOAD = 1_000
 _WARM_S = 1.0
-"""Into an abuse, before its figures begin."""
+"""Seconds of an abuse before its figures begin."""
 
 
 def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
-    """Milliseconds from the POST of a reading to its critical alarm at a WebSocket client: p99, and most memory, by abuse.
+    """By abuse: p99 of the milliseconds from the POST of a reading to its critical alarm at a WebSocket client, peak memory.
 
-    ``ratio`` is the p99 beside the abuse through the quiet one of the same service; ``quiet`` is the one in the middle of
-    those. Where the machine's load was another in the two halves, somebody else was at work, and the ratio says little.
+    ``ratio`` is the p99 during the abuse divided by the quiet p99 of the same service; ``quiet`` is the median of the quiet
+    ones. If the machine's load differs between the two halves, another program was running, and the ratio means little.
     """
     if only and only not in ABUSES:
         raise Failure(f"there is no abuse {only!r}; known: {', '.join(ABUSES)}")
@@ -61,14 +61,14 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
 
 
 def _quota() -> str:
-    """How many patients a key may bring in a minute if nobody says otherwise; the ward here is smaller."""
+    """The default number of patients a key may admit in a minute; the load here has fewer."""
     return str(Settings.model_fields["new_patients_per_minute"].default)
 
 
 async def _beside(
     service: ServiceUnderTest, name: str, seconds: float
 ) -> tuple[list[float], list[float], float, float]:
-    """Alarms before and beside an abuse, s, the most memory beside it, MB, and the machine's load before it."""
+    """Delays of alarms before and during an abuse (s), the peak memory during it (MB), and the machine's load before it."""
     probes = await asyncio.to_thread(Probes, service)
     with background(service.port, probes.key, _LOAD):
         async with probes:
@@ -93,7 +93,7 @@ def _begin_peak(service: ServiceUnderTest) -> None:
 
 
 def _peak_mb(service: ServiceUnderTest) -> float:
-    """The most memory since the peak was begun anew (Linux)."""
+    """The peak memory since the peak was reset (Linux)."""
     found = re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{service.pid}/status").read_text(encoding="ascii"))
     return int(found[1]) / 1024 if found else float("nan")
 

@@ -1,4 +1,4 @@
-"""Those who abuse a service, one after the other and from one address, in a process of their own: ``run NAME PORT …``."""
+"""Clients that abuse a service, one after the other, from one address, in their own process: ``run NAME PORT …``."""
 
 import gzip
 import http.client
@@ -30,7 +30,7 @@ _PAUSE_S = 0.005
 
 
 class Target(msgspec.Struct):
-    """Where a service is, and what is known of it: a device's key and a signed-in person's cookie."""
+    """The address of a service, a device's key and a signed-in person's cookie."""
 
     port: int
     key: str
@@ -38,7 +38,7 @@ class Target(msgspec.Struct):
     seconds: float
 
     def connect(self) -> socket.socket:
-        """A connection, with a small buffer for what comes."""
+        """A connection with a small receive buffer."""
         line = socket.socket()
         line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         line.settimeout(5.0)
@@ -46,7 +46,7 @@ class Target(msgspec.Struct):
         return line
 
     def ask(self, path: str, body: bytes, headers: dict[str, str], method: str = "POST") -> tuple[int, bytes]:
-        """One request on a connection of its own."""
+        """One request on its own connection."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
             connection.request(method, path, body, headers)
@@ -57,7 +57,7 @@ class Target(msgspec.Struct):
 
 
 def half_requests(target: Target, on: Callable[[], bool]) -> None:
-    """A thousand connections with half a head each, opened again as they are closed."""
+    """A thousand connections with incomplete headers, opened again when they are closed."""
     held: list[socket.socket] = []
     half = b"POST /v1/observations HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Waiting: "
     while on():
@@ -73,7 +73,7 @@ def half_requests(target: Target, on: Callable[[], bool]) -> None:
 
 
 def bombs(target: Target, on: Callable[[], bool]) -> None:
-    """Small bodies that would become large ones, one after the other."""
+    """Small compressed bodies that would become large ones, one after the other."""
     json_type, packed = "application/json", {"Content-Encoding": "gzip"}
     reading = b'{"patient":"p","signal":"heart_rate","time":"2026-01-01T00:00:00Z","value":72}'
     bodies: list[tuple[bytes, dict[str, str]]] = [
@@ -96,7 +96,7 @@ def bombs(target: Target, on: Callable[[], bool]) -> None:
 
 
 def strangers(target: Target, on: Callable[[], bool]) -> None:
-    """A device that brings twenty thousand patients nobody admitted, and twenty thousand others, and others."""
+    """A device that sends readings of twenty thousand unknown patients, then twenty thousand others, and so on."""
     number = 0
     while on():
         names = [f"stranger-{number + one}" for one in range(_STRANGERS)]
@@ -146,7 +146,7 @@ def _deaf_socket(target: Target) -> socket.socket:
 
 
 def sign_in_flood(target: Target, on: Callable[[], bool]) -> None:
-    """Guesses at passwords and at links, from eight threads, each as fast as it is answered."""
+    """Guesses at passwords and links, from eight threads, each as fast as it gets answers."""
     origin = f"http://127.0.0.1:{target.port}"
 
     def guess(number: int) -> None:
@@ -171,7 +171,7 @@ ABUSES: dict[str, Callable[[Target, Callable[[], bool]], None]] = {
 
 
 def command(name: str, target: Target) -> list[str]:
-    """How to start an abuser; it ends by itself after the seconds it was given."""
+    """The command that starts an abuser; it ends by itself after the given seconds."""
     return [sys.executable, "-m", __spec__.name, name, msgspec.json.encode(target).decode()]
 
 

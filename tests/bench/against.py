@@ -1,4 +1,4 @@
-"""The same benchmark of an earlier commit, in turn with this one's: how they compare on one machine at one time."""
+"""Run the same benchmark at an earlier commit, alternating with the present one, to compare them on one machine."""
 
 import contextlib
 import os
@@ -19,13 +19,13 @@ __all__ = ["against"]
 _ROOT = Path(__file__).resolve().parents[2]
 _WITHIN_S = 3_600
 _OWN = "import sys; sys.argv[0] = 'vitaltwin'; from api.cli import main; main()"
-"""How a benchmark is started where it still was a command of the program."""
+"""How to start a benchmark at commits where it was a command of the program."""
 
 
 def against(commit: str, name: str, options: Sequence[str], runs: int) -> dict[str, Any]:
-    """Run ``name`` here and at ``commit``, in turn; medians of both and their ratio, this one by the other.
+    """Run ``name`` here and at ``commit``, alternating; returns medians of both and their ratio, this one by the other.
 
-    The other commit stands in a working tree of its own, which goes afterwards, and runs with this one's libraries.
+    The other commit is in its own working tree, removed afterwards, and runs with the present libraries.
 
     Raises:
         Failure: there is no such commit, or a run failed.
@@ -59,7 +59,7 @@ def _tree(commit: str) -> Iterator[Path]:
         tree = Path(folder) / "tree"
         made = _git("worktree", "add", "--quiet", "--detach", str(tree), commit)
         if made.returncode:
-            raise Failure(f"{commit} cannot be had here: {made.stderr.strip()}")
+            raise Failure(f"{commit} cannot be checked out here: {made.stderr.strip()}")
         try:
             yield tree
         finally:
@@ -78,7 +78,7 @@ def _run(tree: Path, name: str, options: Sequence[str]) -> dict[str, Any]:
         stdout=subprocess.PIPE, check=False, timeout=_WITHIN_S,
     )  # fmt: skip
     if ended.returncode:
-        raise Failure(f"the benchmark failed in {tree}; what it said is above")
+        raise Failure(f"the benchmark failed in {tree}; its output is above")
     figures: dict[str, Any] = msgspec.json.decode(ended.stdout)
     return figures
 

@@ -1,4 +1,4 @@
-"""Benchmarks as a person runs them, with a home of their own."""
+"""Benchmarks as a person runs them, with their own home folder."""
 
 import subprocess
 import sys

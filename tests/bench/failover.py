@@ -1,7 +1,7 @@
-"""``infra/bench failover``: things that break, one after another, under load; how long until estimates flow, and what is lost.
+"""``infra/bench failover``: faults under load, one after another; how long until estimates flow, and what is lost.
 
-Every fault has brokers, workers and a door of its own. 10,000 patients, 10,000 readings a second, acknowledged ones
-written down; what is refused or unanswered is sent again, as a device would.
+Every fault has its own brokers, workers and door. 10,000 patients, 10,000 readings a second. Acknowledged readings are
+recorded; refused or unanswered ones are sent again, as a device does.
 """
 
 from collections.abc import Callable, Sequence
@@ -21,7 +21,7 @@ __all__ = ["run", "under_load"]
 def run(*, quick: bool = False, only: str = "", runs: int = 0) -> dict[str, Any]:
     """Each fault ``runs`` times; by fault: recovery in s, readings lost or applied twice, alarms doubled, states identical.
 
-    With InfluxDB, too: acknowledged readings and transitions that are not in the history at the end, points dropped.
+    With InfluxDB also: acknowledged readings and transitions missing in the history at the end, points dropped.
     """
     if only and only not in FAULTS:
         raise Failure(f"there is no fault {only!r}; known: {', '.join(FAULTS)}")
@@ -37,7 +37,7 @@ def run(*, quick: bool = False, only: str = "", runs: int = 0) -> dict[str, Any]
 def under_load(
     scenario: FaultScenario, faults: Sequence[tuple[str, Callable[[FaultScenario], float]]]
 ) -> dict[str, Any]:
-    """Faults by name, one after another on one cluster; what came of them together, as ``run`` says for each."""
+    """Run named faults one after another on one cluster; returns their results together, in the form of ``run``."""
     scenario.start()
     seconds = []
     for number, (name, fault) in enumerate(faults):

@@ -1,4 +1,4 @@
-"""What breaks in ``infra/bench failover``, by name: each breaks something, waits, mends it, and returns the recovery in s."""
+"""The faults of ``infra/bench failover``, by name: each breaks something, waits, repairs it, returns the recovery in s."""
 
 import time
 from collections.abc import Callable
@@ -30,7 +30,7 @@ def _worker_drained(scenario: FaultScenario) -> float:
 
 
 def _restarted_under_backlog(scenario: FaultScenario) -> float:
-    """All workers end in good order, a backlog gathers, and one begins alone with it."""
+    """All workers stop cleanly, a backlog gathers, and one worker starts alone with it."""
     for worker in scenario.cluster.workers:
         worker.stop()
     time.sleep(2.0)
@@ -56,7 +56,7 @@ def _broker_killed(scenario: FaultScenario) -> float:
 
 
 def _kafka_stopped(scenario: FaultScenario) -> float:
-    """A quarter of a minute after the last fault: by then every sensor was heard again, each time an outage of its own."""
+    """Waits 15 s after the last fault: then every sensor has sent again, so each fault is a separate outage."""
     brokers = scenario.cluster.brokers
     time.sleep(5.0 if scenario.quick else 15.0)
     brokers.stop()
@@ -70,7 +70,7 @@ def _kafka_stopped(scenario: FaultScenario) -> float:
 
 
 def _influx_stopped(scenario: FaultScenario) -> float:
-    """InfluxDB is away for a minute: estimates and checkpoints go on; recovery is until its history is whole again."""
+    """InfluxDB is away for a minute: estimates and checkpoints go on; recovery ends when the history is complete."""
     began = time.monotonic()
     scenario.influx.stop()
     before = scenario.of_workers("vitaltwin_worker_checkpoints_total")
@@ -82,7 +82,7 @@ def _influx_stopped(scenario: FaultScenario) -> float:
 
 
 def _killed_without_influx(scenario: FaultScenario) -> float:
-    """A worker is killed while InfluxDB is away: what it had spilled is on its disk, and it brings that over later."""
+    """A worker is killed while InfluxDB is away: its spill is on disk, and it sends it later."""
     scenario.influx.stop()
     time.sleep(5.0 if scenario.quick else 20.0)
     victim = scenario.cluster.workers[0]
@@ -94,7 +94,7 @@ def _killed_without_influx(scenario: FaultScenario) -> float:
 
 
 def _history_whole(scenario: FaultScenario) -> float:
-    """Start InfluxDB; returns the seconds until nothing waits on disk and what was acknowledged last can be read."""
+    """Start InfluxDB; returns the seconds until nothing waits on disk and the last acknowledged reading can be read."""
     name = "vitaltwin_history_spilled_bytes"
     scenario.noted["spilled_mb"].append(scenario.of_workers(name) / 1e6)
     scenario.influx.start()
@@ -108,7 +108,7 @@ def _history_whole(scenario: FaultScenario) -> float:
 
 
 def _partitioned(scenario: FaultScenario) -> float:
-    """A worker that lives on, cut off from the broker for 20 s: another takes over, and it comes back as nobody."""
+    """A live worker is cut off from the broker for 20 s: another takes over, and it comes back without partitions."""
     alone = scenario.cluster.workers[0]
     began = time.monotonic()
     scenario.cluster.proxy.cut()
@@ -126,7 +126,7 @@ def _partitioned(scenario: FaultScenario) -> float:
 
 
 def _shared(scenario: FaultScenario) -> bool:
-    """Whether every worker has partitions, and all have them once."""
+    """Whether every worker has partitions, and every partition has one worker."""
     if not all(ready(worker) for worker in scenario.cluster.workers):
         return False
     held = [figure(worker, "vitaltwin_worker_partitions_restored") for worker in scenario.cluster.workers]
@@ -134,7 +134,7 @@ def _shared(scenario: FaultScenario) -> bool:
 
 
 def _door_partitioned(scenario: FaultScenario) -> float:
-    """The door is cut off from the broker: it answers 503; recovery is until it says 200 again."""
+    """The door is cut off from the broker: it answers 503; recovery ends when it answers 200 again."""
     scenario.cluster.proxy.cut()
     time.sleep(12.0 if scenario.quick else 20.0)
     scenario.cluster.proxy.mend()
@@ -156,4 +156,4 @@ FAULTS: dict[str, tuple[Callable[[FaultScenario], float], int, dict[str, Any]]] 
     "partitioned": (_partitioned, 5, {"behind": "worker"}),
     "door_partitioned": (_door_partitioned, 2, {"behind": "door"}),
 }
-"""Name → what breaks, how often, and what the cluster is made of."""
+"""Name → the fault, how often it runs, and the cluster it needs."""

@@ -1,7 +1,7 @@
-"""``infra/bench forecast``: what the twins foretell on recorded patients, beside simpler ways to foretell it.
+"""``infra/bench forecast``: the twins' forecasts on recorded patients, compared with simpler forecasts.
 
-The twins' forecasts and every peer's are scored on the same pairs of an origin and the reading that came nearest to its
-horizon, as in ``evaluate``; none sees a reading later than the origin.
+The twins' forecasts and every peer's are scored on the same pairs of an origin and the reading nearest to its horizon, as
+in ``evaluate``; none uses a reading later than the origin.
 """
 
 import os
@@ -38,15 +38,15 @@ _QUICK = {"bidmc_numerics_1hz": 3, "hall2018_cgm": 2}
 _ROWS = ("outcome", "mean", "sd", "tail", *PEERS, "constant")
 _MINUTE_US = 60_000_000
 _ROUNDING = 1e-9
-"""In a short recording the rolling mean and the mean of all so far are the same."""
+"""In a shorter recording the rolling mean equals the mean of all readings so far."""
 _WITHIN = {"cov80": (0.80, 0.04), "cov95": (0.95, 0.02)}
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """One row for each file, signal and horizon, and how many of them are asked for, better, and well covered.
+    """One row per file, signal and horizon, and how many of them count, are better, and are well covered.
 
-    A row is asked for where a peer beats the patient's own average so far (``constant``): elsewhere nothing can be
-    foretold from the recent past. ``quick`` takes a few patients of two small files.
+    A row counts if a peer beats the patient's own average so far (``constant``): otherwise the recent past does not help
+    to forecast at all. ``quick`` uses a few patients of two small files.
     """
     folder = Path(os.environ.get("VITALTWIN_DATA") or Path(__file__).parents[3] / "shared" / "data")
     rows: list[dict[str, Any]] = []
@@ -74,7 +74,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
-    """The rows of one recording, by signal and horizon; horizons nobody has a reading at are left out."""
+    """The rows of one recording, by signal and horizon; horizons without readings are left out."""
     made = Forecasts(recording, HORIZONS)
     made.stream()
     columns = made.columns
@@ -96,7 +96,7 @@ def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
 
 
 def rolling_mean(time_us: I8, value: F8) -> F8:
-    """At each reading the mean of those of the last ten usual steps, itself among them, but of at least 5 min.
+    """At each reading the mean of the readings in the last ten usual steps, at least 5 min, including itself.
 
     >>> rolling_mean(np.arange(0, 15, 5) * 60_000_000, np.array([1.0, 2.0, 6.0])).tolist()
     [1.0, 1.5, 3.0]
@@ -110,7 +110,7 @@ def rolling_mean(time_us: I8, value: F8) -> F8:
 
 
 def constant(value: F8) -> F8:
-    """At each reading the mean of it and all before.
+    """At each reading the mean of all readings up to it.
 
     >>> constant(np.array([1.0, 2.0, 6.0])).tolist()
     [1.0, 1.5, 3.0]
@@ -137,7 +137,7 @@ def _series(columns: Columns) -> Iterator[tuple[int, np.typing.NDArray[np.intp]]
 
 
 def _row(parts: list[F8]) -> dict[str, Any]:
-    """Errors over all patients' pairs and the coverage of the patient in the middle; parts hold ``_ROWS``."""
+    """Errors over all patients' pairs and the median patient's coverage; parts have the rows ``_ROWS``."""
     told = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
     pooled = score(*(told[name] for name in _ROWS[:5]))
     each = [score(*part[:5]).coverage for part in parts]
@@ -161,7 +161,7 @@ def _row(parts: list[F8]) -> dict[str, Any]:
 
 
 def _summary(rows: list[dict[str, Any]]) -> dict[str, int]:
-    """Counts over the rows; ``better`` among those asked for, ``…_within`` 4 points of 80 % and 2 of 95 %."""
+    """Counts over the rows; ``better`` among those that count, ``…_within`` 4 points of 80 % and 2 of 95 %."""
     within = {
         f"{band}{of}_within": sum(abs(row[band + of] - share) <= most for row in rows)
         for of in ("", "_median")
@@ -172,7 +172,7 @@ def _summary(rows: list[dict[str, Any]]) -> dict[str, int]:
 
 
 class _Rows(list[dict[str, Any]]):
-    """Rows that a person sees as a table."""
+    """Rows, printed as a table."""
 
     def __str__(self) -> str:
         head = ("file", "signal", "min", "pairs", "rmse", "best", "peer", "80 %", "95 %", "twin is")

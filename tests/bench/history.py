@@ -1,4 +1,4 @@
-"""``infra/bench history``: the history in InfluxDB: how fast it is written, what that costs the worker, how fast it is read."""
+"""``infra/bench history``: the history in InfluxDB: writing speed, its cost for the worker, reading speed."""
 
 import asyncio
 import sys
@@ -34,13 +34,12 @@ _NOWHERE = "http://127.0.0.1:9"
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Readings of 1,000 patients × 5 signals in frames of 1,000; the client's own batching writer on the same, in one run.
+    """Readings of 1,000 patients × 5 signals in frames of 1,000, and the client's own batching writer, in one run.
 
-    ``lines_per_s`` is the encoding alone, on one core. So much at once goes
-    to InfluxDB in part by way of the disk. A rate ends when InfluxDB, or for ``spill`` the disk, has the
-    last reading; ``caller_us`` is what one frame costs the thread that hands it over. Then a day of one signal at 1 Hz is
-    read. Where the settings name an InfluxDB it is that one, and the buckets made there go at the end; else one of its own,
-    which also tells what the history takes ``on_disk``.
+    ``lines_per_s`` is the encoding alone, on one core. At this rate some readings go to InfluxDB through the spill on disk.
+    A rate ends when InfluxDB (for ``spill``: the disk) has the last reading. ``caller_us`` is the cost of one frame for the
+    calling thread. Then a day of one signal at 1 Hz is read. If the settings name an InfluxDB, that one is used and the
+    buckets created there are deleted at the end; otherwise an own one, which also measures the size ``on_disk``.
     """
     settings = settings_of()
     if find_spec("influxdb_client") is None:
@@ -136,7 +135,7 @@ def _by_the_client(settings: Settings, frames: list[Segment]) -> float:
 
 
 async def _read(settings: Settings) -> dict[str, float]:
-    """Seconds until a day of one signal is there, the better of three."""
+    """Seconds to read a day of one signal, the best of three."""
     from streams.history.influx import InfluxHistory
 
     history = InfluxHistory(settings, writes=True)

@@ -1,4 +1,4 @@
-"""What the history takes on InfluxDB's disk: an hour of a ward's readings and what its twins made of them, compacted."""
+"""Size of the history on InfluxDB's disk: an hour of a ward's readings, estimates and forecasts, compacted."""
 
 import asyncio
 from typing import Any
@@ -21,10 +21,10 @@ _SECOND_US = 1_000_000
 
 
 def run(*, quick: bool) -> dict[str, Any]:
-    """100 patients with five vital signs, each once a second, on an InfluxDB of its own, until that has compacted them.
+    """100 patients with five vital signs once a second, on an own InfluxDB, until it has compacted them.
 
-    ``bytes_per_reading`` holds the reading, the estimate that goes with it and forecasts once a minute. The values are a
-    course with white noise, to a tenth, which packs worse than those of most monitors do.
+    ``bytes_per_reading`` includes the reading, its estimate, and forecasts once a minute. The values are a course with white
+    noise, rounded to a tenth, which compresses worse than the values of most monitors.
     """
     seconds = 300 if quick else 3_600
     with Influx() as influx:
@@ -47,7 +47,7 @@ async def _written(influx: Influx, seconds: int) -> int:
         worker.take(0, offset, Admit(patient=patient, received=begin))
     for number in range(seconds):
         worker.take(0, _PATIENTS + number, _second(ward, begin + (number + 1) * _SECOND_US))
-        if number % 60 == 59:  # the twins make an hour sooner than InfluxDB takes it
+        if number % 60 == 59:  # the twins are faster than InfluxDB
             await history.settled()
     await history.settled()
     while history.counters()["history_spilled_bytes"]:  # noqa: ASYNC110 - nothing tells when the disk is empty

@@ -1,4 +1,4 @@
-"""``infra/bench ingest``: readings a second through the HTTP door of a running service, durable and in their twins."""
+"""``infra/bench ingest``: readings a second through the HTTP door of a running service, durable and processed by twins."""
 
 import importlib.util
 import time
@@ -18,8 +18,8 @@ _CONNECTIONS = 64
 def run(*, quick: bool = False) -> dict[str, Any]:
     """Frames and JSON of 1,000 readings over 10,000 patients × 5 signals; the naive peer over 200 × 5, in one run.
 
-    The clock stops when the last reading is durable, answered, and has moved its twin. ``cpu_s_per_million`` is the
-    server's alone.
+    The clock stops when the last reading is durable, answered, and processed by its twin. ``cpu_s_per_million`` is that of
+    the server only.
     """
     if importlib.util.find_spec("filterpy") is None:
         raise Failure("bench ingest measures against filterpy; install it with: pip install 'vitaltwin[bench]'")
@@ -29,7 +29,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         service.start()
         key = service.key()
         ward = SimulatedWard(patients)
-        # Every patient is known and every channel open before the clock starts.
+        # Every patient and channel exists before the clock starts.
         _measure(service, ward, key, FRAME_TYPE, -(-ward.channels // _BATCH))
         figures["frame"] = _measure(service, ward, key, FRAME_TYPE, 30 if quick else 6_000)
         figures["json"] = _measure(service, ward, key, JSON_TYPE, 20 if quick else 2_000)

@@ -1,7 +1,7 @@
-"""``infra/bench kafka``: readings a second through one worker on a real broker, twins and checkpoints on, beside two peers.
+"""``infra/bench kafka``: readings a second through one worker on a real broker, with twins and checkpoints, and two peers.
 
-The worker starts behind a backlog that a door took, so that it is the worker that is measured. It gets frames of
-``readings_per_record``; the peers, on the same broker in the same run, get one JSON record a reading, as one would begin.
+The worker starts with a backlog from a door, so that only the worker is measured. It gets frames of ``readings_per_record``.
+The peers, on the same broker in the same run, get one JSON record per reading, the obvious first design.
 """
 
 import time
@@ -24,7 +24,7 @@ _NEEDED = ("aiokafka", "faust", "filterpy", "quixstreams")
 def run(*, quick: bool = False) -> dict[str, Any]:
     """Readings a second of one worker and its CPU seconds per million; ``outcomes_at_the_door`` went through Kafka and back.
 
-    ``naive_faust_per_s``, ``quix_per_s``: the peers' readings a second, one process each; ``ratio`` is ours to each.
+    ``naive_faust_per_s``, ``quix_per_s``: the peers' readings a second, one process each; ``ratio`` is ours divided by theirs.
     """
     if missing := [name for name in _NEEDED if find_spec(name) is None]:
         raise Failure(f"bench kafka needs {', '.join(missing)}: pip install 'vitaltwin[bench,distributed]'")
@@ -78,12 +78,12 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
 
 
 def _taken(worker: ServiceUnderTest) -> float:
-    """Readings the worker has taken, whatever became of them."""
+    """Readings the worker has processed, with any status."""
     return _progress(worker)[0]
 
 
 def _progress(worker: ServiceUnderTest) -> tuple[float, float]:
-    """Readings the worker has taken, and the records they came in, of one moment."""
+    """Readings the worker has processed and the number of their records, at one moment."""
     try:
         figures = _figures(worker)
     except OSError:

@@ -1,8 +1,8 @@
 """``infra/bench kernel``: readings a second through the channel twin's arithmetic alone, one thread, in memory.
 
-Every patient has one heart rate a second; each round comes in an order of its own, as from many monitors. Beside it in
-the same run: the same arithmetic in C (``channel_kernel.c``, compiled here with the machine's ``gcc`` if there is one),
-filterpy's filter of two states moved reading by reading, and simdkalman's over all series at once.
+Every patient has one heart rate a second; each round has its own order, as from many monitors. In the same run: the same
+arithmetic in C (``channel_kernel.c``, compiled with the machine's ``gcc`` if there is one), filterpy's two-state filter
+reading by reading, and simdkalman's over all series at once.
 """
 
 import ctypes
@@ -57,11 +57,11 @@ class Readings(NamedTuple):
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Medians over alternating repeats, in seconds of the thread: others may share the machine.
+    """Medians over alternating repeats, in CPU seconds of the thread, as other programs may share the machine.
 
-    ``ratio`` is our events a second to each peer's; for C our time to its (1: as fast), ``null`` without a compiler.
-    ``filterpy`` predicts and updates with the matrices of each gap, as it must where gaps differ; ``simdkalman`` filters
-    the series of the 10,000 patients together, gaps all alike.
+    ``ratio`` is our events a second divided by each peer's; for C our time divided by its time (1: equal), ``null`` without a
+    compiler. ``filterpy`` predicts and updates with the matrices of each gap, which is necessary if gaps differ.
+    ``simdkalman`` filters the series of the 10,000 patients together, with equal gaps.
     """
     if any(importlib.util.find_spec(name) is None for name in ("filterpy", "simdkalman")):
         raise Failure("bench kernel measures against filterpy and simdkalman: pip install 'vitaltwin[bench]'")
@@ -95,7 +95,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 def readings(patients: int, rounds: int, seed: int = 1) -> Readings:
-    """One heart rate a second and patient: whole numbers about a slow course, 1 in 200 a spike, 1 in 1,000 a zero."""
+    """One heart rate per second and patient: whole numbers around a slow course, 1 in 200 a spike, 1 in 1,000 a zero."""
     rng = np.random.default_rng(seed)
     rows = np.concatenate([rng.permutation(patients) for _ in range(rounds)])
     second = np.repeat(np.arange(1, rounds + 1), patients)
@@ -108,7 +108,7 @@ def readings(patients: int, rounds: int, seed: int = 1) -> Readings:
 
 
 def compiled(folder: Path) -> Walk:
-    """The channel model's walk in C, compiled into ``folder`` with the columns and constants of the kernels it mirrors."""
+    """The channel model's loop in C, compiled into ``folder`` with the columns and constants of our kernels."""
     library = folder / "channel_kernel.so"
     macros = [f"-D{name}={value!r}" for name, value in _MACROS.items()]
     command = [COMPILER, *_OPTIONS, *macros, "-o", str(library), str(_SOURCE), "-lm"]
@@ -124,7 +124,7 @@ def compiled(folder: Path) -> Walk:
 
 
 def _speeds(walks: dict[str, Walk], patients: int, rounds: int, repeats: int) -> dict[str, float]:
-    """Events a second of each walk, taken in turns from the same state: that after the first round."""
+    """Events a second of each loop, alternating, from the same state, that after the first round."""
     known, seen = aligned((patients, layout.STATE_WIDTH)), readings(patients, rounds + 1)
     first, rest = (Readings(*part) for part in zip(*(np.split(column, [patients]) for column in seen), strict=True))
     update_rows(known, layout.PARAMETERS, *first, np.zeros(patients, np.uint8))

@@ -1,4 +1,4 @@
-"""``infra/bench latency``: from the posting of a reading to its estimate, and its alarm, at a WebSocket client."""
+"""``infra/bench latency``: time from the POST of a reading to its estimate, and its alarm, at a WebSocket client."""
 
 import asyncio
 import json
@@ -29,17 +29,17 @@ LOADS = (1_000, 10_000)
 _WARD = "latency"
 _PROBES = 16
 _EVERY_S = 1.15
-"""A patient's estimates go out at most once a second: each probe waits a little longer between its readings."""
+"""A patient's estimates go out at most once a second, so each probe waits a little longer between its readings."""
 _CODE = BY_NAME["heart_rate"].code
 _NORMAL, _CROSSING = 86.0, 93.0
-"""Close enough together that neither is taken for a fault of the sensor."""
+"""Close enough together that neither counts as a sensor fault."""
 
 
 def run(*, quick: bool = False, runtime: str = "embedded") -> dict[str, Any]:
     """Milliseconds from before the POST until the message is parsed in the client, p50 and p99, at each load.
 
-    A probe's readings are three of 86 and one of 93 /min, in turn, around a critical limit of 90 without delay: those that
-    cross it are timed until the alarm, all of them until the estimate. Probes are posted one by one beside the load.
+    A probe sends three readings of 86 and one of 93 /min, repeatedly, around a critical limit of 90 without delay. Crossing
+    readings are timed until the alarm, all readings until the estimate. Probes are posted one by one beside the load.
     """
     if runtime not in _RUNTIMES:
         raise Failure(f"there is no runtime {runtime!r}; known: {', '.join(_RUNTIMES)}")
@@ -98,7 +98,7 @@ class _Sent(msgspec.Struct):
 
 
 class _Seen:
-    """When the client first saw the estimate and the alarm of a (patient, time in ms)."""
+    """When the client first got the estimate and the alarm of a (patient, time in ms)."""
 
     def __init__(self) -> None:
         self.estimates: dict[tuple[str, int], float] = {}
@@ -121,7 +121,7 @@ class _Seen:
 
 
 async def _probe(port: int, key: str, probes: list[str], seconds: float) -> dict[tuple[str, int], _Sent]:
-    """Post the probes' readings in turn, evenly spaced, each on a connection that stays open."""
+    """Post the probes' readings in turn, evenly spaced, each on a keep-alive connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     sent: dict[tuple[str, int], _Sent] = {}
     loop = asyncio.get_running_loop()
@@ -152,7 +152,7 @@ async def _probe(port: int, key: str, probes: list[str], seconds: float) -> dict
 
 @contextmanager
 def background(port: int, key: str, load: int) -> Iterator[None]:
-    """Ten posts a second that together carry ``load`` readings a second of 1,000 patients."""
+    """Ten requests a second with together ``load`` readings a second of 1,000 patients."""
     stop = threading.Event()
     ward = SimulatedWard(max(200, load // 10))
     post_all(port, requests(ward.batches(-(-ward.channels // 1_000), 1_000), FRAME_TYPE, key), 4)

@@ -1,7 +1,7 @@
-"""``infra/bench live``: what a ward costs the distributed service while it is followed, by program and by topic.
+"""``infra/bench live``: the cost of a live ward in the distributed service, by program and by topic.
 
-2,000 patients with five vital signs each, every one measured once a second and posted by gateways of a hundred patients, on one
-broker, worker and door, with history in InfluxDB. Others can be multiplied from it: docs/scale.md does.
+2,000 patients with five vital signs, each measured once a second and posted by gateways of a hundred patients, on one
+broker, worker and door, with history in InfluxDB. Multiply it for other sizes: docs/scale.md does.
 """
 
 import time
@@ -22,11 +22,11 @@ _BATCH = 500
 _PARTITIONS = 4
 _CONNECTIONS = 4
 _GATHERED_S = (0.01, 0.1)
-"""How long the door gathers: the default, and ten times that."""
+"""The door's gathering time: the default, and ten times that."""
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """By seconds of gathering: cores and bytes a second of each part, and the same for a thousand patients."""
+    """By gathering time: cores and bytes a second of each part, and the same per thousand patients."""
     gathered = _GATHERED_S[:1] if quick else _GATHERED_S
     return {f"gather_{seconds:g}": _live(seconds, 6.0 if quick else 60.0) for seconds in gathered}
 
@@ -39,7 +39,7 @@ def _live(gathered_s: float, seconds: float) -> dict[str, Any]:
         try:
             (worker,) = cluster.workers
             until(lambda: figure(worker, "vitaltwin_patients") >= _PATIENTS, 60, "the patients", [worker])
-            time.sleep(8.0)  # all are in checkpoints, and what starts has started
+            time.sleep(8.0)  # all patients are in checkpoints, and every start is done
             before, began, sent = _counts(cluster), time.monotonic(), load.sent
             time.sleep(seconds)
             after, took, sent = _counts(cluster), time.monotonic() - began, load.sent - sent
@@ -57,7 +57,7 @@ def _live(gathered_s: float, seconds: float) -> dict[str, Any]:
 
 
 class _Gateways:
-    """Each has a hundred patients and posts what it has measured of them once a second, by itself."""
+    """Each has a hundred patients and posts their readings once a second, independently."""
 
     def __init__(self, port: int, key: str) -> None:
         self._port, self._key = port, key
@@ -81,7 +81,7 @@ class _Gateways:
 
 
 def _counts(cluster: Cluster) -> dict[str, float]:
-    """CPU seconds of each program so far, bytes of each topic, and records the worker has taken."""
+    """CPU seconds of each program so far, bytes of each topic, and records the worker has processed."""
     (worker,) = cluster.workers
     influx, folder = cluster.influx, cluster.brokers.folder / "1" / "data"
     if influx is None:
@@ -98,5 +98,5 @@ def _counts(cluster: Cluster) -> dict[str, float]:
 
 
 def _bytes(folder: Path) -> int:
-    """What a partition's records take; the files of its indices are made large beforehand."""
+    """Bytes of a partition's records, without index files, which are allocated large in advance."""
     return sum(file.stat().st_size for file in folder.glob("*.log"))

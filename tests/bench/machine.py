@@ -1,4 +1,4 @@
-"""What the machine is, so that figures of two runs can be compared: cores, model, and how fast it is just now."""
+"""Describe the machine, so that figures of two runs can be compared: cores, model, and its speed now."""
 
 import os
 import platform
@@ -15,9 +15,9 @@ _CYCLE = 20_000
 
 
 def machine() -> dict[str, Any]:
-    """Cores, processor and two scores, each measured for a second on one core: more is faster.
+    """Cores, processor and two scores, each measured for a second on one core: higher is faster.
 
-    ``python`` is millions of additions of the interpreter a second, ``memory_gb`` gigabytes of arrays copied a second.
+    ``python`` is millions of the interpreter's additions a second, ``memory_gb`` gigabytes of arrays copied a second.
     """
     return {
         "cores": os.cpu_count(),

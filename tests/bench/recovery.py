@@ -30,15 +30,15 @@ _BATCH = 200
 _PATIENTS = 400
 
 Reading = tuple[str, int, int]
-"""Patient, signal and time; the load never sends one twice."""
+"""Patient, signal and time; the load sends each only once."""
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """Kill the service ``kills`` times while four clients post, start it again each time, and compare.
+    """Kill the service ``kills`` times while four clients post, restart it each time, and compare.
 
-    ``lost``: acknowledged readings that are not in the log, or not in the history. ``applied_twice``: readings that are
-    in either more than once, or that moved a twin more than once. ``identical``: the restored twins, alarms and limits
-    are byte for byte those of one uninterrupted run over the same log.
+    ``lost``: acknowledged readings missing in the log or in the history. ``applied_twice``: readings that are in either more
+    than once, or that a twin processed more than once. ``identical``: the restored twins, alarms and limits equal those of
+    one uninterrupted run over the same log, byte for byte.
     """
     kills = 3 if quick else 25
     chance = random.Random(20)
@@ -62,7 +62,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
 
 class _Clients:
-    """Connections that post new readings and write down what was acknowledged; an unanswered batch is not repeated."""
+    """Connections that post new readings and record what was acknowledged; an unanswered batch is not repeated."""
 
     def __init__(self, service: ServiceUnderTest) -> None:
         self._port = service.port
@@ -77,12 +77,12 @@ class _Clients:
         return sum(map(len, self.taken))
 
     def begin(self, key: str) -> None:
-        """Post until ``end`` or until the line breaks."""
+        """Post until ``end`` or until the connection breaks."""
         self._key = key
         self._posting.start()
 
     def end(self) -> None:
-        """Wait until nobody posts."""
+        """Wait until posting has ended."""
         self._posting.stop()
 
     def _carry(self, _: int) -> None:
@@ -107,7 +107,7 @@ def _compare(file: OfflineFile, taken: list[Columns]) -> dict[str, Any]:
         bank = Bank(partition)
         for expected, entry in enumerate(file.entries(partition)):
             if entry.offset != expected:
-                raise Failure(f"partition {partition} has no record {expected}: the log was cut, or is broken")
+                raise Failure(f"partition {partition} has no record {expected}: the log was truncated or is broken")
             step(bank, entry.record, entry.offset)
             records += 1
             if isinstance(entry.record, Frame):
@@ -131,19 +131,19 @@ def _compare(file: OfflineFile, taken: list[Columns]) -> dict[str, Any]:
 
 
 def readings_of(columns: Columns) -> list[Reading]:
-    """Every reading by what identifies it."""
+    """The identity of every reading."""
     rows = zip(columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), strict=True)
     return [(columns.patients[patient], signal, moment) for patient, signal, moment in rows]
 
 
 def state_of(bank: Bank, offset: int) -> bytes:
-    """Everything a partition's twins hold, as their checkpoints would be."""
+    """The complete state of a partition's twins, as checkpoints."""
     blocks = [block_of(bank, number, offset) for number in range(-(-bank.patients // BLOCK))]
     return msgspec.msgpack.encode((blocks, bank.time, sorted(bank.ward_limits.items())))
 
 
 def moved_twice(worker: Worker, moved: Counter[tuple[str, int]]) -> int:
-    """Channels that count more measurements than the log holds readings of them."""
+    """Channels with more measurements than the log has readings of them."""
     found = 0
     for bank in worker.banks.values():
         for row in range(bank.rows):
@@ -153,7 +153,7 @@ def moved_twice(worker: Worker, moved: Counter[tuple[str, int]]) -> int:
 
 
 async def _history(worker: Worker, channels: Iterable[tuple[str, int]]) -> Counter[Reading]:
-    """Every reading the history holds of some channels."""
+    """Every reading of some channels in the history."""
     kept: Counter[Reading] = Counter()
     for patient, signal in channels:
         series = await worker.history.observations(patient, signal, 0, 1 << 60)

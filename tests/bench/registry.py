@@ -1,4 +1,4 @@
-"""Benchmarks by name. Each stands in a module of this package and is imported only when it is run."""
+"""Benchmarks by name. Each is a module of this package and is imported only when it runs."""
 
 from collections.abc import Callable
 from importlib import import_module, util
@@ -9,7 +9,7 @@ from api.cli.output import Failure
 __all__ = ["BENCHES", "OPTIONS", "run"]
 
 Bench = Callable[..., dict[str, Any]]
-"""A benchmark prints nothing to standard output and gives back its figures; ``quick`` asks for a short run."""
+"""A benchmark prints nothing to standard output and returns its figures; ``quick`` asks for a short run."""
 
 
 def _late(module: str) -> Bench:
@@ -42,7 +42,7 @@ BENCHES: dict[str, Bench] = {
         "step",
     )
 }
-"""Name → benchmark; add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
+"""Name → benchmark; to add one, add a line here and a module with ``run(*, quick: bool) -> dict`` beside this one."""
 
 
 OPTIONS: dict[str, tuple[str, ...]] = {
@@ -51,9 +51,9 @@ OPTIONS: dict[str, tuple[str, ...]] = {
     "latency": ("runtime",),
     "restore": ("runs",),
 }
-"""What else may be said to some of them."""
+"""Further options of some benchmarks."""
 
 
 def run(name: str, *, quick: bool = False, **options: object) -> dict[str, Any]:
-    """Run one benchmark; ``KeyError`` where there is none of that name."""
+    """Run one benchmark; raises ``KeyError`` if there is none of that name."""
     return BENCHES[name](quick=quick, **options)

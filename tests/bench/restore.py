@@ -1,4 +1,4 @@
-"""``infra/bench restore``: one worker of the distributed service starts cold with 100,000 patients' checkpoints in Kafka."""
+"""``infra/bench restore``: a cold start of one distributed worker with checkpoints of 100,000 patients in Kafka."""
 
 import asyncio
 import json
@@ -32,13 +32,13 @@ class _Covered(msgspec.Struct):
 
 
 def run(*, quick: bool = False, runs: int = 0) -> dict[str, Any]:
-    """Patients of six vital signs in 32 partitions; a start is timed from the process's beginning until it is ready.
+    """Patients with six vital signs in 32 partitions; a start is timed from the beginning of the process until it is ready.
 
-    ``restore_s`` of it go from the assignment until the last partition is restored; ``read_s`` and ``assign_s`` are its
-    two halves by themselves, in the benchmark's process. ``records_behind`` the checkpoints are read again.
+    ``restore_s`` is the time from the assignment until the last partition is restored; ``read_s`` and ``assign_s`` are its two
+    halves, measured alone in the benchmark's process. ``records_behind``: records after the checkpoints, which are read again.
     """
     patients = 2_000 if quick else 100_000
-    # Nobody sends anything between the starts: without ticks no sensor counts as silent meanwhile.
+    # Nothing is sent between the starts: without ticks no sensor counts as silent meanwhile.
     with Cluster(kafka_partitions=str(_PARTITIONS), tick_seconds="86400") as cluster:
         (worker,), settings = cluster.workers, cluster.settings
         _fill(cluster, patients)
@@ -58,7 +58,7 @@ def run(*, quick: bool = False, runs: int = 0) -> dict[str, Any]:
 
 
 def _fill(cluster: Cluster, patients: int) -> None:
-    """Admit everybody, with two rounds of readings, and wait until checkpoints cover them."""
+    """Admit all patients, send two rounds of readings, and wait until checkpoints cover them."""
     (worker,), settings = cluster.workers, cluster.settings
     ward = SimulatedWard(patients, course=COURSE | {"diastolic_bp": (76.0, 3.0)})
     for round_ in range(2):
@@ -76,7 +76,7 @@ def _fill(cluster: Cluster, patients: int) -> None:
 
 
 async def _covered(settings: Settings) -> dict[int, int]:
-    """Up to which offset each partition's newest manifest covers it; −1 without one."""
+    """The offset up to which each partition's newest manifest covers it; −1 without one."""
     topic = Topics.of(settings).manifests
     found = dict.fromkeys(range(settings.kafka_partitions), -1)
     async with log_reader.reader(settings) as consumer:
@@ -92,7 +92,7 @@ async def _covered(settings: Settings) -> dict[int, int]:
 
 
 async def _kept(settings: Settings) -> dict[str, float]:
-    """What a restore finds, and how long reading it and making twins of it take by themselves."""
+    """The size of what a restore reads, and the times to read it and to turn it into twins, each alone."""
     partitions = range(settings.kafka_partitions)
     ends = await log_reader.ends(settings, Topics.of(settings).inputs, partitions)
     began = time.monotonic()
@@ -126,7 +126,7 @@ def _start(worker: ServiceUnderTest) -> dict[str, float]:
 
 
 def _parts(worker: ServiceUnderTest) -> dict[str, Any]:
-    """What the worker's readiness rests on; nothing before it answers."""
+    """The parts of the worker's readiness; empty before it answers."""
     if not worker.running:
         raise Failure(f"the worker ended:\n{worker.said()[-2000:]}")
     try:

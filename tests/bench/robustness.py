@@ -1,11 +1,11 @@
-"""``infra/bench robustness``: how ways to distrust readings fare on a simulated heart rate whose true course is known.
+"""``infra/bench robustness``: compare policies against bad readings on a simulated heart rate with a known true course.
 
 One reading a second, rounded to 1/min as a monitor shows it, sensor sd 2: 5 % spikes of 10 to 80 either way, a step of
 +40 that stays, 60 s of flat zeros (a lead off), and an hour of doubled noise. Two courses, both of sd 8 and time-scale
 5 min: ``smooth`` (Matérn-3/2, a rate with inertia) and ``rough`` (Ornstein-Uhlenbeck). All policies share the two modes
-fitted for heart rate and so have to find the noise of this sensor: the fitted one, of a monitor's averages, is far
-smaller. ``vitaltwin`` is the channel twin itself; ``optimum`` a Kalman filter told the course's law, the noise at every
-second and the faults, and shown no spikes: nobody can do better.
+fitted for heart rate, so they must find the noise of this sensor: the fitted noise, of a monitor's averages, is far
+smaller. ``vitaltwin`` is the channel twin itself. ``optimum`` is a Kalman filter that knows the process, the noise at every
+second and the faults, and gets no spikes: nothing can be better.
 """
 
 from collections.abc import Iterator
@@ -50,7 +50,7 @@ _SPIKES, _SPIKE = 0.05, (10.0, 80.0)
 _AFTER_OFF_S = 30
 _NEAR, _STAYS_S = 5.0, 60
 _SETTLED_S = 300
-"""Left out at the beginning: every policy has to find the noise first."""
+"""Seconds left out at the beginning: every policy must find the noise first."""
 _Z95 = 1.959963984540054
 _HUBER, _STUDENT = 1.345, 4.0
 _SIGNAL = BY_NAME["heart_rate"]
@@ -69,7 +69,7 @@ class SimulatedPatients(NamedTuple):
 
 
 class Predictions(NamedTuple):
-    """What a policy told: the estimate at each second, and mean and sd of the reading expected before it came."""
+    """A policy's estimate at each second, and mean and sd of its prediction of the reading before it came."""
 
     estimate: F8
     mean: F8
@@ -77,13 +77,13 @@ class Predictions(NamedTuple):
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    """A row for each policy and course; over patients: rmse pooled, the others the patient in the middle.
+    """A row for each policy and course; over patients: rmse pooled, the others of the median patient.
 
-    ``rmse`` is against the true course, outside the lead-off; ``rmse_apart_from_step`` without the minute after the step
-    as well, in which nobody can know whom to believe: 7 s of 40 in a day are 0.13 of the square. ``s_to_retrack`` counts
-    from the step until the estimate stays within 5 of the truth for a minute; ``worst_at_lead_off`` is the greatest
-    error from the first zero to 30 s after the last; ``coverage95`` is of readings without fault, by the band foretold
-    before each came. The first 5 min are left out.
+    ``rmse`` is against the true course, outside the lead-off; ``rmse_apart_from_step`` also without the minute after the
+    step, in which no policy can know which value is right: 7 s of 40 in a day are 0.13 of the square. ``s_to_retrack`` is
+    the time from the step until the estimate stays within 5 of the truth for a minute. ``worst_at_lead_off`` is the largest
+    error from the first zero to 30 s after the last. ``coverage95`` is of readings without fault, with the band predicted
+    before each. The first 5 min are left out.
     """
     seconds, patients = (3 * 3600, 4) if quick else (24 * 3600, 12)
     told: dict[str, Any] = {"seconds": seconds, "patients": patients}
@@ -149,7 +149,7 @@ def _optimum(move: F8, spread: F8, reading: F8, noise: F8) -> F8:
 
 
 def twin(reading: F8) -> Predictions:
-    """The channel twin, moved as the service moves it."""
+    """The channel twin, run as the service runs it."""
     seconds, patients = reading.shape
     told = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
     state, rows = np.zeros(patients, CHANNEL.dtype), np.arange(patients)
@@ -242,7 +242,7 @@ def _errors(ward: SimulatedPatients, estimate: F8) -> dict[str, float]:
 
 
 def _stays(away: npt.NDArray[np.bool_]) -> int:
-    """The second from which nothing is away for a minute; their number where there is none."""
+    """The first second after which nothing is away for a minute; the number of seconds if there is none."""
     last = -1
     for at in np.append(np.flatnonzero(away), len(away)):
         if at - last > _STAYS_S:

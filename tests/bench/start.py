@@ -14,7 +14,7 @@ __all__ = ["run"]
 def run(*, quick: bool = False) -> dict[str, Any]:
     """``warm_s``: median of several starts with compiled kernels; ``cold_s``: one start without, which compiles them.
 
-    ``…first_estimate_s`` goes on until a reading posted at once after that has moved its twin.
+    ``…first_estimate_s`` ends when a reading posted directly after that has been processed by its twin.
     """
     patients = 50 if quick else 1_000
     with ServiceUnderTest() as service:

@@ -1,4 +1,4 @@
-"""``infra/bench step``: the whole step of the twins without doors or disk: frames in, outcomes out, on one core.
+"""``infra/bench step``: the complete step of the twins without doors or disk: frames in, outcomes out, on one core.
 
 ``ns_per_reading`` says how the time of a reading divides.
 """
@@ -31,7 +31,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     """10,000 patients × 5 signals at 1 Hz in frames of 1,000, a tick a second: readings a second and bytes of state.
 
     Every model is on: filter, quality, late readings, calibration, forecasts, limits, predicted crossings and NEWS2, and
-    every patient's estimates and forecasts go out once a second. ``bytes_per_patient`` is what the bank's arrays take.
+    every patient's estimates and forecasts go out once a second. ``bytes_per_patient`` is the size of the bank's arrays.
     """
     patients, rounds = (500, 20) if quick else (10_000, 60)
     bank, ward = Bank(), SimulatedWard(patients)
@@ -76,11 +76,11 @@ _PARTS = {
     "estimates": (emission, "estimates_of"),
     "tick": (walk, "tick"),
 }
-"""What a step calls, and how its time is named."""
+"""Functions that a step calls, and the names of their times."""
 
 
 _SETTLING = 5
-"""Seconds that are not timed: about the first minute's end every score is stated anew."""
+"""Seconds that are not timed: around the end of the first minute every score goes out again."""
 
 
 def _parts(bank: Bank, ward: SimulatedWard, offset: int, begin: int, rounds: int) -> dict[str, float]:

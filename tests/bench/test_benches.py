@@ -1,4 +1,4 @@
-"""Every benchmark in its short form, as a person runs it: real processes, real files, real sockets, real kills."""
+"""Every benchmark in its short form, as a person runs it: real processes, files, sockets and kills."""
 
 import json
 import socket
@@ -19,19 +19,19 @@ from tests.support.load import JSON_TYPE, SimulatedWard
 
 @pytest.mark.slow
 def test_abuse(bench):
-    """Each abuse is really done, beside probes of which every alarm comes; how soon is for a quiet machine to say."""
+    """Each abuse really happens, and every alarm of the probes comes; only a quiet machine can say how soon."""
     told = figures(bench, "abuse")
     assert told["quiet"]["alarm_p99_ms"] > 0
     for name in ABUSES:
         one = told[name]
         assert one["alarms"] > 30
-        assert 0 < one["alarm_p50_ms"] <= one["alarm_p99_ms"] < 30_000  # what does not come counts as 30 s
+        assert 0 < one["alarm_p50_ms"] <= one["alarm_p99_ms"] < 30_000  # an alarm that does not come counts as 30 s
         assert 50 < one["rss_mb"] < 1024
 
 
 @pytest.mark.parametrize("name", ABUSES)
 def test_an_abuser_reaches_the_service_and_ends_by_itself(name):
-    """It knocks, and stops after the time it was given, whatever it finds."""
+    """It connects, and stops after the given time, whatever it finds."""
     with socket.create_server(("127.0.0.1", 0)) as door:
         door.settimeout(60)
         target = Target(door.getsockname()[1], "key", "cookie=1", 1.0)
@@ -52,12 +52,12 @@ def test_ingest(bench):
     for way in ("frame", "json", "naive"):
         assert told[way]["readings_per_s"] > 0
         assert told[way]["cpu_s_per_million"] > 0
-    # Thirty and more on any machine seen: what is no faster at all was counted or divided wrongly.
+    # More than 30 on every machine so far: if it is not faster at all, something was counted or divided wrongly.
     assert min(told["ratio"].values()) > 2
 
 
 class SlowServer(ThreadingHTTPServer):
-    """A server that takes one request after the other and sleeps before each answer: its pace is known."""
+    """A server that takes one request at a time and sleeps before each answer: its speed is known."""
 
     PAUSE_S = 0.05
     daemon_threads = True
@@ -85,12 +85,12 @@ class SlowServer(ThreadingHTTPServer):
         self.readings, self.polls, self.spent_s = 0, 3, 0.0
 
     def cpu_s(self):
-        """Half a second more at every look."""
+        """Half a second more at every call."""
         self.spent_s += 0.5
         return self.spent_s
 
     def lag(self):
-        """Behind for the first few looks."""
+        """Behind for the first few calls."""
         self.polls -= 1
         return max(0, self.polls)
 
@@ -105,7 +105,7 @@ def test_ingest_tells_a_server_of_known_pace_no_faster_than_it_is():
     assert told["readings"] == server.readings == 4_000
     assert 0 < told["readings_per_s"] <= 1_000 / SlowServer.PAUSE_S
     assert told["cpu_s_per_million"] == pytest.approx(0.5 / 4_000 * 1e6)
-    assert server.polls <= 0  # the clock ran until nothing was waiting any more
+    assert server.polls <= 0  # the clock ran until nothing was waiting
 
 
 @pytest.mark.slow

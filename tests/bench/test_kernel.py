@@ -1,4 +1,4 @@
-"""``infra/bench kernel``: the C walk gives what the kernels give, prefetching changes nothing, and a short run."""
+"""``infra/bench kernel``: the C loop equals the kernels, prefetching changes nothing, and a short run."""
 
 import json
 import shutil

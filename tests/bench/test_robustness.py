@@ -1,4 +1,4 @@
-"""``infra/bench robustness``: the simulated patients, the policies' known behaviour, and the twin beside them."""
+"""``infra/bench robustness``: the simulated patients, the policies' known behaviour, and the twin compared with them."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Who stands at the door of a distributed service: devices that send until they are answered, and a subscriber."""
+"""Clients of a distributed service's door: devices that send until they get an answer, and a subscriber."""
 
 import http.client
 import threading
@@ -27,7 +27,7 @@ _HEART = BY_NAME["heart_rate"].code
 
 
 class PostingDevices:
-    """Two devices that post in turn and send again what was not acknowledged."""
+    """Two devices that post in turn and repeat what was not acknowledged."""
 
     def __init__(self, service: ServiceUnderTest) -> None:
         self._port = service.port
@@ -48,7 +48,7 @@ class PostingDevices:
         self._posting.start()
 
     def stop(self) -> None:
-        """Wait until nobody posts."""
+        """Wait until posting has ended."""
         self._posting.stop()
 
     def _carry(self, number: int) -> None:
@@ -80,14 +80,14 @@ class PostingDevices:
 
 
 def _with_crises(batch: Columns) -> Columns:
-    """One patient in a hundred has a racing heart ten seconds of every twenty, so that alarms come and go."""
+    """One patient in a hundred has a fast heart rate for ten of every twenty seconds, so that alarms come and go."""
     crisis = np.array([int(name[-5:]) % 100 == 0 for name in batch.patients])[batch.patient]
     crisis &= (batch.signal == _HEART) & (batch.time // 10_000_000 % 2 == 1)
     return Columns(batch.patients, batch.patient, batch.signal, batch.time, np.where(crisis, 152.0, batch.value))
 
 
 class AlarmSubscriber:
-    """A subscriber of the door's event stream; ``seen`` counts transitions: (alarm, presence, time in ms)."""
+    """A subscriber to the door's event stream; ``seen`` counts transitions: (alarm, presence, time in ms)."""
 
     def __init__(self, service: ServiceUnderTest) -> None:
         self._house = service
@@ -108,7 +108,7 @@ class AlarmSubscriber:
         self._thread.join()
 
     def _follow(self) -> None:
-        """As a browser's EventSource: where the line ends, open another and say which event was the last."""
+        """Like a browser's EventSource: if the connection ends, open another and send the id of the last event."""
         last = ""
         while not self._stop.is_set():
             connection = http.client.HTTPConnection("127.0.0.1", self._house.port, timeout=20.0)

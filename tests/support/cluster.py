@@ -1,4 +1,4 @@
-"""A distributed service of a benchmark's own: real brokers on loopback, workers and doors as child processes."""
+"""A distributed service for tests: real brokers on loopback, workers and doors as child processes."""
 
 import os
 import shutil
@@ -22,7 +22,7 @@ from tests.support.service import ServiceUnderTest, free_port
 __all__ = ["INFRA", "Brokers", "Cluster", "command_of", "figure", "ready", "until"]
 
 INFRA = Path(__file__).resolve().parents[2] / "infra"
-"""The scripts that start the real servers; they come with the sources."""
+"""The scripts that start the real servers; they are part of the sources."""
 
 
 def command_of(name: str) -> tuple[str, ...]:
@@ -31,7 +31,7 @@ def command_of(name: str) -> tuple[str, ...]:
 
 
 class Brokers:
-    """Kafka brokers that ``infra/kafka/start`` runs in a folder that goes with them."""
+    """Kafka brokers started by ``infra/kafka/start`` in a temporary folder."""
 
     def __init__(self, count: int = 1, session_min_ms: int = 1_000, *, proxied: bool = False) -> None:
         if not (INFRA / "kafka" / "start").exists():
@@ -44,7 +44,7 @@ class Brokers:
         self.servers = ""
 
     def start(self, node: int | None = None) -> None:
-        """Start all, or one of them again; raises ``Failure``."""
+        """Start all brokers, or restart one; raises ``Failure``."""
         command = [
             str(INFRA / "kafka" / "start"), str(self.folder), "--brokers", str(self.count), "--port", str(self._port),
             "--session-min", str(self._session_min_ms), *(() if node is None else ("--node", str(node))),
@@ -60,11 +60,11 @@ class Brokers:
         return int((self.folder / str(node) / "pid").read_text())
 
     def kill(self, node: int = 1) -> None:
-        """End one broker as a power cut would."""
+        """Kill one broker, like a power cut."""
         os.kill(self.pid(node), signal.SIGKILL)
 
     def stop(self) -> None:
-        """End all in good order; their data stays."""
+        """Stop all brokers cleanly; their files stay."""
         subprocess.run([str(INFRA / "kafka" / "stop"), str(self.folder)], check=False)
 
     def __enter__(self) -> Self:
@@ -77,9 +77,9 @@ class Brokers:
 
 
 class Cluster:
-    """Brokers, workers and one door, with the topics made; ``settings`` are those of all programs.
+    """Brokers, workers and one door, with topics created; ``settings`` are those of all programs.
 
-    ``behind`` names who reaches the broker through a proxy that can be cut: the first ``worker``, or the ``door``.
+    ``behind`` names the program that reaches the broker through a proxy that can be cut: the first ``worker``, or the ``door``.
     """
 
     def __init__(
@@ -102,20 +102,20 @@ class Cluster:
 
     @property
     def settings(self) -> Settings:
-        """As the programs read them."""
+        """The settings as the programs read them."""
         return Settings.model_validate(self.given)
 
     @property
     def given(self) -> dict[str, str]:
-        """Settings of every program."""
+        """The environment settings of every program."""
         influx = {} if self.influx is None else self.influx.given
         return self._given | {"kafka_servers": self.brokers.servers} | influx
 
     @property
     def proxy(self) -> Proxy:
-        """The line that can be cut; raises ``Failure`` where there is none."""
+        """The proxy that can be cut; raises ``Failure`` if there is none."""
         if self.brokers.proxy is None:
-            raise Failure("nobody stands behind a proxy here")
+            raise Failure("no program is behind a proxy here")
         return self.brokers.proxy
 
     def worker(self) -> ServiceUnderTest:
@@ -170,7 +170,7 @@ class Cluster:
 
 
 def ready(service: ServiceUnderTest) -> bool:
-    """Whether a program answers that it is ready."""
+    """Whether a program says that it is ready."""
     if not service.running:
         raise Failure(f"a program ended:\n{service.said()[-2000:]}")
     try:
@@ -181,14 +181,14 @@ def ready(service: ServiceUnderTest) -> bool:
 
 
 def figure(service: ServiceUnderTest, name: str) -> float:
-    """One of the figures a program shows at /metrics; 0 where it has none of that name."""
+    """A figure from a program's /metrics; 0 if there is none of that name."""
     with RawConnection(service.port, timeout_s=30.0) as wire:
         lines = wire.ask("GET", "/metrics")[1].decode().splitlines()
     return next((float(line.rpartition(" ")[2]) for line in lines if line.startswith(f"{name} ")), 0.0)
 
 
 def until(true: Callable[[], bool], seconds: float, what: str, services: list[ServiceUnderTest] | None = None) -> float:
-    """Wait until something is true; returns the seconds it took. Raises ``Failure`` after ``seconds``."""
+    """Wait until ``true()``; returns the seconds it took. Raises ``Failure`` after ``seconds``."""
     began = time.monotonic()
     while time.monotonic() - began < seconds:
         if true():

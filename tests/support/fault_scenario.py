@@ -1,4 +1,4 @@
-"""A distributed service under load with somebody watching: what faults are tried on."""
+"""A distributed service under load, with a subscriber: the setting in which faults are tried."""
 
 import time
 from collections import defaultdict
@@ -14,7 +14,7 @@ __all__ = ["FaultScenario"]
 
 
 class FaultScenario:
-    """A cluster under load; a fault notes in ``noted`` what it has seen besides its recovery, a figure a run."""
+    """A cluster under load; a fault adds figures other than its recovery to ``noted``, one per run."""
 
     def __init__(self, cluster: Cluster, *, quick: bool = False) -> None:
         self.cluster = cluster
@@ -25,16 +25,16 @@ class FaultScenario:
         self.noted: defaultdict[str, list[float]] = defaultdict(list)
 
     def start(self) -> None:
-        """Begin to watch and to post, and wait until estimates flow."""
+        """Begin to follow and to post, and wait until estimates flow."""
         self.watch.start()
         self.alarms.start()
         self.clients.start(self.cluster.door.key())
         self.recovered(time.monotonic())
 
     def stop(self) -> None:
-        """End the load, then the workers in good order, then those who watch.
+        """Stop the load, then the workers cleanly, then the followers.
 
-        A crisis comes every 20 s: a run shorter than that goes on until an alarm was heard, or it would compare nothing.
+        An alarm comes every 20 s. A shorter run goes on until one has come; otherwise there is nothing to compare.
         """
         time.sleep(2.0)
         until(lambda: bool(self.alarms.seen), 60, "an alarm", self.cluster.workers)
@@ -51,13 +51,13 @@ class FaultScenario:
 
     @property
     def influx(self) -> Influx:
-        """The cluster's; raises ``Failure`` where it has none."""
+        """The cluster's InfluxDB; raises ``Failure`` if it has none."""
         if self.cluster.influx is None:
             raise Failure("this cluster has no InfluxDB")
         return self.cluster.influx
 
     def of_workers(self, name: str) -> float:
-        """A figure of all workers together."""
+        """The sum of a figure over all workers."""
         return sum(figure(worker, name) for worker in self.cluster.workers if worker.running)
 
     def recovered(self, since: float, least_s: float = 3.0) -> float:

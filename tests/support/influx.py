@@ -1,4 +1,4 @@
-"""A real InfluxDB of a benchmark's own, and whether the history in it holds all that it should."""
+"""A real InfluxDB for tests, and checks that its history is complete."""
 
 import asyncio
 import csv
@@ -35,7 +35,7 @@ Valued = tuple[str, int, int, float]
 
 
 class Influx:
-    """InfluxDB that ``infra/influxdb/start`` runs in a folder that goes with it; for a ``with`` block."""
+    """InfluxDB started by ``infra/influxdb/start`` in a temporary folder; for a ``with`` block."""
 
     def __init__(self) -> None:
         if not (_SCRIPTS / "start").exists():
@@ -46,14 +46,14 @@ class Influx:
         self._port = free_port()
 
     def start(self, **configuration: str) -> None:
-        """Start it, again where it was, with some of its own settings; raises ``Failure``."""
+        """Start or restart it, with settings of its own; raises ``Failure``."""
         command = [str(_SCRIPTS / "start"), str(self.folder), "--port", str(self._port)]
         ran = subprocess.run(command, env=os.environ | configuration, capture_output=True, text=True, check=False)
         if ran.returncode:
             raise Failure(f"InfluxDB could not be started: {ran.stderr[-1000:]}")
 
     def stop(self) -> None:
-        """End it in good order; its files stay."""
+        """Stop it cleanly; its files stay."""
         subprocess.run([str(_SCRIPTS / "stop"), str(self.folder)], check=False)
 
     @property
@@ -71,7 +71,7 @@ class Influx:
 
     @property
     def settings(self) -> Settings:
-        """As those programs read them."""
+        """The settings as those programs read them."""
         return Settings.model_validate(self.given)
 
     def __enter__(self) -> Self:
@@ -85,10 +85,10 @@ class Influx:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def compacted(self, rest_s: float = 20.0) -> int:
-        """Start it again so that it compacts at once what it otherwise would after hours; returns the bytes it holds then.
+        """Restart it so that it compacts at once and not after hours; returns its bytes on disk afterwards.
 
-        It is done when nothing changes for ``rest_s``; it looks for work every second. Raises ``Failure`` where that takes
-        more than five minutes.
+        It looks for work every second, and is done when nothing changes for ``rest_s``. Raises ``Failure`` after five
+        minutes.
         """
         self.stop()
         self.start(
@@ -110,13 +110,13 @@ class Influx:
 
     @cached_property
     def history(self) -> "InfluxHistory":
-        """As a door reads it."""
+        """The history as a door reads it."""
         from streams.history.influx import InfluxHistory
 
         return InfluxHistory(self.settings, writes=False)
 
     def readable(self, columns: Columns) -> bool:
-        """Whether the last reading of a batch can be read at a door; false, too, while InfluxDB does not answer."""
+        """Whether a door can read the last reading of a batch; also false while InfluxDB does not answer."""
         from streams.errors import HistoryUnavailable
 
         patient, signal = columns.patients[int(columns.patient[-1])], int(columns.signal[-1])
@@ -148,7 +148,7 @@ class Influx:
         return len(set(transitions) - {(one.alarm, one.presence, one.time // 1000) for one in found})
 
     def _readings(self, signal: int, field: str, window: tuple[int, int]) -> set[Valued]:
-        """Every reading of one signal in a window, by the field it stands in: past the history's own reading, in one question."""
+        """Every reading of one signal and field in a window, in one query that does not use the history's own code."""
         from streams.history.influx.flux import floats, selection, us
         from streams.history.influx.line_protocol import unescaped
 
@@ -180,5 +180,5 @@ class Influx:
             with urllib.request.urlopen(request, timeout=300) as answer:
                 text: str = answer.read().decode()
         except urllib.error.URLError as error:
-            raise Failure(f"InfluxDB does not tell what it holds: {error}") from error
+            raise Failure(f"InfluxDB does not answer: {error}") from error
         return text

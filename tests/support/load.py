@@ -32,7 +32,7 @@ _ROUND_US = 10_000
 
 
 class SimulatedWard:
-    """So many patients with some vital signs each, measured round by round, the last round just now."""
+    """Patients with some vital signs each, measured round by round; the last round is measured now."""
 
     def __init__(self, patients: int, seed: int = 1, course: Mapping[str, tuple[float, float]] = COURSE) -> None:
         self.patients = [f"bench-{number:05d}" for number in range(patients)]
@@ -44,11 +44,11 @@ class SimulatedWard:
         self._time_us = 0
 
     def batches(self, batches: int, count: int) -> list[Columns]:
-        """The next ``batches`` × ``count`` readings, channel after channel and then the next round."""
+        """The next ``batches`` × ``count`` readings, channel by channel, then the next round."""
         places = self._place + np.arange(batches * count)
         rounds = places // self.channels + (self._place == 0)
         moments = self._time_us + _ROUND_US * rounds
-        # A round once begun keeps its time; the next ones are moved up so that the last is measured now.
+        # A round that has begun keeps its time; later rounds are shifted so that the last one is measured now.
         moments[rounds > 0] += max(0, Clock().now() - int(moments[-1]))
         self._place = int(places[-1] + 1) % self.channels
         self._time_us = int(moments[-1])
@@ -71,13 +71,13 @@ class SimulatedWard:
 
 
 def requests(batches: Iterable[Columns], kind: str, key: str) -> list[bytes]:
-    """Each batch as a whole POST request."""
+    """Each batch as a complete POST request."""
     encode = {FRAME_TYPE: encode_frame, JSON_TYPE: as_json}[kind]
     return [post("/v1/observations", kind, key, encode(columns)) for columns in batches]
 
 
 def as_json(columns: Columns) -> bytes:
-    """The same readings as a JSON array, units and all."""
+    """The same readings as a JSON array, with units."""
     rows = zip(
         columns.patient.tolist(), columns.signal.tolist(), columns.time.tolist(), columns.value.tolist(), strict=True
     )
@@ -96,7 +96,7 @@ def as_json(columns: Columns) -> bytes:
 def post_all(
     port: int, prepared: Sequence[bytes], connections: int, done: Callable[[int, int], None] | None = None
 ) -> float:
-    """Post every prepared request over some connections at once; returns the seconds until the last was answered.
+    """Post all prepared requests over several connections at once; returns the seconds until the last answer.
 
     ``done(number, status)`` is called after each, on the thread that sent it.
     """

@@ -1,4 +1,4 @@
-"""A real PostgreSQL that infra/postgres/start runs, and databases on it that a test has to itself."""
+"""A real PostgreSQL, started by infra/postgres/start, with a separate database for a test."""
 
 import subprocess
 import uuid
@@ -18,7 +18,7 @@ INFRA = ROOT / "infra" / "postgres"
 
 
 class Server:
-    """PostgreSQL in a folder, on a port that stays its own; ``url`` is that of its one database so far."""
+    """PostgreSQL in a folder, always on the same port; ``url`` is that of its first database."""
 
     def __init__(self, folder: Path) -> None:
         found = glob("/usr/lib/postgresql/*/bin/postgres")  # noqa: PTH207 - a pattern from the root
@@ -29,7 +29,7 @@ class Server:
         self._made = False
 
     def start(self) -> None:
-        # Nobody cuts the power of a test: what is written need not reach the disk.
+        # A test has no power cut: writes need not reach the disk.
         started = subprocess.run(
             [INFRA / "start", self.folder, "--port", str(self.port), "--setting", "fsync=off"],
             check=False, capture_output=True, text=True,
@@ -41,7 +41,7 @@ class Server:
         subprocess.run([INFRA / "stop", self.folder], check=True)
 
     def empty(self) -> str:
-        """Its own database, with the tables of accounts and nothing in them: a hundredth of the time of a new one."""
+        """The first database with empty tables of accounts: a hundred times faster than a new one."""
         engine = create_engine(self.url)
         if not self._made:
             migrate(engine, engine)
@@ -56,7 +56,7 @@ class Server:
 
     @contextmanager
     def database(self) -> Iterator[str]:
-        """The URL of a new database with nothing in it, gone afterwards."""
+        """The URL of a new empty database, dropped afterwards."""
         name = f"test_{uuid.uuid4().hex[:12]}"
         self.say(f"CREATE DATABASE {name}")
         try:
@@ -65,7 +65,7 @@ class Server:
             self.say(f"DROP DATABASE {name} WITH (FORCE)")
 
     def say(self, statement: str) -> None:
-        """Run one statement that must stand alone."""
+        """Run one statement outside a transaction."""
         engine = create_engine(self.url, isolation_level="AUTOCOMMIT")
         with engine.connect() as connection:
             connection.execute(text(statement))

@@ -1,4 +1,4 @@
-"""Threads that post to a service until they are told to end."""
+"""Threads that post to a service until they are stopped."""
 
 import threading
 from collections.abc import Callable
@@ -7,7 +7,7 @@ __all__ = ["PostingThreads"]
 
 
 class PostingThreads:
-    """So many ``threads`` that each run ``carry(number)``, which looks at ``ended``; may be started again after ``stop``."""
+    """``threads`` threads that each run ``carry(number)``, which checks ``ended``; they can be started again after ``stop``."""
 
     def __init__(self, carry: Callable[[int], None], threads: int) -> None:
         self._carry = carry
@@ -16,7 +16,7 @@ class PostingThreads:
         self._failure: Exception | None = None
         self.ended = threading.Event()
         self.making = threading.Lock()
-        """For what the threads share."""
+        """A lock for what the threads share."""
 
     def start(self) -> None:
         """Begin."""
@@ -28,7 +28,7 @@ class PostingThreads:
             thread.start()
 
     def stop(self) -> None:
-        """Wait until nobody posts; raises what went wrong on a thread."""
+        """Wait until posting has ended; raises the error of a thread."""
         self.ended.set()
         for thread in self._threads:
             thread.join()
@@ -38,5 +38,5 @@ class PostingThreads:
     def _guarded(self, number: int) -> None:
         try:
             self._carry(number)
-        except Exception as error:  # noqa: BLE001 - told by stop
+        except Exception as error:  # noqa: BLE001 - raised by stop
             self._failure = error

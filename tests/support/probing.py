@@ -26,17 +26,17 @@ _PATIENTS = 80
 _EVERY_S = 1.15
 _CODE = BY_NAME["heart_rate"].code
 _NORMAL, _CROSSING = 86.0, 93.0
-"""Close enough together that neither is taken for a fault of the sensor."""
+"""Close enough together that neither counts as a sensor fault."""
 CYCLE = 4
-"""One reading in so many crosses: a critical limit is clear 3 s after it was passed last, where readings alternate."""
+"""One reading in this many crosses: with alternating readings a critical limit is clear 3 s after the last crossing."""
 _GIVEN_UP_S = 30.0
 
 
 class Probes:
-    """Some patients of a running service and the socket of whoever watches over them.
+    """Some patients of a running service, and a WebSocket that follows them.
 
-    What goes wrong on the way is gone through as a monitor would: a reading that is not taken is sent again, a connection that
-    is lost opened again, and the time runs from the first attempt. An alarm that does not come within 30 s counts as that.
+    Errors are handled as a monitor handles them: a refused reading is sent again, a lost connection is opened again, and
+    the time runs from the first attempt. An alarm that does not come within 30 s counts as 30 s.
     """
 
     def __init__(self, service: ServiceUnderTest) -> None:
@@ -55,12 +55,12 @@ class Probes:
 
     @property
     def cookie(self) -> str:
-        """The Cookie header of the administrator the probes act for."""
+        """The Cookie header of the probes' administrator."""
         return self._cookie
 
     @property
     def key(self) -> str:
-        """The device key of their readings."""
+        """The device key for the probes' readings."""
         return self._key
 
     async def __aenter__(self) -> Self:
@@ -73,7 +73,7 @@ class Probes:
             await self._listening
 
     async def measure(self, seconds: float) -> list[float]:
-        """Seconds from the POST of each crossing reading until its alarm was parsed."""
+        """Seconds from the POST of each crossing reading until its alarm is parsed."""
         sent: dict[tuple[str, int], float] = {}
         loop = asyncio.get_running_loop()
         line = _Line(self._port)
@@ -131,14 +131,14 @@ class Probes:
 
 
 class _Line:
-    """A kept connection of a device that does not give up."""
+    """A keep-alive connection of a device that does not give up."""
 
     def __init__(self, port: int) -> None:
         self._port = port
         self._line: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def post(self, request: bytes) -> None:
-        """Return once the reading was taken, or after a time in which it was not."""
+        """Return once the reading is taken, or after a time-out."""
         deadline = time.monotonic() + _GIVEN_UP_S
         while time.monotonic() < deadline:
             with suppress(OSError, asyncio.IncompleteReadError):
@@ -156,7 +156,7 @@ class _Line:
             await asyncio.sleep(0.02)
 
     async def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         if self._line is not None:
             self._line[1].close()
             self._line = None

@@ -1,7 +1,7 @@
-"""A network that can be cut: a TCP proxy on loopback that, while it is cut, loses nothing and says nothing.
+"""A network that can be cut: a TCP proxy on loopback. While it is cut it loses nothing and closes nothing.
 
-As in a partition of a network nobody is told: connections stay, new ones are taken by nobody, and what was sent arrives
-once the line is whole again, as TCP sends it again.
+As in a real network partition, nobody is notified: connections stay, new ones are not accepted, and sent bytes arrive when
+the network is back, because TCP sends them again.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ _CHUNK = 1 << 16
 
 
 class Proxy:
-    """Forwards ``port`` to ``target`` on loopback, on a thread of its own; for a ``with`` block."""
+    """Forwards ``port`` to ``target`` on loopback, in its own thread; for a ``with`` block."""
 
     def __init__(self, port: int, target: int) -> None:
         self.port = port
@@ -29,11 +29,11 @@ class Proxy:
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._serve()), daemon=True)
 
     def cut(self) -> None:
-        """From now on nothing comes through, either way."""
+        """From now on nothing passes, in either direction."""
         self._loop.call_soon_threadsafe(self._whole.clear)
 
     def mend(self) -> None:
-        """Let everything through again, what was held back first."""
+        """Let everything pass again, first what waited."""
         self._loop.call_soon_threadsafe(self._whole.set)
 
     def __enter__(self) -> Self:
@@ -65,7 +65,7 @@ class Proxy:
         writer.close()
 
     async def _carry(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One direction, until its sender ends; then the other hears of it, too, but not before the line is whole."""
+        """One direction, until its sender closes; the other side is closed too, but not while the proxy is cut."""
         with contextlib.suppress(OSError):
             while chunk := await reader.read(_CHUNK):
                 await self._whole.wait()

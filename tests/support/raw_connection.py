@@ -1,4 +1,4 @@
-"""A client that costs next to nothing, so that the server is what is measured: a kept socket and prepared bytes."""
+"""A very cheap client, so that the server is what is measured: a keep-alive socket and prepared bytes."""
 
 import json
 import socket
@@ -10,13 +10,13 @@ __all__ = ["RawConnection", "post"]
 
 
 def post(path: str, kind: str, key: str, body: bytes) -> bytes:
-    """A whole POST request as bytes."""
+    """A complete POST request as bytes."""
     head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n"
     return f"{head}Authorization: Bearer {key}\r\n\r\n".encode() + body
 
 
 class RawConnection:
-    """One kept connection to a loopback port; requests one after the other."""
+    """One keep-alive connection to a loopback port; requests one after the other."""
 
     def __init__(self, port: int, timeout_s: float = 30.0) -> None:
         self.port = port
@@ -25,14 +25,14 @@ class RawConnection:
         self._rest = b""
 
     def send(self, request: bytes) -> int:
-        """Send a prepared request and read the answer; returns its status. ``OSError`` when the line breaks."""
+        """Send a prepared request and read the answer; returns its status. Raises ``OSError`` if the connection breaks."""
         self._socket.sendall(request)
         return self._answer()[0]
 
     def exchange(
         self, method: str, path: str, body: object = None, headers: dict[str, str] | None = None
     ) -> tuple[int, dict[str, str], bytes]:
-        """Any request: status, headers in lower case, body."""
+        """Any request; returns status, headers in lower case, body."""
         content = b"" if body is None else json.dumps(body).encode()
         lines = [f"{method} {path} HTTP/1.1", f"Host: 127.0.0.1:{self.port}", f"Content-Length: {len(content)}"]
         if body is not None:
@@ -42,12 +42,12 @@ class RawConnection:
         return self._answer()
 
     def ask(self, method: str, path: str) -> tuple[int, bytes]:
-        """A request without a body: status and body."""
+        """A request without a body; returns status and body."""
         status, _, body = self.exchange(method, path)
         return status, body
 
     def json(self, method: str, path: str, body: object = None, cookie: str = "") -> dict[str, Any]:
-        """A request of a signed-in person; raises ``Failure`` unless it is answered with 2xx."""
+        """A request of a signed-in person; raises ``Failure`` unless the answer is 2xx."""
         headers = {"Cookie": cookie, "Origin": f"http://127.0.0.1:{self.port}"} if cookie else {}
         status, _, content = self.exchange(method, path, body, headers)
         if not 200 <= status < 300:
@@ -56,7 +56,7 @@ class RawConnection:
         return answer
 
     def close(self) -> None:
-        """Let the connection go."""
+        """Close the connection."""
         self._socket.close()
 
     def __enter__(self) -> Self:

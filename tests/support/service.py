@@ -1,4 +1,4 @@
-"""A service of its own for a benchmark: a child process on a free loopback port, with a folder that goes with it."""
+"""A service for tests: a child process on a free loopback port, with a temporary folder."""
 
 import contextlib
 import os
@@ -25,7 +25,7 @@ _TICKS = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
 
 class ServiceUnderTest:
-    """A running ``vitaltwin serve``, or another program that answers HTTP at ``--port``; ``TMPDIR`` says on which disk."""
+    """A running ``vitaltwin serve``, or another program that answers HTTP at ``--port``; ``TMPDIR`` selects the disk."""
 
     def __init__(
         self, command: Sequence[str] = ("-c", "from api.cli import main; main()", "serve"), **settings: str
@@ -65,7 +65,7 @@ class ServiceUnderTest:
         raise Failure(f"the service did not answer within {_STARTS_WITHIN_S:g} s:\n{self.said()}")
 
     def begin(self) -> None:
-        """Start and wait for nothing."""
+        """Start without waiting."""
         with (self.folder / "said").open("ab") as said:
             command = [*self.program, *self.arguments]
             self._process = subprocess.Popen(command, env=self.environment, stdout=said, stderr=said)  # this program
@@ -75,7 +75,7 @@ class ServiceUnderTest:
         return (self.folder / "said").read_text(errors="replace")
 
     def key(self) -> str:
-        """The device key the service leaves for its user."""
+        """The device key that the service writes for its user."""
         file = self.folder / "state" / "vitaltwin" / f"{self.port}.key"
         return str(_waited(lambda: file.read_text() if file.exists() else None, "the device key"))
 
@@ -101,12 +101,12 @@ class ServiceUnderTest:
         return self._running.pid
 
     def kill(self) -> None:
-        """End it as a power cut would: SIGKILL."""
+        """Kill it, like a power cut: SIGKILL."""
         self._running.send_signal(signal.SIGKILL)
         self._running.wait()
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop it cleanly."""
         self._running.send_signal(signal.SIGTERM)
         try:
             self._running.wait(30)
@@ -140,7 +140,7 @@ def cpu_s(pid: int) -> float:
 
 
 def free_port() -> int:
-    """A loopback port nobody listens on, from below those the system gives to clients: none of them takes it meanwhile."""
+    """A free loopback port, below the range that the system gives to clients, so that none of them takes it meanwhile."""
     while True:
         port = random.randrange(15_000, 32_000)
         with socket.socket() as probe, contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""What a distributed service has written: its log, its checkpoints, and when its estimates came."""
+"""Read what a distributed service has written: its log, its checkpoints, and the times of its estimates."""
 
 import asyncio
 import itertools
@@ -46,7 +46,7 @@ _head = msgspec.msgpack.Decoder(_Head)
 
 
 class EstimateWatch:
-    """Follows ``estimates`` on a thread of its own; ``arrivals`` by partition: (seconds, offset of the input)."""
+    """Follows ``estimates`` in its own thread; ``arrivals`` by partition: (seconds, offset of the input)."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -72,14 +72,14 @@ class EstimateWatch:
         return time.monotonic() - came[-1][0] if came else float("inf")
 
     def gap(self, partition: int, since: float) -> float:
-        """Seconds from ``since`` to the end of the longest time without estimates that began about then or later."""
+        """Seconds from ``since`` to the end of the longest pause of estimates that began about then or later."""
         times = [since, *(moment for moment, _ in self.arrivals[partition] if moment >= since - 0.5)]
         longest, end = max(((b - a, b) for a, b in itertools.pairwise(times)), default=(0.0, since))
-        # Estimates of a partition of a thousand patients come several times a second: what is shorter was no interruption.
+        # Estimates of a partition with a thousand patients come several times a second: a shorter pause is no interruption.
         return end - since if longest > 0.5 else 0.0
 
     def longest(self, since: float) -> float:
-        """The longest time without estimates of a partition that ended after ``since``, s, of all partitions."""
+        """The longest pause (s) of any partition's estimates that ended after ``since``."""
         now = time.monotonic()
         pauses = [
             later - earlier
@@ -110,7 +110,7 @@ class EstimateWatch:
 
 
 def stale(settings: Settings) -> dict[str, int]:
-    """How many manifests and blocks tell of less than one before them: a worker wrote them that was none any more."""
+    """How many manifests and blocks cover less than an earlier one: a worker wrote them after it had lost the partition."""
     return asyncio.run(_stale(settings))
 
 
@@ -139,11 +139,11 @@ async def _stale(settings: Settings) -> dict[str, int]:
 
 
 def compare(settings: Settings, taken: list[Columns], heard: Mapping[int, int] | None = None) -> dict[str, Any]:
-    """One uninterrupted pass over the log as it stands, against the twins as a worker would restore them now.
+    """Compare one uninterrupted pass over the log with the twins that a worker would restore now.
 
-    ``lost``: acknowledged readings that are not in the log; ``applied_twice``: channels that moved more often than the
-    log has readings of them; ``identical``: every byte of both states is the same. ``transitions``: those of alarms the pass
-    brought about, up to the offset ``heard`` of each partition.
+    ``lost``: acknowledged readings that are not in the log; ``applied_twice``: channels with more measurements than the log
+    has readings of them; ``identical``: both states are equal byte for byte. ``transitions``: the alarm transitions of the
+    pass, up to the offset ``heard`` of each partition.
     """
     return asyncio.run(_compare(settings, taken, heard or {}))
 

@@ -1,6 +1,6 @@
-"""The peers of ``infra/bench kafka``: what one would write in an afternoon, on the broker of ours, one JSON record a reading.
+"""The peers of ``infra/bench kafka``: a simple first design, on the same broker, one JSON record per reading.
 
-Each is one process behind a backlog that was produced beforehand, measured by what it has put into its output topic.
+Each is one process with a backlog produced in advance, measured by the records in its output topic.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ class _Peer(NamedTuple):
     quick: int
     full: int
     changelogs: tuple[str, ...]
-    """Topics of its state that have to be there before it starts."""
+    """Topics of its state that must exist before it starts."""
 
 
 _PEERS = {
@@ -45,7 +45,7 @@ _PEERS = {
 
 
 def measure(settings: Settings, *, quick: bool = False) -> dict[str, dict[str, float]]:
-    """Of each peer by name: ``readings`` moved, ``readings_per_s`` from its first to its last, ``cpu_s_per_million``."""
+    """By peer: ``readings`` processed, ``readings_per_s`` from its first to its last, ``cpu_s_per_million``."""
     figures = {}
     for name, peer in _PEERS.items():
         count = peer.quick if quick else peer.full
@@ -80,7 +80,7 @@ async def _measure(settings: Settings, peer: _Peer, count: int) -> dict[str, flo
 
 
 async def _make(settings: Settings, kept: Mapping[str, str]) -> None:
-    """Topics by how they are kept. All have the same partitions: Faust's table waits for ever beside others."""
+    """Create topics with their cleanup policies, all with the same number of partitions, or Faust's table waits for ever."""
     client = AIOKafkaAdminClient(**options(settings))
     await client.start()
     try:
@@ -93,7 +93,7 @@ async def _make(settings: Settings, kept: Mapping[str, str]) -> None:
 
 
 async def _fill(settings: Settings, topic: str, count: int) -> None:
-    """Readings of 200 patients, five signals each, one to a JSON record whose key is the patient."""
+    """Readings of 200 patients, five signals each, one per JSON record with the patient as its key."""
     ward, out = SimulatedWard(_PATIENTS), producer(settings, linger_ms=5)
     await out.start()
     try:

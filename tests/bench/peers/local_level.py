@@ -16,9 +16,9 @@ from twins.compiled.jit import kernel
 __all__ = ["FIRST_FIT", "HISTORY", "fitted", "levels", "likelihood"]
 
 FIRST_FIT = 20
-"""Past readings at the first fit; until then the level is the newest reading. Refitted at 40, 80, 160 …"""
+"""Past readings at the first fit; before it the level is the newest reading. Refitted at 40, 80, 160 …"""
 HISTORY = 4_096
-"""Newest readings a fit looks at, and the most that come between two fits."""
+"""Newest readings that a fit uses, and the most readings between two fits."""
 
 _DECADES = 6
 _SECTIONS = 30
@@ -31,7 +31,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 def likelihood(gap: F8, value: F8, ratio: float) -> tuple[float, float, float, float]:
     """Log-likelihood, σ², the level after the last reading and its variance in units of σ².
 
-    ``gap[i]`` is the time from reading ``i - 1`` to ``i`` in usual steps; ``gap[0]`` is not looked at.
+    ``gap[i]`` is the time from reading ``i - 1`` to ``i`` in usual steps; ``gap[0]`` is not used.
     """
     level, spread = value[0], 1.0
     squares = logs = 0.0
@@ -53,7 +53,7 @@ def likelihood(gap: F8, value: F8, ratio: float) -> tuple[float, float, float, f
 def fitted(gap: F8, value: F8) -> float:
     """The ratio of greatest likelihood, between 10⁻⁶ and 10⁶; the upper end for readings that never change.
 
-    A coarse walk over the decades finds the hill, golden section its top.
+    A coarse search over the decades finds the maximum roughly, golden section exactly.
     """
     still = True
     for i in range(1, len(value)):
@@ -98,7 +98,7 @@ def _walk(gap: F8, value: F8, first_fit: int, history: int, out: F8) -> None:
 
 
 def levels(time_us: I8, value: F8, *, first_fit: int = FIRST_FIT, history: int = HISTORY) -> F8:
-    """The level known at each reading from it and those before it; ``time_us`` must not fall.
+    """The level at each reading, from it and the readings before; ``time_us`` must not decrease.
 
     >>> levels(np.arange(4) * 60_000_000, np.array([70.0, 72.0, 71.0, 71.0])).tolist()
     [70.0, 72.0, 71.0, 71.0]

@@ -1,6 +1,6 @@
-"""The peer of ``infra/bench ingest``: what one would write in an afternoon with FastAPI, pydantic and filterpy.
+"""The peer of ``infra/bench ingest``: a simple first design with FastAPI, pydantic and filterpy.
 
-It is treated kindly: nothing is made durable, nothing is forecast, scored, alarmed or sent to anyone.
+The comparison favours it: it makes nothing durable, and it forecasts, scores, alarms and sends nothing.
 """
 
 import argparse
@@ -40,7 +40,7 @@ async def ready() -> dict[str, bool]:
 
 @app.post("/v1/observations")
 async def observe(observations: list[Observation]) -> dict[str, int]:
-    """Move a constant-velocity Kalman filter per patient and signal."""
+    """Update a constant-velocity Kalman filter per patient and signal."""
     for one in observations:
         key = one.patient, one.signal
         known = _filters.get(key)

@@ -1,7 +1,7 @@
-"""A peer of ``infra/bench kafka``: a Faust agent as its guide has it, the filters in a table, one JSON record a reading.
+"""A peer of ``infra/bench kafka``: a Faust agent as in its guide, filters in a table, one JSON record per reading.
 
-It is treated kindly: the topics are there, records are keyed by patient, so that nothing is repartitioned, and nothing is
-forecast, scored or alarmed. It goes on until it is ended.
+The comparison favours it: topics exist, records are keyed by patient, so that nothing is repartitioned, and nothing is
+forecast, scored or alarmed. It runs until it is stopped.
 """
 
 import sys
@@ -26,7 +26,7 @@ class Reading(faust.Record):  # type: ignore[misc]
 
 
 class Estimate(faust.Record):  # type: ignore[misc]
-    """What the filter holds after it."""
+    """The filter's estimate after it."""
 
     patient: str
     signal: str
@@ -35,7 +35,7 @@ class Estimate(faust.Record):  # type: ignore[misc]
 
 
 def changelog() -> str:
-    """The topic the table is kept in: made beforehand, with as many partitions as the readings have."""
+    """The table's changelog topic: created in advance, with as many partitions as the readings."""
     return f"{_APP}-{_TABLE}-changelog"
 
 

@@ -1,6 +1,6 @@
 """The filter of the naive peers: filterpy's, two states (value and its velocity), one for each patient and signal.
 
-``naive`` keeps the objects themselves; the peers on Kafka keep numbers in a store and use one object for all.
+``naive`` keeps the objects themselves; the peers on Kafka keep numbers in a store and use one object for all series.
 """
 
 from typing import Any
@@ -12,11 +12,11 @@ from filterpy.kalman import KalmanFilter
 __all__ = ["begun", "kept_after", "move"]
 
 Kept = dict[str, list[float]]
-"""What a store keeps of a filter, as JSON can say it: mean ``x``, covariance ``p`` by rows, ``at`` in seconds."""
+"""The stored state of a filter, as JSON: mean ``x``, covariance ``p`` by rows, ``at`` in seconds."""
 
 
 def begun(value: float) -> Any:
-    """A filter that has seen one reading."""
+    """A filter after its first reading."""
     made = KalmanFilter(dim_x=2, dim_z=1)
     made.x = np.array([[value], [0.0]])
     made.H = np.array([[1.0, 0.0]])
@@ -26,7 +26,7 @@ def begun(value: float) -> Any:
 
 
 def move(known: Any, elapsed: float, value: float) -> None:
-    """Predict over ``elapsed`` seconds and take one reading more."""
+    """Predict over ``elapsed`` seconds and update with a reading."""
     known.F = np.array([[1.0, elapsed], [0.0, 1.0]])
     known.Q = Q_discrete_white_noise(2, elapsed, 0.01)
     known.predict()
@@ -37,7 +37,7 @@ _one = begun(0.0)
 
 
 def kept_after(kept: Kept | None, at: float, value: float) -> Kept:
-    """What a store keeps after a reading at ``at`` seconds."""
+    """The stored state after a reading at ``at`` seconds."""
     if kept is None:
         one = begun(value)
     else:

@@ -1,4 +1,4 @@
-"""A peer of ``infra/bench kafka``: Quix Streams as its guide has it, the filters in its state, one JSON record a reading.
+"""A peer of ``infra/bench kafka``: Quix Streams as in its guide, filters in its state, one JSON record per reading.
 
 It is treated kindly, as the Faust agent is. Its state is RocksDB's; what changed is written out once a checkpoint, every
 five seconds. It goes on until it is ended.
@@ -17,7 +17,7 @@ __all__ = ["main"]
 
 
 def main(servers: str, readings: str, estimates: str, *, folder: Path) -> None:
-    """Run the application; it makes its changelog itself, with as many partitions as the readings have."""
+    """Run the application; it creates its changelog itself, with as many partitions as the readings."""
     from quixstreams import Application
 
     app = Application(
