@@ -1,4 +1,4 @@
-"""The arrays of a bank: what each holds per channel or per patient, of which type, and what stands in them at first."""
+"""The arrays of a bank: what each stores per channel or per patient, its type, and its initial value."""
 
 from typing import Any
 
@@ -55,11 +55,11 @@ PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
 }
 KEPT_ROWS = tuple(name for name in ROWS if name != "patient_of_row")
-"""Arrays with a row a channel that checkpoints keep."""
+"""Arrays with one row per channel that are in checkpoints."""
 OF_READINGS = tuple(name for name in ROWS if name not in ("limit", "signal_of_row", "patient_of_row"))
-"""Those that follow from readings alone."""
+"""Those that depend on readings alone."""
 KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
-"""Arrays with a row a patient that checkpoints keep."""
+"""Arrays with one row per patient that are in checkpoints."""
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
     "mark": np.nan, "score_told": -1, "known_parts": -1,
@@ -67,7 +67,7 @@ _FILL: dict[str, float] = {
 
 
 def new(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[Any]:
-    """An array of the bank as it is before anything is known."""
+    """An array of the bank in its initial state."""
     made = aligned(shape, dtype)
     if name in _FILL:
         made[...] = _FILL[name]
@@ -75,11 +75,11 @@ def new(name: str, dtype: npt.DTypeLike, shape: tuple[int, ...]) -> npt.NDArray[
 
 
 def grown(name: str, array: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
-    """A longer copy; what is added is as in ``new``."""
+    """A longer copy; the new rows are as in ``new``."""
     grown = new(name, array.dtype, (count, *array.shape[1:]))
     grown[: len(array)] = array
     return grown
 
 
 BLANK = {name: new(name, dtype, (1, *shape))[0] for name, (dtype, shape) in (ROWS | PATIENTS).items()}
-"""A row of each array as at the beginning; made once, as a ward that is admitted asks for it a thousand times."""
+"""One initial row of each array. Cached, because admitting a ward asks for it a thousand times."""

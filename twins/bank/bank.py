@@ -1,8 +1,8 @@
 """The state of all twins of one partition: numpy arrays with a row per channel and a row per patient.
 
-A *channel* is one signal of one patient. Patients are numbered densely; ``slot[patient, signal]`` is the channel's row or
-−1. Nothing here reads a clock or does I/O; ``twins.step`` moves the bank, ``twins.bank.checkpoint``
-cuts it for checkpoints.
+A *channel* is one signal of one patient. Patients are numbered densely. ``slot[patient, signal]`` is the channel's row
+or −1. Nothing here reads a clock or does I/O: ``twins.step`` moves the bank, and ``twins.bank.checkpoint`` divides it
+into checkpoints.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ BLOCK = 64
 
 
 class Bank:
-    """All twins of one partition; ``models`` are the site's own."""
+    """All twins of one partition; ``models`` are the site's own models."""
 
     state: npt.NDArray[np.float64]
     watch: npt.NDArray[np.float64]
@@ -78,31 +78,33 @@ class Bank:
         self._alarms_off: set[int] = set()
         self.patient_limits: list[dict[str, dict[str, float]]] = []
         self.charted: list[list[str]] = []
-        """By patient the ids of the newest facts, so that one sent again is known."""
+        """By patient, the ids of the newest facts, to recognise repeats."""
         self.ward_limits: dict[tuple[str, str], SetLimits] = {}
         self.ward_changes: list[tuple[int, SetLimits]] = []
-        """Where in the log each ward limit was set, as far back as a replay may begin."""
+        """Offset in the log at which each ward limit was set, as far back as a replay may begin."""
         self.ward_scores: dict[str, bool] = {}
-        """Wards of which it was said whether they use NEWS2."""
+        """Wards that have a setting whether they use NEWS2."""
         self.wards: list[tuple[int, SetWard]] = []
-        """Where in the log that was said, as ``ward_changes``."""
+        """Offset in the log of that setting, as in ``ward_changes``."""
         self.day = -1
-        """Of the log's time, in days since 1970: ages were looked at on it."""
+        """The day of the log's time, in days since 1970, on which ages were last checked."""
         self.alarms: dict[tuple[int, str, int], Alarm] = {}
         self.claims: dict[tuple[int, int], dict[int, int]] = {}
-        """By patient and signal, the times that readings claimed and those at which they are filed; see ``arrival``."""
+        """By patient and signal, the claimed times of readings and the times under which they are filed; see
+        ``arrival``.
+        """
         self.clocks: dict[tuple[int, int], Clock] = {}
-        """By patient and signal, senders whose clocks are not right."""
+        """By patient and signal, senders with a wrong clock."""
         self.taken: dict[tuple[int, int], dict[int, bool]] = {}
         self.others: dict[tuple[int, int], Others] = {}
-        """By patient and signal, whose readings are not the first source's; see ``ownership``."""
-        """By patient and signal, the times of readings that were wrong, and whether the filter could do without them."""
+        """By patient and signal, owners of readings other than the first source; see ``ownership``."""
+        """By patient and signal, the times of readings that were wrong, and whether the filter has run without them."""
         self.past: dict[tuple[int, int], Past] = {}
         """By patient and signal, episodes of the past; see ``past``."""
         self.unsettled: set[tuple[int, int]] = set()
-        """Those of them that are to be told."""
+        """Those of them that still have to be reported."""
         self.filed: Columns | Fact | Retract | None = None
-        """What the last record said, under the times at which it is filed."""
+        """The outcome of the last record, under the times at which its readings are filed."""
         self.time = 0
         self.time_kept = 0
         """Log time of the restored checkpoint: a replay begins before it."""
@@ -111,12 +113,12 @@ class Bank:
         self.rows = 0
         self.free: list[int] = []
         self.covered: list[int] = []
-        """Offset each block has seen when it was restored; −1 for a block that starts with the log."""
+        """The offset that each block had processed when it was restored; −1 for a block that starts with the log."""
         self.catching_up = False
         self.dirty: set[int] = set()
         self.scratch = np.zeros(passage.SCRATCH, np.float32)
         self.events = np.zeros((256, layout.EVENT_WIDTH))
-        """Room for kernels to work in and to tell events; what it holds between calls means nothing."""
+        """Scratch for kernels, and for their events; the content between calls has no meaning."""
         for name, (dtype, shape) in ROWS.items():
             setattr(self, name, new(name, dtype, (64, *shape)))
         for name, (dtype, shape) in PATIENTS.items():
@@ -125,7 +127,7 @@ class Bank:
     # -- patients -----------------------------------------------------------------------------------------------
 
     def held(self) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int64]]]:
-        """Every array as far as it is in use, with the number of the patient each of its rows belongs to."""
+        """The used part of every array, with the number of the patient that each of its rows belongs to."""
         owners = self.patient_of_row[: self.rows]
         for name in KEPT_ROWS:
             yield getattr(self, name)[: self.rows], owners
@@ -139,7 +141,7 @@ class Bank:
 
     @property
     def bytes_held(self) -> int:
-        """What the channels and patients in use take in the arrays; names, profiles and alarms are not counted."""
+        """Bytes of the used channels and patients in the arrays, without names, profiles and alarms."""
         held = [
             (array, self.rows) for array in (*(getattr(self, name) for name in ROWS), *self.models.of_level("channel"))
         ]
@@ -149,11 +151,11 @@ class Bank:
 
     @property
     def patients(self) -> int:
-        """How many patient numbers are in use, holes included."""
+        """How many patient numbers are used, including gaps."""
         return len(self.profiles)
 
     def number(self, patient: str) -> int:
-        """The patient's number, given now if there is none yet."""
+        """The patient's number; a new one is assigned if there is none."""
         known = self.index.get(patient)
         if known is not None:
             return known
@@ -167,7 +169,7 @@ class Bank:
         return number
 
     def extend(self, count: int) -> None:
-        """Make place for patients up to number ``count``."""
+        """Make room for patients up to number ``count``."""
         while len(self.profiles) < count:
             self.profiles.append(None)
             self.patient_limits.append({})
@@ -190,14 +192,14 @@ class Bank:
         self.models.make_room("channel", count)
 
     def expect(self, patients: int, channels: int) -> None:
-        """Make room for so many at once: growing by and by would copy everything several times."""
+        """Make room for this many at once; growing in steps would copy everything several times."""
         if patients > len(self.active):
             self._room_for_patients(patients)
         if self.rows + channels > len(self.state):
             self.room_for_rows(self.rows + channels)
 
     def profile(self, number: int) -> Profile:
-        """The profile of a patient's number."""
+        """The profile of the patient with a number."""
         profile = self.profiles[number]
         if profile is None:
             raise KeyError(number)
@@ -209,7 +211,7 @@ class Bank:
         return [number for number in self._alarms_off if self.live[number]]
 
     def note_alarms_off(self, number: int) -> None:
-        """Look after a patient's profile changed whether some alarms are off."""
+        """Check, after a patient's profile changed, whether some of the patient's alarms are off."""
         profile = self.profiles[number]
         if profile is not None and profile.alarms_off:
             self._alarms_off.add(number)
@@ -219,7 +221,7 @@ class Bank:
     # -- channels -----------------------------------------------------------------------------------------------
 
     def open_channel(self, number: int, signal: int) -> int:
-        """The row of a channel, made if there is none."""
+        """The row of a channel; it is created if there is none."""
         row = int(self.slot[number, signal])
         if row >= 0:
             return row
@@ -237,7 +239,7 @@ class Bank:
         return row
 
     def forget(self, number: int) -> None:
-        """Forget a patient's channels, limits and all that the arrays hold: the next stay starts afresh."""
+        """Delete a patient's channels, limits and everything else in the arrays: the next stay starts empty."""
         self.patient_limits[number] = {}
         self.charted[number] = []
         for held in (self.claims, self.clocks, self.taken, self.past, self.others):
@@ -257,18 +259,18 @@ class Bank:
         self.models.forget("patient", number)
 
     def empty_channel(self, row: int) -> None:
-        """Let a channel be as before its first reading; its limits stay."""
+        """Reset a channel to the state before its first reading; its limits stay."""
         for name in OF_READINGS:
             getattr(self, name)[row] = BLANK[name]
         self.models.forget("channel", row)
         self.watch[row, layout.DIRTY] = 1.0
 
     def recent_us(self, row: int) -> float:
-        """How old a channel's newest reading may arrive and still say how the patient is."""
+        """How old a channel's newest reading may be on arrival and still describe the patient's present state."""
         return min(max(float(self.limit[row, layout.SILENCE]), layout.RECENT_LEAST_US), layout.RECENT_MOST_US)
 
     def limits_in_force(self, number: int, signal_code: int) -> tuple[dict[str, float], str]:
-        """Limits of a channel by name (with ``delay_s``), and the level the most specific one comes from."""
+        """Limits of a channel by name (with ``delay_s``), and the most specific level that any of them comes from."""
         signal = SIGNALS[signal_code]
         force = default_limits(signal.name)
         origin = "default"
@@ -282,7 +284,7 @@ class Bank:
         return force, origin
 
     def ward_given(self, ward: str, signal: str) -> dict[str, float] | None:
-        """What a ward sets for a signal by name; ``None`` where nothing."""
+        """What a ward sets for a signal, by name; ``None`` if nothing."""
         command = self.ward_limits.get((ward, signal))
         return limits_given(command) if command else None
 
@@ -308,7 +310,7 @@ class Bank:
         self.dirty.add(number // BLOCK)
 
     def begin_catch_up(self, offset: int) -> None:
-        """Before a record at ``offset`` after a restore: only blocks that have not seen it are live."""
+        """Before a record at ``offset`` after a restore: only blocks that have not processed it are live."""
         waiting = False
         for block, seen in enumerate(self.covered):
             behind = seen < offset
@@ -317,18 +319,18 @@ class Bank:
         self.catching_up = waiting
 
     def finish_catch_up(self) -> None:
-        """The log has been read to its end: every block is live."""
+        """The log has been read to its end: all blocks are live."""
         self.live[: len(self.profiles)] = 1
         self.catching_up = False
         self.time = max(self.time, self.time_kept)
 
     def set_ward(self, offset: int, ward: SetWard) -> None:
-        """Whether a ward uses NEWS2, from the record at ``offset`` on."""
+        """Set whether a ward uses NEWS2, from the record at ``offset`` on."""
         self.wards.append((offset, ward))
         self.ward_scores[ward.ward] = ward.news2
 
     def set_ward_limits(self, offset: int, limits: SetLimits) -> None:
-        """A ward's limits of one signal from the record at ``offset`` on."""
+        """Set a ward's limits of one signal, from the record at ``offset`` on."""
         self.ward_changes.append((offset, limits))
         if limits_given(limits):
             self.ward_limits[limits.ward, limits.signal] = limits

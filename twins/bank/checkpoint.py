@@ -1,4 +1,4 @@
-"""A bank cut into blocks for checkpoints, and put together from them again."""
+"""A bank divided into blocks for checkpoints, and restored from them."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -30,13 +30,13 @@ __all__ = [
 ]
 
 VERSION = 2
-"""Of the columns of a channel's row in a checkpoint."""
+"""Version of the columns of a channel's row in a checkpoint."""
 FOUNDATION_VERSION = 1
-"""Of a checkpoint of what is no patient's."""
+"""Version of a checkpoint of what belongs to no patient."""
 
 
 class ModelState(msgspec.Struct, array_like=True):
-    """The rows of one of a site's models, in the order of a block's ``rows`` or ``profiles``, and which version wrote them."""
+    """The rows of one of a site's models, in the order of a block's ``rows`` or ``profiles``, with the version."""
 
     version: int
     level: Level
@@ -44,7 +44,7 @@ class ModelState(msgspec.Struct, array_like=True):
 
 
 class Block(msgspec.Struct, tag="block"):
-    """A checkpoint of up to ``BLOCK`` patients: everything needed to go on from ``offset``."""
+    """A checkpoint of up to ``BLOCK`` patients: everything that is needed to continue from ``offset``."""
 
     version: int
     partition: int
@@ -56,7 +56,7 @@ class Block(msgspec.Struct, tag="block"):
     rows: list[int]
     arrays: dict[str, bytes]
     models: dict[str, ModelState | bytes]
-    """Bare bytes are what was written before checkpoints told the model's version: rows of channels."""
+    """Bytes without a version were written by an earlier format of checkpoints: rows of channels."""
     claims: list[tuple[int, int, list[tuple[int, int]]]] = []
     clocks: list[tuple[int, int, Clock]] = []
     taken: list[tuple[int, int, list[tuple[int, bool]]]] = []
@@ -66,7 +66,7 @@ class Block(msgspec.Struct, tag="block"):
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
-    """What a partition knows that is no patient's: the log's time, ward limits, counts of readings by status."""
+    """The part of a partition that belongs to no patient: the log's time, ward limits, counts of readings by status."""
 
     version: int
     partition: int
@@ -80,7 +80,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
     """A checkpoint of block ``number`` as of ``offset``."""
     first, last = number * BLOCK, min((number + 1) * BLOCK, len(bank.profiles))
     slots = bank.slot[first:last]
-    # Rows in (patient, signal) order: the same state gives the same bytes wherever its rows happen to lie.
+    # Rows are in (patient, signal) order: the same state gives the same bytes, wherever its rows are in memory.
     order = slots[slots >= 0].astype(np.intp)
     arrays = {name: getattr(bank, name).take(order, 0).tobytes() for name in KEPT_ROWS}
     arrays |= {name: getattr(bank, name)[first:last].tobytes() for name in KEPT_PATIENTS}
@@ -127,7 +127,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
 
 
 def restore(bank: Bank, block: Block) -> None:
-    """Take over a checkpoint; blocks may come in any order, each once and before any record."""
+    """Restore a checkpoint; blocks may come in any order, each once and before any record."""
     first, count = block.number * BLOCK, len(block.profiles)
     restore_patients(bank, block, block.arrays)
     _restore_happenings(bank, block, first)
@@ -142,7 +142,7 @@ def restore(bank: Bank, block: Block) -> None:
 
 
 def _restore_happenings(bank: Bank, block: Block, first: int) -> None:
-    """Alarms and what is known of senders' clocks, of those places where somebody is."""
+    """Alarms and what is known about senders' clocks, for places that are in use."""
     somebody = [profile is not None for profile in bank.profiles[first:]]
     for owner, condition, code, alarm in block.alarms:
         if somebody[owner]:
@@ -161,7 +161,7 @@ def _restore_rows(bank: Bank, block: Block, first: int) -> None:
     rows = _rows_of(bank, block, first)
     for name in KEPT_ROWS:
         if name not in block.arrays:
-            continue  # what an older checkpoint does not know of is as at the beginning
+            continue  # what an older checkpoint does not contain keeps its initial value
         dtype, shape = ROWS[name]
         getattr(bank, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(block.rows), *shape)
     for model in bank.models:
@@ -170,7 +170,7 @@ def _restore_rows(bank: Bank, block: Block, first: int) -> None:
 
 
 def _restore_model(bank: Bank, block: Block, model: Model, places: slice) -> None:
-    """Write a model's rows, brought to its present version; rows that cannot be are as at the beginning."""
+    """Write a model's rows, converted to its present version; rows that cannot be converted are reset."""
     kept = block.models.get(model.name)
     if kept is None:
         return
@@ -183,10 +183,10 @@ def _restore_model(bank: Bank, block: Block, model: Model, places: slice) -> Non
 
 
 def _present(model: Model, kept: ModelState, count: int) -> npt.NDArray[Any]:
-    """The rows as the model has them now; raises ``ValueError`` where they cannot be had."""
+    """The rows in the model's present form; raises ``ValueError`` if they cannot be converted."""
     rows: npt.NDArray[Any] | None
     if kept.level != model.level:
-        raise ValueError(f"the checkpoint holds a state per {kept.level}, the model has one per {model.level}")
+        raise ValueError(f"the checkpoint has a state per {kept.level}, the model has one per {model.level}")
     if kept.version == model.version:
         if len(kept.rows) != count * model.dtype.itemsize:
             raise ValueError(f"the checkpoint of version {kept.version} has rows of another size")
@@ -194,21 +194,21 @@ def _present(model: Model, kept: ModelState, count: int) -> npt.NDArray[Any]:
     else:
         rows = model.migrate(kept.version, kept.rows) if kept.rows else np.zeros(0, model.dtype)
     if rows is None:
-        raise ValueError(f"version {model.version} does not read what version {kept.version} wrote")
+        raise ValueError(f"version {model.version} cannot read what version {kept.version} wrote")
     if rows.dtype != model.dtype or len(rows) != count:
         raise ValueError(f"migrate from version {kept.version} gave {len(rows)} rows of {rows.dtype} for {count}")
     return rows
 
 
 def restore_patients(bank: Bank, block: Block, arrays: dict[str, bytes]) -> None:
-    """Take over who is in a checkpoint, with those of its ``arrays`` that have a row a patient."""
+    """Restore the patients of a checkpoint, with those of its ``arrays`` that have one row per patient."""
     first, count = block.number * BLOCK, len(block.profiles)
     bank.extend(first + count)
     bank.covered[block.number] = block.offset
     for at, profile in enumerate(block.profiles):
         if profile.patient:
             bank.index[profile.patient] = first + at
-            # An earlier version did not say whether somebody else had the id before: what is older is not shown.
+            # An earlier version did not store whether another patient had the id before, so nothing older is shown.
             profile.begin = profile.admitted if profile.begin < 0 else profile.begin
             bank.begin[first + at] = profile.begin
             bank.profiles[first + at] = profile
@@ -220,7 +220,8 @@ def restore_patients(bank: Bank, block: Block, arrays: dict[str, bytes]) -> None
         return
     for name in KEPT_PATIENTS:
         if name in arrays:
-            # Pairs of sources are only appended: what an older checkpoint does not know of is as at the beginning.
+            # Pairs of sources are only appended: those that an older checkpoint does not contain keep their initial
+            # values.
             kept = np.frombuffer(arrays[name], PATIENTS[name][0]).reshape(count, -1)
             array = getattr(bank, name)
             array.reshape(len(array), -1)[first : first + count, : kept.shape[1]] = kept
@@ -229,14 +230,14 @@ def restore_patients(bank: Bank, block: Block, arrays: dict[str, bytes]) -> None
 
 
 def _vacate(bank: Bank, numbers: Iterable[int]) -> None:
-    """Leave nothing where nobody is: an earlier version let in a patient without a name, who is none after a restart."""
+    """Empty a place without a patient: an earlier version accepted a patient without a name, who is lost on a restart."""
     for number in numbers:
         if bank.profiles[number] is None and (bank.active[number] or (bank.slot[number] >= 0).any()):
             bank.forget(number)
 
 
 def _rows_of(bank: Bank, block: Block, first: int) -> slice:
-    """New rows for a block's channels, side by side; their limits come with the block."""
+    """New adjacent rows for a block's channels; their limits come with the block."""
     rows = slice(bank.rows, bank.rows + len(block.rows))
     if rows.stop > len(bank.state):
         bank.room_for_rows(max(rows.stop, 2 * len(bank.state)))
@@ -248,7 +249,7 @@ def _rows_of(bank: Bank, block: Block, first: int) -> slice:
 
 
 def _begin_anew(bank: Bank, block: Block, first: int) -> None:
-    """Channels of a checkpoint whose rows mean something else: filters start afresh, active alarms stay to be ended."""
+    """Restore channels whose rows have another meaning: filters start again, active alarms stay until they end."""
     for owner, condition, code, alarm in block.alarms:
         which = next((at for at, known in enumerate(CHANNEL_CONDITIONS) if known.name == condition), -1)
         if bank.profiles[first + owner] is None:
@@ -274,7 +275,7 @@ def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:
 
 
 def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> None:
-    """Take over such a checkpoint as of ``committed``: later changes come again with the log."""
+    """Restore such a checkpoint as of ``committed``: later changes come again with the log."""
     bank.time_kept, bank.time_kept_at = foundation.time, foundation.offset
     for at, limits in foundation.ward_changes:
         if at <= committed:

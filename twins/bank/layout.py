@@ -1,6 +1,6 @@
-"""Columns of the bank's row arrays, named once for kernels and for the Python around them.
+"""Columns of the bank's row arrays, named once for the kernels and the Python around them.
 
-Every channel (patient, signal) owns one row in each of these arrays; all times are µs since 1970.
+Every channel (patient, signal) has one row in each of these arrays; all times are µs since 1970.
 """
 
 import numpy as np
@@ -18,49 +18,58 @@ STATE_FIELDS = (
     "quality", "value", "last", "trend",
 )  # fmt: skip
 """m0 level, m1 slow mode, p.. their covariance, t effective time of the last measurement taken, r_scale adapted noise,
-innovation the last one normalised, count of measurements, first their time, rejects signed run of gated readings,
-reject_since its start, quality 0–1, value and last the newest reading and its time, trend of the level per s."""
+innovation the last normalised innovation, count number of measurements, first their first time, rejects signed run of
+gated readings, reject_since its start, quality 0–1, value and last the newest reading and its time, trend of the level
+per s.
+"""
 
-# watch: float64[rows, WATCH_WIDTH], one cache line: what the alarm rules remember of the channel. RUN counts readings of
-# one kind: usable ones up from 0, unusable ones down; BAD_SINCE is when those began, FLAT_SINCE when the value last changed
+# watch: float64[rows, WATCH_WIDTH], one cache line: what the alarm rules store about the channel. RUN counts readings
+# of one kind: usable ones up from 0, unusable ones down. BAD_SINCE is when the unusable ones began, FLAT_SINCE when the
+# value last changed.
 RECEIVED, INTERVAL, RUN, BAD_SINCE, FLAT_SINCE, DIRTY, HEAD, PREDICTED = range(8)
 WATCH_WIDTH = 8
 
-# ring: float64[rows, RING, 2]: newest readings in order as (time, value), whatever became of them; watch[HEAD] counts
-# them. kept: float64[rows, 2, STATE_WIDTH]: states before the readings whose number is a multiple of PERIOD
+# ring: float64[rows, RING, 2]: the newest readings in order as (time, value), with any status; watch[HEAD] counts them.
+# kept: float64[rows, 2, STATE_WIDTH]: states before the readings whose number is a multiple of PERIOD.
 RING = 32
 PERIOD = 15
 SHOWN = 8
-"""So many of the newest readings explain an alarm."""
+"""The number of newest readings that explain an alarm."""
 
 # limits: float64[rows, LIMIT_WIDTH]
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
 
-# judged: float64[rows, JUDGED_WIDTH]: what the limits remember of arrivals. ARRIVED is when a reading was received that a
-# limit waits for; PASSED_LOW and PASSED_HIGH when a critical limit was last passed, in the channel's time, by which value;
-# CONTRADICTED when readings last passed one and did not in turn, LAG by how much the sender's clock is behind (µs)
+# judged: float64[rows, JUDGED_WIDTH]: what the limits store about arrivals. ARRIVED is when the reading was received
+# for which a limit waits. PASSED_LOW and PASSED_HIGH are when a critical limit was last passed, in the channel's time,
+# and LOW_VALUE and HIGH_VALUE by which value. CONTRADICTED is when readings last passed one and did not in turn. LAG is
+# by how much the sender's clock is behind (µs).
 ARRIVED, PASSED_LOW, PASSED_HIGH, LOW_VALUE, HIGH_VALUE, CONTRADICTED, LAG = range(7)
 JUDGED_WIDTH = 7
 FRESH_US = 60e6
-"""A reading that arrives within this of its time says how the patient is now, whatever stands in the channel."""
+"""A reading that is not older than this on arrival describes the patient's present state, even if the channel has a
+newer time.
+"""
 RECENT_LEAST_US, RECENT_MOST_US = 300e6, 900e6
-"""An older one still does, if it is the newest and the channel may be quiet for so long; else it is of the past."""
+"""An older one still does, if it is the newest and the channel may be silent for so long; else it belongs to the past.
+"""
 GRACE_US = 10e6
-"""… once so long nothing newer has come: gaps are uploaded in any order."""
+"""… after this time without a newer reading, because gaps are uploaded in any order."""
 
-# forecasts under way: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), foretold
-# float32[rows, HORIZONS * SLOTS, 2] (mean, sd); what came of them: stretch float32[rows, HORIZONS, 2], tried uint16
+# Pending forecasts: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), foretold
+# float32[rows, HORIZONS * SLOTS, 2] (mean, sd of each). Their results: stretch float32[rows, HORIZONS, 2], tried
+# uint16.
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
 SLOTS = 3
 
-# belief: float32[rows, BELIEF]: what a forecast follows from, as it is stated; the stretch of each horizon at its end
+# belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; the stretch of each horizon at
+# the end.
 B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
 BELIEF = B_STRETCH + 2 * HORIZONS
 
-# mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on has clearly worsened (NaN: not
-# known yet), and since when it is beyond (0: it is not)
+# mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on is clearly worse (NaN: not
+# known yet), and since when the value is beyond it (0: it is not).
 LIMIT_CONDITIONS = 4
 BEYOND, BEYOND_SINCE = 0, 1
 
@@ -71,19 +80,19 @@ PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
 CONDITIONS = 8
 IDLE, PENDING, ON = 0, 1, 2
 DISAGREEMENT = 8
-"""A condition of two channels of a patient: its phase stands in ``agreement``."""
+"""A condition of two channels of a patient: its phase is in ``agreement``."""
 CLOCK = 9
-"""The sender's clock is wrong: judged where frames begin, see ``twins.step.arrival``."""
+"""The sender's clock is wrong: judged at the beginning of a frame, see ``twins.step.arrival``."""
 UNRELIABLE, MISFIT, FLAT = 1, 2, 3
-"""Why a sensor is taken for faulty: values no body has, values that do not fit the course, values that never change."""
+"""Why a sensor counts as faulty: implausible values, values that do not fit the course, values that never change."""
 
-# agreement: float64[patients, pairs, AGREEMENT_WIDTH]: the second source less the first as it usually is (BIAS, of VARIANCE;
-# 0: no two readings yet) with the variance about it, the times of the newest two readings and their difference, and the
-# condition's run of them
+# agreement: float64[patients, pairs, AGREEMENT_WIDTH]: the usual difference, second minus first source (BIAS, with its
+# VARIANCE; 0: no two readings yet), the variance around it, the times of the newest two readings and their difference,
+# and the run of the condition.
 G_BIAS, G_VARIANCE, G_SPREAD, G_FIRST, G_SECOND, G_DIFFERENCE, G_PHASE, G_SINCE, G_RUN = range(9)
 AGREEMENT_WIDTH = 9
 
-# events: float64[n, EVENT_WIDTH], what a kernel tells the alarm engine; BEGIN tells which way a condition turned
+# events: float64[n, EVENT_WIDTH], what a kernel reports to the alarm engine; BEGIN says how a condition changed.
 (
     E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_EXPECTED,
 ) = range(12)  # fmt: skip
@@ -99,14 +108,15 @@ EVENT_WIDTH = E_RING + 2 * SHOWN
 ) = range(25)  # fmt: skip
 PARAMETER_WIDTH = 32
 PREDICT_WITHIN_S = 1800.0
-"""How far ahead a crossing is looked for; what is left of each mode by then stands in the table."""
+"""The window of predicted crossings; the table has what is left of each mode after it."""
 
 
 def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    """The kernels' view of the signals table, one row per signal code.
+    """The signals table as the kernels read it, one row per signal code.
 
-    Rates per s of the two modes and their stationary covariance: drivers coupled with c give c 2 √(λ₁λ₂) / (λ₁+λ₂) of the
-    product of the spreads. Then what is left of each mode after ``PREDICT_WITHIN_S``, and the covariance added by then.
+    Rates per s of the two modes and their stationary covariance: driving noises with correlation c give c 2 √(λ₁λ₂) /
+    (λ₁+λ₂) of the product of the spreads. Then what is left of each mode after ``PREDICT_WITHIN_S``, and the covariance
+    added until then.
     """
     table = np.zeros((len(SIGNALS), PARAMETER_WIDTH))
     for signal in SIGNALS:

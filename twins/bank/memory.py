@@ -1,12 +1,12 @@
-"""What a bank remembers of single channels besides its arrays: senders' clocks, other sources, episodes of the past."""
+"""What a bank stores about single channels besides its arrays: senders' clocks, other sources, episodes of the past."""
 
 import msgspec
 
-__all__ = ["Clock", "Others", "Past", "Told"]
+__all__ = ["Clock", "Others", "Past", "ReportedEpisode"]
 
 
 class Clock(msgspec.Struct, kw_only=True):
-    """What is known of the clock of a channel's sender: the range of its readings' ages (µs, ahead is below 0)."""
+    """What is known about the clock of a channel's sender: the range of its readings' ages (µs, ahead is below 0)."""
 
     first: int
     least: int
@@ -16,10 +16,10 @@ class Clock(msgspec.Struct, kw_only=True):
     told: bool = False
 
 
-class Told(msgspec.Struct, kw_only=True):
-    """An episode of the past as it was told: the condition's number, its limit, times in µs, values, count of changes.
+class ReportedEpisode(msgspec.Struct, kw_only=True):
+    """An episode of the past as it was reported: condition number, limit, times in µs, values, count of changes.
 
-    One that went on into readings of now is ``live``: it is not told, as its alarm is.
+    An episode that continued into present readings is ``live``: it is not reported, because its alarm is.
     """
 
     which: int
@@ -34,19 +34,19 @@ class Told(msgspec.Struct, kw_only=True):
 
 
 class Past(msgspec.Struct, kw_only=True):
-    """Late readings of a channel beyond a limit, by time; the episodes told of them, by id.
+    """Late readings of a channel beyond a limit, by time, and the episodes reported from them, by id.
 
-    ``began`` and ``changed``: when something untold first and last came, 0 where all is told.
+    ``began`` and ``changed``: when the first and the last change came that is not reported yet, 0 if there is none.
     """
 
     readings: dict[int, float] = {}
-    told: dict[str, Told] = {}
+    told: dict[str, ReportedEpisode] = {}
     began: int = 0
     changed: int = 0
 
 
 class Others(msgspec.Struct):
-    """The moments (µs) of a channel that belong to sources other than its first; before ``floor`` nobody can tell."""
+    """The moments (µs) of a channel that belong to sources other than its first; before ``floor`` the owner is unknown."""
 
     times: dict[int, int] = {}
     floor: int = 0

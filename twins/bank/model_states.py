@@ -1,4 +1,4 @@
-"""The state of a site's own models: one array a model, with a row a channel or a row a patient."""
+"""The state of a site's own models: one array per model, with one row per channel or per patient."""
 
 from collections.abc import Iterable, Iterator
 from typing import Any
@@ -11,7 +11,7 @@ from twins.models.registry import Level, Model, SiteModel, as_model
 __all__ = ["ModelStates"]
 
 _FIRST = 64
-"""Rows at the beginning: as many as the bank's own arrays have."""
+"""Initial rows, as many as the bank's own arrays have."""
 
 
 class ModelStates:
@@ -21,9 +21,9 @@ class ModelStates:
         self._models: tuple[Model, ...] = tuple(map(as_model, given))
         self.state: dict[str, npt.NDArray[Any]] = {model.name: np.zeros(_FIRST, model.dtype) for model in self._models}
         self.failures: list[tuple[str, Exception]] = []
-        """Calls that raised since the worker looked last, by the model's name."""
+        """Calls that raised since the worker last looked, by the model's name."""
         self.begun: list[tuple[str, str]] = []
-        """Models that could not use what a checkpoint holds of them, and why: once a block."""
+        """Models that could not use their part of a checkpoint, and why, once per block."""
 
     def __iter__(self) -> Iterator[Model]:
         return iter(self._models)
@@ -32,11 +32,11 @@ class ModelStates:
         return len(self._models)
 
     def of_level(self, level: Level) -> list[npt.NDArray[Any]]:
-        """The arrays of models at this level."""
+        """The arrays of models of this level."""
         return [self.state[model.name] for model in self._models if model.level == level]
 
     def make_room(self, level: Level, count: int) -> None:
-        """Let the arrays of this level have ``count`` rows."""
+        """Grow the arrays of this level to ``count`` rows."""
         for model in self._models:
             if model.level == level:
                 held = self.state[model.name]
@@ -44,6 +44,6 @@ class ModelStates:
                 longer[: len(held)] = held
 
     def forget(self, level: Level, row: int) -> None:
-        """Let one row of each array be as at the beginning."""
+        """Reset one row of each array."""
         for array in self.of_level(level):
             array[row] = np.zeros((), array.dtype)

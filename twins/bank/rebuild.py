@@ -1,7 +1,7 @@
-"""Twins made anew from the log, where a checkpoint's channels cannot be read: another version's columns, or broken bytes.
+"""Twins rebuilt from the log when the channels of a checkpoint cannot be read: other columns, or damaged bytes.
 
-What no log of some days can tell is taken from the checkpoint: who is there, the limits set for them, what was charted,
-and the alarms that stand. Everything else follows from the records.
+What a log of some days does not contain is taken from the checkpoint: the patients, their limits, what was charted, and
+the active alarms. Everything else follows from the records.
 """
 
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
@@ -20,14 +20,14 @@ _SCORE = {condition.name: at for at, condition in enumerate(SCORE_CONDITIONS)}
 
 
 def begin_patients(bank: Bank, block: Block) -> None:
-    """Admit who is in the block to a bank that has read nothing yet, as they were left; without channels."""
+    """Admit the patients of the block, without channels, to a bank that has read nothing yet."""
     charted = {name: block.arrays[name] for name in _CHARTED if name in block.arrays}
     restore_patients(bank, block, charted)
     bank.covered[block.number] = -1
 
 
 def begin_wards(bank: Bank, changes: list[tuple[int, SetLimits]], wards: list[tuple[int, SetWard]]) -> None:
-    """Set the limits of wards, and whether they use NEWS2, as they were left."""
+    """Restore the limits of wards, and whether they use NEWS2."""
     for offset, limits in changes:
         bank.set_ward_limits(offset, limits)
     for offset, ward in wards:
@@ -35,10 +35,10 @@ def begin_wards(bank: Bank, changes: list[tuple[int, SetLimits]], wards: list[tu
 
 
 def keep_alarms(bank: Bank, block: Block) -> None:
-    """Go on with the alarms that stood, once the bank has read the log to its end.
+    """Restore the alarms that were active, after the bank has read the log to its end.
 
-    One that stands again keeps the name it was shown and acknowledged under. One that does not is still shown, and ends
-    as every alarm does: with the next reading or score that says so, or by its acknowledgement.
+    An alarm that is active again keeps the id under which it was shown and acknowledged. One that is not active again
+    is still shown. It ends as every alarm does: with the next reading or score that ends it, or by its acknowledgement.
     """
     for owner, condition, code, alarm in block.alarms:
         number = block.number * BLOCK + owner
@@ -65,7 +65,7 @@ def _to_be_ended(bank: Bank, number: int, condition: str, code: int, alarm: Alar
         told = alarm.explanation.get("news2", {}).get("parts", {})
         for column, name in enumerate(PARAMETERS):
             if bank.known_parts[number, column] < 0 and name in told:
-                # What the score rested on is not known any more: the alarm is held until it is.
+                # The inputs of the score are no longer known: the alarm stays until they are.
                 bank.known_parts[number, column] = told[name]
     elif code >= 0 and _CHANNEL.get(condition, layout.CONDITIONS) < layout.CONDITIONS:
         row = bank.open_channel(number, code)

@@ -1,4 +1,4 @@
-"""A bank whose clock is set back: what it remembers as later than now was earlier by as much as the clock was wrong."""
+"""A bank whose clock is set back: stored times later than now move back by the error of the clock."""
 
 from typing import Any
 
@@ -10,14 +10,14 @@ from twins.bank.bank import BLOCK, Bank
 __all__ = ["set_back"]
 
 _AHEAD_US = 7_200_000_000
-"""So far ahead of the wrong clock a moment may lie and be one: a device's time, or when a forecast comes due."""
+"""How far ahead of the wrong clock a stored time may be: a device's time, or the time of a forecast."""
 
 
 def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
-    """Go on from ``now`` (µs), ``by`` earlier than the clock so far: told by the record at ``offset``.
+    """Continue from ``now`` (µs), which is ``by`` earlier than the clock so far, from the record at ``offset``.
 
-    Moments up to ``now`` are from before the clock was wrong, or came from devices whose clocks were right, and stay. No
-    other number is as large as a moment, so they are known by their size, in every array of the bank alike.
+    Times up to ``now`` stay: they are from before the error, or from devices with a right clock. No other number is as
+    large as a time, so times are recognised by their size, in every array of the bank alike.
     """
     last = now + by + _AHEAD_US
     live = bank.live != 0
@@ -51,12 +51,12 @@ def _clocks_back(bank: Bank, now: int, by: int) -> None:
         if bank.live[key[0]]:
             others.times = {time - by if time > now else time: whose for time, whose in others.times.items()}
             _earlier(others, ("floor",), now, by)
-    # Which readings were filed under other times than they claim is not worth keeping.
+    # Claimed times of readings are not worth keeping here.
     bank.claims = {key: claims for key, claims in bank.claims.items() if not bank.live[key[0]]}
 
 
 def _columns(array: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
-    """The parts of an array that may hold moments, as views."""
+    """The parts of an array that may contain times, as views."""
     if array.dtype.names is not None:
         return [column for name in array.dtype.names for column in _columns(array[name])]
     return [array] if array.dtype in (np.dtype("f8"), np.dtype("i8")) else []

@@ -1,8 +1,8 @@
-"""The interface of a twin: what the bank, the step, the API and the pages ask of every model.
+"""The interface of a twin: what the bank, the step, the API and the pages use of every model.
 
-A site adds models of its own through the entry-point group ``vitaltwin.models``; each entry names a ``SiteModel``. They run
-after the channel twin, on the readings it took. ``docs/models.md`` shows a whole one;
-``tests/twins/models/test_conformance.py`` holds what every model must do.
+A site adds models of its own through the entry-point group ``vitaltwin.models``; each entry names a ``SiteModel``. They
+run after the channel twin, on the readings that it took. ``docs/models.md`` shows a complete one, and
+``tests/twins/models/test_conformance.py`` checks what every model must do.
 """
 
 from collections.abc import Callable
@@ -22,17 +22,17 @@ LEVELS: tuple[Level, ...] = ("channel", "patient")
 
 
 class Quantity(NamedTuple):
-    """One number that a model tells."""
+    """One number that a model reports."""
 
     name: str
     unit: str = ""
 
 
 class Outputs(NamedTuple):
-    """What a model tells of some rows; ``mean`` and ``sd`` have the shape (rows, quantities).
+    """What a model reports for some rows; ``mean`` and ``sd`` have the shape (rows, quantities).
 
-    A mean of NaN tells nothing; an sd of NaN tells a number without a spread. ``time`` (rows) is the effective time in µs of
-    the newest input behind each row, 0 where there is none.
+    A mean of NaN reports nothing; an sd of NaN reports a number without a spread. ``time`` (rows) is the effective time
+    in µs of the newest input behind each row, 0 if there is none.
     """
 
     mean: F8
@@ -42,33 +42,34 @@ class Outputs(NamedTuple):
 
 @runtime_checkable
 class Twin(Protocol):
-    """What every twin has, wherever its state lies.
+    """The methods of every twin, wherever its state is.
 
-    ``rows`` are places in ``state``. ``signal`` holds the code of each row's channel; at patient level it is empty, except for
-    ``forecast``. Times are µs since 1970, values in the signal's unit.
+    ``rows`` are indices into ``state``. ``signal`` has the code of each row's channel; at patient level it is empty,
+    except for ``forecast``. Times are µs since 1970, values are in the signal's unit.
     """
 
     name: str
     version: int
     level: Level
     quantities: tuple[Quantity, ...]
-    """What ``outputs`` tells, in the order of its columns; empty: nothing."""
+    """What ``outputs`` reports, in the order of its columns; empty: nothing."""
 
     def facts(self, state: Any, rows: I8, signal: U2, fact: Fact) -> bool:  # noqa: ANN401 - a state of the model's own
         """Take a charted fact (a meal, insulin, oxygen, …) of the patient of ``rows``; whether it changed anything."""
 
     def explain(self, state: Any, row: int, signal: int) -> dict[str, float]:  # noqa: ANN401
-        """What the model believes of one row, in plain numbers; ``signal`` is -1 at patient level."""
+        """The model's estimates for one row, as plain numbers; ``signal`` is -1 at patient level."""
 
     def outputs(self, state: Any, rows: I8, signal: U2, time: int) -> Outputs:  # noqa: ANN401
-        """What the model tells of ``rows`` at ``time``; changes nothing."""
+        """What the model reports for ``rows`` at ``time``; changes nothing."""
 
 
 @runtime_checkable
 class SiteModel(Protocol):
-    """The least that a model has to have; ``as_model`` adds the rest of ``Model``.
+    """What a site's model must have; ``as_model`` adds the rest of ``Model``.
 
-    Columns in, columns out: no clock, no I/O, and nothing remembered outside ``state``. A state of zero bytes is the beginning.
+    Columns in, columns out: no clock, no I/O, and no memory outside ``state``. A state of zero bytes is the initial
+    state.
     """
 
     name: str
@@ -90,19 +91,19 @@ class SiteModel(Protocol):
 
 @runtime_checkable
 class Model(Twin, SiteModel, Protocol):
-    """A twin whose state the bank keeps for it."""
+    """A twin whose state is stored by the bank."""
 
     def migrate(self, version: int, raw: bytes) -> npt.NDArray[Any] | None:
-        """The rows of a checkpoint that another ``version`` wrote, as this version's; ``None``: begin anew."""
+        """The rows of a checkpoint that another ``version`` wrote, converted to this version; ``None``: begin again."""
 
 
 def as_model(given: SiteModel) -> Model:
-    """The model with what it does not have itself: channel level, no outputs, no facts, no migration."""
+    """The model with defaults for what it does not have: channel level, no outputs, no facts, no migration."""
     return given if isinstance(given, Model) else _Completed(given)
 
 
 class _Completed:
-    """A site's model and the defaults of what it leaves out."""
+    """A site's model with the defaults."""
 
     def __init__(self, given: SiteModel) -> None:
         self.name = given.name

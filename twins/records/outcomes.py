@@ -101,11 +101,11 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
 
 
 class ModelOutputs(msgspec.Struct, kw_only=True):
-    """What one of a site's models tells of ``patients`` at log time ``emitted``; replaces what it told of them before.
+    """What one of a site's models reports about ``patients`` at log time ``emitted``; replaces its earlier report.
 
-    One row per patient, or per channel, of which it tells anything: ``patient`` is the place in ``patients``, ``signal`` the
-    channel's code (empty at patient level), ``time`` the effective time of the newest input behind the row. ``mean`` and
-    ``sd`` have the shape (rows, quantities); NaN as in ``twins.models.registry.Outputs``. ``quantities`` are (name, unit).
+    One row per patient, or per channel, that has a report: ``patient`` is the index in ``patients``, ``signal`` the channel's
+    code (empty at patient level), ``time`` the effective time of the newest input behind the row. ``mean`` and ``sd`` have
+    the shape (rows, quantities); NaN as in ``twins.models.registry.Outputs``. ``quantities`` are (name, unit).
     """
 
     model: str
@@ -215,8 +215,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
 
     ``stays`` lists stays that began or ended, and ``revisions`` what happened to readings; both are for the history.
     ``status`` has one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
-    of a partition. It is sent once, when the partition starts to be served. ``outputs`` holds the outputs of the site's
-    own models; it is absent where there are none.
+    of a partition. It is sent once, when the partition starts to be served. ``outputs`` has the outputs of the site's
+    own models; it is absent if there are none.
     """
 
     partition: int = 0

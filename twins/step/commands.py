@@ -177,7 +177,7 @@ def _reset_worsening(effects: Effects, number: int, alarm: lifecycle.Alarm) -> N
     bank = effects.bank
     which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == alarm.condition), -1)
     if alarm.condition in {held.name for held in SCORE_CONDITIONS}:
-        deterioration.note_told(bank, number)
+        deterioration.mark_seen(bank, number)
         lifecycle.note_value(alarm, float(bank.score_told[number, 0]), falling=False)
     elif 0 <= which < layout.LIMIT_CONDITIONS:
         code = BY_NAME[alarm.signal].code

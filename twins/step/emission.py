@@ -1,6 +1,6 @@
-"""Whose estimates go out when, and what goes out: predictions, scores and estimates.
+"""Which patients' estimates are sent when, and what is sent: predictions, scores and estimates.
 
-A patient's estimates go out at most once a second, at once where an alarm has turned.
+A patient's estimates are sent at most once a second, but at once if an alarm has changed.
 """
 
 from collections.abc import Set as AbstractSet
@@ -23,13 +23,13 @@ __all__ = ["due", "due_by_time", "emit", "score"]
 
 
 EMIT_US = 1_000_000
-"""A patient's estimates go out at most this often; the first change goes at once."""
+"""A patient's estimates are sent at most this often; the first change is sent at once."""
 _OLD_US = 20_000_000
-"""A patient nobody has spoken of for so long is scored again by ticks: inputs grow old by themselves."""
+"""A patient without outcomes for this long is scored again by ticks, because the ages of inputs change with time."""
 
 
 def due(bank: Bank, touched: I8, urgent: AbstractSet[int], now: int) -> I8:
-    """Which of the touched patients may speak now; the others are marked to wait for their second."""
+    """Which of the touched patients are due now; the others are marked to wait for their second."""
     speak = now - bank.emitted[touched] >= EMIT_US
     if urgent:
         speak |= np.isin(touched, np.fromiter(urgent, np.int64))
@@ -40,11 +40,11 @@ def due(bank: Bank, touched: I8, urgent: AbstractSet[int], now: int) -> I8:
 
 
 def due_by_time(bank: Bank, live: U1, urgent: AbstractSet[int], now: int) -> I8:
-    """Which of the ``live`` patients time alone makes speak: what waited for its second, scores growing old."""
+    """Which of the ``live`` patients are due by time alone: they waited for their second, or their scores became older."""
     count = bank.patients
     here = live[:count] != 0
     waiting = here & (bank.pending[:count] != 0) & (now - bank.emitted[:count] >= EMIT_US)
-    # Who is spoken of anyway is scored anyway: only what no frame has touched for a while grows old here.
+    # Patients that are due anyway are scored anyway. Here are only those that no frame has touched for a while.
     silent = now - np.maximum(bank.scored[:count], bank.emitted[:count]) >= _OLD_US
     old = np.zeros(count, bool)
     (candidates,) = (here & silent).nonzero()
@@ -58,7 +58,7 @@ def due_by_time(bank: Bank, live: U1, urgent: AbstractSet[int], now: int) -> I8:
 
 
 def emit(effects: Effects, numbers: I8) -> None:
-    """Predictions, scores and estimates of the patients that are due."""
+    """Send predictions, scores and estimates of the patients that are due."""
     bank = effects.bank
     if not len(numbers):
         return
@@ -76,7 +76,7 @@ def emit(effects: Effects, numbers: I8) -> None:
     if effects.wrong:
         _rescored(effects)
     if effects.noted:
-        # Events mark their rows dirty again; they go out here, so they are clean.
+        # Events mark their rows dirty again; they are sent here, so they are clean.
         bank.watch[rows, layout.DIRTY] = 0.0
     bank.emitted[numbers] = effects.now
     bank.pending[numbers] = 0
@@ -87,7 +87,7 @@ def emit(effects: Effects, numbers: I8) -> None:
 
 
 def _compare(effects: Effects, numbers: I8) -> None:
-    """Where two sources of one quantity stand against each other."""
+    """Compare two sources of one quantity."""
     bank = effects.bank
     at = 0
     while at < len(numbers):
@@ -99,7 +99,7 @@ def _compare(effects: Effects, numbers: I8) -> None:
 
 
 def score(effects: Effects, numbers: I8) -> None:
-    """NEWS2 of ``numbers`` and what it alarms; those not to be scored are left out."""
+    """Score ``numbers`` and update the alarms of their scores; patients who are not scored are left out."""
     off = effects.bank.unscored[numbers]
     if np.count_nonzero(off):
         numbers = numbers[off == 0]
@@ -118,7 +118,7 @@ def score(effects: Effects, numbers: I8) -> None:
 
 
 def _rescored(effects: Effects) -> None:
-    """Let alarms of scores go that rested on readings that turned out to be wrong."""
+    """Withdraw alarms of scores that were based on readings now known to be wrong."""
     for (number, code), reason in effects.wrong.items():
         for over in retraction.scores_over(effects.bank, number, code):
             if over.never:

@@ -1,4 +1,4 @@
-"""A frame of readings: its walk in arrival order, and what is done where something of it is unusual."""
+"""A frame of readings: its walk in arrival order, and the rare cases that need more."""
 
 from itertools import repeat
 from typing import NamedTuple
@@ -31,18 +31,18 @@ __all__ = ["walk_frame"]
 _FILTERED = FILTERED.astype(np.uint8)
 _NONE: I8 = np.empty(0, np.int64)
 _CORRECTED, _FOREIGN, _UNFILTERED = int(Status.CORRECTED), int(Status.FOREIGN), int(Status.UNFILTERED)
-"""As plain numbers, which a search in bytes takes without asking an enumeration."""
+"""As plain numbers, because a search in bytes with an enumeration is slower."""
 
 
-class _Look(NamedTuple):
-    """A frame's readings as they are filed and as far as they are of the stay (nobody's: not), and what else was seen."""
+class _Checked(NamedTuple):
+    """A frame's readings as they are filed, without patients for those outside the stay, and what else was noticed."""
 
     columns: Columns
     of_stay: Columns
     early: npt.NDArray[np.bool_] | None
-    """Which are from before the stay, if any may be."""
+    """Which readings are from before the stay, if there may be any."""
     others: I8
-    """The places of readings at moments that are another source's."""
+    """The places of readings at moments that another source owns."""
     unusual: bool
 
 
@@ -53,14 +53,14 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
     find = bank.index.get
     numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
     bank.filed = columns
-    look = _Look(columns, columns, None, _NONE, False)
+    checked = _Checked(columns, columns, None, _NONE, False)
     if not walk.usual(
         columns.patient, columns.signal, columns.time, *arrival.usual(frame.received), numbers, bank.active, bank.live,
         bank.begin, bank.slot, _FILTERED, *sources_of(frame), bank.writer,
     ) or bank.others:  # fmt: skip
-        look = _look(effects, frame, numbers)
-        columns = bank.filed = look.columns
-    patient, others = look.of_stay.patient, look.others
+        checked = _check(effects, frame, numbers)
+        columns = bank.filed = checked.columns
+    patient, others = checked.of_stay.patient, checked.others
     if len(others):
         patient = patient.copy()
         patient[others] = len(numbers)
@@ -76,29 +76,29 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
             bank.foretold, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, effects.events, effects.counts,
         )  # fmt: skip
         effects.raised()
-    if look.early is not None:
-        status[look.early] = Status.BEFORE_STAY
+    if checked.early is not None:
+        status[checked.early] = Status.BEFORE_STAY
     if len(others):
         status[others] = Status.FOREIGN
-        _heed(effects, columns, numbers, others, frame.received)
-    # Which statuses there are at all is asked of the bytes: that takes no time where there are none.
+        _judge_untaken(effects, columns, numbers, others, frame.received)
+    # The statuses that occur are found by a search in the bytes, which takes no time for those that do not.
     told = effects.outcome.status = status.tobytes()
     if bank.models:
         touched[site_models.take(bank, columns, numbers, status)] = 1
     if _CORRECTED in told or _FOREIGN in told:
         _revise(effects, frame, columns, numbers, status)
-    if look.unusual:
-        effects.clocks(arrival.noticed(bank, frame, numbers, look.of_stay))
+    if checked.unusual:
+        effects.clocks(arrival.noticed(bank, frame, numbers, checked.of_stay))
         past.gather(bank, columns, numbers, status, frame.received)
     if _UNFILTERED in told:
-        _measured(effects, look.of_stay, numbers, touched)
+        _measured(effects, checked.of_stay, numbers, touched)
     (moved,) = touched.view(np.bool_).nonzero()
     bank.dirty.update((moved // BLOCK).tolist())
     emit(effects, emission.due(bank, moved, effects.urgent, effects.now))
 
 
-def _look(effects: Effects, frame: Frame, numbers: I8) -> "_Look":
-    """What a frame's times, stays and sources make of it; opens the channels that are missing."""
+def _check(effects: Effects, frame: Frame, numbers: I8) -> "_Checked":
+    """Apply the rules of times, stays and sources to a frame; opens the channels that are missing."""
     bank = effects.bank
     columns = frame.columns
     unusual = arrival.unusual(columns, frame.received)
@@ -108,11 +108,11 @@ def _look(effects: Effects, frame: Frame, numbers: I8) -> "_Look":
     for place in walk.missing(patient, columns.signal, numbers, bank.slot, _FILTERED).tolist():
         bank.open_channel(int(numbers[columns.patient[place]]), int(columns.signal[place]))
     of_stay = Columns(columns.patients, patient, columns.signal, columns.time, columns.value)
-    return _Look(columns, of_stay, early, foreign(bank, frame, of_stay, numbers), unusual)
+    return _Checked(columns, of_stay, early, foreign(bank, frame, of_stay, numbers), unusual)
 
 
 def _revise(effects: Effects, frame: Frame, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> None:
-    """Judge channels anew whose readings were corrected, and tell what was or would have been."""
+    """Judge channels again after corrections of their readings, and report what was done or refused."""
     bank = effects.bank
     for place in (status == Status.CORRECTED).nonzero()[0].tolist():
         row = int(bank.slot[numbers[columns.patient[place]], columns.signal[place]])
@@ -125,14 +125,14 @@ def _revise(effects: Effects, frame: Frame, columns: Columns, numbers: I8, statu
 
 
 def _measured(effects: Effects, columns: Columns, numbers: I8, touched: npt.NDArray[np.uint8]) -> None:
-    """Take what devices tell of oxygen and consciousness; whose profile changes is touched."""
+    """Take what devices report about oxygen and consciousness; marks patients whose profile changes."""
     for number in facts.take(effects.bank, columns, columns.patient, numbers):
         restate(effects, number)
         touched[number] = 1
 
 
-def _heed(effects: Effects, columns: Columns, numbers: I8, others: I8, received: int) -> None:
-    """Let the limits see readings of now that are not taken, as another source's stand at their moments."""
+def _judge_untaken(effects: Effects, columns: Columns, numbers: I8, others: I8, received: int) -> None:
+    """Let the limits see present readings that are not taken because another source owns their moments."""
     bank = effects.bank
     rows = arrival.rows_of(bank, columns, numbers)[others]
     fresh = (rows >= 0) & (received - columns.time[others] - bank.judged[rows, layout.LAG] <= layout.FRESH_US)

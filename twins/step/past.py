@@ -15,7 +15,7 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS, priority_of
 from twins.arrays import F8, I8, U1
 from twins.bank import layout
 from twins.bank.bank import Bank
-from twins.bank.memory import Past, Told
+from twins.bank.memory import Past, ReportedEpisode
 from twins.records import Columns, Status, Transition
 from twins.signals import SIGNALS
 from twins.step import arrival
@@ -49,9 +49,9 @@ class _Episode:
         self.worst = int(values.argmin() if CHANNEL_CONDITIONS[which].side == "low" else values.argmax())
         self.extreme = float(values[self.worst])
 
-    def told(self, changes: int) -> Told:
+    def report(self, changes: int) -> ReportedEpisode:
         """The episode as it is reported."""
-        return Told(
+        return ReportedEpisode(
             which=self.which, limit=self.bound, onset=self.onset, end=self.end, extreme=self.extreme,
             first=float(self.values[0]), changes=changes,
         )  # fmt: skip
@@ -68,9 +68,9 @@ class _Episode:
         beyond &= (times > self.end) & (times - self.end <= apart)
         return any(int(time) not in past.readings for time in times[beyond].tolist())
 
-    def matches_report(self, told: Told) -> bool:
+    def matches_report(self, told: ReportedEpisode) -> bool:
         """Whether it is unchanged since it was reported."""
-        return told == self.told(told.changes)
+        return told == self.report(told.changes)
 
     def essential_times(self, apart: int) -> set[int]:
         """Times of readings that give the same episode as all of its readings."""
@@ -180,13 +180,13 @@ def _report(bank: Bank, key: tuple[int, int], past: Past) -> Iterator[Transition
         told = past.told.get(name)
         if episode.is_live(bank.ring[row], past, apart):
             heard = told is not None and not told.withdrawn
-            past.told[name] = live = episode.told((told.changes if told else 0) + heard)
+            past.told[name] = live = episode.report((told.changes if told else 0) + heard)
             live.live = live.withdrawn = True
             if heard:
                 yield _transition(bank, key, name, live, {"withdrawn": "part_of_another"})
             continue
         if told is None or told.withdrawn or not episode.matches_report(told):
-            told = past.told[name] = episode.told(told.changes + 1 if told else 1)
+            told = past.told[name] = episode.report(told.changes + 1 if told else 1)
             yield _transition(bank, key, name, told, {"observations": episode.shown()})
     for name in [name for name, told in past.told.items() if told.end <= bank.time - KEEP_US]:
         del past.told[name]
@@ -220,7 +220,9 @@ def _name(bank: Bank, key: tuple[int, int], episode: _Episode) -> str:
     return lifecycle.episode(bank.profile(key[0]).patient, condition, SIGNALS[key[1]].name, episode.onset)
 
 
-def _transition(bank: Bank, key: tuple[int, int], name: str, told: Told, more: dict[str, object]) -> Transition:
+def _transition(
+    bank: Bank, key: tuple[int, int], name: str, told: ReportedEpisode, more: dict[str, object]
+) -> Transition:
     profile = bank.profile(key[0])
     condition, signal = CHANNEL_CONDITIONS[told.which], SIGNALS[key[1]]
     return Transition(

@@ -60,8 +60,8 @@ def _advance_rows(
 class Channel:
     """The built-in channel twin.
 
-    The walk over a frame (``twins.step.walk.frame``) does not call ``update``: it inlines the same kernels, as a call a frame
-    would cost it a second pass over memory.
+    The walk over a frame (``twins.step.walk.frame``) does not call ``update``. It inlines the same kernels, because a
+    separate call per frame would cost a second pass over memory.
     """
 
     name = "channel"
@@ -133,7 +133,7 @@ class Channel:
         return Outputs(mean, sd, own[:, layout.LAST].astype(np.int64))
 
     def migrate(self, version: int, raw: bytes) -> npt.NDArray[Any] | None:  # noqa: ARG002
-        """Rows of another version are not read: ``twins.bank.rebuild`` makes them anew from the log."""
+        """Rows of another version are not read: ``twins.bank.rebuild`` rebuilds them from the log."""
         return None
 
 

@@ -13,7 +13,7 @@ from twins.models.deterioration import scoring as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
 
-__all__ = ["SOURCE_OF", "column_of", "evaluate", "forget", "inputs", "name_of", "note_told", "score_of", "turns_off"]
+__all__ = ["SOURCE_OF", "column_of", "evaluate", "forget", "inputs", "mark_seen", "name_of", "score_of", "turns_off"]
 
 
 _SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
@@ -23,39 +23,39 @@ _SOURCES: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("pulse", ("heart_rate", "pulse_rate")),
     ("temperature", ("body_temperature",)),
 )
-"""Channels a parameter may come from: the newest measurement wins; see the kernel for two of one quantity."""
+"""Channels that a parameter may come from: the newest measurement wins; for two of one quantity see the kernel."""
 
 SOURCE_OF = {name: (parameter, place) for parameter, names in _SOURCES for place, name in enumerate(names)}
-"""By channel the parameter it feeds, and its place among the sources of that."""
+"""By channel, the parameter that it feeds, and its index among the sources of that parameter."""
 
 _CODES = np.array([
     [BY_NAME[source].code for source in sources] + [-1] * (2 - len(sources))
     for sources in (dict(_SOURCES).get(name, ()) for name in news2.PARAMETERS)
 ])  # fmt: skip
-"""Their codes, a row a parameter; -1 fills up, and stands alone where a charted fact is the source."""
+"""Their codes, one row per parameter. -1 fills up a row; a row of only -1 means that a charted fact is the source."""
 _PAIRED = np.array([[agreement.place(row[0], code) for code in row] for row in _CODES.tolist()])
-"""Where each of them stands to its parameter's first, see ``twins.alarms.agreement``."""
+"""The pair of each source with the first source of its parameter, see ``twins.alarms.agreement``."""
 _FORGOTTEN = np.array([news2.FORGOTTEN_AFTER_S[name] for name in news2.PARAMETERS])
 _STALE = np.array([news2.STALE_AFTER_S[name] for name in news2.PARAMETERS])
 
 
 def column_of(code: int) -> int:
-    """The input of NEWS2 that a signal feeds, -1 for none."""
+    """The input of NEWS2 that a signal feeds, -1 if none."""
     return next((at for at, row in enumerate(_CODES.tolist()) if code >= 0 and code in row), -1)
 
 
 def name_of(column: int) -> str:
-    """The input's name."""
+    """The name of an input."""
     return str(news2.PARAMETERS[column])
 
 
 def turns_off(phase: int) -> bool:
-    """Whether a condition in this phase is on and only waits to end."""
+    """Whether a condition in this phase is on and waits to end."""
     return phase & kernel.IS_ON != 0 and phase & kernel.IS_WAITING != 0
 
 
 def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
-    """Value and age in seconds of each NEWS2 input, shape (patients, 7); NaN where there is none or it is forgotten."""
+    """Value and age in seconds of each NEWS2 input, shape (patients, 7); NaN if there is none or it is too old."""
     value, age = np.empty((kernel.PARAMETERS, len(numbers))), np.empty((len(numbers), kernel.PARAMETERS))
     kernel.gather(
         numbers, now, bank.slot, bank.state, bank.judged, bank.limit, bank.phase, bank.oxygen, bank.oxygen_time,
@@ -65,7 +65,7 @@ def inputs(bank: Bank, numbers: I8, now: int) -> tuple[F8, F8]:
 
 
 def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple[int, int, int, Score]]]:
-    """Score ``numbers`` at ``now``: scores that changed or are due again, and conditions (number, which, turn, score)."""
+    """Score ``numbers`` at ``now``: scores to send, and conditions that changed (number, which, turn, score)."""
     count = len(numbers)
     if not count:
         return [], []
@@ -88,15 +88,15 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
     return scores, events
 
 
-def note_told(bank: Bank, number: int) -> None:
-    """Somebody has seen the score as it stands: from here on it is judged whether it worsens."""
+def mark_seen(bank: Bank, number: int) -> None:
+    """Somebody has seen the present score: from now on, worsening is measured from it."""
     parts = bank.parts[number].tolist()
     reds = sum(1 << column for column, part in enumerate(parts) if part == 3)
     bank.score_told[number] = sum(part for part in parts if part > 0), reds
 
 
 def forget(bank: Bank, number: int) -> None:
-    """As if the patient had never been scored."""
+    """Reset the patient to the state before the first score."""
     bank.parts[number] = bank.known_parts[number] = bank.score_told[number] = -1
     bank.stale[number] = bank.score_phase[number] = 0
 

@@ -1,7 +1,7 @@
-"""The deterioration twin by the interface of ``twins.models.registry``.
+"""The deterioration twin with the interface of ``twins.models.registry``.
 
-Its state lies in the bank's columns of patients, so ``state`` is a ``Bank`` and ``rows`` are patients' numbers. Scoring itself
-(``model.evaluate``) is called by the step directly, as it also turns alarms.
+Its state is in the bank's columns of patients, so ``state`` is a ``Bank`` and ``rows`` are patients' numbers. The step
+calls the scoring itself (``model.evaluate``) directly, because it also changes alarms.
 """
 
 import numpy as np
@@ -35,7 +35,7 @@ class Deterioration:
         return {str(name): float(points) for name, points in parts if points >= 0}
 
     def outputs(self, state: Bank, rows: I8, signal: U2, time: int) -> Outputs:  # noqa: ARG002
-        """The score as it stands, which has no spread, and when its newest vital sign was measured."""
+        """The present score, which has no spread, and the time of its newest vital sign."""
         _, age = inputs(state, rows, time)
         mean, measured = np.full((len(rows), 1), np.nan), np.zeros(len(rows), np.int64)
         for at, number in enumerate(rows.tolist()):
