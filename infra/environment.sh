@@ -1,8 +1,8 @@
 # shellcheck shell=bash
-# The virtual environment of this clone, for infra/run and infra/test to source.
+# The virtual environment of this clone; sourced by infra/run, infra/test and infra/bench.
 #
-#   system_packages WHY NAME…   install Debian packages where that is allowed; 1 where it is not
-#   environment run|test        make .venv fit pyproject.toml and constraints.txt, then set $python
+#   system_packages WHY NAME…   install Debian packages if that is allowed; returns 1 if not
+#   environment run|test        bring .venv up to date with pyproject.toml and constraints.txt, then set $python
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -21,7 +21,7 @@ system_packages() {
     as=(sudo -n)
   fi
   say "installing $* ($why)"
-  # Lists are fetched only when the packages cannot be had from the ones at hand.
+  # Update the package lists only if the packages cannot be installed with the present ones.
   local install=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=120 install -y --no-install-recommends "$@")
   "${as[@]}" "${install[@]}" </dev/null >&2 2>/dev/null && return
   "${as[@]}" apt-get -qq -o DPkg::Lock::Timeout=120 update </dev/null >&2 && "${as[@]}" "${install[@]}" </dev/null >&2
@@ -29,7 +29,7 @@ system_packages() {
 
 new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
-# Prints the newest name that answers, plain python3 first: it is the one the machine's owner chose.
+# Prints the first name that works: plain python3, the choice of the machine's owner, then the newest.
 find_python() {
   local name
   for name in "${PYTHON:-}" python3 python3.14 python3.13 python3.12 python3.11; do
@@ -56,7 +56,7 @@ make_venv() {
 }
 
 pip_install() {
-  .venv/bin/python -m pip --disable-pip-version-check install -c constraints.txt "$@" >&2 || die "pip could not install what vitaltwin needs (its own words are above).
+  .venv/bin/python -m pip --disable-pip-version-check install -c constraints.txt "$@" >&2 || die "pip could not install what vitaltwin needs (its messages are above).
   Without a network this works only from packages pip has at hand; behind a proxy set HTTPS_PROXY.
   What is installed already stays; run it again to carry on."
 }
@@ -65,14 +65,14 @@ environment() {
   local wanted=$1 state have extras=()
   [ "$wanted" = test ] && extras=("[test,bench,distributed]")
 
-  # Two runs at once in one clone wait for each other; the lock goes with the descriptor.
+  # Two runs at once in one clone wait for each other; the lock ends with the descriptor.
   exec 9<pyproject.toml
   flock -n 9 || { say "waiting for another run that is preparing .venv"; flock 9; }
 
   state="$(cat pyproject.toml constraints.txt infra/environment.sh | sha256sum | cut -c1-64) $root"
   have=$(cat .venv/prepared 2>/dev/null || true)
   if [ "$have" != "test $state" ] && [ "$have" != "$wanted $state" ]; then
-    # A folder that was moved or whose Python went away is made anew; a mere change of versions is not.
+    # A folder that was moved, or whose Python is gone, is created again; a change of versions alone is only installed.
     if ! .venv/bin/python -c '' 2>/dev/null || [ "$(cat .venv/place 2>/dev/null)" != "$root" ]; then
       make_venv
       printf '%s\n' "$root" >.venv/place

@@ -1,10 +1,10 @@
 """Tables of the embedded file: log, checkpoints, dead letters. A record's id is its partition and offset in one number.
 
-The file says which format it has, and of which columns its checkpoints are. ``FORMAT`` rises with every change of the
-tables, or of the records in them, that an older program would not understand; ``_prepare`` makes older files so.
+The file notes its format and the version of its checkpoints' columns. ``FORMAT`` rises with every change of the tables, or
+of the records in them, that an older program would not understand; ``_prepare`` converts older files.
 
 1  log, checkpoints, committed, dead_letters
-2  a checkpoint has a checksum, and one of an earlier hour beside it
+2  a checkpoint has a checksum, and an older checkpoint is stored beside it
 """
 
 import sqlite3
@@ -73,10 +73,10 @@ def open_file(path: Path, partitions: int) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> None:
     check_format(connection, path)  # before anything is written
     connection.execute("PRAGMA page_size=16384")
-    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # of a new file; an older one keeps what it has
+    connection.execute("PRAGMA auto_vacuum=INCREMENTAL")  # for a new file only; an existing one does not change
     connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=FULL")
-    connection.execute("PRAGMA temp_store=MEMORY")  # there may be no other folder that can be written
+    connection.execute("PRAGMA temp_store=MEMORY")  # no other folder may be writable
     connection.execute("PRAGMA wal_autocheckpoint=0")  # WalCheckpoints does it, and closing the last connection
     connection.executescript(_TABLES)
     connection.execute("BEGIN IMMEDIATE")
@@ -86,7 +86,7 @@ def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> Non
     (held,) = connection.execute("SELECT value FROM log_facts WHERE name = 'partitions'").fetchone()
     if held != partitions:
         raise LogUnavailable(
-            f"{path} was made with partitions {held}, not {partitions}; it is fixed when a file is made"
+            f"{path} was made with partitions {held}, not {partitions}; the number is fixed when a file is made"
         )
     if "checksum" not in {row[1] for row in connection.execute("PRAGMA table_info(checkpoints)")}:
         connection.execute("ALTER TABLE checkpoints ADD COLUMN checksum INTEGER")
@@ -95,12 +95,12 @@ def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> Non
 
 
 _PASSING = frozenset({5, 6, 7, 8, 10, 13, 14})
-"""SQLite's codes of what is no damage: busy, locked, no memory, read-only, failing disk, full, cannot be opened."""
+"""SQLite's error codes that are no damage: busy, locked, no memory, read-only, failing disk, full, cannot be opened."""
 
 
 @contextmanager
 def sound(path: Path, advice: str = "") -> Iterator[None]:
-    """Whatever goes wrong in reading the file goes out as ``LogUnavailable`` with a sentence: damage may show anywhere."""
+    """Turn every error while reading the file into ``LogUnavailable`` with a sentence: damage can show anywhere."""
     try:
         yield
     except (StreamsError, OSError, MemoryError):
@@ -113,10 +113,10 @@ def sound(path: Path, advice: str = "") -> Iterator[None]:
 
 
 def check_format(connection: sqlite3.Connection, path: Path) -> dict[str, int]:
-    """What the file says of itself, nothing if it is new.
+    """The facts noted in the file; empty if it is new.
 
     Raises:
-        LogUnavailable: a newer version of this program made it, or it is no file of this program.
+        LogUnavailable: a newer version of this program wrote it, or it is no file of this program.
     """
     tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     if "log_facts" not in tables:
@@ -138,7 +138,7 @@ def check_format(connection: sqlite3.Connection, path: Path) -> dict[str, int]:
 
 
 def open_beside(path: Path) -> sqlite3.Connection:
-    """Open a prepared file once more, for what may go on beside the commits; waits little for them."""
+    """Open a prepared file a second time, for work beside the commits; it waits only briefly for them."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=1.0)
     connection.execute("PRAGMA synchronous=FULL")
     return connection
@@ -149,10 +149,10 @@ def _unusable(path: Path, error: sqlite3.Error) -> LogUnavailable:
 
 
 def open_for_reading(path: Path) -> sqlite3.Connection:
-    """Open an existing file so that nothing can be written; a running service may hold it.
+    """Open an existing file read-only; a running service may be using it.
 
     Raises:
-        LogUnavailable: there is none, or it cannot be opened.
+        LogUnavailable: there is no file, or it cannot be opened.
     """
     try:
         return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=2.0)
@@ -161,7 +161,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 
 
 class Seen(NamedTuple):
-    """What a file's log is: µs of its oldest and newest record (0: none), bytes of its records, whether it can shrink."""
+    """A file's log: µs of its oldest and newest record (0: none), bytes of its records, whether the file can shrink."""
 
     oldest: int
     newest: int
@@ -171,7 +171,7 @@ class Seen(NamedTuple):
 
 
 def look(path: Path) -> Seen:
-    """Look at a file's log, whoever writes to it.
+    """Look at a file's log, also while a service writes to it.
 
     Raises:
         LogUnavailable: it is no file of this version, or it cannot be read.
@@ -192,7 +192,7 @@ def look(path: Path) -> Seen:
 
 
 def examine(path: Path) -> str:
-    """SQLite's verdict on an existing file, ``ok`` when it is whole.
+    """SQLite's integrity check of an existing file; ``ok`` if it is intact.
 
     Raises:
         LogUnavailable: it is not a database, or it cannot be read.

@@ -1,4 +1,4 @@
-"""What stands in the topics: inputs in either form, outcomes, alarm transitions, calls for the whole state."""
+"""The records of the topics: outcomes, alarm transitions, calls for the whole state."""
 
 import msgspec
 
@@ -23,16 +23,16 @@ __all__ = [
 ]  # fmt: skip
 
 OFFSET = "offset"
-"""Header of an alarm transition: the place in the log of the record that brought it about."""
+"""Header of an alarm transition: the place in the log of the record that caused it."""
 ADDRESS = "for"
 """Header of a whole state: the door that asked for it, or ``EVERYBODY`` …"""
 EVERYBODY = b"*"
 BEAT = "beat"
-"""Header of an outcome of nothing, for everybody: when the input that was through the twins last had arrived (µs)."""
+"""Header of an empty outcome, a heartbeat for all doors: when the newest processed input had arrived (µs)."""
 PART = "part"
-"""… which of how many parts this is, as ``0/3`` …"""
+"""… the number of this part and of all parts, like ``0/3`` …"""
 ANSWER = "answer"
-"""… and of which answer: two workers may answer at once while one has lost the partition and does not know it yet."""
+"""… and its answer: two workers may answer at once while one has lost the partition and does not know it yet."""
 
 
 _outcome = msgspec.msgpack.Decoder(Outcome)
@@ -50,7 +50,7 @@ _call = msgspec.json.Decoder(Call)
 
 
 def encode_outcome(outcome: Outcome) -> bytes:
-    """An outcome as it stands in ``estimates``, all a door has to hear of in one record; statuses stay in the worker."""
+    """An outcome as a record of ``estimates``, everything for a door in one record; statuses stay in the worker."""
     return _pack.encode(
         Outcome(
             partition=outcome.partition, offset=outcome.offset, time=outcome.time, complete=outcome.complete,
@@ -62,25 +62,25 @@ def encode_outcome(outcome: Outcome) -> bytes:
 
 
 def decode_outcome(raw: bytes) -> Outcome:
-    """The outcome back; raises ``msgspec.MsgspecError``."""
+    """The outcome from its record; raises ``msgspec.MsgspecError``."""
     return _outcome.decode(raw)
 
 
 def encode_transition(transition: Transition) -> bytes:
-    """A transition as JSON: whoever subscribes to ``alarms`` can read it."""
+    """A transition as JSON, so that every subscriber of ``alarms`` can read it."""
     return msgspec.json.encode(transition)
 
 
 def decode_transition(raw: bytes) -> Transition:
-    """The transition back; raises ``msgspec.MsgspecError``."""
+    """The transition from its record; raises ``msgspec.MsgspecError``."""
     return msgspec.json.decode(raw, type=Transition)
 
 
 def encode_call(call: Call) -> bytes:
-    """A call as it stands in ``roll-calls``."""
+    """A call as a record of ``roll-calls``."""
     return msgspec.json.encode(call)
 
 
 def decode_call(raw: bytes) -> Call:
-    """The call back; raises ``msgspec.MsgspecError``."""
+    """The call from its record; raises ``msgspec.MsgspecError``."""
     return _call.decode(raw)

@@ -1,9 +1,9 @@
-"""Checkpoints in two compacted topics: blocks in ``twins``, and in ``manifests`` which of them make up a partition.
+"""Checkpoints in two compacted topics: blocks in ``twins``; ``manifests`` say which blocks make up a partition.
 
-A partition's checkpoints stand in the partitions of the same number. The manifest is written last: it names the record
-of every block, and the offset up to which the log is no longer needed. So what one worker has written is taken whole or
-not at all, also where another, which had lost the partition and did not know it yet, has written beside it; and a restore
-reads the blocks that count and no older ones.
+A partition's checkpoints are in the partitions with the same number. The manifest is written last: it names the record of
+every block, and the offset up to which the log is no longer needed. So the checkpoints of one worker are used completely or
+not at all, even if another worker, which had lost the partition and did not know it yet, has written too. A restore reads
+only the blocks that count.
 """
 
 import asyncio
@@ -28,15 +28,15 @@ __all__ = ["Kept", "Manifest", "read", "refuse_newer", "write_blobs", "write_man
 _logger = structlog.get_logger(__name__)
 
 _AT_ONCE = 4
-"""So many partitions are read side by side."""
+"""The number of partitions read in parallel."""
 _NEAR = 3
-"""Records not wanted are read over where they are no more than these: a seek costs as much."""
+"""Up to this many unneeded records are read and skipped: a seek costs as much."""
 
 
 class Manifest(msgspec.Struct):
     """The offset a partition is covered up to, the log's time there (µs), and each block's record in ``twins``.
 
-    ``format`` is that of the topics, ``columns`` the version of the blocks; 0 where a manifest does not say it.
+    ``format`` is that of the topics, ``columns`` the version of the blocks; 0 if a manifest does not say it.
     """
 
     covered: int = -1
@@ -47,7 +47,7 @@ class Manifest(msgspec.Struct):
 
 
 class Kept(msgspec.Struct):
-    """A partition's checkpoints as they were found."""
+    """A partition's checkpoints as found."""
 
     blobs: list[bytes]
     manifest: Manifest
@@ -62,7 +62,7 @@ _manifest = msgspec.msgpack.Decoder(Manifest)
 
 
 class _Versions(msgspec.Struct):
-    """What a manifest of any version says."""
+    """The version numbers in a manifest of any version."""
 
     format: int = 0
     columns: int = 0
@@ -102,7 +102,7 @@ async def read(settings: Settings, partitions: Iterable[int]) -> dict[int, Kept]
 async def refuse_newer(settings: Settings) -> None:
     """Return if this version can go on from the manifest of every partition.
 
-    A worker asks before it joins the others: one that ended only when it was given a partition would disturb them.
+    A worker asks before it joins the group: if it ended only when it got a partition, it would disturb the others.
 
     Raises:
         KafkaError: the manifests cannot be read.
@@ -126,7 +126,7 @@ def _refuse_newer(partition: int, raw: bytes) -> None:
     try:
         said = _versions.decode(raw)
     except (msgspec.MsgspecError, UnicodeDecodeError):
-        return  # it cannot be read at all: what to do then is not a matter of versions
+        return  # it cannot be read at all: that is no matter of versions
     for kind, number, known in (("format", said.format, FORMAT), ("columns", said.columns, VERSION)):
         if number > known:
             raise newer(f"partition {partition}", kind, number, known)
@@ -169,7 +169,7 @@ async def _kept(consumer: aiokafka.AIOKafkaConsumer, topics: Topics, partition: 
 async def _records(
     consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, wanted: Sequence[int]
 ) -> dict[int, bytes]:
-    """The records at some offsets in order; those that are no longer there are missing."""
+    """The records at some offsets in order; deleted ones are missing."""
     found: dict[int, bytes] = {}
     consumer.assign([place])
     at = 0
@@ -187,10 +187,10 @@ async def _records(
 
 
 async def _all(consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, manifest: Manifest) -> Kept:
-    """The block of every number that has seen most: compaction has taken one the manifest names, as there was a newer record.
+    """The newest block of every number. Used if compaction has deleted a block that the manifest names, because of a newer one.
 
-    Who wrote that one ended before its manifest, or had lost the partition and did not know it yet. Blocks say
-    themselves how far they have seen the log: from the one that has seen least it has to be read again.
+    The newer one's worker ended before it wrote a manifest, or had lost the partition and did not know it yet. Each block
+    says how far it has seen the log: the log must be read again from the block that has seen least.
     """
     named = set(manifest.blocks.values())
     found: dict[bytes, tuple[bool, int, bytes]] = {}
@@ -204,10 +204,10 @@ async def _all(consumer: aiokafka.AIOKafkaConsumer, place: TopicPartition, manif
             try:
                 seen = _seen.decode(record.value).offset
             except (msgspec.MsgspecError, UnicodeDecodeError):
-                seen = -1  # kept all the same: that it cannot be read has to be noticed where it is
+                seen = -1  # kept all the same: the worker must notice that it cannot be read
             one = (record.offset in named, seen, record.value)
             found[record.key] = max(found.get(record.key, one), one, key=lambda block: block[:2])
     covered = min([manifest.covered, *(seen for counts, seen, _ in found.values() if not counts)])
     if covered < manifest.covered:
-        manifest = Manifest(covered, 0, manifest.blocks)  # what the log's time was there its next record tells
+        manifest = Manifest(covered, 0, manifest.blocks)  # the next record gives the log's time
     return Kept([blob for _, _, blob in found.values()], manifest)
