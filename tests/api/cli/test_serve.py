@@ -213,7 +213,7 @@ def test_a_worker_that_died_ends_the_program_once_the_doors_have_said_so(home, t
     assert struck.process.wait(60) == 1
     assert refused["status"] == 503
     assert "MemoryError" in refused["twins"]
-    assert struck.saying("error: ended because MemoryError()")
+    assert struck.saying("error: stopped because MemoryError()")
     assert "Traceback" not in "".join(struck.said).partition("error: ended")[2]
 
 

@@ -33,7 +33,7 @@ def test_what_is_wrong_is_told_until_nothing_is(given: dict[str, str], worker: S
     subprocess.run([worker.program[0], *command_of("init")], env=worker.environment, check=True, capture_output=True)
     code, found = looked(given, worker)
     assert code == 1
-    assert found["topics"] == ["good: as `vitaltwin init` makes them, 2 partitions"]
+    assert found["topics"] == ["good: as `vitaltwin init` creates them, 2 partitions"]
     assert found["workers"][0].startswith("wrong: none")
 
     worker.start()
