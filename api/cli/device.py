@@ -99,7 +99,7 @@ def list_devices(
         return
     for one in found:
         admits = ", may admit" if one["may_admit"] else ""
-        reach = ", ".join([*one["wards"], *one["patients"]]) or "nobody"  # type: ignore[misc] # names
+        reach = ", ".join([*one["wards"], *one["patients"]]) or "no patient"  # type: ignore[misc] # names
         typer.echo(f"{one['id']}  {one['name']:<24} {reach}{admits}")
 
 

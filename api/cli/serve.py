@@ -251,7 +251,7 @@ async def _print_progress(running: Running) -> None:
         say(
             "readings are accepted; the twins process them once their kernels are compiled (the first start takes a minute)"
         )
-        while running.service.health().get("twins") == "warming":  # noqa: ASYNC110 - told by another thread
+        while running.service.health().get("twins") == "warming":  # noqa: ASYNC110 - set by another thread
             await asyncio.sleep(0.1)
         say("the twins are up to date")
     await asyncio.Event().wait()

@@ -177,8 +177,8 @@ async def read_history(
     page = await context.service.history.observations_page(id, found.code, begin, until, cursor=place, limit=limit)
     following = context.cursors.seal(page.cursor, purpose) if page.cursor else None
     series = page.series
-    told = Observations(*window, iso_all(series.time), or_none(series.value), series.status.tolist(), following)
-    return respond(told, headers=context.cursors.link(request.url, following))
+    answer = Observations(*window, iso_all(series.time), or_none(series.value), series.status.tolist(), following)
+    return respond(answer, headers=context.cursors.link(request.url, following))
 
 
 def _is_drawn(points: int | None, span: int) -> bool:
@@ -234,8 +234,8 @@ async def _estimates(
 ) -> Response:
     begin, until, points = span
     found = await context.service.history.estimates(window[0], signal.code, begin, until, points=points)
-    told = Estimates(*window, iso_all(found.time), or_none(found.mean), or_none(found.sd), or_none(found.quality))
-    return respond(told)
+    answer = Estimates(*window, iso_all(found.time), or_none(found.mean), or_none(found.sd), or_none(found.quality))
+    return respond(answer)
 
 
 async def _forecasts(
@@ -243,8 +243,8 @@ async def _forecasts(
 ) -> Response:
     begin, until, points = span
     found = await context.service.history.forecasts(window[0], signal.code, begin, until, points=points)
-    told: list[list[list[float | None]]] = found.quantiles.tolist()  # NaN becomes null
-    return respond(PastForecasts(*window, list(KEPT_HORIZONS_MIN), list(KEPT_QUANTILES), iso_all(found.time), told))
+    forecast: list[list[list[float | None]]] = found.quantiles.tolist()  # NaN becomes null
+    return respond(PastForecasts(*window, list(KEPT_HORIZONS_MIN), list(KEPT_QUANTILES), iso_all(found.time), forecast))
 
 
 async def _revisions(

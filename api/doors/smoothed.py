@@ -59,9 +59,9 @@ async def read_smoothed(
         fault = Fault("unfiltered_signal", "only vital signs and glucose have a twin", field="query.signal")
         raise Problem("invalid", "this signal has no twin", faults=[fault])
     try:
-        told = await course(context.service.history, id, found, span, points, since=shown.begin)
+        result = await course(context.service.history, id, found, span, points, since=shown.begin)
     except TooManyReadings as error:
         fault = Fault("too_many_readings", f"{MOST_READINGS} can be smoothed at once", field="query.start")
         raise Problem("invalid", "the window has too many readings; request a shorter one", faults=[fault]) from error
     window = (id, found.name, found.unit, iso(span[0]), iso(span[1]))
-    return respond(Smoothed(*window, iso_all(told.time), told.mean.tolist(), told.sd.tolist()))
+    return respond(Smoothed(*window, iso_all(result.time), result.mean.tolist(), result.sd.tolist()))

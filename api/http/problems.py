@@ -73,7 +73,7 @@ _TABLE = (
         "not-found", 404, "There is nothing here", "Check the address. What you may not see is answered in the same way."
     ),
     ProblemType("method-not-allowed", 405, "This method is not known here", "The Allow header names the allowed methods."),
-    ProblemType("conflict", 409, "It stands against what is already there", "Read the present state and decide again."),
+    ProblemType("conflict", 409, "It conflicts with the present state", "Read the present state and decide again."),
     ProblemType("last-administrator", 409, "Somebody must administer", "Make another account an administrator first."),
     ProblemType(
         "signed-in-already", 409, "Somebody else is signed in here",
@@ -176,8 +176,8 @@ def answer(problem: Problem, instance: str = "") -> Response:
 
 def unexpected(error: Exception, method: str, path: str) -> Response:
     """The answer to an unexpected error: logged in full, answered without internal details."""
-    told = "".join(traceback.format_exception(error))  # without the variables of frames, which may contain patient ids
-    _log.error("unexpected_error", method=method, path=path, traceback=told)
+    text = "".join(traceback.format_exception(error))  # without the variables of frames, which may contain patient ids
+    _log.error("unexpected_error", method=method, path=path, traceback=text)
     return answer(Problem("internal"), path)
 
 

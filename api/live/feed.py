@@ -77,7 +77,7 @@ class Feed:
         self._ring = ring
         self._clock = clock
         self._loop = asyncio.get_running_loop()
-        self._told: dict[int, int] = dict.fromkeys(channel.rows(view), view.revision)
+        self._revisions: dict[int, int] = dict.fromkeys(channel.rows(view), view.revision)
         self._sent: dict[int, float] = {}
         self._pending: set[int] = set()
         self._due: list[tuple[float, int]] = []
@@ -127,7 +127,7 @@ class Feed:
 
     def gone(self, row: int, patient: str) -> None:
         """A patient has left the channel."""
-        self._told.pop(row, None)
+        self._revisions.pop(row, None)
         self._sent.pop(row, None)
         self._pending.discard(row)
         self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), gone=[patient]))
@@ -147,7 +147,7 @@ class Feed:
     def send_snapshots(self) -> None:
         """Everything may have changed: send a new snapshot to all clients."""
         self._stop()
-        self._told = dict.fromkeys(self.channel.rows(self._view), self._view.revision)
+        self._revisions = dict.fromkeys(self.channel.rows(self._view), self._view.revision)
         self._sent.clear()
         self._snapshot = None
         wire = self._whole(recovered=False)
@@ -187,13 +187,13 @@ class Feed:
             self._arrange(now)
 
     def _send(self, rows: list[int], now: float) -> None:
-        told, revision = self._told, self._view.revision
-        entries = self._view.parts(rows, told, full=bool(self.channel.patient))
+        revisions, revision = self._revisions, self._view.revision
+        entries = self._view.parts(rows, revisions, full=bool(self.channel.patient))
         self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), set=entries))
         for row in rows:
-            if row in told:  # a new patient is sent complete, and the first estimate need not wait
+            if row in revisions:  # a new patient is sent complete, and the first estimate need not wait
                 self._sent[row] = now
-            told[row] = revision
+            revisions[row] = revision
 
     def _deliver(self, delta: Delta) -> None:
         self._snapshot = None

@@ -135,7 +135,7 @@ export class Traces {
     for (const [name, { t, v }] of Object.entries(signals ?? {})) {
       if (!["vital", "glucose"].includes(signal(name).kind)) continue;
       const trace = this.of(patient, name);
-      if (trace.wentBack(t)) this.#anew(patient, name, trace);
+      if (trace.wentBack(t)) this.#reload(patient, name, trace);
       if (Number.isFinite(v) && !isImplausible(name, { v })) trace.add(t, v);
     }
   }
@@ -145,7 +145,7 @@ export class Traces {
     for (const key of this.#traces.keys()) if (key.startsWith(`${patient}|`)) this.#traces.delete(key);
   }
 
-  #anew(patient, name, trace) {
+  #reload(patient, name, trace) {
     const shown = trace.filled;
     trace.clear();
     if (shown) this.fill(patient, name);
