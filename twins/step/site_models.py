@@ -1,7 +1,7 @@
-"""A site's own models in the step: the readings and facts they get, and what they tell.
+"""A site's own models in the step: the readings and facts they get, and what they report.
 
-A model that fails harms nobody else: its rows become what they were before the call, and the failure is noted in
-``bank.models.failures`` for the worker to count.
+A model that fails does not affect the others: its rows are restored to their state before the call, and the failure is
+added to ``bank.models.failures`` for the worker to count.
 """
 
 from collections.abc import Iterator
@@ -25,10 +25,10 @@ _NO_SIGNAL: U2 = np.empty(0, np.uint16)
 
 
 def take(bank: Bank, columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> I8:
-    """Hand a frame's readings to the models.
+    """Pass a frame's readings to the models.
 
-    All get what the channel twin took. Models at patient level also get plausible readings of signals that have no channel
-    twin, such as a flow of oxygen. Returns the patients whose states may have changed.
+    All models get what the channel twin took. Models at patient level also get plausible readings of signals without a
+    channel twin, such as a flow of oxygen. Returns the patients whose states may have changed.
     """
     taken = np.flatnonzero(_TAKEN[status])
     signal = columns.signal[taken]
@@ -57,7 +57,7 @@ def _wider(columns: Columns, numbers: I8, status: npt.NDArray[np.uint8]) -> tupl
 
 
 def chart(bank: Bank, number: int, fact: Fact) -> bool:
-    """Hand a charted fact to the models; whether it changed what one of them believes."""
+    """Pass a charted fact to the models; whether it changed the state of any."""
     changed = False
     for model in bank.models:
         rows, signal, _ = _rows(bank, model, np.array([number]))
@@ -72,7 +72,7 @@ def chart(bank: Bank, number: int, fact: Fact) -> bool:
 
 
 def outputs_of(bank: Bank, numbers: I8, now: int) -> list[ModelOutputs]:
-    """What the models that have outputs tell of these patients at ``now``; the bank stays as it is."""
+    """What the models with outputs report about these patients at ``now``; the bank does not change."""
     return [told for model in bank.models if model.quantities for told in _told(bank, model, numbers, now)]
 
 
@@ -101,7 +101,7 @@ def _told(bank: Bank, model: Model, numbers: I8, now: int) -> Iterator[ModelOutp
 
 
 def _shaped(told: Outputs, rows: int, quantities: int) -> Outputs:
-    """What a model told, as arrays; raises ``ValueError`` where it is not one row a row."""
+    """A model's outputs as arrays; raises ``ValueError`` unless there is one line per row."""
     mean, sd, time = np.asarray(told[0], np.float64), np.asarray(told[1], np.float64), np.asarray(told[2], np.int64)
     if not mean.shape == sd.shape == (rows, quantities) or time.shape != (rows,):
         shapes = f"{mean.shape}, {sd.shape} and {time.shape}"
@@ -110,7 +110,7 @@ def _shaped(told: Outputs, rows: int, quantities: int) -> Outputs:
 
 
 def _rows(bank: Bank, model: Model, numbers: I8) -> tuple[I8, U2, I8]:
-    """A model's rows of these patients, the signal of each (none at patient level), and its place in ``numbers``."""
+    """A model's rows of these patients, the signal of each (none at patient level), and its index in ``numbers``."""
     if model.level == "patient":
         return numbers, _NO_SIGNAL, np.arange(len(numbers))
     slots = bank.slot[numbers]
@@ -119,7 +119,7 @@ def _rows(bank: Bank, model: Model, numbers: I8) -> tuple[I8, U2, I8]:
 
 
 def _update(bank: Bank, model: Model, rows: I8, readings: tuple[U2, I8, F8]) -> None:
-    """Hand readings over; where a model fails on them, row by row, so that it loses only those of the rows it fails on."""
+    """Pass readings to a model. If it fails, pass them row by row, so that only the rows on which it fails are lost."""
     state = bank.models.state[model.name]
     before = state[rows]
     try:

@@ -1,7 +1,7 @@
-"""What holds for every model, the built-in ones and a site's: the interface of ``twins.models.registry``.
+"""Properties of every model, built in or of a site: the interface of ``twins.models.registry``.
 
-Here each model has a state of its own; ``test_conformance_in_bank`` asks the same of all twins as the step runs them. The
-deterioration twin is only there: its state is the bank's.
+Here each model has a state of its own. ``test_conformance_in_bank`` checks the same of all twins as the step runs them;
+the deterioration twin is only there, because its state is the bank's.
 """
 
 import numpy as np
@@ -27,7 +27,9 @@ every_model = pytest.mark.parametrize("model", MODELS, ids=lambda model: model.n
 
 @st.composite
 def courses(draw):
-    """A signal and a plausible course of it: strictly rising times of very different steps, values around the typical."""
+    """A signal and a plausible course of it: strictly rising times with very different steps, values around the typical
+    one.
+    """
     signal = BY_NAME[draw(st.sampled_from(SIGNALS))]
     steps = draw(st.lists(st.sampled_from([1, 1, 1, 5, 60, 300, 7200]), min_size=2, max_size=40))
     seed = draw(st.integers(0, 1 << 30))
@@ -47,7 +49,7 @@ def run(model, signal, times, values, *, state=None, at_once=True, row=0):
 
 
 def forecasts(model):
-    """Whether a model forecasts readings: one that does not says NaN."""
+    """Whether a model forecasts readings: one that does not returns NaN."""
     return np.array(model.level == "channel")
 
 
@@ -175,11 +177,11 @@ def test_outputs_have_a_column_a_quantity_and_change_nothing(model, course):
     assert told[2].shape == (2,)
     assert state.tobytes() == before
     assert told[2].max(initial=0) <= times[-1]
-    assert np.isnan(told[0][1]).all()  # of a row without readings there is nothing to tell
+    assert np.isnan(told[0][1]).all()  # a row without readings has nothing to report
 
 
 def as_outputs(told):
-    """The least a model may return is a plain tuple of three columns."""
+    """The minimum that a model may return is a plain tuple of three columns."""
     return Outputs(*told)
 
 

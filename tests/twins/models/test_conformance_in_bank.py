@@ -1,4 +1,4 @@
-"""What holds for every twin as the step runs it: channel, deterioration, and a site's models of each level."""
+"""Properties of every twin as the step runs it: channel, deterioration, and a site's models of each level."""
 
 import msgspec
 import numpy as np
@@ -79,12 +79,12 @@ def played(records, into=None, offset=0):
 
 
 def end(course, epoch=T0, later=5):
-    """A tick after everything, so that what waited for its second has gone out."""
+    """A tick after everything, so that what waited for its second is sent."""
     return Tick(received=epoch + (course[-1][0] + later) * S)
 
 
 def told(of, name, patient="p"):
-    """Means, spreads, times and explanations that a twin gives of a patient; no mean that is NaN."""
+    """Means, spreads, times and explanations that a twin reports about a patient; no mean that is NaN."""
     number = of.index[patient]
     slots = of.slot[number]
     codes = np.flatnonzero(slots >= 0).astype(np.uint16)
@@ -125,7 +125,7 @@ def test_the_built_in_twins_have_the_interface():
 
 
 def test_every_twin_tells_something():
-    """The other tests compare what twins tell; here it is what it should be."""
+    """The other tests compare reports of twins with each other; this one compares them with the right values."""
     course = [(1, "p", TYPICAL), (2, "p", Fact(patient="p", kind="insulin", time=0, value=4.0))]
     of = played([*admitted(), *map(record, course), end(course, later=3598)])  # an hour after the dose, less 2 s
     assert told(of, "insulin-on-board")[0].tolist() == [[pytest.approx(4 * 0.5 ** (3598 / 3600)), 110.0]]

@@ -195,7 +195,7 @@ class Raising(InsulinOnBoard):
 @pytest.mark.parametrize(
     ("make", "state", "why"),
     [
-        (InsulinOnBoard, ModelState(7, "patient", bytes(64)), "does not read what version 7 wrote"),
+        (InsulinOnBoard, ModelState(7, "patient", bytes(64)), "cannot read what version 7 wrote"),
         (InsulinOnBoard, ModelState(2, "patient", bytes(65)), "another size"),
         (InsulinOnBoard, ModelState(2, "channel", bytes(160)), "a state per channel"),
         (InsulinOnBoard, bytes(160), "a state per channel"),
