@@ -98,8 +98,20 @@ class Model(Twin, SiteModel, Protocol):
 
 
 def as_model(given: SiteModel) -> Model:
-    """The model with defaults for what it does not have: channel level, no outputs, no facts, no migration."""
-    return given if isinstance(given, Model) else _Completed(given)
+    """The model with defaults for what it does not have: channel level, no outputs, no facts, no migration.
+
+    Raises ``TypeError`` or ``ValueError`` if its quantities are not pairs (name, unit), or if it has quantities but no
+    ``outputs``.
+    """
+    if isinstance(given, Model) and all(isinstance(one, Quantity) for one in given.quantities):
+        return given
+    return _Completed(given)
+
+
+def _quantity(given: Any) -> Quantity:  # noqa: ANN401 - whatever a site wrote
+    if isinstance(given, str):
+        raise TypeError(f"{given!r} is a name without a unit")
+    return Quantity(*map(str, given))
 
 
 class _Completed:
@@ -115,8 +127,9 @@ class _Completed:
         self._facts = cast("Callable[..., bool] | None", getattr(given, "facts", None))
         self._outputs = cast("Callable[..., Outputs] | None", getattr(given, "outputs", None))
         self._migrate = cast("Callable[..., npt.NDArray[Any] | None] | None", getattr(given, "migrate", None))
-        told = tuple(Quantity(*one) for one in getattr(given, "quantities", ()))
-        self.quantities: tuple[Quantity, ...] = told if self._outputs else ()
+        self.quantities = tuple(map(_quantity, getattr(given, "quantities", ())))
+        if self.quantities and self._outputs is None:
+            raise ValueError("it names quantities and has no outputs")
 
     def facts(self, state: Any, rows: I8, signal: U2, fact: Fact) -> bool:  # noqa: ANN401
         return bool(self._facts(state, rows, signal, fact)) if self._facts else False

@@ -156,6 +156,15 @@ def test_readings_without_a_channel_twin_move_patient_level_models_only():
     assert block_of(bank, 0, 3).models["flow"].rows != bytes(128)
 
 
+def test_times_in_a_state_go_back_with_the_clock():
+    bank, _ = moved(
+        [Telling(), InsulinOnBoard()], readings("p", TYPICAL, T0 + 100 * S), readings("q", TYPICAL, T0 + 30 * S)
+    )
+    step(bank, Tick(received=T0 + 60 * S, back=40 * S), 9)
+    assert bank.models.state["insulin-on-board"]["glucose_time"][:2].tolist() == [T0 + 60 * S, T0 + 30 * S]
+    assert set(bank.models.state["telling"]["time"][: bank.rows].tolist()) == {T0 + 60 * S, T0 + 30 * S}
+
+
 # -- checkpoints -----------------------------------------------------------------------------------------------------
 
 

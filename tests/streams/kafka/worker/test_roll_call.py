@@ -12,6 +12,7 @@ from streams.kafka.messages import encode_outcome
 from streams.kafka.worker import roll_call
 from streams.log.frame import as_record
 from streams.settings import Settings
+from tests.support.site_models import Telling
 from twins.bank.bank import Bank
 from twins.records import Admit, Columns, Discharge, Outcome, Profile, Transition
 from twins.step.dispatch import step
@@ -34,7 +35,7 @@ class Written:
 @pytest.fixture
 def bank() -> Bank:
     """Patients whose last one has been in alarm for a while."""
-    bank = Bank(0)
+    bank = Bank(0, [Telling()])
     for number, name in enumerate(NAMES):
         step(bank, Admit(patient=name, ward="A", received=SECOND), number)
     count = len(NAMES)
@@ -88,7 +89,7 @@ def door(view: LiveState, news: list[Transition]) -> KafkaService:
 
 
 def shown(view: LiveState) -> tuple[list[Profile], list[str], list[str]]:
-    states = [str(view.state(name)) for name in [*NAMES, "new"]]
+    states = [f"{view.state(name)} {view.models(name)}" for name in [*NAMES, "new"]]
     return view.patients(), states, [alarm.id for alarm in view.active_alarms()]
 
 
@@ -103,6 +104,7 @@ async def test_a_door_shows_what_the_worker_holds(bank: Bank, monkeypatch: pytes
     wanted.apply(complete(bank, 140))
     assert shown(view) == shown(wanted)
     assert view.active_alarms()
+    assert all(view.models(name) for name in NAMES)
     assert news == [], "what has been true for a while is no news"
 
 
