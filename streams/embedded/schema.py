@@ -83,10 +83,10 @@ def _prepare(connection: sqlite3.Connection, path: Path, partitions: int) -> Non
     facts = {"format": FORMAT, "columns": VERSION, "partitions": partitions}
     if not connection.execute("SELECT 1 FROM log_facts WHERE name = 'format'").fetchone():
         connection.executemany("INSERT INTO log_facts VALUES (?, ?)", facts.items())
-    (held,) = connection.execute("SELECT value FROM log_facts WHERE name = 'partitions'").fetchone()
-    if held != partitions:
+    (stored,) = connection.execute("SELECT value FROM log_facts WHERE name = 'partitions'").fetchone()
+    if stored != partitions:
         raise LogUnavailable(
-            f"{path} was made with partitions {held}, not {partitions}; the number is fixed when a file is made"
+            f"{path} was made with partitions {stored}, not {partitions}; the number is fixed when a file is made"
         )
     if "checksum" not in {row[1] for row in connection.execute("PRAGMA table_info(checkpoints)")}:
         connection.execute("ALTER TABLE checkpoints ADD COLUMN checksum INTEGER")

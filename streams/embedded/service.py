@@ -232,8 +232,8 @@ class EmbeddedService:
 
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
         """The limits set for a ward: by signal, then by bound."""
-        held = dict(self.worker.banks[0].ward_limits) if self.worker.banks else {}
-        return {signal: limits_given(given) for (place, signal), given in held.items() if place == ward}
+        found = dict(self.worker.banks[0].ward_limits) if self.worker.banks else {}
+        return {signal: limits_given(given) for (place, signal), given in found.items() if place == ward}
 
     async def failed(self) -> str:
         """Return only if the service cannot go on, with the reason: it should be stopped and started again."""
@@ -280,9 +280,9 @@ class EmbeddedService:
         if retention.behind_us > _LONG_US:
             return f"the clock has jumped by {span(retention.behind_us)}: nothing is deleted by age until it was right for a day"
         if retention.by_size:
-            held = span(max(0, self.clock.now() - retention.oldest))
+            found = span(max(0, self.clock.now() - retention.oldest))
             wanted = span(round(self.settings.log_retention_seconds * 1e6))
-            return f"the log is at its largest size: it reaches back {held}, not {wanted}"
+            return f"the log is at its largest size: it reaches back {found}, not {wanted}"
         return "ok"
 
     def _must_work(self) -> None:

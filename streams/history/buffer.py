@@ -166,9 +166,9 @@ class Buffer:
         with self._lock:
             return BufferSnapshot(
                 [
-                    (number, held.copy())
+                    (number, pending.copy())
                     for number, partition in self._partitions.items()
-                    for held in (partition.sent, partition.waiting)
+                    for pending in (partition.sent, partition.waiting)
                 ]
             )
 
@@ -176,18 +176,18 @@ class Buffer:
 class BufferSnapshot(NamedTuple):
     """The buffer at one moment, by partition."""
 
-    held: list[tuple[int, Waiting]]
+    pending: list[tuple[int, Waiting]]
 
     def beyond(self, covered: dict[int, int]) -> Waiting:
         """What is missing in a database that covers these offsets."""
         found = Waiting()
-        for number, held in self.held:
+        for number, pending in self.pending:
             offset = covered.get(number, -1)
-            found.batches += [batch for batch in held.batches if batch.offset > offset]
-            found.transitions += [placed for placed in held.transitions if placed.offset > offset]
-            found.facts += [noted for noted in held.facts if noted.offset > offset]
-            found.stays += [lodged for lodged in held.stays if lodged.offset > offset]
-            found.revisions += [revised for revised in held.revisions if revised.offset > offset]
+            found.batches += [batch for batch in pending.batches if batch.offset > offset]
+            found.transitions += [placed for placed in pending.transitions if placed.offset > offset]
+            found.facts += [noted for noted in pending.facts if noted.offset > offset]
+            found.stays += [lodged for lodged in pending.stays if lodged.offset > offset]
+            found.revisions += [revised for revised in pending.revisions if revised.offset > offset]
         return found
 
 

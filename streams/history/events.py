@@ -69,31 +69,31 @@ def insert(connection: sqlite3.Connection, waiting: Waiting) -> None:
     connection.executemany(
         "INSERT OR REPLACE INTO history_transition (id, alarm, patient, time, place, body) VALUES (?, ?, ?, ?, ?, ?)",
         [
-            (held.transition.id, held.transition.alarm, held.transition.patient, held.transition.time,
-             place(held.offset, held.place), held.body)
-            for held in waiting.transitions
+            (placed.transition.id, placed.transition.alarm, placed.transition.patient, placed.transition.time,
+             place(placed.offset, placed.place), placed.body)
+            for placed in waiting.transitions
         ],
     )  # fmt: skip
     connection.executemany(
         "INSERT OR IGNORE INTO history_charted (patient, id, time, body) VALUES (?, ?, ?, ?)",
-        [(held.fact.patient, fact_id(held.fact), held.fact.time, held.body) for held in waiting.facts],
+        [(placed.fact.patient, fact_id(placed.fact), placed.fact.time, placed.body) for placed in waiting.facts],
     )
     connection.executemany(
         "INSERT OR REPLACE INTO history_stay (patient, admitted, discharged, body) VALUES (?, ?, ?, ?)",
-        [(held.stay.patient, held.stay.admitted, held.stay.discharged, held.body) for held in waiting.stays],
+        [(placed.stay.patient, placed.stay.admitted, placed.stay.discharged, placed.body) for placed in waiting.stays],
     )
     connection.executemany(
         "INSERT OR REPLACE INTO history_revision (patient, signal, time, place, received, body) VALUES (?, ?, ?, ?, ?, ?)",
         [
             (
-                held.revision.patient,
-                held.revision.signal,
-                held.revision.time,
-                place(held.offset, held.place),
-                held.revision.received,
-                held.body,
+                placed.revision.patient,
+                placed.revision.signal,
+                placed.revision.time,
+                place(placed.offset, placed.place),
+                placed.revision.received,
+                placed.body,
             )
-            for held in waiting.revisions
+            for placed in waiting.revisions
         ],
     )
 
@@ -145,7 +145,9 @@ def facts(connection: sqlite3.Connection, waiting: Waiting, patient: str, start_
         )
     ]
     fresh = [
-        held.fact for held in waiting.facts if held.fact.patient == patient and start_us <= held.fact.time < end_us
+        placed.fact
+        for placed in waiting.facts
+        if placed.fact.patient == patient and start_us <= placed.fact.time < end_us
     ]
     return charted(stored + fresh)
 
@@ -178,7 +180,7 @@ def revisions(
             (patient, signal, *window),
         )
     ]
-    fresh = [held.revision for held in waiting.revisions]
+    fresh = [placed.revision for placed in waiting.revisions]
     stored += [
         one for one in fresh if (one.patient, one.signal) == (patient, signal) and window[0] <= one.time < window[1]
     ]
@@ -193,7 +195,7 @@ def stays(connection: sqlite3.Connection, waiting: Waiting, patient: str) -> lis
             "SELECT admitted, body FROM history_stay WHERE patient = ?", (patient,)
         )
     }
-    found |= {held.stay.admitted: held.stay for held in waiting.stays if held.stay.patient == patient}
+    found |= {placed.stay.admitted: placed.stay for placed in waiting.stays if placed.stay.patient == patient}
     return [found[admitted] for admitted in sorted(found)]
 
 
@@ -204,9 +206,10 @@ def key_of(cursor: str) -> Key:
 
 
 def _buffered(waiting: Waiting) -> dict[Key, Transition]:
-    last = {held.transition.id: held for held in waiting.transitions}
+    last = {placed.transition.id: placed for placed in waiting.transitions}
     return {
-        (held.transition.time, place(held.offset, held.place), name): held.transition for name, held in last.items()
+        (placed.transition.time, place(placed.offset, placed.place), name): placed.transition
+        for name, placed in last.items()
     }
 
 

@@ -25,8 +25,8 @@ def headers() -> list[tuple[str, bytes]]:
 
 def format_of(headers: Mapping[str, bytes] | Iterable[tuple[str, bytes]] | None) -> int:
     """The format of a record with these headers."""
-    told = dict(headers or ()).get(HEADER, b"")
-    return int(told) if told.isdigit() else _BEFORE
+    value = dict(headers or ()).get(HEADER, b"")
+    return int(value) if value.isdigit() else _BEFORE
 
 
 def newer(what: str, kind: str, number: int, known: int) -> NewerVersion:

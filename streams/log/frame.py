@@ -150,7 +150,7 @@ def split(columns: Columns, partition: npt.NDArray[np.int64], count: int) -> lis
     local = np.empty(len(partition), np.uint32)
     local[order] = np.arange(len(partition)) - (until - counts).repeat(counts)
     sorted_names = list(map(columns.patients.__getitem__, order.tolist()))
-    names = [sorted_names[end - held : end] for end, held in zip(until.tolist(), counts.tolist(), strict=True)]
+    names = [sorted_names[end - size : end] for end, size in zip(until.tolist(), counts.tolist(), strict=True)]
     size = len(columns)
     to = Columns([], np.empty(size, "<u4"), np.empty(size, "<u2"), np.empty(size, "<i8"), np.empty(size, "<f8"))
     places, ends = np.empty(size, np.int64), np.empty(count, np.int64)

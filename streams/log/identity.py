@@ -25,8 +25,8 @@ def composed(name: str) -> str:
 
 def all_composed(names: Iterable[str]) -> list[str]:
     """Names as ``composed``; usually nothing needs to change, which is checked for all at once."""
-    held = list(names)
-    return held if "".join(held).isascii() else list(map(composed, held))
+    given = list(names)
+    return given if "".join(given).isascii() else list(map(composed, given))
 
 
 def flaw(name: str, what: str = "a patient's id") -> str:

@@ -91,7 +91,7 @@ class Forecasts:
         for patient in columns.patients:
             step(bank, Admit(patient=patient, received=int(columns.time[0])), offset)
             offset += 1
-        told = 0
+        reported = 0
         for first, last in _frames(columns):
             part = cut(columns, first, last)
             now = int(part.time[-1])
@@ -102,8 +102,8 @@ class Forecasts:
                 if change.condition == _ALARMS and change.presence == "on":
                     self.alarms.append((change.patient, change.signal, change.time))
             self._note(bank, part, first, horizons_s)
-            if last - told >= 2_000:
-                told = last
+            if last - reported >= 2_000:
+                reported = last
                 tell(last)
         tell(len(columns))
 
@@ -136,8 +136,8 @@ def _signal_scores(run: Forecasts, code: int) -> SignalScores:
             continue
         time, value = columns.time[places], columns.value[places]
         for column, minutes in enumerate(HORIZONS):
-            foretold = run.mean[places, column], run.sd[places, column], run.tail[places, column]
-            pooled[minutes].append(_pairs(time, value, foretold, minutes))
+            forecasts = run.mean[places, column], run.sd[places, column], run.tail[places, column]
+            pooled[minutes].append(_pairs(time, value, forecasts, minutes))
         patient = columns.patients[int(columns.patient[places[0]])]
         raised = [at for who, what, at in run.alarms if who == patient and what == signal.name]
         stories.append((time, value, np.array(raised, np.int64)))
@@ -177,12 +177,12 @@ def pairs(time: I8, minutes: int) -> Pairs:
     return Pairs(origin, meets[origin])
 
 
-def _pairs(time: I8, value: F8, foretold: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:
+def _pairs(time: I8, value: F8, forecasts: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:
     """Rows of (outcome, mean, sd, tail, persistence) of one channel at one horizon."""
     origin, target = pairs(time, minutes)
-    known = np.isfinite(foretold[0][origin])
+    known = np.isfinite(forecasts[0][origin])
     origin, target = origin[known], target[known]
-    return np.stack([value[target], *(column[origin].astype(np.float64) for column in foretold), value[origin]])
+    return np.stack([value[target], *(column[origin].astype(np.float64) for column in forecasts), value[origin]])
 
 
 def _medians(scores: Sequence[Score]) -> dict[str, float]:

@@ -243,16 +243,16 @@ def _tallies(
     size = len(motion.rate)
     for half in halves:
         tally = np.zeros((len(HORIZONS_S), TALLY_WIDTH))
-        told = follow(
+        result = follow(
             half.time_s, half.value, half.starts, half.stride, half.meets, *motion, reach, left,
             GAIN_LIMIT, STEP_LIMIT, HORIZON_LIMIT, work[:, :size, :size], tally,
         ) / len(half.value)  # fmt: skip
         enough = tally[tally[:, PAIRS] > FEWEST_PAIRS]
-        score = told
+        score = result
         if len(enough):
             score = float(np.mean(enough[:, SCORE] / enough[:, PAIRS]))
             if not half.dense:
-                score = (score + _STEP_WEIGHT * told) / (1.0 + _STEP_WEIGHT)
+                score = (score + _STEP_WEIGHT * result) / (1.0 + _STEP_WEIGHT)
         yield half, tally, score
 
 

@@ -38,7 +38,7 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
     if only and only not in ABUSES:
         raise Failure(f"there is no abuse {only!r}; known: {', '.join(ABUSES)}")
     seconds = 5.0 if quick else 60.0
-    told: dict[str, Any] = {"seconds": seconds}
+    figures: dict[str, Any] = {"seconds": seconds}
     quiet = []
     for name in [only] if only else ABUSES:
         say(f"{name}: {seconds:g} s quiet, {seconds:g} s of it")
@@ -46,7 +46,7 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
             service.start()
             before, beside, memory, load = asyncio.run(_beside(service, name, seconds))
         quiet.append(_p99_ms(before))
-        told[name] = {
+        figures[name] = {
             "alarm_p99_ms": _p99_ms(beside),
             "alarm_p50_ms": _ms(beside, 50),
             "ratio": _p99_ms(beside) / quiet[-1],
@@ -57,7 +57,7 @@ def run(*, quick: bool = False, only: str = "") -> dict[str, Any]:
             "load_average": os.getloadavg()[0],
             "quiet_load_average": load,
         }
-    return told | {"quiet": {"alarm_p99_ms": median(quiet)}}
+    return figures | {"quiet": {"alarm_p99_ms": median(quiet)}}
 
 
 def _quota() -> str:

@@ -58,17 +58,17 @@ class Target(msgspec.Struct):
 
 def half_requests(target: Target, on: Callable[[], bool]) -> None:
     """A thousand connections with incomplete headers, opened again when they are closed."""
-    held: list[socket.socket] = []
+    open_lines: list[socket.socket] = []
     half = b"POST /v1/observations HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Waiting: "
     while on():
         with suppress(OSError):
             line = target.connect()
             line.sendall(half)
-            held.append(line)
-        if len(held) > _HALVES:
-            held.pop(0).close()
-        time.sleep(_PAUSE_S if len(held) > _HALVES else _PAUSE_S / 5)
-    for line in held:
+            open_lines.append(line)
+        if len(open_lines) > _HALVES:
+            open_lines.pop(0).close()
+        time.sleep(_PAUSE_S if len(open_lines) > _HALVES else _PAUSE_S / 5)
+    for line in open_lines:
         line.close()
 
 
@@ -114,17 +114,17 @@ def strangers(target: Target, on: Callable[[], bool]) -> None:
 
 def stalled_socket(target: Target, on: Callable[[], bool]) -> None:
     """Signed-in sockets and event streams that subscribe to everything and never read."""
-    held: list[socket.socket] = []
+    open_lines: list[socket.socket] = []
     while on():
         with suppress(OSError, http.client.HTTPException, ValueError, KeyError):
-            held.append(_deaf_socket(target))
+            open_lines.append(_deaf_socket(target))
             line = target.connect()
             line.sendall(f"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\nCookie: {target.cookie}\r\n\r\n".encode())
-            held.append(line)
-        while len(held) > _DEAF:
-            held.pop(0).close()
+            open_lines.append(line)
+        while len(open_lines) > _DEAF:
+            open_lines.pop(0).close()
         time.sleep(0.1)
-    for line in held:
+    for line in open_lines:
         line.close()
 
 

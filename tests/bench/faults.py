@@ -129,8 +129,8 @@ def _shared(scenario: FaultScenario) -> bool:
     """Whether every worker has partitions, and every partition has one worker."""
     if not all(ready(worker) for worker in scenario.cluster.workers):
         return False
-    held = [figure(worker, "vitaltwin_worker_partitions_restored") for worker in scenario.cluster.workers]
-    return min(held) > 0 and sum(held) == scenario.cluster.settings.kafka_partitions
+    restored = [figure(worker, "vitaltwin_worker_partitions_restored") for worker in scenario.cluster.workers]
+    return min(restored) > 0 and sum(restored) == scenario.cluster.settings.kafka_partitions
 
 
 def _door_partitioned(scenario: FaultScenario) -> float:

@@ -138,10 +138,12 @@ def _series(columns: Columns) -> Iterator[tuple[int, np.typing.NDArray[np.intp]]
 
 def _row(parts: list[F8]) -> dict[str, Any]:
     """Errors over all patients' pairs and the median patient's coverage; parts have the rows ``_ROWS``."""
-    told = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
-    pooled = score(*(told[name] for name in _ROWS[:5]))
+    columns_of = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
+    pooled = score(*(columns_of[name] for name in _ROWS[:5]))
     each = [score(*part[:5]).coverage for part in parts]
-    rmse = {name: float(np.sqrt(np.mean((told["outcome"] - told[name]) ** 2))) for name in (*PEERS, "constant")}
+    rmse = {
+        name: float(np.sqrt(np.mean((columns_of["outcome"] - columns_of[name]) ** 2))) for name in (*PEERS, "constant")
+    }
     best = min(PEERS, key=rmse.__getitem__)
     return {
         "patients": len(parts),

@@ -86,13 +86,13 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     before each. The first 5 min are left out.
     """
     seconds, patients = (3 * 3600, 4) if quick else (24 * 3600, 12)
-    told: dict[str, Any] = {"seconds": seconds, "patients": patients}
+    result: dict[str, Any] = {"seconds": seconds, "patients": patients}
     for course in COURSES:
         say(f"{course} course: {patients} patients of {seconds / 3600:.0f} h")
         ward = simulate(course, seconds, patients)
-        told[course] = {name: figures(ward, known) for name, known in _rows(ward)}
-        told[course]["optimum"] = _errors(ward, ward.best)
-    return told
+        result[course] = {name: figures(ward, known) for name, known in _rows(ward)}
+        result[course]["optimum"] = _errors(ward, ward.best)
+    return result
 
 
 def _rows(ward: SimulatedPatients) -> Iterator[tuple[str, Predictions]]:
@@ -151,7 +151,7 @@ def _optimum(move: F8, spread: F8, reading: F8, noise: F8) -> F8:
 def twin(reading: F8) -> Predictions:
     """The channel twin, run as the service runs it."""
     seconds, patients = reading.shape
-    told = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
+    result = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
     state, rows = np.zeros(patients, CHANNEL.dtype), np.arange(patients)
     signal = np.full(patients, _SIGNAL.code, np.uint16)
     now = np.zeros(1)
@@ -162,16 +162,16 @@ def twin(reading: F8) -> Predictions:
         mean, sd = CHANNEL.forecast(expected, rows, signal, now)
         status = CHANNEL.update(state, rows, signal, np.full(patients, time), reading[second])
         taken = (status == channel.ACCEPTED) | (status == channel.REACQUIRED)
-        told.estimate[second] = np.where(taken, state["m0"], mean[:, 0])
-        told.mean[second], told.sd[second] = mean[:, 0], sd[:, 0]
-    return told
+        result.estimate[second] = np.where(taken, state["m0"], mean[:, 0])
+        result.mean[second], result.sd[second] = mean[:, 0], sd[:, 0]
+    return result
 
 
 def predictions_of(policy: str, reading: F8) -> Predictions:
     """One of ``POLICIES`` on the twin's two modes."""
-    told = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
-    _judge(reading, layout.PARAMETERS[_SIGNAL.code], *POLICIES[policy], *told)
-    return told
+    result = Predictions(*(np.empty_like(reading) for _ in Predictions._fields))
+    _judge(reading, layout.PARAMETERS[_SIGNAL.code], *POLICIES[policy], *result)
+    return result
 
 
 @kernel(allocates=True)
@@ -214,16 +214,16 @@ def _judge(
                 scale = min(max(scale * (1.0 + channel.ADAPT * (min(nis, 9.0) - 1.0)), 1.0), channel.R_MOST)
 
 
-def figures(ward: SimulatedPatients, told: Predictions) -> dict[str, float]:
+def figures(ward: SimulatedPatients, result: Predictions) -> dict[str, float]:
     """The columns of one row."""
     clean = ~ward.spike
     clean[:_SETTLED_S] = clean[ward.off : ward.off + _OFF_S] = False
-    held = (np.abs(ward.reading - told.mean) <= _Z95 * told.sd) & clean
+    inside = (np.abs(ward.reading - result.mean) <= _Z95 * result.sd) & clean
     noisy = slice(ward.noisy, ward.noisy + _NOISY_S)
     return {
-        **_errors(ward, told.estimate),
-        "coverage95": float(np.median(held.sum(axis=0) / clean.sum(axis=0))),
-        "coverage95_noisy_hour": float(np.median(held[noisy].sum(axis=0) / clean[noisy].sum(axis=0))),
+        **_errors(ward, result.estimate),
+        "coverage95": float(np.median(inside.sum(axis=0) / clean.sum(axis=0))),
+        "coverage95_noisy_hour": float(np.median(inside[noisy].sum(axis=0) / clean[noisy].sum(axis=0))),
     }
 
 

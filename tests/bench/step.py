@@ -112,8 +112,8 @@ def _parts(bank: Bank, ward: SimulatedWard, offset: int, begin: int, rounds: int
                 offset += 1
         whole = time.perf_counter() - began
     readings = rounds * ward.channels
-    told = spent | {"rest": whole - sum(spent.values()), "whole": whole}
-    return {name: seconds / readings * 1e9 for name, seconds in told.items()}
+    result = spent | {"rest": whole - sum(spent.values()), "whole": whole}
+    return {name: seconds / readings * 1e9 for name, seconds in result.items()}
 
 
 def _second(ward: SimulatedWard, received: int) -> list[Frame]:

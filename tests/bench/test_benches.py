@@ -20,10 +20,10 @@ from tests.support.load import JSON_TYPE, SimulatedWard
 @pytest.mark.slow
 def test_abuse(bench):
     """Each abuse really happens, and every alarm of the probes comes; only a quiet machine can say how soon."""
-    told = figures(bench, "abuse")
-    assert told["quiet"]["alarm_p99_ms"] > 0
+    result = figures(bench, "abuse")
+    assert result["quiet"]["alarm_p99_ms"] > 0
     for name in ABUSES:
-        one = told[name]
+        one = result[name]
         assert one["alarms"] > 30
         assert 0 < one["alarm_p50_ms"] <= one["alarm_p99_ms"] < 30_000  # an alarm that does not come counts as 30 s
         assert 50 < one["rss_mb"] < 1024
@@ -48,12 +48,12 @@ def figures(bench, name, *more):
 
 
 def test_ingest(bench):
-    told = figures(bench, "ingest")
+    result = figures(bench, "ingest")
     for way in ("frame", "json", "naive"):
-        assert told[way]["readings_per_s"] > 0
-        assert told[way]["cpu_s_per_million"] > 0
+        assert result[way]["readings_per_s"] > 0
+        assert result[way]["cpu_s_per_million"] > 0
     # More than 30 on every machine so far: if it is not faster at all, something was counted or divided wrongly.
-    assert min(told["ratio"].values()) > 2
+    assert min(result["ratio"].values()) > 2
 
 
 class SlowServer(ThreadingHTTPServer):
@@ -99,35 +99,35 @@ def test_ingest_tells_a_server_of_known_pace_no_faster_than_it_is():
     with SlowServer() as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        told = bench_ingest._measure(server, SimulatedWard(20), "", JSON_TYPE, 4)
+        result = bench_ingest._measure(server, SimulatedWard(20), "", JSON_TYPE, 4)
         server.shutdown()
         thread.join(10)
-    assert told["readings"] == server.readings == 4_000
-    assert 0 < told["readings_per_s"] <= 1_000 / SlowServer.PAUSE_S
-    assert told["cpu_s_per_million"] == pytest.approx(0.5 / 4_000 * 1e6)
+    assert result["readings"] == server.readings == 4_000
+    assert 0 < result["readings_per_s"] <= 1_000 / SlowServer.PAUSE_S
+    assert result["cpu_s_per_million"] == pytest.approx(0.5 / 4_000 * 1e6)
     assert server.polls <= 0  # the clock ran until nothing was waiting
 
 
 @pytest.mark.slow
 def test_latency(bench):
-    told = figures(bench, "latency")
+    result = figures(bench, "latency")
     for load in ("1000", "10000"):
-        assert told[load]["unseen"] == 0
+        assert result[load]["unseen"] == 0
         for what in ("estimate_ms", "alarm_ms"):
-            assert 0 < told[load][what]["p50"] <= told[load][what]["p99"]
+            assert 0 < result[load][what]["p50"] <= result[load][what]["p99"]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("kafka")
 def test_kafka(bench):
-    told = figures(bench, "kafka")
-    assert told["readings_per_s"] > 0
-    assert told["cpu_s_per_million"] > 0
-    assert told["readings_per_record"] > 1
+    result = figures(bench, "kafka")
+    assert result["readings_per_s"] > 0
+    assert result["cpu_s_per_million"] > 0
+    assert result["readings_per_record"] > 1
     for peer in ("naive_faust", "quix"):
-        assert told["peers"][peer]["readings"] > 0
-        assert told["peers"][peer]["cpu_s_per_million"] > 0
-        assert told["ratio"][peer] > 1
+        assert result["peers"][peer]["readings"] > 0
+        assert result["peers"][peer]["cpu_s_per_million"] > 0
+        assert result["ratio"][peer] > 1
 
 
 def test_kafka_says_which_extra_is_missing(monkeypatch):
@@ -150,11 +150,11 @@ def test_a_filter_from_a_store_goes_on_as_one_that_was_never_away():
 @pytest.mark.slow
 @pytest.mark.fault
 def test_recovery(bench):
-    told = figures(bench, "recovery")
-    assert told["kills"] == 3
-    assert told["acknowledged"] > 0
-    assert told["logged"] >= told["acknowledged"]
-    assert (told["lost"], told["applied_twice"], told["identical"]) == (0, 0, True)
+    result = figures(bench, "recovery")
+    assert result["kills"] == 3
+    assert result["acknowledged"] > 0
+    assert result["logged"] >= result["acknowledged"]
+    assert (result["lost"], result["applied_twice"], result["identical"]) == (0, 0, True)
 
 
 @pytest.mark.slow
@@ -162,11 +162,11 @@ def test_start(bench):
     assert figures(bench, "start")["warm_s"] > 0
 
 
-def nothing_lost(told):
-    assert told["acknowledged"] > 50_000
-    gone = {name: told[name] for name in ("lost", "applied_twice", "alarms_doubled", "alarms_missed")}
+def nothing_lost(result):
+    assert result["acknowledged"] > 50_000
+    gone = {name: result[name] for name in ("lost", "applied_twice", "alarms_doubled", "alarms_missed")}
     assert not any(gone.values()), gone
-    assert told["identical"]
+    assert result["identical"]
 
 
 @pytest.mark.slow
@@ -174,39 +174,39 @@ def nothing_lost(told):
 @pytest.mark.usefixtures("kafka")
 @pytest.mark.parametrize("fault", ["partitioned", "door_partitioned"])
 def test_a_cut_network(bench, fault):
-    told = figures(bench, "failover", "--only", fault)[fault]
-    nothing_lost(told)
+    result = figures(bench, "failover", "--only", fault)[fault]
+    nothing_lost(result)
     if fault == "partitioned":
-        assert told["gaps"] < 8  # reading again does not bring about more of what it heals
+        assert result["gaps"] < 8  # reading again does not bring about more of what it heals
 
 
 @pytest.mark.slow
 @pytest.mark.fault
 @pytest.mark.usefixtures("kafka", "influx")
 def test_the_history_is_whole_after_influxdb_was_away(bench):
-    told = figures(bench, "failover", "--only", "influx_stopped")["influx_stopped"]
-    nothing_lost(told)
-    assert told["spilled_mb"] > 0
-    assert told["checkpoints_while_away"] > 0
-    assert told["history_missing"] == told["history_missing_transitions"] == told["history_dropped"] == 0
+    result = figures(bench, "failover", "--only", "influx_stopped")["influx_stopped"]
+    nothing_lost(result)
+    assert result["spilled_mb"] > 0
+    assert result["checkpoints_while_away"] > 0
+    assert result["history_missing"] == result["history_missing_transitions"] == result["history_dropped"] == 0
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("kafka")
 def test_restore(bench):
-    told = figures(bench, "restore")
-    assert told["patients"] * 6 == told["channels"]
-    assert told["blocks"]["max"] >= told["patients"] / 64 + 32
-    assert 0 < told["restore_s"]["max"] < told["cold_start_s"]["max"]
+    result = figures(bench, "restore")
+    assert result["patients"] * 6 == result["channels"]
+    assert result["blocks"]["max"] >= result["patients"] / 64 + 32
+    assert 0 < result["restore_s"]["max"] < result["cold_start_s"]["max"]
 
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("kafka", "influx")
 def test_live(bench):
-    told = figures(bench, "live")["gather_0.01"]
-    assert told["readings_per_s"] > 0
-    assert told["readings_per_record"] > 1
-    each = told["per_thousand_patients"]
+    result = figures(bench, "live")["gather_0.01"]
+    assert result["readings_per_s"] > 0
+    assert result["readings_per_record"] > 1
+    each = result["per_thousand_patients"]
     for name in (
         "door_cores",
         "worker_cores",
@@ -215,5 +215,5 @@ def test_live(bench):
         "inputs_bytes_per_s",
         "twins_bytes_per_s",
     ):
-        assert told[name] > 0
-        assert each[name] == pytest.approx(told[name] / 2, rel=1e-3)
+        assert result[name] > 0
+        assert each[name] == pytest.approx(result[name] / 2, rel=1e-3)

@@ -45,9 +45,9 @@ def with_holes(value):
 @pytest.mark.parametrize("ratio", [1e-6, 0.0973, 1.0, 1e3])
 def test_likelihood_is_that_of_statsmodels(flow, holes, ratio):
     value = with_holes(flow) if holes else flow
-    told, variance, level, spread = likelihood(*gapped(value), ratio)
+    result, variance, level, spread = likelihood(*gapped(value), ratio)
     oracle = peer(value).smooth([variance, ratio * variance])
-    assert told == pytest.approx(oracle.llf, rel=1e-9)
+    assert result == pytest.approx(oracle.llf, rel=1e-9)
     assert level == pytest.approx(oracle.filtered_state[0, -1], rel=1e-9)
     assert spread * variance == pytest.approx(oracle.filtered_state_cov[0, 0, -1], rel=1e-7)
 
@@ -55,12 +55,12 @@ def test_likelihood_is_that_of_statsmodels(flow, holes, ratio):
 def test_fit_finds_the_published_variances(flow):
     gap, value = gapped(flow)
     ratio = fitted(gap, value)
-    told, variance, _, _ = likelihood(gap, value, ratio)
+    result, variance, _, _ = likelihood(gap, value, ratio)
     assert variance == pytest.approx(15098.5, rel=1e-4)
     assert ratio * variance == pytest.approx(1469.2, rel=1e-3)
     oracle = peer(flow).fit(disp=False)
-    assert told >= oracle.llf - 1e-6
-    assert told == pytest.approx(-633.4645636, abs=1e-6)
+    assert result >= oracle.llf - 1e-6
+    assert result == pytest.approx(-633.4645636, abs=1e-6)
 
 
 def test_fit_takes_the_highest_of_many_ratios(flow):
@@ -189,13 +189,13 @@ def test_missing_recordings_are_named(monkeypatch, tmp_path):
 def test_quick_run(bench, shared_recordings):
     shown = bench("forecast", "--quick", "--json", timeout=300, VITALTWIN_DATA=str(shared_recordings))
     assert shown.returncode == 0, shown.stderr
-    told = json.loads(shown.stdout)
-    assert {row["file"] for row in told["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
-    assert {row["horizon"] for row in told["rows"]} <= set(HORIZONS)
-    assert told["of"] == len(told["rows"]) > 10
-    assert told["asked"] == sum(row["asked"] for row in told["rows"])
-    assert told["better"] == sum(row["asked"] and row["better"] for row in told["rows"])
-    assert told["cov80_within"] == sum(0.76 <= row["cov80"] <= 0.84 for row in told["rows"])
+    result = json.loads(shown.stdout)
+    assert {row["file"] for row in result["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
+    assert {row["horizon"] for row in result["rows"]} <= set(HORIZONS)
+    assert result["of"] == len(result["rows"]) > 10
+    assert result["asked"] == sum(row["asked"] for row in result["rows"])
+    assert result["better"] == sum(row["asked"] and row["better"] for row in result["rows"])
+    assert result["cov80_within"] == sum(0.76 <= row["cov80"] <= 0.84 for row in result["rows"])
 
 
 @pytest.mark.slow

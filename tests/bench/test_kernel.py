@@ -98,18 +98,20 @@ def test_readings_come_once_a_round_in_an_order_of_its_own():
 def test_quick_run(bench):
     shown = bench("kernel", "--quick", "--json", timeout=300)
     assert shown.returncode == 0, shown.stderr
-    told = json.loads(shown.stdout)
-    assert set(told["events_per_s"]) == {"10k", "1m"}
+    result = json.loads(shown.stdout)
+    assert set(result["events_per_s"]) == {"10k", "1m"}
     for peer in ("filterpy", "simdkalman"):
-        assert told["ratio"][peer] == pytest.approx(told["events_per_s"]["10k"] / told["peers"][peer], rel=1e-3)
+        assert result["ratio"][peer] == pytest.approx(result["events_per_s"]["10k"] / result["peers"][peer], rel=1e-3)
     if shutil.which(kernel.COMPILER):
-        assert told["ratio"]["c"] == pytest.approx(told["peers"]["c"]["10k"] / told["events_per_s"]["10k"], rel=1e-3)
+        assert result["ratio"]["c"] == pytest.approx(
+            result["peers"]["c"]["10k"] / result["events_per_s"]["10k"], rel=1e-3
+        )
 
 
 @pytest.mark.slow
 def test_without_a_compiler_c_is_null(bench, tmp_path):
     shown = bench("kernel", "--quick", "--json", timeout=300, PATH=str(tmp_path))
     assert shown.returncode == 0, shown.stderr
-    told = json.loads(shown.stdout)
-    assert told["ratio"]["c"] is None
-    assert kernel.COMPILER in told["note"]
+    result = json.loads(shown.stdout)
+    assert result["ratio"]["c"] is None
+    assert kernel.COMPILER in result["note"]

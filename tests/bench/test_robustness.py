@@ -74,32 +74,32 @@ def test_the_twin_finds_the_step_and_ignores_the_zeros(ward):
 
 def test_the_twin_is_moved_as_one_patient_after_another():
     reading = simulate("rough", 600, 2).reading
-    told = twin(reading)
+    result = twin(reading)
     state, row = np.zeros(1, CHANNEL.dtype), np.zeros(1, np.int64)
     signal = np.full(1, BY_NAME["heart_rate"].code, np.uint16)
     for second in range(200):
         CHANNEL.update(state, row, signal, np.full(1, (second + 1) * 1_000_000), reading[second, 1:])
         if state[0]["t"] == (second + 1) * 1e6:
-            assert told.estimate[second, 1] == state[0]["m0"]
+            assert result.estimate[second, 1] == state[0]["m0"]
 
 
 def test_time_to_retrack_is_the_first_second_of_a_minute_near():
     ward = simulate("smooth", HOURS, 1)._replace(truth=np.zeros((HOURS, 1)))
     estimate = np.zeros((HOURS, 1))
     estimate[ward.step : ward.step + 5] = estimate[ward.step + 20] = estimate[ward.step + 200] = 9.0
-    told = Predictions(estimate, ward.reading, np.ones_like(estimate))
-    assert figures(ward, told)["s_to_retrack"] == 21
+    result = Predictions(estimate, ward.reading, np.ones_like(estimate))
+    assert figures(ward, result)["s_to_retrack"] == 21
     estimate[ward.step :: 30] = 9.0
-    assert figures(ward, told)["s_to_retrack"] > 7000
+    assert figures(ward, result)["s_to_retrack"] > 7000
 
 
 def test_coverage_counts_readings_without_fault():
     ward = simulate("smooth", HOURS, 2)
-    told = Predictions(ward.truth, ward.truth, np.full_like(ward.truth, 2.0))
-    row = figures(ward, told)
+    result = Predictions(ward.truth, ward.truth, np.full_like(ward.truth, 2.0))
+    row = figures(ward, result)
     assert row["rmse"] == row["s_to_retrack"] == row["worst_at_lead_off"] == 0.0
     assert row["coverage95_noisy_hour"] == pytest.approx(0.67, abs=0.04)
-    quiet = figures(ward, told._replace(sd=np.full_like(ward.truth, 4.0)))
+    quiet = figures(ward, result._replace(sd=np.full_like(ward.truth, 4.0)))
     assert quiet["coverage95_noisy_hour"] == pytest.approx(0.95, abs=0.02)
 
 
@@ -117,9 +117,9 @@ def test_the_band_of_the_twin_holds_the_sensor_too():
 def test_quick_run(bench):
     shown = bench("robustness", "--quick", "--json", timeout=300)
     assert shown.returncode == 0, shown.stderr
-    told = json.loads(shown.stdout)
+    result = json.loads(shown.stdout)
     for course in COURSES:
-        assert set(told[course]) == {*POLICIES, "vitaltwin", "optimum"}
+        assert set(result[course]) == {*POLICIES, "vitaltwin", "optimum"}
         assert {"rmse", "s_to_retrack", "worst_at_lead_off", "coverage95", "coverage95_noisy_hour"} <= set(
-            told[course]["vitaltwin"]
+            result[course]["vitaltwin"]
         )

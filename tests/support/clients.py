@@ -129,6 +129,6 @@ class AlarmSubscriber:
             elif line.startswith(b"event: "):
                 kind = line[7:].strip()
             elif line.startswith(b"data: ") and kind == b"alarm":
-                told = msgspec.json.decode(line[6:])
-                self.seen[told["id"], told["presence"], told["time"]] += 1
+                event = msgspec.json.decode(line[6:])
+                self.seen[event["id"], event["presence"], event["time"]] += 1
         return last

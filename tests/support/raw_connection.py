@@ -66,18 +66,18 @@ class RawConnection:
         self.close()
 
     def _answer(self) -> tuple[int, dict[str, str], bytes]:
-        held = self._rest
-        while (end := held.find(b"\r\n\r\n")) < 0:
-            held += self._more()
-        first, *lines = held[:end].decode("latin-1").split("\r\n")
+        received = self._rest
+        while (end := received.find(b"\r\n\r\n")) < 0:
+            received += self._more()
+        first, *lines = received[:end].decode("latin-1").split("\r\n")
         headers: dict[str, str] = {}
         for name, _, value in (line.partition(":") for line in lines):
             headers.setdefault(name.lower(), value.strip())
         wanted = end + 4 + int(headers.get("content-length", "0"))
-        while len(held) < wanted:
-            held += self._more()
-        self._rest = held[wanted:]
-        return int(first.split(" ", 2)[1]), headers, held[end + 4 : wanted]
+        while len(received) < wanted:
+            received += self._more()
+        self._rest = received[wanted:]
+        return int(first.split(" ", 2)[1]), headers, received[end + 4 : wanted]
 
     def _more(self) -> bytes:
         part = self._socket.recv(65_536)

@@ -56,8 +56,8 @@ async def _select(
         return {}
     whose = {"patient": patients} if patients is not None and len(patients) <= _NAMED else {}
     found = answer(await link.query(f"{selection(bucket, window, 'alarm', ['record'], **whose)} {_KEEP}"))
-    told = sorted((transition_of(record) for column in found.values() for record in column.value), key=itemgetter(0))
-    last = {key[2]: (key, item) for key, item in told}
+    rows = sorted((transition_of(record) for column in found.values() for record in column.value), key=itemgetter(0))
+    last = {key[2]: (key, item) for key, item in rows}
     return dict(last.values())
 
 
@@ -94,13 +94,13 @@ async def revisions(link: Link, bucket: str, patient: str, signal: str, span: tu
             f"{selection(bucket, window, 'revision', ['record'], patient=[patient], signal=[signal])} {_KEEP}"
         )
     )
-    told = [revision_of(record) for column in found.values() for record in column.value]
-    return [item for _, item in sorted(told, key=itemgetter(0))]
+    rows = [revision_of(record) for column in found.values() for record in column.value]
+    return [item for _, item in sorted(rows, key=itemgetter(0))]
 
 
 async def stays(link: Link, bucket: str, patient: str) -> list[Stay]:
     """The stays of a patient's id, oldest first."""
     flux = selection(bucket, (-LAST_US, LAST_US + 1), "stay", ["record"], patient=[patient])
     found = answer(await link.query(f"{flux} {_KEEP}"))
-    told = [stay_of(record) for column in found.values() for record in column.value]
-    return sorted(told, key=lambda stay: stay.admitted)
+    rows = [stay_of(record) for column in found.values() for record in column.value]
+    return sorted(rows, key=lambda stay: stay.admitted)

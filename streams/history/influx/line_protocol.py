@@ -140,8 +140,8 @@ def observation_lines(tags: Tags, segment: Segment) -> Lines:
     ``other`` for a reading that may replace nothing, each with its status. A retraction mark has no value.
     """
     signal, time, value, status = segment.columns
-    told, lost = _in_time(time)
-    patient, signal, time, value, status = (column[told] for column in (segment.patient, signal, time, value, status))
+    valid, lost = _in_time(time)
+    patient, signal, time, value, status = (column[valid] for column in (segment.patient, signal, time, value, status))
     if not len(time):
         return Lines(b"", 0, lost)
     form = np.where(NOT_BELIEVABLE[status] | ~np.isfinite(value), _REFUSED, _FORM_OF[status])
@@ -172,29 +172,29 @@ def forecast_lines(tags: Tags, segment: Segment) -> Lines:
 def _number_lines(tags: Tags, segment: Segment, names: Sequence[bytes]) -> Lines:
     """The columns after the time as number fields; a row without any number is lost."""
     signal, time, *fields = segment.columns
-    told, lost = _in_time(time)
+    valid, lost = _in_time(time)
     finite = [np.isfinite(column) for column in fields]
-    nothing = told & ~np.logical_or.reduce(finite)
+    nothing = valid & ~np.logical_or.reduce(finite)
     lost += int(nothing.sum())
-    told &= ~nothing
-    patient, signal, time = (column[told] for column in (segment.patient, signal, time))
+    valid &= ~nothing
+    patient, signal, time = (column[valid] for column in (segment.patient, signal, time))
     if not len(time):
         return Lines(b"", 0, lost)
     heads, place = _heads(tags, segment.patients, patient, signal)
     columns = [list(map(heads.__getitem__, place.tolist()))]
     before = np.zeros(len(time), np.bool_)
     for name, column, good in zip(names, fields, finite, strict=True):
-        kept = good[told]
+        kept = good[valid]
         begins = [b"", b"", name, b"," + name]
-        columns += [list(map(begins.__getitem__, (kept * 2 + before).tolist())), _numbers(column[told], b"")]
+        columns += [list(map(begins.__getitem__, (kept * 2 + before).tolist())), _numbers(column[valid], b"")]
         before |= kept
     return _joined([*columns, [b" "] * len(time), _numbers(time)], lost)
 
 
 def _in_time(time: I8) -> tuple[np.ndarray[tuple[int], np.dtype[np.bool_]], int]:
     """Which rows have a time that InfluxDB can represent, and how many have not."""
-    told = (time >= -LAST_US) & (time <= LAST_US)
-    return told, len(time) - int(told.sum())
+    valid = (time >= -LAST_US) & (time <= LAST_US)
+    return valid, len(time) - int(valid.sum())
 
 
 def _heads(tags: Tags, patients: Sequence[str], patient: np.ndarray, signal: np.ndarray) -> tuple[list[bytes], I8]:

@@ -139,13 +139,13 @@ class Writer:
         for batch in waiting.batches:
             tags, lines = self._tags[batch.kind], self._lines[batch.kind]
             for first in range(0, len(batch.segment.patient), BATCH_LINES):
-                told = lines(tags, _cut(batch.segment, first, first + BATCH_LINES))
-                self.dropped += told.lost
-                if count + told.lines > BATCH_LINES:
+                made = lines(tags, _cut(batch.segment, first, first + BATCH_LINES))
+                self.dropped += made.lost
+                if count + made.lines > BATCH_LINES:
                     yield SpoolEntry(READINGS, count, b"".join(bodies))
                     bodies, count = [], 0
-                bodies.append(told.body)
-                count += told.lines
+                bodies.append(made.body)
+                count += made.lines
         if count:
             yield SpoolEntry(READINGS, count, b"".join(bodies))
         events = [transition_line(placed) for placed in waiting.transitions]

@@ -93,8 +93,8 @@ class Following:
     def refused(self) -> str:
         """Why this version cannot follow some partitions, in a sentence; empty if it can."""
         formats = ((number, one.format) for number, one in self._partitions.items() if one.format)
-        number, told = next(formats, (0, 0))
-        return str(newer(f"the estimates of partition {number}", "format", told, FORMAT)) if told else ""
+        number, version = next(formats, (0, 0))
+        return str(newer(f"the estimates of partition {number}", "format", version, FORMAT)) if version else ""
 
     def progress(self, partition: int) -> "Progress":
         """How far the partition's twins are, from their worker's last heartbeat."""
@@ -113,12 +113,12 @@ class Following:
 
     def newer(self, partition: int, headers: dict[str, bytes]) -> bool:
         """Whether a record of ``estimates`` has a newer format; then the state known so far no longer counts."""
-        told = format_of(headers)
-        if told <= FORMAT:
+        version = format_of(headers)
+        if version <= FORMAT:
             return False
         one = self._partitions[partition]
         if not one.format:
-            one.format = told
+            one.format = version
             if not one.awaited:
                 self._ask_again(partition, one)
         return True

@@ -49,8 +49,8 @@ def arrival(message: _Message, scale: float, now: int) -> int:
 
     ``scale`` converts its timestamp to µs.
     """
-    told = round(message.timestamp * scale)
-    return told if message.timestamp_type == 1 else min(told, now)
+    stamp = round(message.timestamp * scale)
+    return stamp if message.timestamp_type == 1 else min(stamp, now)
 
 
 def inputs_of(raw: bytes | None, received: int, known: Container[str]) -> tuple[list[Record], list[Poison]]:

@@ -224,9 +224,9 @@ class KafkaWorker:
                 return
             self.counts["holes"] += 1
             _logger.warning("the log has a hole", partition=part.partition, begin=part.due, end=message.offset)
-        if (told := format_of(message.headers)) > FORMAT:
+        if (version := format_of(message.headers)) > FORMAT:
             self.draining = True  # nothing behind it is taken: it must not be passed over
-            self._break(newer(f"{self.topics.inputs}[{part.partition}]@{message.offset}", "format", told, FORMAT))
+            self._break(newer(f"{self.topics.inputs}[{part.partition}]@{message.offset}", "format", version, FORMAT))
             return
         arrived = arrival(message, 1e6, self.clock.now())
         outcome = self._moved(part, message.offset, message.value, arrived)

@@ -45,8 +45,8 @@ def likelihood(gap: F8, value: F8, ratio: float) -> tuple[float, float, float, f
         spread = before / width
     count = len(value) - 1
     variance = squares / count
-    told = -0.5 * (count * (math.log(variance) + 1.0) + len(value) * _LOG_2PI + logs)
-    return told, variance, level, spread
+    found = -0.5 * (count * (math.log(variance) + 1.0) + len(value) * _LOG_2PI + logs)
+    return found, variance, level, spread
 
 
 @kernel()
@@ -62,9 +62,9 @@ def fitted(gap: F8, value: F8) -> float:
         return 10.0**_DECADES
     best, at = -math.inf, 0
     for decade in range(-_DECADES, _DECADES + 1):
-        told = likelihood(gap, value, 10.0**decade)[0]
-        if told > best:
-            best, at = told, decade
+        found = likelihood(gap, value, 10.0**decade)[0]
+        if found > best:
+            best, at = found, decade
     low, high = (max(at - 1, -_DECADES)) * _LOG10, (min(at + 1, _DECADES)) * _LOG10
     left, right = high - _GOLDEN * (high - low), low + _GOLDEN * (high - low)
     on_left, on_right = likelihood(gap, value, math.exp(left))[0], likelihood(gap, value, math.exp(right))[0]

@@ -74,8 +74,10 @@ async def test_a_clock_wrong_at_the_start_and_set_right_later(tmp_path, off):
             row[0] for row in file._connection.execute("SELECT received FROM log WHERE id < ? ORDER BY id", (1 << 48,))
         ]
         assert times == sorted(times)
-        told = [entry.record.back for entry in file.entries(0) if isinstance(entry.record, Tick) and entry.record.back]
-        assert [abs(back - off) < 60_000_000 for back in told] == [True] * (off > 0)
+        result = [
+            entry.record.back for entry in file.entries(0) if isinstance(entry.record, Tick) and entry.record.back
+        ]
+        assert [abs(back - off) < 60_000_000 for back in result] == [True] * (off > 0)
     again, _ = await begun(tmp_path / "v.db", WallClock())
     assert {bank.time // DAY for bank in again.worker.banks.values()} == {WallClock()() // DAY}
     await again.stop()

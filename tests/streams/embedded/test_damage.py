@@ -46,8 +46,8 @@ def changed(path, statement, *values):
 async def seen(path):
     """By patient the readings its twin has counted, and what the start said."""
     service = EmbeddedService(Settings(database=path))
-    told = []
-    service.listen(told.append)
+    result = []
+    service.listen(result.append)
     await service.start()
     counts = {
         profile.patient: int(bank.state[bank.slot[bank.index[profile.patient], HEART_RATE], 8])
@@ -108,7 +108,7 @@ async def test_a_broken_record_is_passed_over_and_told(path):
 async def test_whatever_byte_changes_a_start_or_a_repair_says_so_in_sentences(path, tmp_path):
     whole = path.read_bytes()
     chance = random.Random(11)
-    told = []
+    result = []
     for number in range(40):
         file = tmp_path / f"changed-{number}.db"
         held = bytearray(whole)
@@ -118,15 +118,15 @@ async def test_whatever_byte_changes_a_start_or_a_repair_says_so_in_sentences(pa
         with suppress(StreamsError):
             await started_and_stopped(Settings(database=file))
         try:
-            told.append(repair(file, Clock()))
+            result.append(repair(file, Clock()))
         except LogUnavailable as error:
-            told.append([str(error)])
+            result.append([str(error)])
             continue
         assert examine(file) == "ok"
         await started_and_stopped(Settings(database=file))
-    assert sum(map(bool, told)) > 10
+    assert sum(map(bool, result)) > 10
     assert all("restore a backup" in one or "damage" in one or "checkpoint" in one or "copied" in one or "record" in one
-               or "rebuilt" in one for some in told for one in some), told  # fmt: skip
+               or "rebuilt" in one for some in result for one in some), result  # fmt: skip
 
 
 @pytest.mark.fault

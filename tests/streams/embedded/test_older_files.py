@@ -41,10 +41,10 @@ async def begun(path):
     service = EmbeddedService(
         Settings(database=path, partitions=2, tick_seconds=3600), Clock(origin_us=LAST + 1_000_000)
     )
-    told = []
-    service.listen(told.append)
+    result = []
+    service.listen(result.append)
     await service.start()
-    return service, [outcome for outcome in told if outcome.complete]
+    return service, [outcome for outcome in result if outcome.complete]
 
 
 def opened(path):
@@ -57,24 +57,24 @@ async def test_signals_and_alarms_are_there_after_an_upgrade(older):
         query = "SELECT alarm FROM history_transition WHERE instr(body, CAST('acknowledged' AS BLOB)) > 0"
         acknowledged = {row[0] for row in file.execute(query)}
     assert acknowledged
-    service, told = await begun(older)
-    names = {name for outcome in told if outcome.estimates for name in outcome.estimates.patients}
+    service, result = await begun(older)
+    names = {name for outcome in result if outcome.estimates for name in outcome.estimates.patients}
     assert names == {"ada", "ben", "cleo"}
-    assert sum(len(outcome.estimates.rows["time"]) for outcome in told if outcome.estimates) == 15
-    assert {row for outcome in told if outcome.estimates for row in outcome.estimates.rows["time"].tolist()} == {
-        max(row for outcome in told if outcome.estimates for row in outcome.estimates.rows["time"].tolist())
+    assert sum(len(outcome.estimates.rows["time"]) for outcome in result if outcome.estimates) == 15
+    assert {row for outcome in result if outcome.estimates for row in outcome.estimates.rows["time"].tolist()} == {
+        max(row for outcome in result if outcome.estimates for row in outcome.estimates.rows["time"].tolist())
     }
-    alarms = {one.alarm: one for outcome in told for one in outcome.transitions}
+    alarms = {one.alarm: one for outcome in result for one in outcome.transitions}
     assert {one for one, alarm in alarms.items() if alarm.presence == "acknowledged"} == acknowledged
     assert {alarms[one].condition for one in acknowledged} == {"news2.high"}
-    (ada,) = [profile for outcome in told for profile in outcome.profiles if profile.patient == "ada"]
+    (ada,) = [profile for outcome in result for profile in outcome.profiles if profile.patient == "ada"]
     assert (ada.ward, ada.oxygen, ada.limits) == ("A", 2.0, {"oxygen_saturation": {"critical_low": 80.0}})
     assert service.ward_limits("A") == {"heart_rate": {"high": 125.0}}
     await service.stop()
 
 
 async def test_its_twins_are_what_the_log_says(older):
-    service, told = await begun(older)
+    service, result = await begun(older)
     anew = Worker(NoHistory())
     with open_offline(older) as file:
         for partition in range(file.partitions):
@@ -82,7 +82,7 @@ async def test_its_twins_are_what_the_log_says(older):
             for entry in file.entries(partition):
                 anew.take(partition, entry.offset, entry.record)
     rebuilt = service.rebuilt
-    for outcome in told:
+    for outcome in result:
         (partition, offset) = (outcome.partition, anew.offsets[outcome.partition])
         wanted = complete(anew.banks[partition], offset)
         if outcome.estimates and rebuilt:
@@ -96,9 +96,9 @@ async def test_it_is_made_anew_once(older):
     anew = first.rebuilt
     assert first.counters()["twins_rebuilt"] == anew
     await first.stop()
-    second, told = await begun(older)
+    second, result = await begun(older)
     assert second.rebuilt == 0
-    assert sum(len(outcome.estimates.rows["time"]) for outcome in told if outcome.estimates) == 15
+    assert sum(len(outcome.estimates.rows["time"]) for outcome in result if outcome.estimates) == 15
     await second.stop()
     with closing(sqlite3.connect(older)) as file:
         facts = dict(file.execute("SELECT name, value FROM log_facts"))
@@ -110,9 +110,9 @@ async def test_where_the_log_no_longer_reaches_back_patients_stay_and_go_on(olde
     with closing(sqlite3.connect(older)) as file:
         file.execute("DELETE FROM log")
         file.commit()
-    service, told = await begun(older)
-    assert sorted(profile.patient for outcome in told for profile in outcome.profiles) == ["ada", "ben", "cleo"]
-    assert [one.condition for outcome in told for one in outcome.transitions if one.presence == "acknowledged"] == [
+    service, result = await begun(older)
+    assert sorted(profile.patient for outcome in result for profile in outcome.profiles) == ["ada", "ben", "cleo"]
+    assert [one.condition for outcome in result for one in outcome.transitions if one.presence == "acknowledged"] == [
         "news2.high"
     ]
     await until(lambda: service.health()["twins"] == "ok")

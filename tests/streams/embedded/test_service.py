@@ -75,10 +75,10 @@ async def test_what_was_acknowledged_is_there_after_an_end_and_a_start(tmp_path)
     await first.stop()
 
     second = EmbeddedService(settings)
-    told = []
-    second.listen(told.append)
+    result = []
+    second.listen(result.append)
     await second.start()
-    after = {outcome.partition: outcome for outcome in told if outcome.complete}
+    after = {outcome.partition: outcome for outcome in result if outcome.complete}
     assert second.ward_limits("A") == {"heart_rate": {"critical_low": 60.0, "delay_s": 0.0}}
     assert sorted(profile.patient for profile in second.registry.profiles()) == ["p1", "p2"]
     for outcome in before:

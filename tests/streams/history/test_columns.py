@@ -88,18 +88,18 @@ def test_a_chunk_gives_back_all_rows_and_those_of_one_signal(monkeypatch, kind, 
     rows += [random.normal(size=37).astype(dtype) for dtype in kind.dtypes[2:]]
     settled = columns.settle(ESTIMATES, rows)
     body = columns.chunk_bytes(settled, columns.runs_of(settled[0]))
-    for told, wanted in zip(columns.joined(kind, [columns.chunk_rows(body)]), settled, strict=True):
-        assert told.tolist() == wanted.tolist()
+    for result, wanted in zip(columns.joined(kind, [columns.chunk_rows(body)]), settled, strict=True):
+        assert result.tolist() == wanted.tolist()
     for signal in range(8):
-        for told, wanted in zip(columns.chunk_rows(body, signal), settled, strict=True):
-            assert told.tolist() == wanted[settled[0] == signal].tolist()
+        for result, wanted in zip(columns.chunk_rows(body, signal), settled, strict=True):
+            assert result.tolist() == wanted[settled[0] == signal].tolist()
 
 
 @given(hnp.arrays("f4", st.tuples(st.integers(0, 5), st.just(3), st.just(3)), elements=st.floats(width=32)))
 def test_quantiles_survive_being_columns(quantiles) -> None:
-    told = columns.quantiles_of(columns.quantile_columns(quantiles))
-    assert told.shape == quantiles.shape
-    assert bits(told) == bits(quantiles)
+    result = columns.quantiles_of(columns.quantile_columns(quantiles))
+    assert result.shape == quantiles.shape
+    assert bits(result) == bits(quantiles)
     if len(quantiles):
         assert columns.quantile_columns(quantiles)[5].tolist() == pytest.approx(
             quantiles[:, 1, 2].tolist(), nan_ok=True
@@ -119,16 +119,16 @@ def test_segments_share_a_list_of_patients() -> None:
     names, body = columns.segment_bytes(
         [segment(shared, [0, 1]), segment(["c"], [0]), segment(shared, [1])], OBSERVATIONS
     )
-    told = columns.segment_rows(names, bytes(body))
-    assert told.patients == ["a", "b", "c"]
-    assert told.patient.tolist() == [0, 1, 2, 1]
+    result = columns.segment_rows(names, bytes(body))
+    assert result.patients == ["a", "b", "c"]
+    assert result.patient.tolist() == [0, 1, 2, 1]
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=20))
 def test_settled_rows_are_sorted_and_the_last_of_an_identity_wins(rows) -> None:
     signal, time = (np.array(column, "i8") for column in zip(*rows, strict=True)) if rows else (np.empty(0, "i8"),) * 2
-    told = columns.settle(ESTIMATES, [signal, time, np.arange(len(rows))])
+    result = columns.settle(ESTIMATES, [signal, time, np.arange(len(rows))])
     wanted = {row: number for number, row in enumerate(rows)}
-    assert list(zip(*(column.tolist() for column in told), strict=True)) == [
+    assert list(zip(*(column.tolist() for column in result), strict=True)) == [
         (*row, wanted[row]) for row in sorted(wanted)
     ]

@@ -25,8 +25,8 @@ class ForecastHistory:
     def add_forecasts(self, partition, offset, patients, patient, signal, time, quantiles) -> None:
         assert quantiles.dtype == np.float32
         columns = (patient.tolist(), signal.tolist(), time.tolist(), quantiles.tolist())
-        for who, code, at, told in zip(*columns, strict=True):
-            self.kept.append((offset, (patients[who], code, at), told))
+        for who, code, at, result in zip(*columns, strict=True):
+            self.kept.append((offset, (patients[who], code, at), result))
 
     def __getattr__(self, name):
         return lambda *_: None
@@ -48,7 +48,7 @@ class Listener:
             patient, code, time = outcome.estimates.patients[who], int(rows["signal"][at]), int(rows["time"][at])
             if time // MINUTE <= self.last.get((patient, code), -1):
                 continue
-            told = [
+            result = [
                 [
                     float(every[at, HORIZONS_MIN.index(ahead), QUANTILES.index(quantile)])
                     if outcome.estimates.emitted <= time + ahead * MINUTE
@@ -57,10 +57,10 @@ class Listener:
                 ]
                 for ahead in (5, 30, 120)
             ]
-            if np.isnan(every[at]).any() or told[2][0] is None:
+            if np.isnan(every[at]).any() or result[2][0] is None:
                 continue
             self.last[patient, code] = time // MINUTE
-            self.wanted.append((outcome.offset, (patient, code, time), told))
+            self.wanted.append((outcome.offset, (patient, code, time), result))
 
 
 def frame(received: int, readings: list[tuple[str, int, int, float]]) -> Frame:
@@ -75,7 +75,8 @@ def frame(received: int, readings: list[tuple[str, int, int, float]]) -> Frame:
 def nulls(kept: list) -> list:
     """With None for what is not a number, which equals itself."""
     return [
-        (offset, who, [[None if np.isnan(one) else one for one in row] for row in told]) for offset, who, told in kept
+        (offset, who, [[None if np.isnan(one) else one for one in row] for row in result])
+        for offset, who, result in kept
     ]
 
 
@@ -108,8 +109,8 @@ def test_the_first_of_every_minute_is_kept_as_it_was_told(steps) -> None:
     for seconds, readings in steps:
         now += seconds * SECOND
         log.append(Tick(now))
-        told = [(name, code, now + at * SECOND, VALUES[code] + at % 7) for name, code, at, _ in readings]
-        log += [frame(now, told)] if told else []
+        result = [(name, code, now + at * SECOND, VALUES[code] + at % 7) for name, code, at, _ in readings]
+        log += [frame(now, result)] if result else []
         log += [
             Retract(patient=name, signal=SIGNALS[code].name, time=now + at * SECOND, received=now)
             for name, code, at, back in readings
@@ -145,7 +146,7 @@ def test_what_was_told_when_its_moment_had_passed_is_no_forecast() -> None:
     for offset, ago in enumerate((121, 119, 31, 29, 6, 4, 0), start=1):
         now = BEGIN + offset * SECOND
         worker.take(0, offset, frame(now, [("a", HEART, now - ago * MINUTE, 75.0)]))
-    known = [[not np.isnan(row[0]) for row in told] for _, _, told in history.kept]
+    known = [[not np.isnan(row[0]) for row in result] for _, _, result in history.kept]
     late, mid, good = [False, False, True], [False, True, True], [True, True, True]
     assert known == [late, late, mid, mid, good, good]
 
@@ -176,9 +177,9 @@ def test_a_restart_rewrites_nothing_and_misses_little(share: float) -> None:
         again.take(0, offset, log[offset])
     assert second.kept
     assert all(offset > newest for offset, _, _ in second.kept)
-    before = {who: told for _, who, told in whole.kept}
+    before = {who: result for _, who, result in whole.kept}
     minutes = {(who[0], who[2] // MINUTE) for _, who, _ in whole.kept}
-    assert all(before[who] == told for _, who, told in second.kept if who in before)
+    assert all(before[who] == result for _, who, result in second.kept if who in before)
     durable = [who for offset, who, _ in whole.kept if offset <= newest]
     assert {(who[0], who[2] // MINUTE) for who in durable + [who for _, who, _ in second.kept]} == minutes
 

@@ -25,19 +25,19 @@ any_text = st.text(st.characters(exclude_categories=[])) | st.text("%5C\\ ,=\n\r
 
 @given(any_text)
 def test_escaping_can_be_undone_and_leaves_nothing_a_tag_cannot_hold(text: str) -> None:
-    told = escaped(text)
-    assert unescaped(told) == text
-    assert told
-    assert not set(told) & set("\\\n\r\t\0")
-    told.encode()
+    result = escaped(text)
+    assert unescaped(result) == text
+    assert result
+    assert not set(result) & set("\\\n\r\t\0")
+    result.encode()
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "result"),
     [("a b,c=d", rb"a\ b\,c\=d"), ("a\\", b"a%5C"), ("\n", b"%0A"), ("", b"%"), ("%", b"%25"), ("ü", "ü".encode())],
 )
-def test_tags(text: str, told: bytes) -> None:
-    assert tag(text) == told
+def test_tags(text: str, result: bytes) -> None:
+    assert tag(text) == result
 
 
 def test_strings_of_fields() -> None:
@@ -53,25 +53,25 @@ def segment(signal, time, *columns, patient=0) -> Segment:
 
 def test_observations() -> None:
     value, status = np.array([70.0, 0.1, np.nan, np.inf, 1e300, -0.0]), np.array([0, 2, 9, 0, 1, 11], "u1")
-    told = observation_lines(Tags("observation"), segment(0, range(6), value, status))
+    result = observation_lines(Tags("observation"), segment(0, range(6), value, status))
     begin = r"observation,patient=p\ 1,signal=" + signal_tag(0) + " "
-    assert told.body.decode().splitlines() == [
+    assert result.body.decode().splitlines() == [
         begin + "value=70.0,status=0i 0", begin + 'refused="0.1",status=2i 1', begin + 'refused="nan",status=9i 2',
         begin + 'refused="inf",status=0i 3', begin + "value=1e300,status=1i 4", begin + "again=-0.0,again_status=11i 5",
     ]  # fmt: skip
-    assert (told.lines, told.lost) == (6, 0)
+    assert (result.lines, result.lost) == (6, 0)
 
 
 def test_estimates_leave_out_what_is_no_number() -> None:
     mean, sd = np.array([1.5, np.nan, np.nan, 2.0]), np.array([0.5, np.inf, np.nan, np.nan])
-    told = estimate_lines(
+    result = estimate_lines(
         Tags("estimate"), segment(60_000, range(4), mean, sd, np.array([1, 0.5, np.nan, 1], "f4"), patient=1)
     )
-    assert told.body.decode().splitlines() == [
+    assert result.body.decode().splitlines() == [
         "estimate,patient=q,signal=60000 mean=1.5,sd=0.5,quality=1.0 0", "estimate,patient=q,signal=60000 quality=0.5 1",
         "estimate,patient=q,signal=60000 mean=2.0,quality=1.0 3",
     ]  # fmt: skip
-    assert (told.lines, told.lost) == (3, 1)
+    assert (result.lines, result.lost) == (3, 1)
 
 
 def test_forecasts_by_horizon_and_quantile() -> None:
@@ -80,8 +80,8 @@ def test_forecasts_by_horizon_and_quantile() -> None:
     quantiles = np.arange(27, dtype="f4").reshape(3, 9) + np.float32(0.1)
     quantiles[1, :6] = np.nan
     quantiles[2] = np.nan
-    told = forecast_lines(Tags("forecast"), segment(0, [60, 120, 180], *quantiles.T))
-    first, second = told.body.decode().splitlines()
+    result = forecast_lines(Tags("forecast"), segment(0, [60, 120, 180], *quantiles.T))
+    first, second = result.body.decode().splitlines()
     begin = r"forecast,patient=p\ 1,signal=" + signal_tag(0) + " "
     fields = dict(pair.split("=") for pair in first.removeprefix(begin).removesuffix(" 60").split(","))
     assert list(fields) == list(FORECAST_FIELDS)
@@ -90,21 +90,21 @@ def test_forecasts_by_horizon_and_quantile() -> None:
         second
         == begin + ",".join(f"{n}={float(quantiles[1, 6 + at])}" for at, n in enumerate(FORECAST_FIELDS[6:])) + " 120"
     )
-    assert (told.lines, told.lost) == (2, 1)
+    assert (result.lines, result.lost) == (2, 1)
 
 
 def test_times_the_server_has_not_are_left_out() -> None:
     time = [-(1 << 62), -LAST_US - 1, -LAST_US, LAST_US, LAST_US + 1]
-    told = observation_lines(Tags("observation"), segment(0, time, np.ones(5), np.zeros(5, "u1")))
-    assert (told.lines, told.lost) == (2, 3)
-    told = observation_lines(Tags("observation"), segment(0, [1 << 62], np.ones(1), np.zeros(1, "u1")))
-    assert told == (b"", 0, 1)
+    result = observation_lines(Tags("observation"), segment(0, time, np.ones(5), np.zeros(5, "u1")))
+    assert (result.lines, result.lost) == (2, 3)
+    result = observation_lines(Tags("observation"), segment(0, [1 << 62], np.ones(1), np.zeros(1, "u1")))
+    assert result == (b"", 0, 1)
     assert estimate_lines(Tags("estimate"), segment(0, [1 << 62], *[np.ones(1)] * 3)) == (b"", 0, 1)
 
 
 def test_beginnings_kept_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("streams.history.influx.line_protocol._TAGS_KEPT", 3)
     tags = Tags("m")
-    told = [tags.of(f"{number}", 0) for number in range(10)]
-    assert told == [tags.of(f"{number}", 0) for number in range(10)]
+    result = [tags.of(f"{number}", 0) for number in range(10)]
+    assert result == [tags.of(f"{number}", 0) for number in range(10)]
     assert len(tags._known) <= 3

@@ -22,7 +22,7 @@ readings = st.lists(
 )
 record = st.tuples(st.integers(0, PARTITIONS - 1), readings, st.integers(0, 3), st.booleans())
 move = st.one_of(
-    record.map(lambda told: ("add", told)),
+    record.map(lambda result: ("add", result)),
     st.sampled_from([("flush", True), ("flush", True), ("flush", False), ("crash", None)]),
     st.tuples(st.just("compact"), st.booleans()),
 )
@@ -30,9 +30,9 @@ move = st.one_of(
 
 def foretold(place: int, offset: int) -> np.ndarray:
     """Quantiles that no other row has; of some the nearer horizons are missing."""
-    told = np.arange(9, dtype="f4").reshape(3, 3) / np.float32(7) + 100 * offset + place
-    told[: place % 3] = -1.0
-    return told
+    result = np.arange(9, dtype="f4").reshape(3, 3) / np.float32(7) + 100 * offset + place
+    result[: place % 3] = -1.0
+    return result
 
 
 class HistoryModel:
@@ -99,18 +99,18 @@ async def check(file: File, model: HistoryModel) -> None:
     for patient in PATIENTS:
         for signal in range(3):
             series = await history.observations(patient, signal, *ever)
-            told = dict(
+            result = dict(
                 zip(series.time.tolist(), zip(series.value.tolist(), series.status.tolist(), strict=True), strict=True)
             )
             wanted = {
                 time: row for (who, what, time), row in model.observations.items() if (who, what) == (patient, signal)
             }
-            assert told == wanted
+            assert result == wanted
             assert series.time.tolist() == sorted(wanted)
             estimates = await history.estimates(patient, signal, *ever)
             rows = zip(estimates.mean.tolist(), estimates.sd.tolist(), estimates.quality.tolist(), strict=True)
-            told = dict(zip(estimates.time.tolist(), rows, strict=True))
-            assert told == {
+            result = dict(zip(estimates.time.tolist(), rows, strict=True))
+            assert result == {
                 time: row for (who, what, time), row in model.estimates.items() if (who, what) == (patient, signal)
             }
             forecasts = await history.forecasts(patient, signal, *ever)
@@ -137,9 +137,9 @@ async def check(file: File, model: HistoryModel) -> None:
 async def play(path: Path, moves: list, replay_from: float) -> None:
     file, model = File(path), HistoryModel()
     open_upto = [-1] * PARTITIONS
-    for name, told in moves:
+    for name, result in moves:
         if name == "add":
-            partition, rows, events, complete = told
+            partition, rows, events, complete = result
             feed(file, model, partition, model.append(partition, rows, events, complete), complete=complete)
             if complete:
                 open_upto[partition] = len(model.log[partition]) - 1
@@ -156,9 +156,9 @@ async def play(path: Path, moves: list, replay_from: float) -> None:
             if name == "flush":
                 file.history.flush(file.connection)
             else:
-                file.history.compact(file.connection, 0.0 if told else 0.002)
+                file.history.compact(file.connection, 0.0 if result else 0.002)
                 file.history.compact(file.connection, 0.0005)
-            file.connection.execute("COMMIT" if told else "ROLLBACK")
+            file.connection.execute("COMMIT" if result else "ROLLBACK")
     await check(file, model)
     file.flush()
     assert file.history.covered(file.connection) == {p: upto for p, upto in enumerate(open_upto) if upto >= 0}

@@ -142,9 +142,9 @@ async def test_records_that_were_to_stop_a_partition_do_not(settings: Settings, 
         await until(settings, door.names.alarms, alarm("a", "sensor.silent"))
         letters: list[str] = []
 
-        def told(raw: bytes) -> bool:
+        def result(raw: bytes) -> bool:
             letters.append(decode_dead_letter(raw).reason)
             return len(letters) >= 4
 
-        await until(settings, door.names.dead_letters, told)
+        await until(settings, door.names.dead_letters, result)
     assert set(letters) == {"bad_patient_id", "time_in_future", "status_not_taken"}

@@ -114,8 +114,8 @@ async def test_a_worker_goes_on_and_alarms_and_stays_are_kept(
             while not any(now in times(outcome) for outcome in heard):  # noqa: ASYNC110
                 await asyncio.sleep(0.1)
         # Nobody hears of an alarm a second time because the worker was replaced.
-        told = [decode_transition(record.value) for record in await read(settings, door.topics.alarms)][len(before) :]
-        assert [one.alarm for one in told if one.presence == "on" and one.alarm in standing] == []
+        result = [decode_transition(record.value) for record in await read(settings, door.topics.alarms)][len(before) :]
+        assert [one.alarm for one in result if one.presence == "on" and one.alarm in standing] == []
     finally:
         await door.stop()
 
@@ -195,7 +195,7 @@ async def test_a_door_shows_nothing_it_may_misunderstand_and_goes_on_taking_read
     door.listen(heard.append)
     await door.start()
 
-    async def told(offset: int, headers: list[tuple[str, bytes]]) -> None:
+    async def result(offset: int, headers: list[tuple[str, bytes]]) -> None:
         async with writing(settings) as made:
             for partition in range(2):
                 outcome = encode_outcome(Outcome(partition=partition, offset=offset, time=offset, complete=True))
@@ -210,17 +210,17 @@ async def test_a_door_shows_nothing_it_may_misunderstand_and_goes_on_taking_read
                 await asyncio.sleep(0.05)
 
     try:
-        await told(1, [])
+        await result(1, [])
         await health("ok")
         assert door.health()["ready"]
         count = len(heard)
-        await told(2, [(HEADER, b"99")])
+        await result(2, [(HEADER, b"99")])
         await health("newer version of vitaltwin (format 99; this one knows 1): start that version")
         assert not door.health()["ready"]
         assert len(heard) == count
         one = Columns(["ben"], np.zeros(1, "u4"), np.zeros(1, "u2"), np.array([Clock().now()]), np.array([72.0]))
         await door.observe(one, "monitor")  # the workers take it
-        await told(3, [])
+        await result(3, [])
         await health("ok")
         assert door.health()["ready"]
     finally:

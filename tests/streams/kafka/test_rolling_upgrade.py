@@ -74,8 +74,8 @@ class Ward:
 
     def alarms(self) -> dict[str, str]:
         """The newest presence of every high heart rate."""
-        told = [one for outcome in list(self.heard) for one in outcome.transitions]
-        return {one.alarm: one.presence for one in told if one.condition == "limit.critical_high"}
+        result = [one for outcome in list(self.heard) for one in outcome.transitions]
+        return {one.alarm: one.presence for one in result if one.condition == "limit.critical_high"}
 
 
 async def until(true: Callable[[], Any], what: str, seconds: float = 120.0) -> None:
@@ -159,8 +159,8 @@ async def nothing_is_lost(settings: Settings, ward: Ward) -> None:
     found = await asyncio.to_thread(compare, settings, ward.taken)
     assert found["acknowledged"] > 1_000
     assert (found["lost"], found["applied_twice"]) == (0, 0)
-    told = Counter(one.id for outcome in ward.heard if not outcome.complete for one in outcome.transitions)
-    assert [one for one, count in told.items() if count > 1] == []
+    result = Counter(one.id for outcome in ward.heard if not outcome.complete for one in outcome.transitions)
+    assert [one for one, count in result.items() if count > 1] == []
 
 
 async def ended_well(ward: Ward, alarms: dict[str, str]) -> None:

@@ -105,10 +105,10 @@ async def test_the_same_results_in_both_runtimes(
     await asyncio.to_thread(worker.start)
     # One tick of the worker's own comes at once; it is the last record and says nothing of this time.
     found = await read(settings, names.estimates, sum(map(len, estimates.values())))
-    told = await read(settings, names.alarms, sum(map(len, alarms.values())))
+    result = await read(settings, names.alarms, sum(map(len, alarms.values())))
     for partition in range(2):
         assert of(found, partition)[: len(estimates[partition])] == estimates[partition]
-        assert of(told, partition)[: len(alarms[partition])] == alarms[partition]
+        assert of(result, partition)[: len(alarms[partition])] == alarms[partition]
 
 
 async def test_a_strangers_observation_and_poison(settings: Settings, worker: ServiceUnderTest) -> None:

@@ -30,8 +30,8 @@ async def test_a_topic_of_an_earlier_version_tells_the_brokers_time_and_keeps_wh
         given = {"retention.ms": "7200000", "max.message.bytes": "8388608", "cleanup.policy": "delete"}
         await client.create_topics([NewTopic(inputs, 2, 1, topic_configs=given)], timeout_ms=20_000)
         await topics.shown(client, [inputs])
-    told = await topics.mismatches(settings)
-    assert any("broker's time" in one for one in told), told
+    result = await topics.mismatches(settings)
+    assert any("broker's time" in one for one in result), result
     made = await topics.make(settings)
     assert made[inputs] is False
     assert await topics.mismatches(settings) == []

@@ -84,7 +84,7 @@ def test_maps_of_other_things_are_refused_or_read(members):
 @given(columns(), st.integers(-(1 << 40), 1 << 40))
 def test_each_reading_is_judged_by_its_own(sent, now):
     verdict = check(sent, now, future_us=60_000_000, oldest_us=3_600_000_000)
-    for at, told in enumerate(verdict.tolist()):
+    for at, result in enumerate(verdict.tolist()):
         time, value = int(sent.time[at]), float(sent.value[at])
         wrong = {
             Verdict.TIME_IN_FUTURE: time > now + 60_000_000,
@@ -92,10 +92,10 @@ def test_each_reading_is_judged_by_its_own(sent, now):
             Verdict.NOT_FINITE: not np.isfinite(value),
             Verdict.UNKNOWN_SIGNAL: int(sent.signal[at]) >= len(SIGNALS),
         }
-        assert bool(told) == any(wrong.values())
-        if told:
-            assert wrong[Verdict(told)]
-            assert told in REASONS
+        assert bool(result) == any(wrong.values())
+        if result:
+            assert wrong[Verdict(result)]
+            assert result in REASONS
 
 
 @given(st.lists(columns(most=8), min_size=1, max_size=4), st.integers(1, 5), st.data())

@@ -76,10 +76,10 @@ def test_a_level_with_a_trend_is_told_from_two_modes():
     random = np.random.default_rng(7)
     parts = {f"p{n:02}": (seconds, 140 + root @ random.normal(size=150) + random.normal(0, 1, 150)) for n in range(30)}
     found = fit([recording(parts, "glucose")], ["glucose"], ["ou", "trend", "coupled", "matern32"])
-    told = {form: one.train for form, one in found.forms.items()}
-    assert told["trend"] < told["ou"] - 0.3
-    assert told["coupled"] < told["trend"] + 0.005
-    assert told["matern32"] < told["trend"] + 0.02
+    result = {form: one.train for form, one in found.forms.items()}
+    assert result["trend"] < result["ou"] - 0.3
+    assert result["coupled"] < result["trend"] + 0.005
+    assert result["matern32"] < result["trend"] + 0.02
     assert found.chosen == "trend"
     matern = found.forms["matern32"].parameters
     assert matern["scale_s"] == pytest.approx(3_000, rel=0.2)
@@ -146,12 +146,12 @@ def test_the_mean_stays_with_the_patients_where_they_are_few():
 @pytest.mark.parametrize("values", [np.full(30, 0.5), np.zeros(30), np.tile([0.0, 30.0], 15), np.arange(30.0)])
 def test_series_that_never_change_or_only_jump_are_fitted_too(form, values):
     found = fit([recording({"a": (np.arange(30) * 60.0, values)}, "perfusion_index")], ["perfusion_index"], [form])
-    told = found.forms[form]
-    assert np.isfinite(list(told.parameters.values())).all()
-    assert np.isfinite(told.train)
-    assert np.isnan(told.held_out)
-    assert told.held_out_files == []
-    assert told.skill == {}
+    result = found.forms[form]
+    assert np.isfinite(list(result.parameters.values())).all()
+    assert np.isfinite(result.train)
+    assert np.isnan(result.held_out)
+    assert result.held_out_files == []
+    assert result.skill == {}
 
 
 def test_too_little_is_nothing():
@@ -165,10 +165,10 @@ def test_signals_fitted_together_share_a_row(ward):
     columns = ward.columns
     pulse = np.full(len(columns), BY_NAME["pulse_rate"].code, np.uint16)
     other = Recording("pulse.csv", Columns(columns.patients, columns.patient, pulse, columns.time, columns.value + 10))
-    told = []
-    found = fit([ward, other], ["heart_rate", "pulse_rate"], ["single"], most=2_000, tell=told.append)
+    result = []
+    found = fit([ward, other], ["heart_rate", "pulse_rate"], ["single"], most=2_000, tell=result.append)
     assert found.signals == ["heart_rate", "pulse_rate"]
-    assert told == ["single"]
+    assert result == ["single"]
     assert [use.file for use in found.forms["single"].train_files] == ["made.csv", "pulse.csv"]
     alone = fit([ward], ["heart_rate"], ["single"], most=2_000)
     means = [one.forms["single"].parameters["mean"] for one in (found, alone)]
@@ -185,6 +185,6 @@ def test_a_file_too_short_to_tell_anything_is_left_out_beside_others(ward):
 def test_one_patient_of_a_file_weighs_a_fifth_of_a_population(ward):
     """A stuck sensor of one patient far away: the mean follows the thirty others."""
     stuck = recording({"z": (np.arange(500) * 60.0, np.full(500, 190.0))})
-    told = fit([ward, stuck], ["heart_rate"], ["ou"], most=4_000).forms["ou"]
-    assert told.parameters["mean"] == pytest.approx(90, abs=15)
-    assert told.held_out_files[0].patients == 30
+    result = fit([ward, stuck], ["heart_rate"], ["ou"], most=4_000).forms["ou"]
+    assert result.parameters["mean"] == pytest.approx(90, abs=15)
+    assert result.held_out_files[0].patients == 30

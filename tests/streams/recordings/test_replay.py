@@ -140,14 +140,14 @@ def test_faster_than_the_clock_the_last_reading_is_the_services_now(fake):
 
 def test_a_service_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_in_another_order(fake):
     fake.script = [0, 503, 507, 200, 0, 0]
-    told = []
+    result = []
     replay = Replay(recording(np.zeros(50_000)), fake.door(), speed=inf, sleep=lambda _: None)
-    summary = replay.run(lambda s: told.append(s.waiting))
+    summary = replay.run(lambda s: result.append(s.waiting))
     _, _, values = fake.columns()
     assert values.tolist() == list(range(50_000))
     assert summary.retries == 3  # a line that breaks once may have been idle: it is tried anew before that counts
     assert not summary.failed
-    assert any(told)
+    assert any(result)
     assert not summary.waiting
 
 

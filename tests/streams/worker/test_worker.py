@@ -32,9 +32,9 @@ class EstimateHistory:
 
 
 def test_estimates_are_kept_without_digits_that_mean_nothing() -> None:
-    history, told = EstimateHistory(), []
+    history, result = EstimateHistory(), []
     worker = Worker(history)
-    worker.listen(lambda outcome: told.append(outcome.estimates.rows) if outcome.estimates is not None else None)
+    worker.listen(lambda outcome: result.append(outcome.estimates.rows) if outcome.estimates is not None else None)
     worker.assign(0, [])
     worker.take(0, 0, Admit(patient="p", received=BEGIN))
     signals = np.array([BY_NAME["heart_rate"].code, BY_NAME["body_temperature"].code], "<u2")
@@ -46,9 +46,9 @@ def test_estimates_are_kept_without_digits_that_mean_nothing() -> None:
         worker.take(0, second, as_record(columns, now))
     mean, sd, quality = (np.concatenate(column) for column in zip(*history.kept, strict=True))
     assert len(mean) > 200
-    np.testing.assert_allclose(mean, np.concatenate([rows["mean"] for rows in told]), rtol=2**-17)
-    np.testing.assert_allclose(sd, np.concatenate([rows["sd"] for rows in told]), rtol=2**-11)
-    np.testing.assert_allclose(quality, np.concatenate([rows["quality"] for rows in told]), rtol=2**-11, atol=1e-7)
+    np.testing.assert_allclose(mean, np.concatenate([rows["mean"] for rows in result]), rtol=2**-17)
+    np.testing.assert_allclose(sd, np.concatenate([rows["sd"] for rows in result]), rtol=2**-11)
+    np.testing.assert_allclose(quality, np.concatenate([rows["quality"] for rows in result]), rtol=2**-11, atol=1e-7)
     assert [pack(column)[0].dtype for column in (mean, sd, quality)] == ["<f4", "<f2", "<f2"]
 
 

@@ -27,8 +27,8 @@ NAME = f"format-{FORMAT}-columns-{VERSION}-history-{HISTORY}.db.xz"
 
 async def _made(path: Path) -> None:
     service = EmbeddedService(Settings(database=path, partitions=2, tick_seconds=3600), Clock(origin_us=ORIGIN))
-    told: list[Outcome] = []
-    service.listen(told.append)
+    result: list[Outcome] = []
+    service.listen(result.append)
     await service.start()
     for record in begin(ORIGIN):
         await service.append(record)
@@ -37,7 +37,7 @@ async def _made(path: Path) -> None:
         await service.observe(columns, "monitor")
         while service.health()["lag_readings"]:  # noqa: ASYNC110 - threads set no event of this loop
             await asyncio.sleep(0.01)
-    transitions = [one for outcome in told for one in outcome.transitions]
+    transitions = [one for outcome in result for one in outcome.transitions]
     alarm = next(one.alarm for one in transitions if one.condition == "news2.high")
     await service.append(Acknowledge(patient="ada", alarm=alarm, by="nurse", note="seen"))
     await service.stop()

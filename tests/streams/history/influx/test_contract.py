@@ -90,10 +90,10 @@ async def both(request, file: File, history: InfluxHistory) -> tuple[File, Influ
     return file, history
 
 
-def same(told, wanted, *, near: bool = False) -> None:
+def same(result, wanted, *, near: bool = False) -> None:
     names = wanted._fields if hasattr(wanted, "_fields") else wanted.__slots__
     for name in names:
-        one, other = getattr(told, name), getattr(wanted, name)
+        one, other = getattr(result, name), getattr(wanted, name)
         assert one.dtype == other.dtype
         if near:
             np.testing.assert_allclose(one, other, rtol=1e-12)
@@ -126,9 +126,9 @@ async def test_pages_of_readings(both) -> None:
         cursor, pages = None, 0
         while True:
             wanted = await file.history.observations_page(patient, 0, *EVER, cursor=cursor, limit=limit)
-            told = await history.observations_page(patient, 0, *EVER, cursor=cursor, limit=limit)
-            same(told.series, wanted.series)
-            assert told.cursor == wanted.cursor
+            result = await history.observations_page(patient, 0, *EVER, cursor=cursor, limit=limit)
+            same(result.series, wanted.series)
+            assert result.cursor == wanted.cursor
             cursor, pages = wanted.cursor, pages + 1
             if cursor is None or pages > 20:
                 break
@@ -145,9 +145,9 @@ async def test_estimates(both) -> None:
             same(await history.estimates(patient, signal, *EVER), wanted)
             for points in (1, 4, 500):
                 wanted = await file.history.estimates(patient, signal, *window, points=points)
-                told = await history.estimates(patient, signal, *window, points=points)
-                same(told._replace(quality=wanted.quality), wanted, near=True)
-                np.testing.assert_allclose(told.quality, wanted.quality, rtol=1e-6)
+                result = await history.estimates(patient, signal, *window, points=points)
+                same(result._replace(quality=wanted.quality), wanted, near=True)
+                np.testing.assert_allclose(result.quality, wanted.quality, rtol=1e-6)
 
 
 async def test_forecasts(both) -> None:
@@ -220,8 +220,8 @@ async def test_a_reading_again_replaces_it(history: InfluxHistory) -> None:
         history.add_observations(0, offset, ["a"], *one)
         history.complete(0, offset)
         await history.settled()
-        told = await history.observations("a", 0, *EVER)
-        np.testing.assert_array_equal(told, Series(np.array([BEGIN]), one[3], one[4]))
+        result = await history.observations("a", 0, *EVER)
+        np.testing.assert_array_equal(result, Series(np.array([BEGIN]), one[3], one[4]))
         buckets = await history.observations("a", 0, BEGIN, BEGIN + 10, points=5)
         assert buckets.mean.tolist() == ([] if status in UNBELIEVED else [value])
 

@@ -65,15 +65,15 @@ async def test_corrections_retractions_and_what_was_not_taken(file: File, histor
         played(one, records)
     file.flush()
     await history.settled()
-    told = await history.revisions("a", "heart_rate", *EVER)
-    assert [(one.time, one.what, one.value, one.by) for one in told] == [
+    result = await history.revisions("a", "heart_rate", *EVER)
+    assert [(one.time, one.what, one.value, one.by) for one in result] == [
         (first, "not_taken", None, "watch"), (first, "retracted", None, "monitor"),
         (second, "corrected", 60.0, "monitor"), (second, "not_taken", 70.0, "watch"),
         (second, "corrected", 61.0, "monitor"), (second, "retracted", None, "monitor"),
     ]  # fmt: skip
     for window in (EVER, (first, second), (second, second + 1), (0, first)):
         assert await history.revisions("a", "heart_rate", *window) == [
-            one for one in told if window[0] <= one.time < window[1]
+            one for one in result if window[0] <= one.time < window[1]
         ]
     assert await history.revisions("a", "pulse_rate", *EVER) == []
     assert await history.revisions("b", "heart_rate", *EVER) == []
@@ -81,7 +81,7 @@ async def test_corrections_retractions_and_what_was_not_taken(file: File, histor
     originals = await history.versions("a", 0, *EVER)
     assert {90.0, 120.0} <= set(originals.value.tolist())
     wanted = await file.history.revisions("a", "heart_rate", *EVER)
-    assert {str(one) for one in told} >= {str(one) for one in wanted}
+    assert {str(one) for one in result} >= {str(one) for one in wanted}
 
 
 async def test_one_moment_revised_again_and_again(file: File, history: InfluxHistory) -> None:
@@ -100,9 +100,9 @@ async def test_one_moment_revised_again_and_again(file: File, history: InfluxHis
     file.flush()
     await history.settled()
     async with asyncio.timeout(60):
-        told = await history.revisions("a", "heart_rate", *EVER)
-    assert [one.value for one in told] == [10.0 * offset + place for offset in range(400) for place in range(3)]
-    assert told == await file.history.revisions("a", "heart_rate", *EVER)
+        result = await history.revisions("a", "heart_rate", *EVER)
+    assert [one.value for one in result] == [10.0 * offset + place for offset in range(400) for place in range(3)]
+    assert result == await file.history.revisions("a", "heart_rate", *EVER)
 
 
 async def test_whatever_is_done_to_a_moment_both_stores_tell_the_same(file: File, history: InfluxHistory) -> None:
@@ -133,10 +133,10 @@ async def test_whatever_is_done_to_a_moment_both_stores_tell_the_same(file: File
         await history.settled()
     for patient, course in courses.items():
         window = (patient, 0, *EVER)
-        wanted, told = [(await one.observations(*window)).value.tolist() for one in both]
-        assert (course, told) == (course, wanted)
-        wanted, told = [await one.revisions(patient, "heart_rate", *EVER) for one in both]
-        assert (course, told) == (course, wanted)
+        wanted, result = [(await one.observations(*window)).value.tolist() for one in both]
+        assert (course, result) == (course, wanted)
+        wanted, result = [await one.revisions(patient, "heart_rate", *EVER) for one in both]
+        assert (course, result) == (course, wanted)
         sent_after = "back" in course and {*course[course.index("back") :]} > {"back"}
         if not sent_after:  # there the original's place is taken by what was sent after it had been taken back
             assert (course, (await history.versions(*window)).value[0]) == (course, 70.0)

@@ -37,10 +37,10 @@ def test_in_order_and_again_after_a_restart(tmp_path: Path, monkeypatch: pytest.
     one.close()
     again = Spill(tmp_path, MUCH)
     again.append(entry(11))
-    told = drained(again)
+    result = drained(again)
     # What was read of a file that was not done is read again: the same points again do no harm.
-    assert told[-11:] == [entry(number) for number in range(1, 12)]
-    assert len(told) <= 12
+    assert result[-11:] == [entry(number) for number in range(1, 12)]
+    assert len(result) <= 12
     assert (again.empty, again.bytes, list(tmp_path.rglob("*.lines"))) == (True, 0, [])
     again.close()
 

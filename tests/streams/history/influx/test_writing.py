@@ -60,8 +60,8 @@ def test_any_two_ids_stay_two(settings: Settings, patients: list[str], number: i
         )
         history.complete(0, 0)
         await history.settled()
-        told = [await values(history, patient) for patient in patients]
-        assert told == [[place + float(number)] for place in range(len(patients))]
+        result = [await values(history, patient) for patient in patients]
+        assert result == [[place + float(number)] for place in range(len(patients))]
         assert history.counters()["history_dropped"] == 0
 
     try:

@@ -23,7 +23,7 @@ def fill(file: File, *, segments: int = 6) -> dict[str, list[int]]:
     }
 
 
-async def told(file: File) -> dict[str, list[int]]:
+async def result(file: File) -> dict[str, list[int]]:
     return {patient: (await file.history.observations(patient, 0, *EVER)).time.tolist() for patient in PATIENTS}
 
 
@@ -47,7 +47,7 @@ async def test_a_slice_that_fails_is_done_again(file: File, small, monkeypatch, 
                 more = file.history.compact(connection, 0.0)
         except sqlite3.OperationalError:
             failures += 1
-        assert await told(file) == wanted
+        assert await result(file) == wanted
     assert failures == (0 < fails_at <= calls)
     file.check_bytes()
     assert file.count("history_progress") == 0
@@ -62,7 +62,7 @@ async def test_reopened_between_any_two_slices(file: File, small) -> None:
         while more and file.connection.total_changes == before:
             with file.transaction() as connection:
                 more = file.history.compact(connection, 0.0)
-        assert await told(file) == wanted
+        assert await result(file) == wanted
         file.close()
         file.__init__(file.path)
     file.check_bytes()

@@ -39,17 +39,17 @@ async def test_pages_stay_whole_while_the_buffer_is_flushed(file: File, flush_at
         tell(file, transition("a", number, number // 4), transition("b", number, number // 4))
         if number == 3:
             file.flush()
-    told, cursor, pages = [], None, 0
+    result, cursor, pages = [], None, 0
     while True:
         if pages == flush_at:
             file.flush()
         page = await file.history.alarms(None, *EVER, cursor=cursor, limit=3, ascending=ascending)
-        told += [item.id for item in page.items]
+        result += [item.id for item in page.items]
         cursor, pages = page.cursor, pages + 1
         if cursor is None:
             break
     wanted = [f"{patient}-{number}" for number in range(10) for patient in "ab"]
-    assert told == (wanted if ascending else wanted[::-1])
+    assert result == (wanted if ascending else wanted[::-1])
 
 
 async def test_transitions_of_one_moment_keep_the_log_s_order(file: File) -> None:
@@ -95,8 +95,8 @@ async def test_numbers_of_numpy_in_an_explanation_are_stored_as_plain_ones(file:
     item.explanation = {"mean": np.float64(1.5), "quantiles": np.arange(3)}
     tell(file, item)
     file.flush()
-    (told,) = await file.history.alarm("a-alarm")
-    assert told.explanation == {"mean": 1.5, "quantiles": [0, 1, 2]}
+    (result,) = await file.history.alarm("a-alarm")
+    assert result.explanation == {"mean": 1.5, "quantiles": [0, 1, 2]}
 
 
 def test_an_explanation_that_cannot_be_stored_is_refused_when_it_is_added(file: File) -> None:
@@ -114,7 +114,7 @@ async def test_a_foreign_cursor_is_refused(file: File, cursor: str) -> None:
 
 
 async def test_facts_of_one_moment_are_all_kept_and_a_repeat_is_not(file: File) -> None:
-    told = [
+    result = [
         Fact(patient="a", kind="insulin", time=5, value=4.0, received=5),
         Fact(patient="a", kind="insulin", time=5, value=6.0, received=6),
         Fact(patient="a", kind="note", time=5, value="slept", received=7), Fact(patient="b", kind="meal", time=1),
@@ -122,11 +122,11 @@ async def test_facts_of_one_moment_are_all_kept_and_a_repeat_is_not(file: File) 
         Fact(patient="a", kind="oxygen", time=9, value=2.0, id="x", received=9),
         Fact(patient="a", kind="insulin", time=5, value=4.0, received=10),
     ]  # fmt: skip
-    for fact in told:
+    for fact in result:
         file.history.add_facts(0, file.offset, [fact])
         file.history.complete(0, file.offset)
         file.offset += 1
-    wanted = [told[4], *told[:3]]
+    wanted = [result[4], *result[:3]]
     assert await file.history.facts("a", *EVER) == wanted
     file.flush()
     assert await file.history.facts("a", *EVER) == wanted

@@ -94,10 +94,10 @@ async def test_forecasts_stay_when_the_reading_they_followed_is_taken_back(file:
     file.flush()
     file.compact()
     file.observe("a", 4, 0.0, status=Status.RETRACTED)
-    told = await file.history.forecasts("a", 0, 2, 9)
-    assert told.time.tolist() == list(range(2, 9))
-    np.testing.assert_array_equal(told.quantiles, quantiles[2:9])
-    assert told.quantiles.dtype == np.float32
+    result = await file.history.forecasts("a", 0, 2, 9)
+    assert result.time.tolist() == list(range(2, 9))
+    np.testing.assert_array_equal(result.quantiles, quantiles[2:9])
+    assert result.quantiles.dtype == np.float32
     thin = await file.history.forecasts("a", 0, 2, 9, points=3)
     assert thin.time.tolist() == [2, 5, 8]
     np.testing.assert_array_equal(thin.quantiles, quantiles[[2, 5, 8]])
@@ -135,15 +135,15 @@ async def test_pages_make_the_whole(file: File, small, limit: int) -> None:
         file.flush()
     file.compact()
     file.observe("a", time[180:], np.arange(20))
-    told, cursor = [], None
+    result, cursor = [], None
     while True:
         page = await file.history.observations_page("a", 0, *EVER, cursor=cursor, limit=limit)
         assert len(page.series.time) <= limit
-        told += page.series.time.tolist()
+        result += page.series.time.tolist()
         cursor = page.cursor
         if cursor is None:
             break
-    assert told == time.tolist()
+    assert result == time.tolist()
 
 
 async def test_a_foreign_cursor_is_refused(file: File) -> None:

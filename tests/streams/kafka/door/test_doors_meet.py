@@ -110,7 +110,7 @@ def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) 
     """As the log decides: one is told 201, the other 409, and both show the ward of the one that won."""
     sessions = [door.session() for door in doors]
     names = [f"bed-{number}" for number in range(12)]
-    told: list[dict[str, int]] = [{}, {}]
+    result: list[dict[str, int]] = [{}, {}]
     meet = threading.Barrier(2)
 
     def admit(which: int) -> None:
@@ -118,7 +118,7 @@ def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) 
             for name in names:
                 meet.wait(120)
                 body = {"id": name, "ward": f"ward {which}"}
-                told[which][name], *_ = wire.exchange("POST", "/v1/patients", body, {"Cookie": sessions[which]})
+                result[which][name], *_ = wire.exchange("POST", "/v1/patients", body, {"Cookie": sessions[which]})
 
     both = [threading.Thread(target=admit, args=(which,)) for which in range(2)]
     for one in both:
@@ -126,7 +126,7 @@ def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) 
     for one in both:
         one.join(240)
     for name in names:
-        answers = [answers.get(name) for answers in told]
+        answers = [answers.get(name) for answers in result]
         assert sorted(answers, key=str) == [201, 409], (name, answers)
         for door, session in zip(doors, sessions, strict=True):
             with RawConnection(door.port, timeout_s=60.0) as wire:

@@ -103,16 +103,16 @@ async def _made(settings: Settings, worker: ServiceUnderTest) -> list[Kept]:
     left = AFTER * sum(any(partition_of(name, 2) == number for name in PATIENTS) for number in range(2))
     await _write(settings, records[:-left])
     await asyncio.to_thread(worker.start)
-    told: list[str] = []
-    while not told:
+    result: list[str] = []
+    while not result:
         transitions = [decode_transition(record.value) for record in await read(settings, names.alarms, 1)]
-        told = [one.alarm for one in transitions if one.condition == "news2.high"]
-    acknowledged = Acknowledge(patient="ada", alarm=told[0], by="nurse", note="seen", received=Clock().now())
+        result = [one.alarm for one in transitions if one.condition == "news2.high"]
+    acknowledged = Acknowledge(patient="ada", alarm=result[0], by="nurse", note="seen", received=Clock().now())
     await _write(settings, [(partition_of("ada", 2), acknowledged)])
     presence = ""
     while presence != "acknowledged":
         of_alarm = [decode_transition(record.value) for record in await read(settings, names.alarms)]
-        presence = [one.presence for one in of_alarm if one.alarm == told[0]][-1]
+        presence = [one.presence for one in of_alarm if one.alarm == result[0]][-1]
     await asyncio.to_thread(worker.stop)
     await _write(settings, records[-left:])
     kept = []

@@ -71,8 +71,8 @@ async def test_a_partition_that_was_frozen_thaws_at_the_restart_and_stays_so(
             while not found.done():
                 await producer.write(heart("a", value))
                 await asyncio.sleep(0.5)
-            told = decode_transition((await found)[-1])
-            assert begun - 5 * SECOND <= told.emitted <= Clock().now() + 5 * SECOND
+            result = decode_transition((await found)[-1])
+            assert begun - 5 * SECOND <= result.emitted <= Clock().now() + 5 * SECOND
             assert await set_back() is not bool(life), "once, and not at the next restart"
             await eventually(lambda: covered(-30 * SECOND, 5 * SECOND))
             await asyncio.to_thread(worker.kill)

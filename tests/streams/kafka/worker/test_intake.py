@@ -249,13 +249,13 @@ def test_a_partition_that_let_in_a_patient_without_a_name_starts() -> None:
     blobs = kept(worker)
     again = Worker(NoHistory())
     assert again.assign(0, blobs, 5) == 6
-    told: list[tuple[str, str]] = []
+    result: list[tuple[str, str]] = []
     for second in range(60):
         outcome = again.take(0, 6 + second, Tick(NOW + second * SECOND))
-        told += [(one.patient, one.condition) for one in outcome.transitions if one.presence == "on"]
+        result += [(one.patient, one.condition) for one in outcome.transitions if one.presence == "on"]
     assert again.failures == 0
-    assert ("a", "sensor.silent") in told
-    assert {patient for patient, _ in told} == {"a", "b"}
+    assert ("a", "sensor.silent") in result
+    assert {patient for patient, _ in result} == {"a", "b"}
     assert again.complete(0).profiles[0].patient == "a"
     # The place is somebody else's next.
     assert "" not in again.banks[0].index

@@ -41,8 +41,8 @@ def test_what_was_done_to_readings_is_told_with_what_stood_before(cluster: Clust
         def send(device: int, moment: int, **said: Any) -> None:
             entry = {"patient": "a", "signal": "heart_rate", "time": moments[moment]} | said
             key = {"Authorization": f"Bearer {made[device]['key']}"}
-            status, _, told = wire.exchange("POST", "/v1/observations", [entry], key)
-            assert status == 200, told
+            status, _, result = wire.exchange("POST", "/v1/observations", [entry], key)
+            assert status == 200, result
 
         def shown(kind: str) -> dict[str, Any]:
             return wire.json("GET", f"{PATH}&kind={kind}", cookie=cookie)
@@ -53,10 +53,10 @@ def test_what_was_done_to_readings_is_told_with_what_stood_before(cluster: Clust
         send(1, 0, value=70.0)
         send(0, 1, status="entered-in-error")
         until(lambda: len(shown("revisions")["items"]) == 3, 120, "the revisions", cluster.workers)
-        told = [
+        result = [
             (one["time"], one["what"], one["before"], one["value"], one["by"]) for one in shown("revisions")["items"]
         ]
-        assert told == [
+        assert result == [
             (moments[0], "corrected", 120.0, 60.0, "monitor"), (moments[0], "not_taken", 120.0, 70.0, "watch"),
             (moments[1], "retracted", 90.0, None, "monitor"),
         ]  # fmt: skip
