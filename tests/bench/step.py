@@ -3,6 +3,7 @@
 ``ns_per_reading`` says how the time of a reading divides.
 """
 
+import gc
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -46,6 +47,8 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     for number, second in enumerate(frames):
         if number == warm_up:
             say(f"{rounds - warm_up} s of {ward.channels:,} readings")
+            gc.collect()
+            gc.freeze()  # a full collection takes as long as many frames, wherever it happens to fall
             began = time.perf_counter()
         records: list[Frame | Tick] = [*second, Tick(second[-1].received)]
         for record in records:
