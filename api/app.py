@@ -92,11 +92,13 @@ def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, 
         app.include_router(router)
     app.include_router(sockets(hub, accounts))
     app.router.routes.extend(pages(_HERE / "reference", "/docs"))
-    app.router.routes.extend(pages(_HERE / "pages"))
+    page_routes = pages(_HERE / "pages")
+    app.router.routes.extend(page_routes)
     app.openapi = lambda: describe(app)  # type: ignore[method-assign] # FastAPI's way of changing the document
     app.add_middleware(Bounded, larger={"/v1/observations": 0, "/v1/facts": 0, "/v1/devices": 2 << 20})
     app.add_middleware(Guard, bind=settings.host, allowed=settings.allowed_hosts)
     app.add_middleware(Timing, figures=figures)
     app.add_middleware(Strangers, accounts=accounts, rate=settings.stranger_requests_per_second, cookie=COOKIE)
-    app.add_middleware(Proxied, trusted=settings.trusted_proxies, prefix=settings.path_prefix)
+    own = [route.path for route in page_routes]
+    app.add_middleware(Proxied, trusted=settings.trusted_proxies, prefix=settings.path_prefix, own=own)
     return app

@@ -1,6 +1,6 @@
 """Reads the headers of a trusted proxy: the client's address, the scheme and the path prefix."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -14,12 +14,14 @@ class Proxied:
 
     X-Forwarded-For and X-Forwarded-Proto are used only from the addresses and networks in ``trusted``. If it is empty,
     they are never used, not even from loopback. ``prefix`` is removed from paths that begin with it (some proxies keep
-    it), and added to the addresses in Link and Location.
+    it), and added to the addresses in Link and Location. A path in ``own`` is one of a page's files, such as
+    ``/ward/ward.js``: it stays as it is even if it begins with the prefix.
     """
 
-    def __init__(self, app: ASGIApp, trusted: Sequence[str], prefix: str) -> None:
+    def __init__(self, app: ASGIApp, trusted: Sequence[str], prefix: str, own: Collection[str] = ()) -> None:
         self._app: ASGIApp = ProxyHeadersMiddleware(app, list(trusted)) if trusted else app  # type: ignore[arg-type,assignment] # uvicorn's own types
         self._prefix = prefix
+        self._own = frozenset(own)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -30,7 +32,7 @@ class Proxied:
             ):  # relative links of the page would lead outside the prefix
                 await RedirectResponse(f"{path}/", 308)(scope, receive, send)
                 return
-            if path.startswith(f"{self._prefix}/"):
+            if path.startswith(f"{self._prefix}/") and path not in self._own:
                 scope = {**scope, "path": path[len(self._prefix) :]}
                 if raw := scope.get("raw_path"):
                     scope["raw_path"] = raw[len(self._prefix) :]
