@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from websockets.sync.client import connect
 
@@ -129,3 +130,39 @@ def test_a_service_without_models_says_so(running: Running) -> None:
     admin = running.person("adm-none", "admin")
     assert admin.post("/v1/patients", json={"id": "m6", "ward": "A"}).status_code == 201
     assert admin.get("/v1/patients/m6/models").json() == {"patient": "m6", "models": []}
+
+
+class NextVersion(InsulinOnBoard):
+    """A version that doubles what an earlier one had, and nobody can miss it."""
+
+    version = 3
+
+    def migrate(self, version: int, raw: bytes) -> Any:
+        state = np.frombuffer(raw, self.dtype).copy()
+        state["units"] *= 2 if version == 2 else 0
+        return state
+
+
+def test_a_restart_keeps_what_models_know_and_another_version_migrates_it(tmp_path: Path) -> None:
+    def insulin(models: tuple[Any, ...]) -> float:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("streams.embedded.service.site_models", lambda: models)
+            with serving(tmp_path / "v.db") as running:
+                admin = running.person(f"adm-{len(started)}", "admin")
+                if not started:
+                    assert admin.post("/v1/patients", json={"id": "m7", "ward": "A"}).status_code == 201
+                    dose = {"patient": "m7", "kind": "insulin", "value": 4.0}
+                    assert admin.post("/v1/facts", json=dose).status_code == 200
+                started.append(1)
+                (board,) = eventually(lambda: told(admin, "m7", "insulin-on-board"))
+                assert running.service.counters()["models_begun_anew"] == 0
+                (units,) = board["outputs"]
+                mean: float = units["mean"]
+                return mean
+
+    started: list[int] = []
+    first = insulin((InsulinOnBoard(),))
+    assert 3.9 < first <= 4.0
+    again = insulin((InsulinOnBoard(),))
+    assert 0.9 * first < again <= first
+    assert 1.8 * again < insulin((NextVersion(),)) <= 2 * again
