@@ -159,7 +159,10 @@ def test_recovery(bench):
 
 @pytest.mark.slow
 def test_start(bench):
-    assert figures(bench, "start")["warm_s"] > 0
+    found = figures(bench, "start")
+    assert found["warm_s"] > 0
+    assert found["files_cold_s"] > 0
+    assert found["warm_cpu_s"] > 0
 
 
 def nothing_lost(result):

@@ -22,11 +22,28 @@ from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar, cast
 
 import numba
+from numba.np import linalg
 
 __all__ = ["kernel"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+
+def _import_without_blas() -> None:
+    """Import numba's array functions without scipy's BLAS, which they ask for only to know whether it is there.
+
+    It is a tenth of what a start imports, and no kernel here uses it. A kernel that does (a site's model) loads it then.
+    """
+    ask = linalg.ensure_blas
+    linalg.ensure_blas = lambda: None
+    try:
+        import numba.np.arraymath  # noqa: F401, PLC0415
+    finally:
+        linalg.ensure_blas = ask
+
+
+_import_without_blas()
 
 
 def kernel(*signatures: str, allocates: bool = False, **options: Any) -> Callable[[Callable[P, R]], Callable[P, R]]:  # noqa: ANN401 (numba's options)

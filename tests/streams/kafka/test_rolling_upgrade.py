@@ -138,14 +138,15 @@ async def taken_over_once(settings: Settings) -> None:
     now = await checkpoints.read(settings, range(2))
     for partition, before in (await manifests(settings, VERSION - 1)).items():
         begin = msgspec.msgpack.decode(blobs[partition, before[-1]["blocks"][0]])["offset"]
-        wanted: Counter[str] = Counter()
-        for record in inputs:
-            one = decode_record(record.value)
-            if record.partition == partition and record.offset > begin and isinstance(one, Frame):
-                wanted.update(patient for patient, *_ in readings_of(one.columns))
         worker = Worker(NoHistory())
         worker.assign(partition, now[partition].blobs, now[partition].manifest.covered)
         bank = worker.banks[partition]
+        wanted: Counter[str] = Counter()
+        for record in inputs:
+            one = decode_record(record.value)
+            # A worker that ends on a busy machine may leave the last records to the next one.
+            if record.partition == partition and begin < record.offset <= bank.covered[0] and isinstance(one, Frame):
+                wanted.update(patient for patient, *_ in readings_of(one.columns))
         count = {
             bank.profile(int(bank.patient_of_row[row])).patient: int(bank.state[row, layout.COUNT])
             for row in range(bank.rows)
