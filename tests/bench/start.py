@@ -31,7 +31,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         service.stop()
         warm = [_started(service, ward, "warm") for _ in range(2 if quick else 9)]
         cpu = _cpu_s(service)
-        unread = []
+        unread, how = [], ""
         for _ in range(1 if quick else 5):
             how = _forget_files()
             unread.append(_started(service, ward, "files cold"))
