@@ -1,4 +1,4 @@
-"""The service's clock: it goes where the wall's goes, and one with a pace of its own never goes back."""
+"""The service's clock: it follows the wall clock, and with its own speed it never goes back."""
 
 import pytest
 
@@ -8,7 +8,7 @@ NOW = 1_800_000_000_000_000
 
 
 class WallClock:
-    """A wall clock that somebody sets."""
+    """A wall clock that can be set."""
 
     def __init__(self):
         self.us = NOW

@@ -64,7 +64,7 @@ def test_a_file_that_cannot_be_made_is_left_to_who_opens_it(tmp_path):
 
 
 def test_a_look_lets_go_of_no_lock_of_sqlites(tmp_path):
-    """Another process must still find the file in use after somebody in this one has looked at its rights."""
+    """Another process must still find the file in use after this process has checked its rights."""
     path = tmp_path / "vt.db"
     path.touch(0o600)
     holder = path.open("r+b")

@@ -1,4 +1,4 @@
-"""The embedded file copied while a service writes, and put back."""
+"""Backup of the embedded file while a service writes, and restore."""
 
 import asyncio
 import sqlite3

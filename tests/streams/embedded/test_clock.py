@@ -46,7 +46,7 @@ async def begun(path, wall, **more):
 
 
 async def alarmed(service, heard):
-    """Readings of now, by the right clock, until one of them sounds."""
+    """Send readings of now, by the right clock, until one raises an alarm."""
     right = WallClock()
     async with asyncio.timeout(180):
         while not any(one.condition == "limit.critical_high" for outcome in heard for one in outcome.transitions):
@@ -100,7 +100,7 @@ async def test_a_second_back_is_waited_for(tmp_path):
 
 
 async def test_a_machine_that_slept(tmp_path):
-    """The monotonic clock stood still meanwhile; the wall's is two hours on."""
+    """The monotonic clock stood still meanwhile; the wall clock is two hours later."""
     wall = WallClock(-2 * HOUR)
     service, heard = await begun(tmp_path / "v.db", wall)
     await service.append(Admit(patient="p1", ward="A", by="test"))
@@ -127,7 +127,7 @@ async def test_a_file_whose_time_lies_ahead_is_refused_with_what_to_do(tmp_path)
     await fast.stop()
     with pytest.raises(ClockApart, match=r"ahead of this machine's clock.*--clock-speed.*vitaltwin repair"):
         await EmbeddedService(Settings(database=tmp_path / "v.db")).start()
-    # At a pace of its own, or as a demonstration, it goes on.
+    # With its own clock speed, or as a demonstration, it continues.
     again = EmbeddedService(Settings(database=tmp_path / "v.db", clock_speed=2.0))
     await again.start()
     assert again.clock.apart() > HOUR
@@ -195,7 +195,7 @@ async def test_a_service_that_ended_with_a_wrong_clock_is_repaired_and_has_its_h
         assert file.execute("SELECT count(*) FROM log").fetchone()[0] > before
 
 
-def test_age_is_told_by_a_time_that_a_wrong_clock_does_not_move():
+def test_a_wrong_clock_does_not_move_the_retention_time():
     time_us, agreed = 1000 * DAY, 0
     minute = 60_000_000
     for lived in range(2, 60 * 24):

@@ -1,4 +1,4 @@
-"""Files with changed bytes, and files under two names: what a start and a repair make of them."""
+"""Files with changed bytes, and files under two names: the effect of a start and of a repair."""
 
 import os
 import random
@@ -21,7 +21,7 @@ PATIENTS = ("p1", "p2", "p3")
 
 @pytest.fixture
 async def path(tmp_path):
-    """A file of three patients, whose every checkpoint has one before it."""
+    """A file of three patients, in which every checkpoint has an older one."""
     path = tmp_path / "v.db"
     for _ in range(2):
         service = EmbeddedService(Settings(database=path))
@@ -44,7 +44,7 @@ def changed(path, statement, *values):
 
 
 async def seen(path):
-    """By patient the readings its twin has counted, and what the start said."""
+    """By patient the number of readings of its twin, and the messages of the start."""
     service = EmbeddedService(Settings(database=path))
     result = []
     service.listen(result.append)
@@ -80,7 +80,7 @@ async def test_broken_checkpoints_are_replaced_from_older_ones_and_the_log(path,
     assert kept == limits == {"heart_rate": {"critical_low": 60.0}}
     assert "broken checkpoints" in health["restore"]
     assert "older ones and the log" in health["restore"]
-    assert (await seen(path))[1]["restore"] == "ok"  # written anew
+    assert (await seen(path))[1]["restore"] == "ok"  # written again
 
 
 async def test_without_any_usable_checkpoint_the_log_is_enough(path):
@@ -92,7 +92,7 @@ async def test_without_any_usable_checkpoint_the_log_is_enough(path):
     assert "rebuilt from the log alone" in health["restore"]
 
 
-async def test_a_broken_record_is_passed_over_and_told(path):
+async def test_a_broken_record_is_skipped_and_reported(path):
     with closing(sqlite3.connect(path)) as file:
         (number,) = file.execute(
             "SELECT id FROM log WHERE instr(record, CAST('p1' AS BLOB)) AND length(record) > 500"

@@ -27,7 +27,7 @@ HEART_RATE = BY_NAME["heart_rate"].code
 
 
 def readings(service, count=50, patients=("p1", "p2"), value=72.0):
-    """So many readings of each patient, a second apart, up to now."""
+    """``count`` readings of each patient, a second apart, up to now."""
     now = service.clock.now()
     places = np.tile(np.arange(len(patients), dtype="u4"), count)
     ago = np.repeat(np.arange(count)[::-1], len(patients))
@@ -37,21 +37,21 @@ def readings(service, count=50, patients=("p1", "p2"), value=72.0):
 
 
 async def started_and_stopped(settings):
-    """A service that begins and ends."""
+    """Start and stop a service."""
     service = EmbeddedService(settings)
     await service.start()
     await service.stop()
 
 
 async def until(true):
-    """Wait for what another thread will bring about."""
+    """Wait for an effect of another thread."""
     async with asyncio.timeout(180):
         while not true():  # noqa: ASYNC110 - threads set no event of this loop
             await asyncio.sleep(0.01)
 
 
 async def settled(service):
-    """Wait until every durable reading has moved its twin."""
+    """Wait until every durable reading has been processed by its twin."""
     await until(lambda: not service.health()["lag_readings"])
 
 
@@ -95,7 +95,7 @@ async def test_what_was_acknowledged_is_there_after_an_end_and_a_start(tmp_path)
 
 
 async def test_a_service_that_was_away_calls_no_sensor_silent_for_that(tmp_path):
-    """Three minutes of service time go by between its end and its next start: heart rate counts as silent after 20 s."""
+    """Three minutes of service time pass between its end and its next start; heart rate counts as silent after 20 s."""
     settings = Settings(database=tmp_path / "v.db", tick_seconds=0.2)
     first = EmbeddedService(settings)
     await first.start()
@@ -114,7 +114,7 @@ async def test_a_service_that_was_away_calls_no_sensor_silent_for_that(tmp_path)
     bank = next(bank for bank in second.worker.banks.values() if "p1" in bank.index)
     assert not bank.alarms
     assert not [one for outcome in heard for one in outcome.transitions if one.condition == "sensor.silent"]
-    silent = second.clock.now() + 25_000_000  # by steps: a jump would be another time away
+    silent = second.clock.now() + 25_000_000  # in steps: a jump would count as another absence
     while second.clock.now() < silent:
         second.clock.advance_to(second.clock.now() + 2_000_000)
         await asyncio.sleep(0.3)
@@ -192,7 +192,7 @@ async def poured(service):
         try:
             await service.observe(columns, "monitor")
         except LogUnavailable as refused:
-            assert "full" in str(refused)  # noqa: PT017 - what came before it is wanted as well
+            assert "full" in str(refused)  # noqa: PT017 - the readings before the error are needed as well
             return taken
         taken += len(columns)
     pytest.fail("the disk does not fill")
@@ -240,7 +240,7 @@ async def test_the_write_ahead_file_begins_anew_under_load_and_is_gone_afterward
         )
         pages = service.counters()["log_wal_pages"]
         if pages <= 40 < most:
-            break  # however much was written since, and however slowly the other threads went
+            break  # however much was written since, and however slow the other threads were
         most = max(most, pages)
     else:
         pytest.fail(f"the write-ahead file only grows: {most} pages")
@@ -321,7 +321,7 @@ def test_a_site_model_that_is_none_stops_the_start(monkeypatch, value, why):
 
 
 def struck(name, error=SystemExit):
-    """End a thread of this process by an exception from nowhere, as a fault of the interpreter would."""
+    """End a thread of this process with an injected exception, like a fault of the interpreter."""
     (thread,) = [one for one in threading.enumerate() if one.name == name]
     assert ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(error)) == 1
 

@@ -1,4 +1,4 @@
-"""A history file with its writer's connection, and short ways to fill it."""
+"""A history file with its writer's connection, and functions to fill it."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ class File:
         self.connection.execute("COMMIT")
 
     def observe(self, patient: str, time, value, *, signal: int = 0, status: int = 0, complete: bool = True) -> None:
-        """Add readings of one patient and signal in partition 0, as a record of their own."""
+        """Add readings of one patient and signal in partition 0, as one record."""
         time, value = np.atleast_1d(np.asarray(time, "i8")), np.atleast_1d(np.asarray(value, "f8"))
         count = len(time)
         self.history.add_observations(
@@ -62,7 +62,7 @@ class File:
         return int(self.connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0])  # noqa: S608 (a table's name)
 
     def check_bytes(self) -> None:
-        """The figure of bytes kept is true."""
+        """Check that the stored figure of bytes is right."""
         (stored,) = self.connection.execute(
             "SELECT (SELECT total(length(body)) FROM history_chunk) + "
             "(SELECT total(length(patients) + length(body)) FROM history_lot)"
@@ -86,7 +86,7 @@ def file(tmp_path: Path) -> Iterator[File]:
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Small thresholds, so that few rows go all the way up."""
+    """Small thresholds, so that few rows go through all levels."""
     shrink(monkeypatch)
 
 

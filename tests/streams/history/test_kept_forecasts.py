@@ -1,4 +1,4 @@
-"""Which forecasts a worker keeps, against what its outcomes told those who listened."""
+"""Which forecasts a worker stores, compared with its outcomes as a listener gets them."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ VALUES = {HEART: 75.0, GLUCOSE: 110.0}
 
 
 class ForecastHistory:
-    """A history that only holds forecasts, as (offset, identity, quantiles)."""
+    """A history of forecasts only, as (offset, identity, quantiles)."""
 
     def __init__(self) -> None:
         self.kept: list[tuple[int, tuple[str, int, int], list]] = []
@@ -33,7 +33,7 @@ class ForecastHistory:
 
 
 class Listener:
-    """What must be kept: worked out one by one from what is told, at every horizon and quantile there is."""
+    """What must be stored: computed one by one from the outcomes, at every horizon and quantile."""
 
     def __init__(self) -> None:
         self.last: dict[tuple[str, int], int] = {}
@@ -73,7 +73,7 @@ def frame(received: int, readings: list[tuple[str, int, int, float]]) -> Frame:
 
 
 def nulls(kept: list) -> list:
-    """With None for what is not a number, which equals itself."""
+    """With None in place of NaN, because None equals itself."""
     return [
         (offset, who, [[None if np.isnan(one) else one for one in row] for row in result])
         for offset, who, result in kept

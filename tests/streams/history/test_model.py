@@ -1,4 +1,4 @@
-"""Any order of adding, flushing, compacting, rolling back and crashing tells the same history as a dictionary."""
+"""Any order of adding, flushing, compacting, rolling back and crashing gives the same history as a dictionary."""
 
 import asyncio
 import tempfile
@@ -28,15 +28,15 @@ move = st.one_of(
 )
 
 
-def foretold(place: int, offset: int) -> np.ndarray:
-    """Quantiles that no other row has; of some the nearer horizons are missing."""
+def forecast_of(place: int, offset: int) -> np.ndarray:
+    """Quantiles that no other row has; in some the nearer horizons are missing."""
     result = np.arange(9, dtype="f4").reshape(3, 3) / np.float32(7) + 100 * offset + place
     result[: place % 3] = -1.0
     return result
 
 
 class HistoryModel:
-    """The log, and what history must say given all of it."""
+    """The log, and the history that must follow from it."""
 
     def __init__(self) -> None:
         self.log: list[list[tuple]] = [[] for _ in range(PARTITIONS)]
@@ -52,7 +52,7 @@ class HistoryModel:
         for place, (patient, signal, time, value) in enumerate(rows):
             self.observations[own[patient], signal, time] = (value, offset % 4)
             self.estimates[own[patient], signal, time] = (value / 2, float(place), offset % 5)
-            self.forecasts[own[patient], signal, time] = foretold(place, offset).tolist()
+            self.forecasts[own[patient], signal, time] = forecast_of(place, offset).tolist()
         happened = [
             Transition(
                 id=f"{partition}/{offset // 2}/{number}", alarm=f"{partition}/{number}", patient=own[number % 2],
@@ -86,7 +86,7 @@ def feed(file: File, model: HistoryModel, partition: int, offset: int, *, comple
     file.history.add_observations(partition, offset, own, *columns, value, np.full(len(rows), offset % 4, "u1"))
     sd, quality = np.arange(len(rows), dtype="f8"), np.full(len(rows), offset % 5, "f4")
     file.history.add_estimates(partition, offset, own, *columns, value / 2, sd, quality)
-    quantiles = np.array([foretold(place, offset) for place in range(len(rows))], "f4").reshape(-1, 3, 3)
+    quantiles = np.array([forecast_of(place, offset) for place in range(len(rows))], "f4").reshape(-1, 3, 3)
     file.history.add_forecasts(partition, offset, own, *columns, quantiles)
     file.history.add_transitions(partition, offset, happened)
     file.history.add_facts(partition, offset, charted)

@@ -1,4 +1,4 @@
-"""A real broker for the tests of the distributed runtime, and a place of their own on it for each."""
+"""A real broker for the tests of the distributed runtime, with separate topics for each test."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +21,7 @@ def brokers() -> Iterator[Brokers]:
 
 @pytest.fixture
 def given(brokers: Brokers, request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, str]:
-    """Settings of programs that share topics of this test's own."""
+    """Settings of programs that share this test's own topics."""
     return {
         "kafka_servers": brokers.servers,
         "kafka_prefix": f"{request.node.name[:40].replace('[', '-').replace(']', '')}.",

@@ -1,4 +1,4 @@
-"""Clocks that are wrong, for real: a worker's, a producer's; and records of strangers that were to stop a partition."""
+"""Really wrong clocks: a worker's, a producer's; and foreign records that could have stopped a partition."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ def heart(patient: str, value: float, received: int | None = None) -> bytes:
 
 
 class Producer:
-    """Somebody who may write to the log's first partition."""
+    """A foreign producer that writes to the log's first partition."""
 
     def __init__(self, settings: Settings) -> None:
         self.names = topics.Topics.of(settings)
@@ -62,7 +62,7 @@ class Producer:
 
 
 async def until(settings: Settings, topic: str, found: Callable[[bytes], bool], seconds: float = 120.0) -> list[bytes]:
-    """What a topic holds up to the first record that is looked for."""
+    """The records of a topic up to the first one that ``found`` accepts."""
     consumer = aiokafka.AIOKafkaConsumer(
         topic, **options(settings), enable_auto_commit=False, auto_offset_reset="earliest"
     )
@@ -91,7 +91,7 @@ def alarm(patient: str, condition: str, presence: str = "on") -> Callable[[bytes
 
 @pytest.mark.parametrize("apart_s", [-600, 600])
 async def test_silent_whatever_a_clock_says(settings: Settings, worker: ServiceUnderTest, apart_s: int) -> None:
-    """A worker more than 5 s behind the doors ignored its own ticks; one ahead called every sensor silent at once."""
+    """A worker more than 5 s behind the doors ignored its own ticks; a worker ahead declared every sensor silent at once."""
     worker.program[1:] = ["-c", SHIFTED.format(apart_s=apart_s), "worker"]
     async with Producer(settings) as door:
         await asyncio.to_thread(worker.start)
@@ -103,16 +103,16 @@ async def test_silent_whatever_a_clock_says(settings: Settings, worker: ServiceU
             await asyncio.sleep(1.0)
         seen = await until(settings, door.names.alarms, alarm("a", "sensor.silent"))
         assert len(seen) == 1, [decode_transition(raw).condition for raw in seen]
-        # Not while it was heard: a heart rate is silent after 20 s.
+        # Not while readings came: a heart rate is silent after 20 s.
         silent = decode_transition(seen[0]).emitted
         assert silent - max(moment for moment in sent if moment < silent) >= 20 * SECOND
-        # It is heard again as soon as it sends.
+        # The silence ends as soon as it sends again.
         await door.write(heart("a", 80.0))
         await until(settings, door.names.alarms, alarm("a", "sensor.silent", "off"))
 
 
 async def test_records_that_were_to_stop_a_partition_do_not(settings: Settings, worker: ServiceUnderTest) -> None:
-    """A year ahead in every form, patients without a name: the next critical value still alarms, after a restart too."""
+    """A year ahead in every form, patients without a name: the next critical value still raises an alarm, after a restart too."""
     worker.environment["VITALTWIN_CHECKPOINT_SECONDS"] = "1"
     ahead = Clock().now() + YEAR
     dated = str(np.datetime64(ahead, "us")) + "Z"

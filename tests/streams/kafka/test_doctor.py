@@ -13,7 +13,7 @@ pytestmark = [pytest.mark.slow]
 
 
 def looked(given: dict[str, str], worker: ServiceUnderTest, *command: str) -> tuple[int, dict[str, list[str]]]:
-    """The exit code, and by name what is said with its state in front."""
+    """The exit code, and by name the findings, each after its state."""
     environment = worker.environment | {"VITALTWIN_WORKER_PORT": str(worker.port), "VITALTWIN_PORT": "9"}
     program = [worker.program[0], *command_of("doctor"), "--json", *command]
     ran = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)

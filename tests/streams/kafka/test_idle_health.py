@@ -1,4 +1,4 @@
-"""What an operator is told of a distributed service that nobody uses: its workers dead, Kafka away, PostgreSQL away."""
+"""Health of an idle distributed service: with dead workers, without Kafka, without PostgreSQL."""
 
 import json
 import re
@@ -39,7 +39,7 @@ def until(found: Callable[[], bool], what: Callable[[], object], seconds: float 
         time.sleep(0.2)
 
 
-def test_an_idle_service_tells_what_is_away(tmp_path: Path) -> None:
+def test_an_idle_service_reports_what_is_away(tmp_path: Path) -> None:
     server = Server(tmp_path / "postgres")
     server.start()
     try:

@@ -1,4 +1,4 @@
-"""What an input may be: ours, somebody else's, or nothing that can be read."""
+"""What an input may be: our own record, a foreign observation, or unreadable."""
 
 import json
 import sqlite3
@@ -67,7 +67,7 @@ def test_what_cannot_be_read() -> None:
 
 
 async def test_a_strangers_first_reading_of_a_patient_is_in_the_history(tmp_path: Path) -> None:
-    """It is two records of one offset, the admission and the reading: the first must not close the offset."""
+    """It becomes two records of one offset, admission and reading: the first must not complete the offset."""
     history = SqliteHistory(tmp_path / "history.db")
     connection = sqlite3.connect(tmp_path / "history.db", isolation_level=None)
     history.create(connection)

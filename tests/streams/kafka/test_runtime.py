@@ -1,4 +1,4 @@
-"""The distributed runtime on a real broker: the same results, strangers' records, gaps, take-overs."""
+"""The distributed runtime on a real broker: equal results, foreign records, gaps, take-overs."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
 
 async def read(settings: Settings, topic: str, enough: int, seconds: float = 90.0) -> list[aiokafka.ConsumerRecord]:
-    """Records of a topic from its beginning, without those addressed to one door, until there are enough."""
+    """Records of a topic from its beginning, without those for a single door, until there are enough."""
     consumer = aiokafka.AIOKafkaConsumer(**options(settings), enable_auto_commit=False, auto_offset_reset="earliest")
     await consumer.start()
     try:
@@ -57,7 +57,7 @@ def of(records: list[aiokafka.ConsumerRecord], partition: int) -> list[bytes]:
 
 
 async def recorded(path: Path) -> list[Outcome]:
-    """Some minutes of a ward through the embedded service, crises and all, in the file ``path``."""
+    """Some minutes of a ward with alarms, through the embedded service, in the file ``path``."""
     service = EmbeddedService(Settings(database=path, partitions=2, tick_seconds=0.2))
     heard: list[Outcome] = []
     service.listen(heard.append)
@@ -103,7 +103,7 @@ async def test_the_same_results_in_both_runtimes(
     await writing.stop()
     worker.environment["VITALTWIN_TICK_SECONDS"] = "86400"  # the ticks are those of the recording
     await asyncio.to_thread(worker.start)
-    # One tick of the worker's own comes at once; it is the last record and says nothing of this time.
+    # One tick of the worker itself comes at once; it is the last record and has another time.
     found = await read(settings, names.estimates, sum(map(len, estimates.values())))
     result = await read(settings, names.alarms, sum(map(len, alarms.values())))
     for partition in range(2):
@@ -128,7 +128,7 @@ async def test_a_strangers_observation_and_poison(settings: Settings, worker: Se
     (estimate,) = await read(settings, names.estimates, 1)
     assert "Zoë 1".encode() in estimate.value
     letters = [decode_dead_letter(record.value) for record in await read(settings, names.dead_letters, 2)]
-    # Both are written beside everything else, so which comes first is not said.
+    # Both are written independently, so either may come first.
     buried = {letter.reason: letter.body for letter in letters}
     assert buried.keys() == {"malformed_record", "unknown_unit"}
     assert buried["malformed_record"] == b"\xff\x00 nothing"
@@ -136,7 +136,7 @@ async def test_a_strangers_observation_and_poison(settings: Settings, worker: Se
 
 @contextlib.asynccontextmanager
 async def the_group(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaConsumer]:
-    """A consumer that speaks for the workers' group without being one of them."""
+    """A consumer that uses the workers' group without being a worker."""
     group = f"{settings.kafka_prefix}vitaltwin-worker"
     consumer = aiokafka.AIOKafkaConsumer(**options(settings), group_id=group, enable_auto_commit=False)
     await consumer.start()
@@ -148,7 +148,7 @@ async def the_group(settings: Settings) -> AsyncIterator[aiokafka.AIOKafkaConsum
 
 
 async def committed(settings: Settings) -> list[int]:
-    """What Kafka holds of the workers' group, by partition."""
+    """The committed offsets of the workers' group, by partition."""
     async with the_group(settings) as group:
         return [await group.committed(place) or 0 for place in sorted(group.assignment())]
 
@@ -156,7 +156,7 @@ async def committed(settings: Settings) -> list[int]:
 async def test_a_groups_offset_far_behind_is_passed_over_and_goes_on(
     settings: Settings, worker: ServiceUnderTest
 ) -> None:
-    """What a new worker passes over counts as done too, or the group's offset would stand still from then on."""
+    """Records that a new worker skips are acknowledged too, or the group's offset would stand still."""
     await topics.make(settings)
     worker.environment["VITALTWIN_CHECKPOINT_SECONDS"] = "1"
     await asyncio.to_thread(worker.start)
@@ -248,7 +248,7 @@ async def test_a_planted_gap_is_read_again_and_counted(settings: Settings, given
 
 @pytest.mark.parametrize("heard_again", [False, True])
 async def test_nobody_is_silent_while_away(settings: Settings, worker: ServiceUnderTest, heard_again: bool) -> None:
-    """A minute without a record, ended by the worker's own tick or by another patient's readings that came before it."""
+    """A minute without a record, ended by the worker's tick, or by another patient's readings before it."""
     await topics.make(settings)
     names = topics.Topics.of(settings)
     now = Clock().now()

@@ -24,7 +24,7 @@ async def test_another_partition_count_is_refused(settings: Settings) -> None:
 
 
 async def test_a_topic_of_an_earlier_version_tells_the_brokers_time_and_keeps_what_was_set(settings: Settings) -> None:
-    """Before, records bore their sender's time: one of a wrong clock held up its partition and was never deleted."""
+    """Earlier records had their producer's time: a record with a wrong one blocked its partition and was never deleted."""
     inputs = topics.Topics.of(settings).inputs
     async with Administrator(settings) as client:
         given = {"retention.ms": "7200000", "max.message.bytes": "8388608", "cleanup.policy": "delete"}

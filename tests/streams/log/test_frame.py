@@ -18,7 +18,7 @@ FIELDS = ("patient", "signal", "time", "value")
 
 @st.composite
 def columns(draw, most=30):
-    """Well-formed readings, whatever they say."""
+    """Well-formed readings with any content."""
     names = draw(st.lists(st.text(min_size=1, max_size=5), min_size=1, max_size=4))
     count = draw(st.integers(0, most))
 

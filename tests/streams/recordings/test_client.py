@@ -1,4 +1,4 @@
-"""The door of a service as a client has it, against a server that lets idle connections go."""
+"""The client of a service, against a server that closes idle connections."""
 
 import json
 import threading
@@ -10,7 +10,7 @@ from streams.recordings.client import Away, Door
 
 
 class ClosesConnections(BaseHTTPRequestHandler):
-    """Promises to keep the connection and closes it after the answer, as a server does with an idle one."""
+    """Promises keep-alive and closes the connection after the answer, like a server with an idle connection."""
 
     protocol_version = "HTTP/1.1"
 

@@ -69,7 +69,7 @@ def test_a_fit_finds_the_modes_that_made_the_readings(ward):
 
 
 def test_a_level_with_a_trend_is_told_from_two_modes():
-    """Draws of a Matérn process of 3/2: the coupled form finds what the trend, which it holds, finds."""
+    """Draws of a Matérn-3/2 process: the coupled form finds what the trend form finds, because it includes it."""
     seconds = np.arange(150) * 300.0
     lag = np.abs(np.subtract.outer(seconds, seconds)) / 3_000.0
     root = cholesky(2_500.0 * (1 + lag) * np.exp(-lag) + 1e-6 * np.eye(150), lower=True)
@@ -133,7 +133,7 @@ def test_what_was_left_out_of_a_fit_does_not_move_it(ward):
 
 
 def test_the_mean_stays_with_the_patients_where_they_are_few():
-    """Two patients whose slow mode never shows: by the readings alone the mean may be anywhere."""
+    """Two patients whose slow mode never shows: the readings alone leave the mean undetermined."""
     seconds = np.arange(400) * 60.0
     parts = {
         name: (seconds, level + np.round(np.sin(seconds / 500))) for name, level in (("a", 70), ("b", 90), ("c", 76))

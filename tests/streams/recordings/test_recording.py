@@ -1,4 +1,4 @@
-"""Recorded files: what is read, and how an unreadable line is named."""
+"""Recorded files: what is read, and how an unreadable line is reported."""
 
 import gzip
 

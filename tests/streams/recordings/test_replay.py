@@ -1,4 +1,4 @@
-"""Replay against a small door of our own: pace, shift, outages, refusals."""
+"""Replay against a small fake service: speed, shift, outages, refusals."""
 
 import json
 import threading
@@ -17,7 +17,7 @@ from twins.records import Columns
 
 
 class FakeService:
-    """Keeps what was posted; ``script`` holds the statuses of the next answers, ``clock`` its speed."""
+    """Keeps what was posted; ``script`` has the statuses of the next answers, ``clock`` its speed."""
 
     def __init__(self, speed=1.0):
         self.speed, self.started = speed, time.monotonic()
@@ -145,7 +145,7 @@ def test_a_service_that_goes_away_is_waited_for_and_nothing_is_lost_or_sent_in_a
     summary = replay.run(lambda s: result.append(s.waiting))
     _, _, values = fake.columns()
     assert values.tolist() == list(range(50_000))
-    assert summary.retries == 3  # a line that breaks once may have been idle: it is tried anew before that counts
+    assert summary.retries == 3  # a broken connection may only have been idle: it is tried once more before that counts
     assert not summary.failed
     assert any(result)
     assert not summary.waiting

@@ -1,4 +1,4 @@
-"""What a worker hands its history of estimates, and how it begins from checkpoints."""
+"""The estimates that a worker adds to its history, and its start from checkpoints."""
 
 import itertools
 
@@ -19,7 +19,7 @@ BEGIN = 1_700_000_000 * SECOND
 
 
 class EstimateHistory:
-    """A history that only holds estimates."""
+    """A history of estimates only."""
 
     def __init__(self) -> None:
         self.kept: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
@@ -78,10 +78,10 @@ def test_checkpoints_may_come_in_any_order(order) -> None:
     blobs = [blob for *_, blob in sorted(worker.checkpoint().blobs)]
     again = Worker(NoHistory())
     assert again.assign(0, [blobs[place] for place in order], 103) == 104
-    # Blocks and rows as they were, though they lie elsewhere.
+    # Blocks and rows are unchanged, though their places differ.
     again.banks[0].finish_catch_up()
     assert [msgspec.msgpack.encode(block_of(again.banks[0], number, 103)) for number in (0, 1)] == blobs[1:]
-    # Where an alarm's channel begins anew, its limits are the ward's, wherever those stood.
+    # If an alarm's channel starts afresh, its limits are the ward's, wherever those come from.
     anew = Worker(NoHistory())
     anew.assign(0, [blobs[0] if place == 0 else of_another_version(blobs[place]) for place in order], 103)
     bank = anew.banks[0]

@@ -1,4 +1,4 @@
-"""A real InfluxDB for the session, a bucket for every test, and short ways to fill both kinds of history."""
+"""A real InfluxDB for the session, a bucket for every test, and functions to fill both kinds of history."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ INFRA = ROOT / "infra" / "influxdb"
 
 
 class Server:
-    """InfluxDB in a folder, on a port that stays its own."""
+    """InfluxDB in a folder, always on the same port."""
 
     def __init__(self, folder: Path) -> None:
         require("curl", "apt-get install curl")
@@ -48,7 +48,7 @@ class Server:
             time.sleep(0.02)
 
     def call(self, path: str, body: object = None) -> dict:
-        """The JSON answer of InfluxDB's own interface."""
+        """The JSON answer of InfluxDB's own API."""
         request = urllib.request.Request(
             self.url + path, data=None if body is None else json.dumps(body).encode(),
             headers={"Authorization": f"Token {self.token}", "Content-Type": "application/json"},
@@ -57,7 +57,7 @@ class Server:
             return json.loads(answer.read())
 
     def settings(self, spill: Path, **options) -> Settings:
-        """A bucket of its own and a spill folder."""
+        """Settings with an own bucket and a spill folder."""
         given = {
             "influx_url": self.url, "influx_token": self.token, "influx_bucket": "test " + uuid.uuid4().hex[:12],
             "influx_spill": spill,
@@ -67,7 +67,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """The server most tests share."""
+    """The server that most tests share."""
     server = Server(tmp_path_factory.mktemp("influx"))
     server.start()
     yield server
@@ -76,7 +76,7 @@ def influx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
 
 @pytest.fixture
 def own_influx(tmp_path: Path) -> Iterator[Server]:
-    """A server that the test may stop."""
+    """A server that the test can stop."""
     server = Server(tmp_path / "influx")
     server.start()
     yield server
@@ -85,7 +85,7 @@ def own_influx(tmp_path: Path) -> Iterator[Server]:
 
 @pytest.fixture
 async def settings(influx: Server, tmp_path: Path) -> Settings:
-    """Settings with buckets made."""
+    """Settings with their buckets created."""
     given = influx.settings(tmp_path / "spill")
     await prepare(given)
     return given
@@ -100,8 +100,8 @@ async def history(settings: Settings) -> AsyncIterator[InfluxHistory]:
 
 
 async def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something is so."""
+    """Wait until ``true()``."""
     end = time.monotonic() + seconds
     while not true():
-        assert time.monotonic() < end, "it did not come about"
+        assert time.monotonic() < end, "it did not become true"
         await asyncio.sleep(0.02)

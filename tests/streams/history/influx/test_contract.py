@@ -20,7 +20,7 @@ UNBELIEVED = [Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.
 
 
 def fill(history, seed: int, corrected: bool) -> int:
-    """Some records in two partitions, with doubles, odd values and a replay; returns the last offset."""
+    """Some records in two partitions, with duplicates, odd values and a replay; returns the last offset."""
     rng = np.random.default_rng(seed)
     for offset in range(12):
         rows = int(rng.integers(1, 60))
@@ -31,7 +31,7 @@ def fill(history, seed: int, corrected: bool) -> int:
         invalid = status == Status.INVALID
         value[invalid] = rng.choice([np.nan, np.inf, -np.inf], int(invalid.sum()))
         if corrected and offset % 2:
-            # Readings of an hour ago again: what was believed is not any more, and the other way round.
+            # Readings of an hour ago again: accepted ones are now refused, and vice versa.
             when[: rows // 2] = BEGIN + np.arange(rows // 2)
             who[: rows // 2], what[: rows // 2] = 0, 0
         elif not corrected:

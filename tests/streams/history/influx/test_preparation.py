@@ -1,4 +1,4 @@
-"""What ``vitaltwin init`` makes, and that it changes nothing that is there."""
+"""What ``vitaltwin init`` creates, and that it changes nothing that exists."""
 
 import asyncio
 from contextlib import suppress
@@ -70,7 +70,7 @@ async def test_the_task_thins_what_was_believed(settings: Settings, influx: Serv
     run = influx.call(f"/api/v2/tasks/{task['id']}/runs", {})
     state = ""
     for _ in range(200):
-        # Between running and having run, InfluxDB knows nothing of a run for a moment.
+        # For a moment after a run ends, InfluxDB does not know it.
         with suppress(HTTPError):
             state = influx.call(f"/api/v2/tasks/{task['id']}/runs/{run['id']}")["status"]
         if state not in {"", "scheduled", "started"}:

@@ -1,4 +1,4 @@
-"""What was done to readings, from InfluxDB: the same as from the file, however often one moment was revised."""
+"""Revisions of readings from InfluxDB: the same as from the file, however often one moment was revised."""
 
 import asyncio
 import itertools
@@ -36,12 +36,12 @@ def taken_back(number: int, moment: int, source: str = MINE, patient: str = "a")
 
 
 def copied(record: Record) -> Record:
-    """As from the log: a worker may change what it takes."""
+    """A copy, as from the log: a worker may change its records."""
     return decode_record(encode_record(record))
 
 
 def played(history: History, records: list[list[Record]]) -> None:
-    """Through a worker, each inner list at one offset of the log."""
+    """Run the records through a worker, each inner list at one offset of the log."""
     worker = Worker(history, failed=lambda *error: pytest.fail(str(error)))
     worker.assign(0, [])
     for offset, lot in enumerate(records):
@@ -85,7 +85,7 @@ async def test_corrections_retractions_and_what_was_not_taken(file: File, histor
 
 
 async def test_one_moment_revised_again_and_again(file: File, history: InfluxHistory) -> None:
-    """A point is known by its tags and its time: each revision has to be a point of its own, in order."""
+    """A point is identified by its tags and its time: each revision must be a separate point, in order."""
     for offset in range(400):
         done = [
             Revision(
@@ -106,7 +106,7 @@ async def test_one_moment_revised_again_and_again(file: File, history: InfluxHis
 
 
 async def test_whatever_is_done_to_a_moment_both_stores_tell_the_same(file: File, history: InfluxHistory) -> None:
-    """Every course of four acts, each at a patient of its own; each act is written before the next."""
+    """Every sequence of four changes, each with its own patient; each change is written before the next."""
     courses = {f"p{number}": course for number, course in enumerate(itertools.product(ACTS, repeat=3))}
     both = (file.history, history)
     workers = [Worker(one, failed=lambda *error: pytest.fail(str(error))) for one in both]

@@ -1,4 +1,4 @@
-"""Files that hold what InfluxDB has not taken."""
+"""Files with what InfluxDB has not taken."""
 
 import errno
 from pathlib import Path
@@ -38,7 +38,7 @@ def test_in_order_and_again_after_a_restart(tmp_path: Path, monkeypatch: pytest.
     again = Spill(tmp_path, MUCH)
     again.append(entry(11))
     result = drained(again)
-    # What was read of a file that was not done is read again: the same points again do no harm.
+    # An unfinished file is read again from its beginning: the same points again do no harm.
     assert result[-11:] == [entry(number) for number in range(1, 12)]
     assert len(result) <= 12
     assert (again.empty, again.bytes, list(tmp_path.rglob("*.lines"))) == (True, 0, [])
@@ -86,7 +86,7 @@ def test_two_workers_have_each_their_own_and_the_dead_one_s_is_taken_over(tmp_pa
 
 
 class FullDisk:
-    """A file on a disk with so much room left."""
+    """A file on a disk with ``room`` bytes left."""
 
     def __init__(self, file, room: int) -> None:
         self.file, self.room = file, room

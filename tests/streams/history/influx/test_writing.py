@@ -31,7 +31,7 @@ EVER = (0, 1 << 60)
 def observe(
     history: InfluxHistory, offset: int, patients: list[str], value: float = 1.0, time: int | None = None
 ) -> None:
-    """One reading of each patient, in a record of its own."""
+    """One reading of each patient, in one record."""
     rows = len(patients)
     history.add_observations(
         0, offset, patients, np.arange(rows, dtype="u4"), np.zeros(rows, "u2"),
@@ -224,7 +224,7 @@ async def test_a_point_older_than_is_kept_is_counted_and_its_neighbours_stay(his
 
 
 class UnreliableInflux:
-    """What answers like InfluxDB, as the test wants, and keeps what it took."""
+    """A server that answers like InfluxDB, as the test wants, and keeps what it took."""
 
     def __init__(self) -> None:
         self.taken: list[bytes] = []

@@ -80,7 +80,7 @@ async def test_a_patient_named_twice_in_a_record_is_one(file: File) -> None:
 
 
 def foretell(file: File, time, quantiles) -> None:
-    """Add forecasts of one patient and signal, as a record of their own."""
+    """Add forecasts of one patient and signal, as one record."""
     nothing = np.zeros(len(time), "u4")
     file.history.add_forecasts(0, file.offset, ["a"], nothing, nothing.astype("u2"), np.asarray(time, "i8"), quantiles)
     file.history.complete(0, file.offset)
@@ -192,7 +192,7 @@ def test_a_large_addition_is_split_into_segments(file: File, monkeypatch) -> Non
 
 
 async def test_reads_while_writing_see_no_gap(file: File, small) -> None:
-    """Whatever has been added is seen from then on, through flushes, rollbacks, compaction and merging."""
+    """An added row is visible from then on, through flushes, rollbacks, compaction and merging."""
     added, stop = 0, threading.Event()
     connection, history = file.connection, file.history
 

@@ -1,4 +1,4 @@
-"""What is too old or too much goes, and nothing else."""
+"""Retention deletes what is too old or too much, and nothing else."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A door's producer on a real broker: what makes it useless, and that another takes over."""
+"""A door's producer on a real broker: how it becomes unusable, and that another one takes over."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow]
 
 
 async def test_a_producer_the_broker_refuses_for_good_is_replaced(settings: Settings) -> None:
-    """As after a record that was numbered and never sent: the broker misses that number in each that follows."""
+    """As after a record that got a sequence number and was never sent: the broker then refuses every later record."""
     await topics.make(settings)
     door = KafkaService(settings, NoHistory())
     await door.start()

@@ -1,4 +1,4 @@
-"""A door that begins in the middle of things, and two doors that want the same: real brokers, workers and doors."""
+"""A door that starts while outcomes flow, and two doors with the same admission: real brokers, workers and doors."""
 
 import asyncio
 import threading
@@ -44,7 +44,7 @@ outgoing.Outgoing.outcome = held_up
 from api.cli import main
 main()
 """
-"""A worker whose states are of ten patients a part, and whose last part waits for a file."""
+"""A worker that sends its state in parts of ten patients, and whose last part waits for a file."""
 
 
 async def eventually(found: Callable[[], object], seconds: float = 120.0) -> None:
@@ -56,7 +56,7 @@ async def eventually(found: Callable[[], object], seconds: float = 120.0) -> Non
 async def test_a_door_that_starts_midstream_shows_what_came_between_the_parts(
     settings: Settings, worker: ServiceUnderTest, tmp_path: Path
 ) -> None:
-    """The worker goes on between two parts of its answer: somebody is admitted there, and falls into a critical state."""
+    """The worker goes on between two parts of its answer: a patient is admitted there and becomes critical."""
     gate, begun = tmp_path / "gate", tmp_path / "begun"
     worker.program[1:] = ["-c", HELD_UP.format(gate=str(gate), begun=str(begun)), "worker"]
     view, news = LiveState(), list[Transition]()
@@ -93,7 +93,7 @@ async def test_a_door_that_starts_midstream_shows_what_came_between_the_parts(
 
 @pytest.fixture
 def doors(given: dict[str, str], worker: ServiceUnderTest) -> Iterator[list[ServiceUnderTest]]:
-    """Two doors, each with accounts of its own."""
+    """Two doors, each with its own accounts."""
     with ExitStack() as stack:
         both = [stack.enter_context(ServiceUnderTest(command_of("api"), **given)) for _ in range(2)]
         with ServiceUnderTest(command_of("init"), **given) as made:
@@ -107,7 +107,7 @@ def doors(given: dict[str, str], worker: ServiceUnderTest) -> Iterator[list[Serv
 
 
 def test_of_two_doors_that_admit_one_id_one_wins(doors: list[ServiceUnderTest]) -> None:
-    """As the log decides: one is told 201, the other 409, and both show the ward of the one that won."""
+    """The log decides: one gets 201, the other 409, and both show the ward of the winner."""
     sessions = [door.session() for door in doors]
     names = [f"bed-{number}" for number in range(12)]
     result: list[dict[str, int]] = [{}, {}]

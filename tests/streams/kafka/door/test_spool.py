@@ -59,7 +59,7 @@ def test_what_was_spooled_outlives_the_door_and_comes_into_the_log(tmp_path: Pat
 
 
 async def test_a_full_spool_refuses_and_keeps_what_it_has(tmp_path: Path) -> None:
-    spool = Spool(tmp_path, 12 << 20)  # a file of 8 MB is begun where 8 MB are free
+    spool = Spool(tmp_path, 12 << 20)  # a file of 8 MB needs 8 MB of free space
     large = [(0, bytes(5 << 20))]
     await spool.keep(large, 1)
     await spool.keep(large, 1)

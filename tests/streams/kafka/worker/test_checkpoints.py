@@ -1,4 +1,4 @@
-"""Checkpoints on a real broker where a worker has written that was none any more."""
+"""Checkpoints on a real broker, also written by a worker that had lost the partition."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def log() -> list[Record]:
 
 
 def after(offset: int) -> tuple[Worker, list[Blob]]:
-    """A worker that has taken the log up to ``offset``, and its checkpoints."""
+    """A worker that has processed the log up to ``offset``, and its checkpoints."""
     worker = Worker(NoHistory())
     worker.assign(0, [])
     for place, record in enumerate(log()[: offset + 1]):
@@ -38,7 +38,7 @@ def after(offset: int) -> tuple[Worker, list[Blob]]:
 
 
 async def test_a_block_that_has_seen_less_than_the_manifest_says_has_the_log_read_again(settings: Settings) -> None:
-    """The worker that was cut off wrote it last; what the manifest names was the older record, and is compacted away."""
+    """A cut-off worker wrote it last; the manifest names the older record, which compaction has deleted."""
     await topics.make(settings)
     names = topics.Topics.of(settings)
     whole, newer = after(9)

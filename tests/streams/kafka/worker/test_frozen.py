@@ -1,4 +1,4 @@
-"""A partition that an earlier version left a year ahead of the clock, and what a restart makes of it: real broker and worker."""
+"""A partition that an earlier version left a year ahead of the clock, after a restart: real broker and worker."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -27,7 +27,7 @@ worker.AHEAD_US = 1 << 62
 from api.cli import main
 main()
 """
-"""A worker that believes every record and sets nothing back."""
+"""A worker that trusts every record's time and never sets the log's time back."""
 
 
 async def eventually(found: Callable[[], Awaitable[bool]], seconds: float = 120.0) -> None:

@@ -1,4 +1,4 @@
-"""What anybody's producer may do to a partition: nothing that a door would not have let in, and nothing to its time."""
+"""Foreign producers cannot get anything into a partition that a door would refuse, and cannot change its time."""
 
 import json
 from typing import Any
@@ -63,7 +63,7 @@ def bank() -> Bank:
     ],
 )  # fmt: skip
 def test_nothing_is_received_later_than_it_arrived(bank: Bank, record: Record) -> None:
-    """One record of a clock that is a year ahead held up its partition for a year."""
+    """One record of a clock a year ahead blocked its partition for a year."""
     (found,), poison = taken(bank, encode_record(record))
     assert not poison
     assert found.received == NOW
@@ -73,7 +73,7 @@ def test_nothing_is_received_later_than_it_arrived(bank: Bank, record: Record) -
 
 @pytest.mark.parametrize("received", [0, -1, -(2**63)])
 def test_what_was_never_received_was_when_it_arrived(bank: Bank, received: int) -> None:
-    """A frame as devices pack it, written to the log by somebody's producer: its readings were all from the future."""
+    """A device's frame, written to the log by a foreign producer: all its readings were from the future."""
     (found,), _ = taken(bank, encode_record(as_record(readings(), received)))
     assert found.received == NOW
     outcome = step(bank, found, 3)
@@ -81,7 +81,7 @@ def test_what_was_never_received_was_when_it_arrived(bank: Bank, received: int) 
 
 
 def test_doors_whose_clocks_differ_move_one_time(bank: Bank) -> None:
-    """What a door stamps that is behind another's counts as received when the log had come to: no sensor seems silent."""
+    """A stamp behind another door's counts as received at the log's time, so no sensor seems silent."""
     for second, apart in enumerate((30, -300, 0, -3000)):
         record = as_record(readings(at=NOW), NOW + apart * SECOND)
         (found,), _ = taken(bank, encode_record(record), NOW + second * SECOND)
@@ -132,7 +132,7 @@ def test_readings_in_a_frame_that_no_twin_takes_are_told(bank: Bank) -> None:
 
 
 def test_a_partition_that_was_frozen_goes_on(bank: Bank) -> None:
-    """As an earlier version left it: the worker's tick sets it back, once, however often it is told."""
+    """As an earlier version left it: the worker's tick sets the time back once, however often it is repeated."""
     step(bank, as_record(readings(at=NOW + YEAR, value=80.0), NOW + YEAR), 3)
     assert bank.time == NOW + YEAR
     for offset in (4, 5):
@@ -160,7 +160,7 @@ def test_ticks_tell_the_brokers_time_whatever_the_workers_clock_says(apart_s: in
     broker.observe(NOW + 4 * SECOND)  # this one took a second to come
     assert broker.now() == NOW + 5 * SECOND
     assert log_time(broker.now(), NOW, NOW) == NOW + 5 * SECOND
-    # A door 30 s ahead: time goes on, slower, and never back.
+    # A door 30 s ahead: time goes on, more slowly, and never back.
     assert log_time(broker.now(), NOW + 30 * SECOND, NOW) == NOW + int(34.5 * SECOND)
 
 
@@ -240,7 +240,7 @@ def kept(worker: Worker) -> list[bytes]:
 
 
 def test_a_partition_that_let_in_a_patient_without_a_name_starts() -> None:
-    """Ticks raised KeyError ever after, so no sensor of the partition was called silent."""
+    """Every later tick raised KeyError, so no sensor of the partition was declared silent."""
     worker = Worker(NoHistory())
     worker.assign(0, [])
     for offset, name in enumerate(("a", "", "b")):
@@ -257,7 +257,7 @@ def test_a_partition_that_let_in_a_patient_without_a_name_starts() -> None:
     assert ("a", "sensor.silent") in result
     assert {patient for patient, _ in result} == {"a", "b"}
     assert again.complete(0).profiles[0].patient == "a"
-    # The place is somebody else's next.
+    # Another patient gets the place next.
     assert "" not in again.banks[0].index
 
 

@@ -1,4 +1,4 @@
-"""Where a record stands against the one that is due."""
+"""The position of a record relative to the one that is due."""
 
 import pytest
 
@@ -47,7 +47,7 @@ def test_only_what_is_covered_is_acknowledged(partition: Partition) -> None:
 
 
 def test_what_comes_again_is_acknowledged_too(partition: Partition) -> None:
-    """Faust commits as far as acknowledgements have no gap: one that never comes would hold the group for ever."""
+    """Faust commits up to the first missing acknowledgement: one that never comes would stop the group for ever."""
     acknowledged: list[int] = []
     partition.covered = 7
     partition.seen(7, Event(acknowledged, 7))

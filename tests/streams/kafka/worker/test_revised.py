@@ -1,4 +1,4 @@
-"""Corrections and retractions through a door, a broker, a worker and InfluxDB, and back by ``kind=revisions``."""
+"""Corrections and retractions through a door, a broker, a worker and InfluxDB, read back with ``kind=revisions``."""
 
 import subprocess
 from collections.abc import Iterator

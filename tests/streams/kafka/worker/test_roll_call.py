@@ -1,4 +1,4 @@
-"""The whole state of a partition, from a worker's bank to what a door shows, in several records, and what comes between."""
+"""The whole state of a partition, in several records, from a worker's bank to a door, and outcomes in between."""
 
 import random
 
@@ -23,7 +23,7 @@ NAMES = [f"p{number:02d}" for number in range(25)]
 
 
 class Written:
-    """What a worker would have sent, as bytes."""
+    """The records that a worker would send, as bytes."""
 
     def __init__(self) -> None:
         self.records: list[tuple[bytes, dict[str, bytes]]] = []
@@ -34,7 +34,7 @@ class Written:
 
 @pytest.fixture
 def bank() -> Bank:
-    """Patients whose last one has been in alarm for a while."""
+    """Patients, the last of whom has had an alarm for a while."""
     bank = Bank(0, [Telling()])
     for number, name in enumerate(NAMES):
         step(bank, Admit(patient=name, ward="A", received=SECOND), number)
@@ -61,7 +61,7 @@ async def written(bank: Bank, door: str, monkeypatch: pytest.MonkeyPatch, offset
 
 
 def there_from_the_start(state: Outcome, after: list[Outcome]) -> LiveState:
-    """What a door shows that had the state and then heard everything."""
+    """The view of a door that had the state and then got every outcome."""
     view = LiveState()
     for outcome in (state, *after):
         view.apply(outcome)
@@ -69,7 +69,7 @@ def there_from_the_start(state: Outcome, after: list[Outcome]) -> LiveState:
 
 
 def gone_on(bank: Bank) -> list[Outcome]:
-    """What the worker does next: somebody is admitted, falls into a critical state, and somebody else leaves."""
+    """The worker's next outcomes: a patient is admitted and becomes critical, and another one leaves."""
     found = [step(bank, Admit(patient="new", ward="A", received=41 * SECOND), 141)]
     for second in range(42, 53):
         columns = Columns(
@@ -105,7 +105,7 @@ async def test_a_door_shows_what_the_worker_holds(bank: Bank, monkeypatch: pytes
     assert shown(view) == shown(wanted)
     assert view.active_alarms()
     assert all(view.models(name) for name in NAMES)
-    assert news == [], "what has been true for a while is no news"
+    assert news == [], "an old alarm is no news"
 
 
 async def test_a_part_that_is_missing_is_waited_for(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ async def test_the_answer_to_another_door_is_not_ours(bank: Bank, monkeypatch: p
 async def test_what_comes_between_the_parts_is_shown_once_and_in_order(
     bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """An admission and a critical alarm after the state's offset, before its last part: neither may be lost."""
+    """An admission and a critical alarm after the state's offset and before its last part: neither may be lost."""
     view, news = LiveState(), []
     service = door(view, news)
     first, second, third = await written(bank, service._door, monkeypatch)
@@ -144,7 +144,7 @@ async def test_what_comes_between_the_parts_is_shown_once_and_in_order(
     wanted = there_from_the_start(state, after)
     assert shown(view) == shown(wanted)
     assert [one.id for one in news] == [one.id for outcome in after for one in outcome.transitions]
-    for raw in raws:  # as a worker says it again that takes over
+    for raw in raws:  # as a worker repeats it after a take-over
         service._heard(raw, {})
     assert shown(view) == shown(wanted)
     assert len(news) == sum(len(outcome.transitions) for outcome in after)
@@ -167,7 +167,7 @@ async def test_what_the_state_holds_already_is_no_news(bank: Bank, monkeypatch: 
 async def test_wherever_the_parts_stand_a_door_shows_what_one_does_that_was_there(
     bank: Bank, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
-    """Two answers of one worker, and one of a worker that has lost the partition, between the outcomes and each other."""
+    """Two answers of one worker, and one of a worker that has lost the partition, mixed with outcomes."""
     chance = random.Random(seed)
     view, news = LiveState(), []
     service = door(view, news)
@@ -187,7 +187,7 @@ async def test_wherever_the_parts_stand_a_door_shows_what_one_does_that_was_ther
 
 
 async def test_a_state_for_everybody_replaces_what_was(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As where a worker set the log's time back: nobody has asked, and all doors take it."""
+    """As when a worker sets the log's time back: nobody has asked for the state, and all doors take it."""
     view, news = LiveState(), []
     service = door(view, news)
     for raw, headers in await written(bank, service._door, monkeypatch):
@@ -230,7 +230,7 @@ async def test_how_old_the_estimates_are(bank: Bank, monkeypatch: pytest.MonkeyP
 
 
 async def test_a_topic_that_jumps_makes_a_door_ask_again(bank: Bank, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A door that slept longer than the topic keeps has missed something, whatever it hears next."""
+    """A door that slept longer than the topic's retention has missed something, whatever comes next."""
     view, news = LiveState(), []
     service = door(view, news)
     for position, (raw, headers) in enumerate(await written(bank, service._door, monkeypatch)):
