@@ -42,9 +42,9 @@ def fill(history, seed: int, corrected: bool) -> int:
         mean = np.where(np.isfinite(value), value, 1.5)
         mean[mean == 1e300] = 3.0
         history.add_estimates(partition, offset, PATIENTS, who, what, when, mean, sd, quality)
-        foretold = rng.normal(80, 9, (rows, 3, 3)).astype("f4")
-        foretold[when // 1_000_000 % 5 == 0, :2] = np.nan
-        history.add_forecasts(partition, offset, PATIENTS, who, what, when, foretold)
+        quantiles = rng.normal(80, 9, (rows, 3, 3)).astype("f4")
+        quantiles[when // 1_000_000 % 5 == 0, :2] = np.nan
+        history.add_forecasts(partition, offset, PATIENTS, who, what, when, quantiles)
         history.add_transitions(
             partition, offset,
             [
