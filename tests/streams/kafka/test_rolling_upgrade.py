@@ -65,7 +65,8 @@ class Ward:
         while True:
             self._round += 1
             names = STEADY + ILL
-            value = np.array([80.0 + self._round % 3] * len(STEADY) + [self.of_ill] * len(ILL))
+            # Steps so small that a filter that has just started takes none for an artefact.
+            value = np.array([80.0 + self._round % 2 / 10] * len(STEADY) + [self.of_ill] * len(ILL))
             time = np.full(len(names), Clock().now())
             columns = Columns(names, np.arange(len(names), dtype="u4"), np.zeros(len(names), "u2"), time, value)
             await self.door.observe(columns, "monitor")
@@ -131,7 +132,7 @@ async def manifests(settings: Settings, columns: int) -> dict[int, list[dict[str
 
 
 async def taken_over_once(settings: Settings) -> None:
-    """No channel counts more readings than the log has behind the last checkpoint of the earlier version."""
+    """Every channel counts the readings of the log behind the last checkpoint of the earlier version, each once."""
     names = topics.Topics.of(settings)
     blobs = {(one.partition, one.offset): one.value for one in await read(settings, names.twins)}
     inputs = await read(settings, names.inputs)
@@ -153,8 +154,7 @@ async def taken_over_once(settings: Settings) -> None:
         }
         steady = {patient: number for patient, number in count.items() if patient in STEADY}
         assert steady
-        assert [patient for patient in steady if steady[patient] > wanted[patient]] == [], partition
-        assert min(steady.values()) > 0
+        assert steady == {patient: wanted[patient] for patient in steady}, partition
 
 
 async def nothing_is_lost(settings: Settings, ward: Ward) -> None:
