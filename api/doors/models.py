@@ -7,7 +7,7 @@ from fastapi import APIRouter, Response
 from api.accounts import Action
 from api.context import Caller, Context, patient_of
 from api.http.answers import Time, iso, problems, respond
-from api.live.model_table import Told
+from api.live.model_table import ModelReport
 
 __all__ = ["router"]
 
@@ -28,14 +28,14 @@ class Output:
 class ModelState:
     """What one model tells of the patient, or of one of the patient's signals.
 
-    ``time`` is that of the newest reading or fact behind it, ``told`` when the model said so.
+    ``time`` is that of the newest reading or fact behind it, ``emitted`` when the model reported it.
     """
 
     model: str
     version: int
     signal: str | None
     time: Time
-    told: Time
+    emitted: Time
     outputs: list[Output]
 
 
@@ -47,9 +47,11 @@ class Models:
     models: list[ModelState]
 
 
-def _state(told: Told) -> ModelState:
-    outputs = [Output(*one) for one in told.outputs]
-    return ModelState(told.model, told.version, told.signal or None, iso(told.time), iso(told.emitted), outputs)
+def _state(report: ModelReport) -> ModelState:
+    outputs = [Output(*one) for one in report.outputs]
+    return ModelState(
+        report.model, report.version, report.signal or None, iso(report.time), iso(report.emitted), outputs
+    )
 
 
 @router.get(

@@ -1,4 +1,4 @@
-"""What a site's own models tell of each patient, taken out of the columns of an outcome."""
+"""What a site's own models report of each patient, taken from the columns of an outcome."""
 
 from math import isfinite
 
@@ -8,14 +8,14 @@ from api.live.protocol import ModelEntry
 from twins.records import ModelOutputs
 from twins.signals import SIGNALS
 
-__all__ = ["Told", "told_by", "told_on_the_wire"]
+__all__ = ["ModelReport", "entries_of", "reports_by_patient"]
 
 
-class Told(msgspec.Struct, frozen=True):
-    """What one model tells of one patient, or of one signal of the patient (``signal`` is empty at patient level).
+class ModelReport(msgspec.Struct, frozen=True):
+    """What one model reports of one patient, or of one signal of the patient (``signal`` is empty at patient level).
 
-    Times in µs: ``time`` of the newest input behind it, ``emitted`` when it was told. ``outputs`` are (name, unit, mean, sd);
-    ``sd`` is ``None`` where the number has no spread.
+    Times in µs: ``time`` of the newest input behind it, ``emitted`` when the model reported it. ``outputs`` are (name, unit,
+    mean, sd); ``sd`` is ``None`` if the number has no spread.
     """
 
     model: str
@@ -26,9 +26,9 @@ class Told(msgspec.Struct, frozen=True):
     outputs: list[tuple[str, str, float, float | None]]
 
 
-def told_by(columns: ModelOutputs) -> dict[str, list[Told]]:
-    """By patient what the model tells now; nothing where it has ceased to tell anything."""
-    found: dict[str, list[Told]] = {patient: [] for patient in columns.patients}
+def reports_by_patient(columns: ModelOutputs) -> dict[str, list[ModelReport]]:
+    """What the model reports now, by patient; empty for a patient of whom it no longer reports anything."""
+    found: dict[str, list[ModelReport]] = {patient: [] for patient in columns.patients}
     rows = columns.rows
     codes = rows["signal"].tolist() if columns.level == "channel" else [-1] * len(rows["patient"])
     for place, code, time, means, sds in zip(
@@ -42,13 +42,13 @@ def told_by(columns: ModelOutputs) -> dict[str, list[Told]]:
             if isfinite(mean)
         ]
         signal = SIGNALS[code].name if code >= 0 else ""
-        told = Told(columns.model, columns.version, signal, time or columns.emitted, columns.emitted, outputs)
-        found[columns.patients[place]].append(told)
+        report = ModelReport(columns.model, columns.version, signal, time or columns.emitted, columns.emitted, outputs)
+        found[columns.patients[place]].append(report)
     return found
 
 
-def told_on_the_wire(every: list[Told]) -> list[ModelEntry]:
+def entries_of(every: list[ModelReport]) -> list[ModelEntry]:
     """The same for ``/ws``."""
     return [
-        ModelEntry(told.model, told.time // 1000, told.outputs, told.signal or msgspec.UNSET) for told in every
+        ModelEntry(one.model, one.time // 1000, one.outputs, one.signal or msgspec.UNSET) for one in every
     ]  # fmt: skip

@@ -15,7 +15,7 @@ from msgspec import UNSET
 
 from api.http.answers import milliseconds
 from api.live.alarm import alarm_of
-from api.live.model_table import Told, told_by, told_on_the_wire
+from api.live.model_table import ModelReport, entries_of, reports_by_patient
 from api.live.news2 import news2_of
 from api.live.protocol import STATES, PatientEntry, TurnedOff, encode
 from api.live.state_table import StateTable
@@ -84,7 +84,7 @@ class _Followed:
         self.partition = partition
         self.score: Score | None = None
         self.alarms: dict[str, Transition] = {}
-        self.models: dict[str, list[Told]] = {}
+        self.models: dict[str, list[ModelReport]] = {}
         """By the name of a site's model what it tells now."""
         self.profile_at = self.score_at = self.alarms_at = self.models_at = 0
 
@@ -162,7 +162,7 @@ class LiveState:
 
     def _modelled(self, outputs: Iterable[ModelOutputs], changes: Changes) -> None:
         for columns in outputs:
-            for patient, told in told_by(columns).items():
+            for patient, told in reports_by_patient(columns).items():
                 row = self._row.get(patient, -1)
                 if row >= 0 and (told or columns.model in self._at(row).models):
                     followed = self._at(row)
@@ -265,7 +265,7 @@ class LiveState:
             if (not signal or estimate.signal == signal) and np.isfinite(estimate.quantiles).all()
         ]
 
-    def models(self, patient: str) -> list[Told]:
+    def models(self, patient: str) -> list[ModelReport]:
         """What a site's models tell of the patient, by the names of models and signals."""
         row = self._row.get(patient, -1)
         models = self._at(row).models if row >= 0 else {}
@@ -336,7 +336,7 @@ class LiveState:
             if followed.alarms_at > floor or not floor:
                 entry.alarms = [alarm_of(alarm, milliseconds) for alarm in followed.alarms.values()]
             if full and followed.models_at > floor:
-                entry.models = told_on_the_wire(self.models(followed.profile.patient))
+                entry.models = entries_of(self.models(followed.profile.patient))
         return parts
 
     def wholes(self, rows: Sequence[int], *, full: bool) -> dict[str, PatientEntry]:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -61,6 +62,16 @@ class ServiceUnderTest:
                 return found[0]
             time.sleep(0.05)
         raise AssertionError(f"{text!r} not in {self.said}")
+
+    def taking(self):
+        """Wait until the twins have processed a reading."""
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            shown = urllib.request.urlopen(f"{self.url}/metrics").read().decode()
+            if re.search(r'^vitaltwin_readings_total\{status="accepted"\} [1-9]', shown, re.MULTILINE):
+                return
+            time.sleep(0.05)
+        raise AssertionError("no reading came")
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)
@@ -131,14 +142,14 @@ def test_killed_during_a_replay_it_resumes_and_nothing_is_lost(service, vitaltwi
     service.saying("sign in once")
     shown = {}
     going = threading.Thread(
-        target=lambda: shown.update(run=vitaltwin("replay", "r.csv", "--url", service.url, "--json", timeout=30))
+        target=lambda: shown.update(run=vitaltwin("replay", "r.csv", "--url", service.url, "--json", timeout=120))
     )
     going.start()
-    time.sleep(3)
+    service.taking()
     service.end(signal.SIGKILL)
     time.sleep(1)
     service.start("serve", "--clock-speed", "100")
-    going.join(40)
+    going.join(120)
     run = shown["run"]
     assert run.returncode == 0, run.stderr
     summary = json.loads(run.stdout)
