@@ -69,6 +69,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ``unit_needed``: a number without a unit is ambiguous, so a reading must give its unit. ``ends`` are the values
     that represent "LOW" and "HIGH", just outside the measuring range of such sensors. ``farthest`` is how far out each
     limit may be set, and ``longest_delay_s`` how long the delay may be; an alarm beyond that would practically be off.
+    ``levels`` are the clinical edges between bands of level; forecasts are judged band by band.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -98,6 +99,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ends: tuple[float, float] = (nan, nan)
     farthest: Limits = Limits()
     longest_delay_s: float = 120.0
+    levels: tuple[float, ...] = ()
 
     def end_of_range(self, word: str) -> float | None:
         """The value that represents a sensor's word for the end of its range; ``None`` for other words and signals.
@@ -122,7 +124,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
 # Below, each signal is written as one paragraph.
 # fmt: off
 def _cuff(
-    code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits
+    code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits,
+    levels: tuple[float, ...] = (),
 ) -> Signal:
     """A non-invasive (cuff) blood pressure."""
     loinc, mdc = codes
@@ -130,12 +133,13 @@ def _cuff(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(15.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
         jump=60.0, trend_s=1800.0, limits=limits, hysteresis=3.0, silence_s=5400.0, farthest=farthest,
         longest_delay_s=1800.0,
-        worse=(10.0, 20.0),
+        worse=(10.0, 20.0), levels=levels,
     )
 
 
 def _line(
-    code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits
+    code: int, name: str, *, codes: tuple[str, tuple[int, ...]], limits: Limits, farthest: Limits,
+    levels: tuple[float, ...] = (),
 ) -> Signal:
     """A blood pressure from an arterial line."""
     loinc, mdc = codes
@@ -143,7 +147,7 @@ def _line(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
         jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, flat_s=600.0,
         predictive_priority="low", farthest=farthest,
-        worse=(10.0, 20.0), perhaps_from=0.0,
+        worse=(10.0, 20.0), perhaps_from=0.0, levels=levels,
     )
 
 
@@ -158,7 +162,7 @@ def _oximeter(
         censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
         silence_s=20.0, predictive_priority=predictive_priority, second=second,
         farthest=Limits(critical_low=60.0, low=70.0, high=100.0, critical_high=100.0),
-        worse=(4.0, 4.0), perhaps_from=1.0,
+        worse=(4.0, 4.0), perhaps_from=1.0, levels=(88.0, 92.0, 96.0, 98.0),
     )
 
 
@@ -167,6 +171,9 @@ _DIASTOLIC = Limits(critical_low=35.0, low=45.0, high=110.0, critical_high=130.0
 _MEAN = Limits(critical_low=55.0, low=65.0, high=130.0, critical_high=150.0)
 _RATE = Limits(critical_low=40.0, low=50.0, high=120.0, critical_high=140.0)
 _SATURATION = Limits(critical_low=85.0, low=90.0)
+
+_OF_SYSTOLIC = (90.0, 101.0, 140.0, 180.0)
+_OF_RATE = (45.0, 55.0, 100.0, 130.0)
 
 _FAR_SYSTOLIC = Limits(critical_low=40.0, low=50.0, high=240.0, critical_high=270.0)
 _FAR_DIASTOLIC = Limits(critical_low=20.0, low=25.0, high=150.0, critical_high=170.0)
@@ -180,13 +187,13 @@ SIGNALS: tuple[Signal, ...] = (
         loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
         farthest=_FAR_RATE,
-        worse=(10.0, 20.0), perhaps_from=0.0,
+        worse=(10.0, 20.0), perhaps_from=0.0, levels=_OF_RATE,
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
         loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
         delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0, farthest=_FAR_RATE,
-        worse=(10.0, 20.0), perhaps_from=0.0,
+        worse=(10.0, 20.0), perhaps_from=0.0, levels=_OF_RATE,
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
@@ -194,7 +201,7 @@ SIGNALS: tuple[Signal, ...] = (
         limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
         critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
         farthest=Limits(critical_low=3.0, low=4.0, high=60.0, critical_high=80.0),
-        worse=(2.0, 5.0), perhaps_from=0.0,
+        worse=(2.0, 5.0), perhaps_from=0.0, levels=(9.0, 12.0, 21.0, 25.0),
     ),
     _oximeter(
         3, "oxygen_saturation", codes=(("2708-6", "59408-5"), (150456,)), predictive_priority="medium",
@@ -204,10 +211,15 @@ SIGNALS: tuple[Signal, ...] = (
         code=4, name="arterial_oxygen_saturation", unit="%", kind="laboratory", plausible=(20.0, 100.0),
         loinc=("2713-6",), step=1.0,
     ),
-    _cuff(5, "systolic_bp", codes=("8480-6", (150021, 150301)), limits=_SYSTOLIC, farthest=_FAR_SYSTOLIC),
+    _cuff(
+        5, "systolic_bp", codes=("8480-6", (150021, 150301)), limits=_SYSTOLIC, farthest=_FAR_SYSTOLIC, levels=_OF_SYSTOLIC,
+    ),
     _cuff(6, "diastolic_bp", codes=("8462-4", (150022, 150302)), limits=_DIASTOLIC, farthest=_FAR_DIASTOLIC),
     _cuff(7, "mean_bp", codes=("8478-0", (150023, 150303)), limits=_MEAN, farthest=_FAR_MEAN),
-    _line(8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), limits=_SYSTOLIC, farthest=_FAR_SYSTOLIC),
+    _line(
+        8, "arterial_systolic_bp", codes=("76215-3", (150033, 150037)), limits=_SYSTOLIC, farthest=_FAR_SYSTOLIC,
+        levels=_OF_SYSTOLIC,
+    ),
     _line(9, "arterial_diastolic_bp", codes=("76213-8", (150034, 150038)), limits=_DIASTOLIC, farthest=_FAR_DIASTOLIC),
     _line(10, "arterial_mean_bp", codes=("76214-6", (150035, 150039)), limits=_MEAN, farthest=_FAR_MEAN),
     Signal(
@@ -216,7 +228,7 @@ SIGNALS: tuple[Signal, ...] = (
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
         critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low", longest_delay_s=1800.0,
         farthest=Limits(critical_low=28.0, low=32.0, high=41.0, critical_high=42.0),
-        worse=(0.5, 0.5),
+        worse=(0.5, 0.5), levels=(35.0, 36.0, 38.0, 39.1),
     ),
     Signal(
         code=12, name="skin_temperature", unit="Cel", kind="vital", plausible=(15.0, 45.0),
@@ -233,7 +245,7 @@ SIGNALS: tuple[Signal, ...] = (
         limits=Limits(critical_low=54.0, low=70.0, high=250.0, critical_high=350.0), hysteresis=5.0,
         silence_s=900.0, flat_s=21600.0, predictive_priority="medium", unit_needed=True, ends=(39.0, 401.0),
         farthest=Limits(critical_low=40.0, low=54.0, high=400.0, critical_high=500.0), longest_delay_s=1800.0,
-        worse=(10.0, 50.0), repeat_s=45.0,
+        worse=(10.0, 50.0), repeat_s=45.0, levels=(54.0, 70.0, 180.0, 250.0),
     ),
     Signal(
         code=15, name="capillary_glucose", unit="mg/dL", kind="laboratory", plausible=(10.0, 1000.0),

@@ -6,6 +6,7 @@ in ``evaluate``; none uses a reading later than the origin.
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from streams.recordings.evaluate import HORIZONS, Forecasts, pairs
 from streams.recordings.recording import Recording, read
 from tests.bench.peers.local_level import levels
 from twins.arrays import F8, I8
-from twins.fitting.scores import score
+from twins.fitting.scores import crps_normal, score
 from twins.records import Columns
 from twins.signals import FILTERED, SIGNALS
 
@@ -35,10 +36,14 @@ FILES = (
 PEERS = ("persistence", "local_level", "rolling_mean")
 
 _QUICK = {"bidmc_numerics_1hz": 3, "hall2018_cgm": 2}
-_ROWS = ("outcome", "mean", "sd", "tail", *PEERS, "constant")
+_ROWS = ("outcome", "mean", "sd", "tail", *PEERS, "constant", "after_step")
 _MINUTE_US = 60_000_000
 _ROUNDING = 1e-9
 """In a shorter recording the rolling mean equals the mean of all readings so far."""
+_Z80 = 1.2815515655446004
+_STEP, _AFTER_US = 4.0, 30 * _MINUTE_US
+_FEWEST = 300
+"""A group with fewer pairs has no row."""
 _WITHIN = {"cov80": (0.80, 0.04), "cov95": (0.95, 0.02)}
 
 
@@ -68,7 +73,8 @@ def run(*, quick: bool = False) -> dict[str, Any]:
             "rolling_mean": "mean of the last 10 sampling steps, but at least 5 min",
             "constant": "mean of all of the series' readings so far; decides what is asked, is no peer",
         },
-        **_summary(rows),
+        **_summary([row for row in rows if "level" not in row and "after_step" not in row]),
+        "groups": _of_groups([row for row in rows if "level" in row or "after_step" in row]),
         "rows": _Rows(rows),
     }
 
@@ -81,7 +87,9 @@ def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
     gathered: dict[tuple[int, int], list[F8]] = {}
     for code, places in _series(columns):
         time, value = columns.time[places], columns.value[places]
-        peers = np.stack([value, levels(time, value), rolling_mean(time, value), constant(value)])
+        peers = np.stack([
+            value, levels(time, value), rolling_mean(time, value), constant(value), _after_step(made, places, time, value),
+        ])  # fmt: skip
         for number, minutes in enumerate(HORIZONS):
             origin, target = pairs(time, minutes)
             known = np.isfinite(made.mean[places[origin], number])
@@ -89,10 +97,65 @@ def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
             if len(origin):
                 own = (column[places[origin], number] for column in (made.mean, made.sd, made.tail))
                 gathered.setdefault((code, minutes), []).append(np.vstack([value[target], *own, peers[:, origin]]))
-    return [
-        {"file": name, "signal": SIGNALS[code].name, "horizon": minutes} | _row(parts)
-        for (code, minutes), parts in sorted(gathered.items())
+    rows = []
+    for (code, minutes), parts in sorted(gathered.items()):
+        about = {"file": name, "signal": SIGNALS[code].name, "horizon": minutes}
+        rows.append(about | _row(parts))
+        rows += [about | group for group in _groups(SIGNALS[code].levels, parts)]
+    return rows
+
+
+def _after_step(made: Forecasts, places: np.typing.NDArray[np.intp], time: I8, value: F8) -> F8:
+    """1 for each reading within ``_AFTER_US`` of a step: a reading ``_STEP`` spreads off the forecast at the shortest horizon."""
+    steps = np.zeros(0, np.int64)
+    for number, minutes in enumerate(HORIZONS):
+        origin, target = pairs(time, minutes)
+        if len(origin):
+            error = value[target] - made.mean[places[origin], number]
+            steps = np.unique(time[target[np.abs(error) >= _STEP * made.sd[places[origin], number]]])
+            break
+    newest = np.searchsorted(steps, time, side="right") - 1
+    flags: F8 = ((newest >= 0) & (time - np.append(steps, 0)[newest] < _AFTER_US)).astype(float)
+    return flags
+
+
+def _groups(edges: tuple[float, ...], parts: list[F8]) -> list[dict[str, Any]]:
+    """Coverage and both tails of pairs in each band of level, and after steps, where there are ``_FEWEST`` or more."""
+    columns_of = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
+    bands = [-np.inf, *edges, np.inf]
+    chosen: list[tuple[dict[str, Any], np.typing.NDArray[np.bool_]]] = [
+        ({"level": f"{low:g} to {high:g}"}, (columns_of["persistence"] >= low) & (columns_of["persistence"] < high))
+        for low, high in pairwise(bands)
+        if edges
     ]
+    chosen.append(({"after_step": True}, columns_of["after_step"] > 0))
+    return [
+        which | _ends({name: row[here] for name, row in columns_of.items()})
+        for which, here in chosen
+        if here.sum() >= _FEWEST
+    ]
+
+
+def _ends(columns_of: dict[str, F8]) -> dict[str, Any]:
+    """How many pairs there are, and how many outcomes lie within the 80 % band, below it and above it."""
+    error = columns_of["outcome"] - columns_of["mean"]
+    low, high = error < -_Z80 * columns_of["sd"], error > _Z80 * columns_of["sd"]
+    return {
+        "pairs": len(error),
+        "cov80": float(np.mean(~(low | high))),
+        "tail_low": float(np.mean(low)),
+        "tail_high": float(np.mean(high)),
+        "crps": float(np.mean(crps_normal(error, np.maximum(columns_of["sd"], 1e-9)))),
+    }
+
+
+def _of_groups(rows: list[dict[str, Any]]) -> dict[str, int]:
+    """How many groups have 72 to 88 % within the 80 % band, and 6 to 14 % beyond either end."""
+    return {
+        "of": len(rows),
+        "cov80_within": sum(0.72 <= row["cov80"] <= 0.88 for row in rows),
+        "tails_within": sum(0.06 <= row[tail] <= 0.14 for row in rows for tail in ("tail_low", "tail_high")),
+    }
 
 
 def rolling_mean(time_us: I8, value: F8) -> F8:
@@ -145,8 +208,11 @@ def _row(parts: list[F8]) -> dict[str, Any]:
         name: float(np.sqrt(np.mean((columns_of["outcome"] - columns_of[name]) ** 2))) for name in (*PEERS, "constant")
     }
     best = min(PEERS, key=rmse.__getitem__)
+    ends = _ends(columns_of)
     return {
         "patients": len(parts),
+        "tail_low": ends["tail_low"],
+        "tail_high": ends["tail_high"],
         "pairs": pooled.pairs,
         "rmse": pooled.rmse,
         "crps": pooled.crps,
@@ -187,5 +253,6 @@ class _Rows(list[dict[str, Any]]):
                 ("better" if row["better"] else "worse") if row["asked"] else "unasked",
             )
             for row in self
+            if "rmse" in row  # groups have no peers
         ]  # fmt: skip
         return "\n".join(shape.format(*line) for line in (head, *lines))

@@ -45,9 +45,9 @@ def with_holes(value):
 @pytest.mark.parametrize("ratio", [1e-6, 0.0973, 1.0, 1e3])
 def test_likelihood_is_that_of_statsmodels(flow, holes, ratio):
     value = with_holes(flow) if holes else flow
-    result, variance, level, spread = likelihood(*gapped(value), ratio)
+    told, variance, level, spread = likelihood(*gapped(value), ratio)
     oracle = peer(value).smooth([variance, ratio * variance])
-    assert result == pytest.approx(oracle.llf, rel=1e-9)
+    assert told == pytest.approx(oracle.llf, rel=1e-9)
     assert level == pytest.approx(oracle.filtered_state[0, -1], rel=1e-9)
     assert spread * variance == pytest.approx(oracle.filtered_state_cov[0, 0, -1], rel=1e-7)
 
@@ -55,12 +55,12 @@ def test_likelihood_is_that_of_statsmodels(flow, holes, ratio):
 def test_fit_finds_the_published_variances(flow):
     gap, value = gapped(flow)
     ratio = fitted(gap, value)
-    result, variance, _, _ = likelihood(gap, value, ratio)
+    told, variance, _, _ = likelihood(gap, value, ratio)
     assert variance == pytest.approx(15098.5, rel=1e-4)
     assert ratio * variance == pytest.approx(1469.2, rel=1e-3)
     oracle = peer(flow).fit(disp=False)
-    assert result >= oracle.llf - 1e-6
-    assert result == pytest.approx(-633.4645636, abs=1e-6)
+    assert told >= oracle.llf - 1e-6
+    assert told == pytest.approx(-633.4645636, abs=1e-6)
 
 
 def test_fit_takes_the_highest_of_many_ratios(flow):
@@ -172,11 +172,26 @@ def test_forecasts_are_those_evaluate_scores():
     made = recording({"a": walk, "b": walk[::-1].copy()})
     scored = evaluate(made).signals["heart_rate"].horizons
     for row in table_of("made", made):
-        if str(row["horizon"]) in scored:
+        if str(row["horizon"]) in scored and "rmse" in row:
             same = scored[str(row["horizon"])]
             assert row["pairs"] == same.pairs
             assert (row["rmse"], row["crps"]) == pytest.approx((same.rmse, same.crps), rel=1e-6)
             assert (row["cov80"], row["cov95"]) == (same.coverage["80"], same.coverage["95"])
+
+
+def test_groups_are_cut_at_the_clinical_edges_and_after_steps():
+    """Half of an hour at 80, then 140: readings of 130 and more stand apart, and so does the half hour after the step."""
+    values = np.concatenate([np.full(1_800, 80.0), np.full(1_800, 140.0)]) + np.random.default_rng(2).integers(
+        -1, 2, 3_600
+    )
+    rows = table_of("made", recording({"a": values}, every=1_000_000))
+    minute = [row for row in rows if row["horizon"] == 1]
+    by_level = {row["level"]: row["pairs"] for row in minute if "level" in row}
+    assert set(by_level) == {"55 to 100", "130 to inf"}
+    (pooled,) = (row["pairs"] for row in minute if "rmse" in row)
+    assert sum(by_level.values()) == pooled
+    (after,) = (row for row in minute if "after_step" in row)
+    assert 1_600 < after["pairs"] <= 1_800
 
 
 def test_missing_recordings_are_named(monkeypatch, tmp_path):
@@ -189,13 +204,18 @@ def test_missing_recordings_are_named(monkeypatch, tmp_path):
 def test_quick_run(bench, shared_recordings):
     shown = bench("forecast", "--quick", "--json", timeout=300, VITALTWIN_DATA=str(shared_recordings))
     assert shown.returncode == 0, shown.stderr
-    result = json.loads(shown.stdout)
-    assert {row["file"] for row in result["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
-    assert {row["horizon"] for row in result["rows"]} <= set(HORIZONS)
-    assert result["of"] == len(result["rows"]) > 10
-    assert result["asked"] == sum(row["asked"] for row in result["rows"])
-    assert result["better"] == sum(row["asked"] and row["better"] for row in result["rows"])
-    assert result["cov80_within"] == sum(0.76 <= row["cov80"] <= 0.84 for row in result["rows"])
+    told = json.loads(shown.stdout)
+    groups = [row for row in told["rows"] if "level" in row or "after_step" in row]
+    told["rows"] = [row for row in told["rows"] if row not in groups]
+    assert told["groups"]["of"] == len(groups) > 0
+    assert told["groups"]["cov80_within"] == sum(0.72 <= row["cov80"] <= 0.88 for row in groups)
+    assert all(row["cov80"] + row["tail_low"] + row["tail_high"] == pytest.approx(1) for row in groups)
+    assert {row["file"] for row in told["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
+    assert {row["horizon"] for row in told["rows"]} <= set(HORIZONS)
+    assert told["of"] == len(told["rows"]) > 10
+    assert told["asked"] == sum(row["asked"] for row in told["rows"])
+    assert told["better"] == sum(row["asked"] and row["better"] for row in told["rows"])
+    assert told["cov80_within"] == sum(0.76 <= row["cov80"] <= 0.84 for row in told["rows"])
 
 
 @pytest.mark.slow
