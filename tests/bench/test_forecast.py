@@ -45,9 +45,9 @@ def with_holes(value):
 @pytest.mark.parametrize("ratio", [1e-6, 0.0973, 1.0, 1e3])
 def test_likelihood_is_that_of_statsmodels(flow, holes, ratio):
     value = with_holes(flow) if holes else flow
-    told, variance, level, spread = likelihood(*gapped(value), ratio)
+    result, variance, level, spread = likelihood(*gapped(value), ratio)
     oracle = peer(value).smooth([variance, ratio * variance])
-    assert told == pytest.approx(oracle.llf, rel=1e-9)
+    assert result == pytest.approx(oracle.llf, rel=1e-9)
     assert level == pytest.approx(oracle.filtered_state[0, -1], rel=1e-9)
     assert spread * variance == pytest.approx(oracle.filtered_state_cov[0, 0, -1], rel=1e-7)
 
@@ -55,12 +55,12 @@ def test_likelihood_is_that_of_statsmodels(flow, holes, ratio):
 def test_fit_finds_the_published_variances(flow):
     gap, value = gapped(flow)
     ratio = fitted(gap, value)
-    told, variance, _, _ = likelihood(gap, value, ratio)
+    result, variance, _, _ = likelihood(gap, value, ratio)
     assert variance == pytest.approx(15098.5, rel=1e-4)
     assert ratio * variance == pytest.approx(1469.2, rel=1e-3)
     oracle = peer(flow).fit(disp=False)
-    assert told >= oracle.llf - 1e-6
-    assert told == pytest.approx(-633.4645636, abs=1e-6)
+    assert result >= oracle.llf - 1e-6
+    assert result == pytest.approx(-633.4645636, abs=1e-6)
 
 
 def test_fit_takes_the_highest_of_many_ratios(flow):
@@ -179,8 +179,8 @@ def test_forecasts_are_those_evaluate_scores():
             assert (row["cov80"], row["cov95"]) == (same.coverage["80"], same.coverage["95"])
 
 
-def test_groups_are_cut_at_the_clinical_edges_and_after_steps():
-    """Half of an hour at 80, then 140: readings of 130 and more stand apart, and so does the half hour after the step."""
+def test_groups_are_divided_at_the_clinical_edges_and_after_steps():
+    """Half an hour at 80, then at 140: readings of 130 and more are a group, and so is the half hour after the step."""
     values = np.concatenate([np.full(1_800, 80.0), np.full(1_800, 140.0)]) + np.random.default_rng(2).integers(
         -1, 2, 3_600
     )
@@ -204,18 +204,18 @@ def test_missing_recordings_are_named(monkeypatch, tmp_path):
 def test_quick_run(bench, shared_recordings):
     shown = bench("forecast", "--quick", "--json", timeout=300, VITALTWIN_DATA=str(shared_recordings))
     assert shown.returncode == 0, shown.stderr
-    told = json.loads(shown.stdout)
-    groups = [row for row in told["rows"] if "level" in row or "after_step" in row]
-    told["rows"] = [row for row in told["rows"] if row not in groups]
-    assert told["groups"]["of"] == len(groups) > 0
-    assert told["groups"]["cov80_within"] == sum(0.72 <= row["cov80"] <= 0.88 for row in groups)
+    result = json.loads(shown.stdout)
+    groups = [row for row in result["rows"] if "level" in row or "after_step" in row]
+    result["rows"] = [row for row in result["rows"] if row not in groups]
+    assert result["groups"]["of"] == len(groups) > 0
+    assert result["groups"]["cov80_within"] == sum(0.72 <= row["cov80"] <= 0.88 for row in groups)
     assert all(row["cov80"] + row["tail_low"] + row["tail_high"] == pytest.approx(1) for row in groups)
-    assert {row["file"] for row in told["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
-    assert {row["horizon"] for row in told["rows"]} <= set(HORIZONS)
-    assert told["of"] == len(told["rows"]) > 10
-    assert told["asked"] == sum(row["asked"] for row in told["rows"])
-    assert told["better"] == sum(row["asked"] and row["better"] for row in told["rows"])
-    assert told["cov80_within"] == sum(0.76 <= row["cov80"] <= 0.84 for row in told["rows"])
+    assert {row["file"] for row in result["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
+    assert {row["horizon"] for row in result["rows"]} <= set(HORIZONS)
+    assert result["of"] == len(result["rows"]) > 10
+    assert result["asked"] == sum(row["asked"] for row in result["rows"])
+    assert result["better"] == sum(row["asked"] and row["better"] for row in result["rows"])
+    assert result["cov80_within"] == sum(0.76 <= row["cov80"] <= 0.84 for row in result["rows"])
 
 
 @pytest.mark.slow
