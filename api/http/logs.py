@@ -19,7 +19,10 @@ _GIVEN = re.compile(rb"[A-Za-z0-9._:-]{1,64}")
 
 
 def configure(settings: "Settings") -> None:
-    """Log this program and its libraries in the same format, one event per line, from ``log_level`` on."""
+    """Log this program and its libraries in the same format, one event per line, from ``log_level`` on.
+
+    A traceback has no values of variables: they would put names of patients and their readings into the log.
+    """
     level = getattr(logging, settings.log_level.upper())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,
@@ -28,10 +31,13 @@ def configure(settings: "Settings") -> None:
     ]
     renderer: Any
     if settings.log_format == "json":
-        shared += [structlog.processors.dict_tracebacks]
+        plain = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+        shared += [structlog.processors.ExceptionRenderer(plain)]
         renderer = structlog.processors.JSONRenderer()
     else:
-        renderer = structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
+        renderer = structlog.dev.ConsoleRenderer(
+            colors=sys.stderr.isatty(), exception_formatter=structlog.dev.plain_traceback
+        )  # fmt: skip
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
