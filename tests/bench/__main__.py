@@ -1,5 +1,6 @@
 """``infra/bench NAME``: run one benchmark and print its figures."""
 
+import signal
 import sys
 from typing import Annotated, Any
 
@@ -65,6 +66,8 @@ def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
 def main() -> None:
     """Run one benchmark. Exit codes: 0 good, 1 the work failed, 2 wrong usage, 130 interrupted."""
     environment.prepare()
+    # As an exception it ends what a benchmark has started, and removes its folders and working trees.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     app = typer.Typer(
         add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
         context_settings={"help_option_names": ["-h", "--help"]},
