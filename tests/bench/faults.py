@@ -120,7 +120,7 @@ def _partitioned(scenario: FaultScenario) -> float:
     scenario.noted["back_s"].append(time.monotonic() - mended)
     scenario.recovered(time.monotonic())
     scenario.noted["paused_when_back_s"].append(scenario.watch.longest(mended))
-    scenario.noted["outcomes_repeated"].append(figure(scenario.cluster.door, "vitaltwin_hub_repeated"))
+    scenario.noted["outcomes_repeated"].append(figure(scenario.cluster.door, "vitaltwin_hub_repeated_total"))
     scenario.noted["gaps"].append(figure(alone, "vitaltwin_worker_gaps_total"))
     return took
 

@@ -53,7 +53,7 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
     say(f"{count:,} readings wait in the log")
     for _ in range(count // 500_000 or 1):
         post_all(service.port, requests(ward.batches(min(count, 500_000) // _BATCH, _BATCH), FRAME_TYPE, key), 32)
-    heard = _figure(service, "vitaltwin_hub_outcomes")
+    heard = _figure(service, "vitaltwin_hub_outcomes_total")
     worker.begin()
     until(lambda: _taken(worker) > 0, 60, "the worker to begin", [worker])
     (first, records), began, cpu = _progress(worker), time.monotonic(), worker.cpu_s()
@@ -73,7 +73,7 @@ def _ours(cluster: Cluster, count: int) -> dict[str, Any]:
         "readings": moved,
         "readings_per_record": moved / max(1.0, passed - records),
         "checkpoint_bytes": _figure(worker, "vitaltwin_worker_checkpoint_bytes_total"),
-        "outcomes_at_the_door": _figure(service, "vitaltwin_hub_outcomes") - heard,
+        "outcomes_at_the_door": _figure(service, "vitaltwin_hub_outcomes_total") - heard,
     }
 
 

@@ -124,6 +124,7 @@ def test_kafka(bench):
     assert result["readings_per_s"] > 0
     assert result["cpu_s_per_million"] > 0
     assert result["readings_per_record"] > 1
+    assert result["outcomes_at_the_door"] > 0
     for peer in ("naive_faust", "quix"):
         assert result["peers"][peer]["readings"] > 0
         assert result["peers"][peer]["cpu_s_per_million"] > 0
