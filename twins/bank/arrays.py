@@ -20,7 +20,7 @@ ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "limit": ("f8", (layout.LIMIT_WIDTH,)),
     "judged": ("f8", (layout.JUDGED_WIDTH,)),
     "due": ("f8", (layout.HORIZONS * layout.SLOTS + 1,)),
-    "foretold": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
+    "forecasts": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
     "stretch": ("f4", (layout.HORIZONS, 2)),
     "tried": ("u2", (layout.HORIZONS,)),
     "mark": ("f8", (layout.LIMIT_CONDITIONS, 2)),

@@ -40,7 +40,7 @@ class Bank:
     judged: npt.NDArray[np.float64]
     shown: npt.NDArray[np.float64]
     due: npt.NDArray[np.float64]
-    foretold: npt.NDArray[np.float32]
+    forecasts: npt.NDArray[np.float32]
     stretch: npt.NDArray[np.float32]
     tried: npt.NDArray[np.uint16]
     phase: npt.NDArray[np.uint8]

@@ -33,6 +33,8 @@ VERSION = 2
 """Version of the columns of a channel's row in a checkpoint."""
 FOUNDATION_VERSION = 1
 """Version of a checkpoint of what belongs to no patient."""
+_STORED = {"forecasts": "foretold"}
+"""Arrays whose name in a checkpoint is an earlier one."""
 
 
 class ModelState(msgspec.Struct, array_like=True):
@@ -82,7 +84,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
     slots = bank.slot[first:last]
     # Rows are in (patient, signal) order: the same state gives the same bytes, wherever its rows are in memory.
     order = slots[slots >= 0].astype(np.intp)
-    arrays = {name: getattr(bank, name).take(order, 0).tobytes() for name in KEPT_ROWS}
+    arrays = {_STORED.get(name, name): getattr(bank, name).take(order, 0).tobytes() for name in KEPT_ROWS}
     arrays |= {name: getattr(bank, name)[first:last].tobytes() for name in KEPT_PATIENTS}
     return Block(
         version=VERSION,
@@ -160,10 +162,11 @@ def _restore_happenings(bank: Bank, block: Block, first: int) -> None:
 def _restore_rows(bank: Bank, block: Block, first: int) -> None:
     rows = _rows_of(bank, block, first)
     for name in KEPT_ROWS:
-        if name not in block.arrays:
+        stored = _STORED.get(name, name)
+        if stored not in block.arrays:
             continue  # what an older checkpoint does not contain keeps its initial value
         dtype, shape = ROWS[name]
-        getattr(bank, name)[rows] = np.frombuffer(block.arrays[name], dtype).reshape(len(block.rows), *shape)
+        getattr(bank, name)[rows] = np.frombuffer(block.arrays[stored], dtype).reshape(len(block.rows), *shape)
     for model in bank.models:
         if model.level == "channel":
             _restore_model(bank, block, model, rows)

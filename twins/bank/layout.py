@@ -56,7 +56,7 @@ RECENT_LEAST_US, RECENT_MOST_US = 300e6, 900e6
 GRACE_US = 10e6
 """… after this time without a newer reading, because gaps are uploaded in any order."""
 
-# Pending forecasts: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), foretold
+# Pending forecasts: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), forecasts
 # float32[rows, HORIZONS * SLOTS, 2] (mean, sd of each). Their results: stretch float32[rows, HORIZONS, 2], tried
 # uint16.
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)

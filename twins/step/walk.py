@@ -121,7 +121,7 @@ def _prefetch_rows(
 @kernel()
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
-    watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, shown: F8, phase: U1, since: I8, due: F8, foretold: F4,
+    watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, shown: F8, phase: U1, since: I8, due: F8, forecasts: F4,
     stretch: F4, tried: U2, parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
@@ -183,7 +183,7 @@ def frame(
         if verdict != channel.IMPLAUSIBLE and not t < due[row, calibration.NEXT]:
             taken = 0 if verdict == channel.GATED else 1
             calibration.calibrate(
-                own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], foretold[row], stretch[row],
+                own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], forecasts[row], stretch[row],
                 tried[row],
             )  # fmt: skip
         n = channel_conditions.after_reading(

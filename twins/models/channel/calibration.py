@@ -55,7 +55,7 @@ def _judge(h: int, error: float, sd: float, stretch: F4, tried: U2) -> None:
 
 @kernel()
 def calibrate(
-    state: F8, parameter: F8, t: float, value: float, taken: int, interval_s: float, due: F8, foretold: F4, stretch: F4,
+    state: F8, parameter: F8, t: float, value: float, taken: int, interval_s: float, due: F8, forecasts: F4, stretch: F4,
     tried: U2,
 ) -> None:  # fmt: skip
     """Score the forecasts that meet the plausible reading ``value`` at ``t`` (µs) and, if it was taken, make new ones.
@@ -76,7 +76,7 @@ def calibrate(
             when = due[1 + at]
             if when > 0.0 and t >= when - allowance:
                 if t <= when + allowance:
-                    _judge(h, abs(value - foretold[at, 0]), float(foretold[at, 1]), stretch, tried)
+                    _judge(h, abs(value - forecasts[at, 0]), float(forecasts[at, 1]), stretch, tried)
                 newest = max(newest, when)
                 due[1 + at] = 0.0
             if due[1 + at] > 0.0:
@@ -88,8 +88,8 @@ def calibrate(
         if free >= 0 and taken != 0 and t >= wanted - allowance and HORIZONS_S[h] >= 0.5 * interval_s:
             mean, _, variance = ahead(state, parameter, HORIZONS_S[h])
             due[1 + free] = t + span
-            foretold[free, 0] = mean
-            foretold[free, 1] = math.sqrt(variance)
+            forecasts[free, 0] = mean
+            forecasts[free, 1] = math.sqrt(variance)
             wanted = t + span / SLOTS
             following = min(following, t + span - allowance)
         following = min(following, max(wanted - allowance, t + 1.0))

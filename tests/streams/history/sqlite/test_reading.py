@@ -79,7 +79,7 @@ async def test_a_patient_named_twice_in_a_record_is_one(file: File) -> None:
     assert len((await file.history.observations("a", 0, *EVER)).time) == 2
 
 
-def foretell(file: File, time, quantiles) -> None:
+def add_forecasts(file: File, time, quantiles) -> None:
     """Add forecasts of one patient and signal, as one record."""
     nothing = np.zeros(len(time), "u4")
     file.history.add_forecasts(0, file.offset, ["a"], nothing, nothing.astype("u2"), np.asarray(time, "i8"), quantiles)
@@ -90,7 +90,7 @@ def foretell(file: File, time, quantiles) -> None:
 async def test_forecasts_stay_when_the_reading_they_followed_is_taken_back(file: File, small) -> None:
     quantiles = np.arange(90, dtype="f4").reshape(10, 3, 3)
     file.observe("a", range(10), np.arange(10.0))
-    foretell(file, range(10), quantiles)
+    add_forecasts(file, range(10), quantiles)
     file.flush()
     file.compact()
     file.observe("a", 4, 0.0, status=Status.RETRACTED)
@@ -118,7 +118,7 @@ async def test_a_file_from_before_forecasts_goes_on(tmp_path: Path, small, monke
     file = File(path)
     assert len((await file.history.forecasts("a", 0, *EVER)).time) == 0
     for minute in range(50):
-        foretell(file, [minute], np.full((1, 3, 3), minute, "f4"))
+        add_forecasts(file, [minute], np.full((1, 3, 3), minute, "f4"))
         file.flush()
     file.compact()
     assert (await file.history.observations("a", 0, *EVER)).value.tolist() == list(range(50))

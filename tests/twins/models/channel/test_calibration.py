@@ -27,7 +27,7 @@ class Channel:
         self.signal = signal
         self.state = np.zeros(1, CHANNEL.dtype)
         self.due = np.zeros(layout.HORIZONS * layout.SLOTS + 1)
-        self.foretold = np.zeros((layout.HORIZONS * layout.SLOTS, 2), np.float32)
+        self.forecasts = np.zeros((layout.HORIZONS * layout.SLOTS, 2), np.float32)
         self.stretch = np.zeros((layout.HORIZONS, 2), np.float32)
         self.tried = np.zeros(layout.HORIZONS, np.uint16)
 
@@ -38,7 +38,7 @@ class Channel:
         )
         calibrate(
             plain(self.state)[0], self.parameter, float(t), value, int(status in (0, 8)), interval_s, self.due,
-            self.foretold, self.stretch, self.tried,
+            self.forecasts, self.stretch, self.tried,
         )  # fmt: skip
 
     def factor(self, minutes):
@@ -121,5 +121,5 @@ def test_what_was_learnt_is_stored_with_the_patient():
     assert bank.stretch[0].any()
     other = Bank()
     restore(other, block_of(bank, 0, 1))
-    for name in ("due", "foretold", "stretch", "tried", "kept", "ring"):
+    for name in ("due", "forecasts", "stretch", "tried", "kept", "ring"):
         assert getattr(other, name)[0].tobytes() == getattr(bank, name)[0].tobytes()
