@@ -291,6 +291,8 @@ class KafkaWorker:
             first.scores += other.scores
             first.profiles += other.profiles
             first.transitions += other.transitions
+            first.revisions += other.revisions
+            first.outputs = other.outputs or first.outputs
         part.ticks.seen(records[0], before, self.worker.banks[partition].time)
         part.beat_due |= isinstance(last, Tick)
         return None if first.empty else first
