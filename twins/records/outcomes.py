@@ -18,6 +18,7 @@ __all__ = [
     "HORIZONS_MIN",
     "QUANTILES",
     "Estimates",
+    "JudgedChances",
     "ModelOutputs",
     "Outcome",
     "Revision",
@@ -133,6 +134,44 @@ class ModelOutputs(msgspec.Struct, kw_only=True):
         }
 
 
+class JudgedChances(msgspec.Struct, kw_only=True):
+    """Statements of a chance that were judged: how likely a reading beyond a limit was called, and whether it came.
+
+    One row per statement. ``patient`` is the index in ``patients``, whose wards are ``wards``. ``signal`` is the code,
+    ``side`` 0 for a low limit and 1 for a high one. ``kind`` is 0 for "a reading beyond the limit within 30 min", 1 for
+    "the next reading is beyond the limit". ``made`` and ``judged`` are effective times (µs), ``stated`` is the chance
+    0–1, and ``came`` is 1 if it came true, else 0.
+    """
+
+    patients: list[str]
+    wards: list[str]
+    patient: bytes
+    signal: bytes
+    side: bytes
+    kind: bytes
+    made: bytes
+    judged: bytes
+    stated: bytes
+    came: bytes
+
+    @property
+    def rows(self) -> dict[str, npt.NDArray[Any]]:
+        """The columns as read-only numpy views, by name."""
+        return {name: np.frombuffer(getattr(self, name), dtype) for name, dtype in _JUDGED.items()}
+
+    def followed_by(self, other: "JudgedChances") -> "JudgedChances":
+        """The rows of both, first these."""
+        columns = {name: getattr(self, name) + getattr(other, name) for name in _JUDGED}
+        columns["patient"] = self.patient + (other.rows["patient"] + np.uint32(len(self.patients))).tobytes()
+        return JudgedChances(patients=self.patients + other.patients, wards=self.wards + other.wards, **columns)
+
+
+_JUDGED = {
+    "patient": "<u4", "signal": "<u2", "side": "u1", "kind": "u1", "made": "<i8", "judged": "<i8", "stated": "<f4",
+    "came": "u1",
+}  # fmt: skip
+
+
 class Score(msgspec.Struct, kw_only=True):
     """A patient's NEWS2 as known at ``time``: points by parameter, and missing or stale inputs (never counted as 0).
 
@@ -216,7 +255,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     ``stays`` lists stays that began or ended, and ``revisions`` what happened to readings; both are for the history.
     ``status`` has one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
     of a partition. It is sent once, when the partition starts to be served. ``outputs`` has the outputs of the site's
-    own models; it is absent if there are none.
+    own models; it is absent if there are none. ``chances`` has the statements that this record judged, for the history
+    alone; it is absent if there are none.
     """
 
     partition: int = 0
@@ -233,6 +273,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     revisions: list[Revision] = []
     status: bytes = b""
     outputs: list[ModelOutputs] | UnsetType = UNSET
+    chances: JudgedChances | UnsetType = UNSET
 
     @property
     def empty(self) -> bool:

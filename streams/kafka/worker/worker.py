@@ -293,6 +293,8 @@ class KafkaWorker:
             first.transitions += other.transitions
             first.revisions += other.revisions
             first.outputs = other.outputs or first.outputs
+            if other.chances:
+                first.chances = first.chances.followed_by(other.chances) if first.chances else other.chances
         part.ticks.seen(records[0], before, self.worker.banks[partition].time)
         part.beat_due |= isinstance(last, Tick)
         return None if first.empty else first
