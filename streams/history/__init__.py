@@ -1,6 +1,6 @@
 """History: observations, estimates, forecasts, alarms and charted facts, stored for reading back."""
 
-from streams.history.base import Buckets, EstimateSeries, ForecastSeries, History, Page, Series, SeriesPage
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, History, Page, Series, SeriesPage, Tally
 from streams.history.sqlite.history import SqliteHistory
 
 __all__ = [
@@ -12,4 +12,5 @@ __all__ = [
     "Series",
     "SeriesPage",
     "SqliteHistory",
+    "Tally",
 ]

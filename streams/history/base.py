@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar, overload
 
 from twins.arrays import F4, F8, I8, U1, U2, U4
-from twins.records import Fact, Revision, Status, Stay, Transition
+from twins.fitting.chances import Reliability
+from twins.records import Fact, JudgedChances, Revision, Status, Stay, Transition
 
 __all__ = [
     "BESIDE",
@@ -24,6 +25,7 @@ __all__ = [
     "Page",
     "Series",
     "SeriesPage",
+    "Tally",
 ]
 
 BESIDE = (Status.BEFORE_STAY, Status.FOREIGN)
@@ -73,6 +75,18 @@ class ForecastSeries(NamedTuple):
 
     time: I8
     quantiles: F4
+
+
+class Tally(NamedTuple):
+    """What became of the chances stated in one ward about one side of a signal's limits.
+
+    ``side`` and ``kind`` as in ``twins.records.JudgedChances``.
+    """
+
+    ward: str
+    side: int
+    kind: int
+    scores: Reliability
 
 
 class Page(NamedTuple, Generic[Item]):
@@ -147,6 +161,9 @@ class History(Protocol):
 
     def add_revisions(self, partition: int, offset: int, revisions: Sequence[Revision]) -> None:
         """Add revisions (corrections and retractions of readings), in the order they happened."""
+
+    def add_chances(self, partition: int, offset: int, chances: JudgedChances) -> None:
+        """Add judged chances; one is identified by patient, signal, side, kind and the time it was stated."""
 
     def complete(self, partition: int, offset: int) -> None:
         """Declare that everything of the offsets up to this one has been added, so that it may be stored."""
@@ -223,6 +240,14 @@ class History(Protocol):
 
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""
+
+    async def track_record(
+        self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
+    ) -> list[Tally]:
+        """What became of the chances stated in a window, by ward (``None``: of all), side and kind, in this order.
+
+        A store may keep only the hour in which a chance was stated: begin and end the window at whole hours.
+        """
 
     def counters(self) -> dict[str, int | float]:
         """Figures for /metrics, by the names they have there."""

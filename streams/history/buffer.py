@@ -10,11 +10,11 @@ from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from streams.history.columns import Kind, Segment
-from twins.records import Fact, Revision, Stay, Transition
+from twins.records import Fact, JudgedChances, Revision, Stay, Transition
 
 __all__ = [
-    "Buffer", "BufferSnapshot", "PlacedFact", "PlacedRevision", "PlacedStay", "PlacedTransition", "RecordRows", "Waiting",
-    "place",
+    "Buffer", "BufferSnapshot", "PlacedChances", "PlacedFact", "PlacedRevision", "PlacedStay", "PlacedTransition",
+    "RecordRows", "Waiting", "place",
 ]  # fmt: skip
 
 PLACES = 1024
@@ -62,15 +62,23 @@ class PlacedRevision(NamedTuple):
     body: bytes
 
 
+class PlacedChances(NamedTuple):
+    """The chances judged by the record at this offset."""
+
+    offset: int
+    chances: JudgedChances
+
+
 @dataclass
 class Waiting:
-    """Rows, transitions, facts and stays of one partition, in the order they were added."""
+    """Everything added to one partition, in the order it was added."""
 
     batches: list[RecordRows] = field(default_factory=list)
     transitions: list[PlacedTransition] = field(default_factory=list)
     facts: list[PlacedFact] = field(default_factory=list)
     stays: list[PlacedStay] = field(default_factory=list)
     revisions: list[PlacedRevision] = field(default_factory=list)
+    chances: list[PlacedChances] = field(default_factory=list)
 
     @property
     def rows(self) -> int:
@@ -89,12 +97,14 @@ class Waiting:
             [noted for noted in self.facts if noted.offset <= offset],
             [lodged for lodged in self.stays if lodged.offset <= offset],
             [revised for revised in self.revisions if revised.offset <= offset],
+            [judged for judged in self.chances if judged.offset <= offset],
         )
         self.batches = [batch for batch in self.batches if batch.offset > offset]
         self.transitions = [placed for placed in self.transitions if placed.offset > offset]
         self.facts = [noted for noted in self.facts if noted.offset > offset]
         self.stays = [lodged for lodged in self.stays if lodged.offset > offset]
         self.revisions = [revised for revised in self.revisions if revised.offset > offset]
+        self.chances = [judged for judged in self.chances if judged.offset > offset]
         return taken
 
     def extend(self, other: "Waiting") -> None:
@@ -104,6 +114,7 @@ class Waiting:
         self.facts += other.facts
         self.stays += other.stays
         self.revisions += other.revisions
+        self.chances += other.chances
 
 
 @dataclass
@@ -188,6 +199,7 @@ class BufferSnapshot(NamedTuple):
             found.facts += [noted for noted in pending.facts if noted.offset > offset]
             found.stays += [lodged for lodged in pending.stays if lodged.offset > offset]
             found.revisions += [revised for revised in pending.revisions if revised.offset > offset]
+            found.chances += [judged for judged in pending.chances if judged.offset > offset]
         return found
 
 

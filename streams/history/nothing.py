@@ -14,7 +14,7 @@ class NoHistory:
         """Keep nothing."""
 
     add_observations = add_estimates = add_forecasts = add_transitions = _forget
-    add_facts = add_stays = add_revisions = complete = close = _forget
+    add_facts = add_stays = add_revisions = add_chances = complete = close = _forget
 
     def counters(self) -> dict[str, int | float]:
         """There is nothing to count."""
@@ -28,4 +28,4 @@ class NoHistory:
         raise HistoryNotKept("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
     observations = observations_page = versions = estimates = forecasts = _refuse
-    alarms = alarm = latest = facts = stays = revisions = _refuse
+    alarms = alarm = latest = facts = stays = revisions = track_record = _refuse

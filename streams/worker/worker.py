@@ -275,6 +275,8 @@ class Worker:
             )  # fmt: skip
             self._remember_forecasts(partition, offset, outcome.estimates, rows)
         self._remember_events(partition, offset, outcome)
+        if outcome.chances:
+            history.add_chances(partition, offset, outcome.chances)
         self._revised += outcome.revisions
         if not more:
             if self._revised:

@@ -13,7 +13,9 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["BINS", "NOTHING", "Reliability", "brier", "ece", "reliability", "skill", "total"]
+from twins.arrays import I8
+
+__all__ = ["BINS", "NOTHING", "Reliability", "bins_of", "brier", "ece", "reliability", "skill", "total"]
 
 BINS = 10
 """Bins of equal width: 0 to 0.1, 0.1 to 0.2, …, 0.9 to 1. A bin contains its lower edge; the last contains 1 as well."""
@@ -103,8 +105,7 @@ def reliability(stated: npt.ArrayLike, came: npt.ArrayLike) -> Reliability:
     (1, 0, 0, 0, 0, 0, 0, 2, 0, 0)
     """
     chance, event = np.asarray(stated, np.float64), np.asarray(came, np.float64)
-    # In float32, in which chances are stated, 0.7 is slightly below 0.7; the product is rounded to 7.
-    place = np.minimum((chance.astype(np.float32) * np.float32(BINS)).astype(np.int64), BINS - 1)
+    place = bins_of(chance)
 
     def sums(weight: npt.NDArray[np.float64]) -> tuple[float, ...]:
         return tuple(np.bincount(place, weight, BINS).tolist())
@@ -115,6 +116,16 @@ def reliability(stated: npt.ArrayLike, came: npt.ArrayLike) -> Reliability:
         came=tuple(round(number) for number in sums(event)),
         squares=sums((chance - event) ** 2),
     )
+
+
+def bins_of(stated: npt.ArrayLike) -> I8:
+    """The bin of each stated chance, from 0.
+
+    >>> bins_of([0.0, 0.0999, 0.1, 0.7, 0.9, 1.0]).tolist()
+    [0, 0, 1, 7, 9, 9]
+    """
+    # In float32, in which chances are stated, 0.7 is slightly below 0.7; the product is rounded to 7.
+    return np.minimum((np.asarray(stated, np.float32) * np.float32(BINS)).astype(np.int64), BINS - 1)
 
 
 def total(parts: Iterable[Reliability]) -> Reliability:

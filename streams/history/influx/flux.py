@@ -6,7 +6,7 @@ outside enters a query only through ``text``.
 
 import csv
 import io
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +15,7 @@ from streams.errors import HistoryUnavailable
 from streams.history.influx.line_protocol import LAST_US, escaped
 from twins.arrays import F8, I8
 
-__all__ = ["NOTHING", "Answer", "Column", "answer", "clipped", "floats", "selection", "text", "us"]
+__all__ = ["NOTHING", "Answer", "Column", "answer", "clipped", "floats", "selection", "tables", "text", "us"]
 
 
 class Column(NamedTuple):
@@ -73,6 +73,15 @@ def answer(body: str) -> Answer:
             names = header.split(",")
             _sort_in(found, dict(zip(names, _columns(rest, len(names)), strict=True)))
     return found
+
+
+def tables(body: str) -> Iterator[dict[str, str]]:
+    """The rows of a small answer, with all columns kept; raises ``HistoryUnavailable`` if it ends in an error."""
+    for block in body.split("\r\n\r\n"):
+        for row in csv.DictReader(io.StringIO(block.strip("\r\n"), newline="")):
+            if "error" in row:
+                raise HistoryUnavailable(f"InfluxDB stopped its answer: {row['error'][:200]}")
+            yield row
 
 
 def _columns(rows: str, width: int) -> list[list[str]]:

@@ -7,8 +7,17 @@ from concurrent.futures import TimeoutError as TooLate
 from typing import overload
 
 from streams.history import events
-from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Buffer, PlacedFact, PlacedRevision, PlacedStay, PlacedTransition, RecordRows, Waiting
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage, Tally
+from streams.history.buffer import (
+    Buffer,
+    PlacedChances,
+    PlacedFact,
+    PlacedRevision,
+    PlacedStay,
+    PlacedTransition,
+    RecordRows,
+    Waiting,
+)
 from streams.history.columns import (
     ESTIMATES,
     FORECASTS,
@@ -19,6 +28,7 @@ from streams.history.columns import (
     quantile_columns,
     segment_of,
 )
+from streams.history.influx import chances as judgements
 from streams.history.influx import events as happenings
 from streams.history.influx import series
 from streams.history.influx.layout import json_of
@@ -28,7 +38,7 @@ from streams.history.influx.writer import BATCH_LINES, MOST_ROWS, Writer
 from streams.settings import Settings
 from streams.spool.spill import Spill
 from twins.arrays import F4, F8, I8, U1, U2, U4
-from twins.records import Fact, Revision, Stay, Transition
+from twins.records import Fact, JudgedChances, Revision, Stay, Transition
 
 __all__ = ["InfluxHistory"]
 
@@ -108,6 +118,10 @@ class InfluxHistory:
         """Add revisions (corrections and retractions of readings), in the order they happened."""
         revised = [PlacedRevision(offset, at, item, json_of(item)) for at, item in enumerate(revisions)]
         self._buffer.add(partition, offset, Waiting(revisions=revised))
+
+    def add_chances(self, partition: int, offset: int, chances: JudgedChances) -> None:
+        """Add judged chances; one is identified by patient, signal, side, kind and the time it was stated."""
+        self._buffer.add(partition, offset, Waiting(chances=[PlacedChances(offset, chances)]))
 
     def complete(self, partition: int, offset: int) -> None:
         """Declare that everything of the offsets up to this one has been added, so that it may be stored."""
@@ -202,6 +216,12 @@ class InfluxHistory:
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""
         return await self._link.ask(happenings.stays(self._link, self._events, patient))
+
+    async def track_record(
+        self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
+    ) -> list[Tally]:
+        """What became of the chances stated in a window, by ward (``None``: of all), side and kind, in this order."""
+        return await self._link.ask(judgements.tallies(self._link, self._bucket, signal, (start_us, end_us), wards))
 
     def close(self) -> None:
         """Store everything complete, in InfluxDB or on disk, and end the thread."""

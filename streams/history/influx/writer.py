@@ -17,6 +17,7 @@ import structlog
 
 from streams.history.buffer import Buffer, Waiting
 from streams.history.columns import ESTIMATES, FORECASTS, OBSERVATIONS, Segment
+from streams.history.influx.chances import chance_lines
 from streams.history.influx.layout import fact_line, revision_line, stay_line, transition_line
 from streams.history.influx.line_protocol import Lines, Tags, estimate_lines, forecast_lines, observation_lines
 from streams.history.influx.link import Away, LinesRefused, Link, Taken
@@ -120,6 +121,7 @@ class Writer:
             self._upto[number] = upto
             left = waiting.rows + len(waiting.transitions) + len(waiting.facts)
             left += len(waiting.stays) + len(waiting.revisions)
+            left += sum(len(judged.chances.came) for judged in waiting.chances)
             try:
                 for entry in self._entries(waiting):
                     await self._put(entry)
@@ -148,6 +150,11 @@ class Writer:
                 count += made.lines
         if count:
             yield SpoolEntry(READINGS, count, b"".join(bodies))
+        for judged in waiting.chances:
+            made = chance_lines(judged.chances)
+            self.dropped += made.lost
+            if made.lines:
+                yield SpoolEntry(READINGS, made.lines, made.body)
         events = [transition_line(placed) for placed in waiting.transitions]
         events += [fact_line(noted) for noted in waiting.facts]
         events += [stay_line(lodged) for lodged in waiting.stays]

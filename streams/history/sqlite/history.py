@@ -8,8 +8,17 @@ from typing import overload
 import numpy as np
 
 from streams.history import events
-from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage
-from streams.history.buffer import Buffer, PlacedFact, PlacedRevision, PlacedStay, PlacedTransition, RecordRows, Waiting
+from streams.history.base import Buckets, EstimateSeries, ForecastSeries, Page, Series, SeriesPage, Tally
+from streams.history.buffer import (
+    Buffer,
+    PlacedChances,
+    PlacedFact,
+    PlacedRevision,
+    PlacedStay,
+    PlacedTransition,
+    RecordRows,
+    Waiting,
+)
 from streams.history.columns import (
     ESTIMATES,
     FORECASTS,
@@ -23,13 +32,13 @@ from streams.history.columns import (
     segment_bytes,
     segment_of,
 )
-from streams.history.sqlite import schema
+from streams.history.sqlite import chances, schema
 from streams.history.sqlite.compaction import Compactor
 from streams.history.sqlite.reading import Readers, rows, rows_page, versions
 from streams.history.sqlite.retention import retain
 from streams.history.thinning import bucketed, first_made, thinned
 from twins.arrays import F4, F8, I8, U1, U2, U4
-from twins.records import Fact, Revision, Stay, Transition
+from twins.records import Fact, JudgedChances, Revision, Stay, Transition
 
 __all__ = ["SqliteHistory"]
 
@@ -43,7 +52,8 @@ class SqliteHistory:
 
     ``add_*`` and ``complete`` belong to the worker's thread; ``create``, ``flush``, ``compact`` and ``retain`` to the
     thread that writes the file, on its connection; the rest may be called from anywhere. Readings, estimates, forecasts
-    are kept ``keep_days`` and, if ``max_bytes`` is given, as far as they fit; transitions and facts ``keep_alarm_days``.
+    are kept ``keep_days`` and, if ``max_bytes`` is given, as far as they fit; sums of judged chances ``keep_days``;
+    transitions and facts ``keep_alarm_days``.
     """
 
     def __init__(
@@ -77,6 +87,7 @@ class SqliteHistory:
                 if segments:
                     size += _insert_segments(connection, partition, kind, segments)
             events.insert(connection, waiting)
+            chances.insert(connection, waiting)
             connection.execute("INSERT OR REPLACE INTO history_offset VALUES (?, ?)", (partition, offset))
             written += waiting.rows
         if written:
@@ -157,6 +168,10 @@ class SqliteHistory:
         """Add revisions (corrections and retractions of readings), in the order they happened."""
         revised = [PlacedRevision(offset, at, item, events.encode(item)) for at, item in enumerate(revisions)]
         self._buffer.add(partition, offset, Waiting(revisions=revised))
+
+    def add_chances(self, partition: int, offset: int, chances: JudgedChances) -> None:
+        """Add judged chances; the file keeps their sums by hour."""
+        self._buffer.add(partition, offset, Waiting(chances=[PlacedChances(offset, chances)]))
 
     def complete(self, partition: int, offset: int) -> None:
         """Declare that everything of the offsets up to this one has been added, so that it may be stored."""
@@ -258,6 +273,12 @@ class SqliteHistory:
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""
         return await self._readers.ask(events.stays, patient)
+
+    async def track_record(
+        self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
+    ) -> list[Tally]:
+        """What became of the chances stated in the hours that begin in a window, by ward, side and kind."""
+        return await self._readers.ask(chances.tallies, signal, (start_us, end_us), wards)
 
     def close(self) -> None:
         """End the readers; what is not flushed yet comes again from the log."""

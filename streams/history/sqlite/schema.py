@@ -3,6 +3,7 @@
 ``history_lot`` has the segments (level 0), ``history_chunk`` everything above. A chunk's ``sequence`` is the number of the
 newest segment in it, so rows by (sequence, then segment) are in the order of writing. ``history_progress`` says how far
 the segments of a partition up to ``upto`` have been cut into chunks: for patients up to ``done``, in order of name.
+``history_chance`` has sums of judged chances by hour and ward, no single ones: it stays small without compaction.
 
 ``FORMAT`` rises with every change that an earlier version would misunderstand; the figure ``format`` stores it. A history
 without that figure has the first format, or an older one, which ``create`` brings up to date.
@@ -59,6 +60,12 @@ CREATE TABLE IF NOT EXISTS history_stay (
     patient TEXT, admitted INTEGER, discharged INTEGER NOT NULL, body BLOB NOT NULL, PRIMARY KEY (patient, admitted)
 ) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS history_stay_discharged ON history_stay (discharged);
+CREATE TABLE IF NOT EXISTS history_chance (
+    signal INTEGER, hour INTEGER, ward TEXT, side INTEGER, kind INTEGER, bin INTEGER,
+    count INTEGER NOT NULL, stated REAL NOT NULL, came INTEGER NOT NULL, squares REAL NOT NULL,
+    PRIMARY KEY (signal, hour, ward, side, kind, bin)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS history_chance_hour ON history_chance (hour);
 """
 
 

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.streams.history.conftest import File, shrink
+from tests.streams.history.judged import judged
 from twins.records import Fact, Transition
 
 PATIENTS = ["a", "b", "bb", "ä"]
@@ -35,6 +36,14 @@ def forecast_of(place: int, offset: int) -> np.ndarray:
     return result
 
 
+def chances_of(rows: list, own: list[str]) -> list[tuple]:
+    """A chance for each row; in float32 they are the same."""
+    return [
+        (own[patient], signal, 1, 0, time, (time % 4) / 4, place % 2)
+        for place, (patient, signal, time, _) in enumerate(rows)
+    ]
+
+
 class HistoryModel:
     """The log, and the history that must follow from it."""
 
@@ -45,6 +54,7 @@ class HistoryModel:
         self.forecasts: dict[tuple[str, int, int], list] = {}
         self.transitions: dict[str, Transition] = {}
         self.facts: dict[tuple[str, str], Fact] = {}
+        self.chances: dict[tuple[str, int, int], list[float]] = {}
 
     def append(self, partition: int, rows: list, events: int, complete: bool) -> int:
         offset = len(self.log[partition])
@@ -74,6 +84,9 @@ class HistoryModel:
         self.transitions.update({item.id: item for item in happened})
         for item in charted:
             self.facts.setdefault((item.patient, item.id), item)
+        for _, signal, *_, stated, came in chances_of(rows, own):
+            sums = self.chances.setdefault((own[0] * 2, signal, int(stated * 10)), [0, 0.0, 0])
+            sums[:] = [sums[0] + 1, sums[1] + stated, sums[2] + came]
         self.log[partition].append((own, rows, happened, charted, complete))
         return offset
 
@@ -90,6 +103,7 @@ def feed(file: File, model: HistoryModel, partition: int, offset: int, *, comple
     file.history.add_forecasts(partition, offset, own, *columns, quantiles)
     file.history.add_transitions(partition, offset, happened)
     file.history.add_facts(partition, offset, charted)
+    file.history.add_chances(partition, offset, judged(dict.fromkeys(own, own[0] * 2), chances_of(rows, own)))
     if complete:
         file.history.complete(partition, offset)
 
@@ -122,6 +136,14 @@ async def check(file: File, model: HistoryModel) -> None:
             key=lambda item: (item.time, item.received, item.id),
         )
         assert await history.facts(patient, *ever) == charted
+    for signal in range(3):
+        for tally in await history.track_record(signal, *ever):
+            for place, number in enumerate(tally.scores.count):
+                wanted = model.chances.get((tally.ward, signal, place), [0, 0.0, 0])
+                assert [number, tally.scores.stated_sum[place], tally.scores.came[place]] == wanted
+        assert sum(tally.scores.statements for tally in await history.track_record(signal, *ever)) == sum(
+            sums[0] for (_, what, _), sums in model.chances.items() if what == signal
+        )
     found, cursor = [], None
     while True:
         page = await history.alarms(None, *ever, cursor=cursor, limit=2)

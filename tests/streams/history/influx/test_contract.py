@@ -8,14 +8,17 @@ import pytest
 from streams.clock import Clock
 from streams.history.base import Series
 from streams.history.influx import InfluxHistory
+from streams.settings import Settings
 from tests.streams.history.conftest import File
-from twins.records import Fact, Status, Stay, Transition
+from tests.streams.history.judged import judged
+from twins.records import Fact, JudgedChances, Status, Stay, Transition
 
 PATIENTS = ["a", "bed 7", 'x,y=z"\\', "ä\n%", ""]
 SIGNALS = [0, 2, 60_000]
 BEGIN = Clock().now() - 7_200_000_000
 SPAN = 3_000_000_000
 EVER = (0, 1 << 60)
+WARDS = ["A", 'y, "z"\\', "", "A", "Station Süd 4"]
 UNBELIEVED = [Status.IMPLAUSIBLE, Status.UNKNOWN_PATIENT, Status.FUTURE, Status.INVALID]
 
 
@@ -74,11 +77,29 @@ def fill(history, seed: int, corrected: bool) -> int:
             patient="a", admitted=BEGIN + offset // 2, begin=BEGIN, discharged=offset % 2 * BEGIN, ward='y, "z"\\'
         )
         history.add_stays(partition, offset, [stay])
+        history.add_chances(partition, offset, chances(rng, offset))
         history.complete(partition, offset)
         if offset == 6:  # replayed, and different: it must be ignored
             history.add_facts(0, 6, [Fact(patient="a", kind="meal", time=BEGIN, value=99.0)])
             history.complete(0, 6)
     return offset
+
+
+def chances(rng: np.random.Generator, offset: int) -> JudgedChances:
+    """Some chances, each with a moment of its own; one in ten is no probability."""
+    rows = [
+        (
+            PATIENTS[rng.integers(0, 5)],
+            int(rng.choice(SIGNALS)),
+            int(rng.integers(0, 2)),
+            int(rng.integers(0, 2)),
+            BEGIN + int(rng.integers(0, SPAN // 1000)) * 1000 + offset,
+            float(rng.choice([0.0, 0.04, 0.3, 0.31, 0.7, 1.0, 1e-30, np.nan])),
+            int(rng.integers(0, 2)),
+        )
+        for _ in range(40)
+    ]
+    return judged(dict(zip(PATIENTS, WARDS, strict=True)), rows)
 
 
 @pytest.fixture(params=[(1, False), (2, True)], ids=["plain", "corrected"])
@@ -118,6 +139,50 @@ async def test_readings(both) -> None:
             wanted = await file.history.observations(patient, signal, *wide, points=40)
             same(await history.observations(patient, signal, *wide, points=40), wanted, near=True)
     assert rows > 200
+
+
+async def test_judged_chances(both) -> None:
+    file, history = both
+    hour = 3_600_000_000
+    begin = BEGIN // hour * hour
+    statements = 0
+    for signal in SIGNALS:
+        for window in (EVER, (begin, begin + hour), (begin + hour, begin + 5 * hour), (begin, begin), (5, 1)):
+            for wards in (None, [], ["A"], [WARDS[1], "", "nobody's"], [f"{number}" for number in range(60)] + ["A"]):
+                wanted = await file.history.track_record(signal, *window, wards)
+                result = await history.track_record(signal, *window, wards)
+                assert [one[:3] for one in result] == [one[:3] for one in wanted]
+                for one, other in zip(result, wanted, strict=True):
+                    assert (one.scores.count, one.scores.came) == (other.scores.count, other.scores.came)
+                    np.testing.assert_allclose(one.scores.stated_sum, other.scores.stated_sum, rtol=1e-12)
+                    np.testing.assert_allclose(one.scores.squares, other.scores.squares, rtol=1e-12)
+                statements += sum(one.scores.statements for one in wanted)
+    assert statements > 1000
+    file.history.add_chances(1, 9, chances(np.random.default_rng(3), 9))  # offset 9 is complete
+    history.add_chances(1, 9, chances(np.random.default_rng(3), 9))
+    file.flush()
+    await history.settled()
+    before = sum(one.scores.statements for one in await file.history.track_record(0, *EVER))
+    assert sum(one.scores.statements for one in await history.track_record(0, *EVER)) == before
+
+
+async def test_chances_written_twice_count_once(history: InfluxHistory, settings: Settings) -> None:
+    """A worker that starts from an older checkpoint judges again what another one has already written."""
+    several = chances(np.random.default_rng(7), 1)
+    history.add_chances(0, 1, several)
+    history.complete(0, 1)
+    await history.settled()
+    wanted = [await history.track_record(signal, *EVER) for signal in SIGNALS]
+    again = InfluxHistory(settings, writes=True)
+    again.add_chances(0, 1, several)
+    again.complete(0, 1)
+    await again.settled()
+    again.close()
+    result = [await history.track_record(signal, *EVER) for signal in SIGNALS]
+    assert [[(one[:3], one.scores.count) for one in part] for part in result] == [
+        [(one[:3], one.scores.count) for one in part] for part in wanted
+    ]
+    assert sum(one.scores.statements for part in result for one in part) > 20
 
 
 async def test_pages_of_readings(both) -> None:
