@@ -17,6 +17,7 @@ from api.doors import (
     signals,
     smoothed,
     states,
+    track_record,
 )
 
 __all__ = ["ROUTERS"]
@@ -32,6 +33,7 @@ ROUTERS = (
     alarms_off.router,
     limits.router,
     signals.router,
+    track_record.router,
     session.router,
     accounts.router,
     devices.router,
