@@ -9,8 +9,8 @@ This is the one definition for the fit of stated chances and for their scores. I
   than 1.5 usual steps later says nothing.
 
 Whether an origin counts does not depend on what came. So ``WITHIN`` needs a reading within half a usual step (at least 1 s,
-at most 2.5 min) of the end of the 30 min in either case. If a crossing alone were enough, the last half hour of every recording, and all of a shorter
-one, would consist of crossings only.
+at most 2.5 min) of the end of the 30 min in either case. If a crossing alone were enough, the last half hour of every
+recording, and all of a shorter one, would consist of crossings only.
 
 The usual step of a channel is the median of its steps. It decides which origins can be judged, never what is stated.
 """

@@ -38,6 +38,7 @@ def test_statements_alone_are_nothing_to_send_and_are_absent_in_outcomes_of_olde
     outcome = Outcome(chances=judged(["a"], [0], [1]))
     assert outcome.empty
     again = msgspec.msgpack.decode(msgspec.msgpack.encode(outcome), type=Outcome)
-    assert again.chances and again.chances.rows["came"].tolist() == [1]
+    assert again.chances
+    assert again.chances.rows["came"].tolist() == [1]
     assert Outcome().chances is UNSET
     assert b"chances" not in msgspec.msgpack.encode(Outcome())
