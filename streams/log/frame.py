@@ -10,11 +10,11 @@ import numpy.typing as npt
 
 from streams.errors import FrameError
 from streams.log.identity import all_composed
-from twins.compiled.sorting import judge, scatter
+from twins.compiled.sorting import judge, scatter, takeable
 from twins.records import Columns, Frame
 from twins.signals import SIGNALS
 
-__all__ = ["REASONS", "Verdict", "check", "decode_frame", "encode_frame", "join", "split"]
+__all__ = ["REASONS", "Verdict", "all_taken", "check", "decode_frame", "encode_frame", "join", "split"]
 
 MAX_READINGS = 2_000_000
 """Most readings one frame may carry."""
@@ -111,6 +111,16 @@ def check(columns: Columns, now: int, future_us: int, oldest_us: int) -> npt.NDA
         now - oldest_us, now + future_us, verdict,
     )  # fmt: skip
     return verdict
+
+
+def all_taken(columns: Columns, now: int, future_us: int, oldest_us: int) -> bool:
+    """Whether ``check`` refuses none of the readings: the usual case, decided without a verdict for each."""
+    return bool(
+        takeable(
+            columns.patient, columns.signal, columns.time, columns.value, len(columns.patients), len(SIGNALS),
+            now - oldest_us, now + future_us,
+        )
+    )  # fmt: skip
 
 
 def select(columns: Columns, keep: npt.NDArray[Any]) -> Columns:

@@ -24,6 +24,7 @@ from twins.bank.checkpoint import (
     restore_foundation,
 )
 from twins.bank.rebuild import begin_patients, begin_wards, keep_alarms
+from twins.compiled.sorting import tally
 from twins.models.registry import SiteModel
 from twins.records import Columns, Estimates, Fact, Outcome, Record, Retract, Revision, Status
 from twins.signals import BY_NAME
@@ -241,7 +242,8 @@ class Worker:
 
     def _count(self, outcome: Outcome) -> None:
         if outcome.status:
-            totals = np.bincount(np.frombuffer(outcome.status, np.uint8), minlength=len(Status))
+            totals = np.empty(len(Status), np.int64)
+            tally(np.frombuffer(outcome.status, np.uint8), totals)
             for name, count in zip(_STATUSES, totals.tolist(), strict=True):
                 if count:
                     self.counts[name] += count

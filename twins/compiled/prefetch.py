@@ -16,7 +16,7 @@ import numpy.typing as npt
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-__all__ = ["AHEAD", "aligned", "prefetch"]
+__all__ = ["AHEAD", "aligned", "prefetch", "prefetch_line"]
 
 AHEAD = 24
 """How many rows ahead of the current one are prefetched."""
@@ -44,22 +44,31 @@ def _prefetch(array: npt.NDArray[Any], row: int) -> None:
     """Prefetch the first two cache lines of ``array[row]``; without compilation this does nothing."""
 
 
-def _typed(_: Any, array: Any, row: Any) -> Any:  # noqa: ANN401 - numba's objects have no types
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
-        held = _LLVM.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
-        at = context.cast(builder, arguments[1], row, numba.types.intp)
-        start = builder.mul(at, builder.extract_value(held.strides, 0))
-        first = builder.gep(builder.bitcast(held.data, _LLVM.voidptr_t), [start])
-        word = _LLVM.int32_t
-        kind = _LLVM.ir.FunctionType(_LLVM.ir.VoidType(), [_LLVM.voidptr_t, word, word, word])
-        ask = _LLVM.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
-        for line in range(_ROW_LINES):
-            place = builder.gep(first, [context.get_constant(numba.types.intp, line * _LINE)])
-            builder.call(ask, [place, word(_FOR_READING), word(_IN_SECOND_CACHE), word(_DATA)])
-        return context.get_dummy_value()
-
-    return numba.types.void(array, row), generate
+def _prefetch_line(array: npt.NDArray[Any], row: int) -> None:
+    """Prefetch the first cache line of ``array[row]``; without compilation this does nothing."""
 
 
+def _typed(lines: int) -> Callable[..., Any]:
+    def typed(_: Any, array: Any, row: Any) -> Any:  # noqa: ANN401 - numba's objects have no types
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:  # noqa: ANN401
+            held = _LLVM.create_struct_proxy(signature.args[0])(context, builder, arguments[0])
+            at = context.cast(builder, arguments[1], row, numba.types.intp)
+            start = builder.mul(at, builder.extract_value(held.strides, 0))
+            first = builder.gep(builder.bitcast(held.data, _LLVM.voidptr_t), [start])
+            word = _LLVM.int32_t
+            kind = _LLVM.ir.FunctionType(_LLVM.ir.VoidType(), [_LLVM.voidptr_t, word, word, word])
+            ask = _LLVM.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            for line in range(lines):
+                place = builder.gep(first, [context.get_constant(numba.types.intp, line * _LINE)])
+                builder.call(ask, [place, word(_FOR_READING), word(_IN_SECOND_CACHE), word(_DATA)])
+            return context.get_dummy_value()
+
+        return numba.types.void(array, row), generate
+
+    return typed
+
+
+_Prefetch = Callable[[npt.NDArray[Any], int], None]
 # Without compilation, which is how branches are measured, there is nothing to prefetch.
-prefetch = cast("Callable[[npt.NDArray[Any], int], None]", _prefetch if _CONFIG.DISABLE_JIT else intrinsic(_typed))
+prefetch = cast("_Prefetch", _prefetch if _CONFIG.DISABLE_JIT else intrinsic(_typed(_ROW_LINES)))
+prefetch_line = cast("_Prefetch", _prefetch_line if _CONFIG.DISABLE_JIT else intrinsic(_typed(1)))

@@ -9,7 +9,7 @@ import numpy as np
 from twins.arrays import F8, I8, U1, U2, U4
 from twins.compiled.jit import kernel
 
-__all__ = ["judge", "scatter"]
+__all__ = ["judge", "scatter", "takeable", "tally"]
 
 
 @kernel()
@@ -38,6 +38,28 @@ def judge(
             continue
         refused += 1
     return refused
+
+
+@kernel()
+def takeable(
+    patient: U4, signal: U2, time: I8, value: F8, patients: int, signals: int, oldest: int, newest: int
+) -> bool:  # fmt: skip
+    """Whether ``judge`` takes every reading: the usual case, decided without a verdict for each."""
+    for i in range(len(patient)):
+        if patient[i] >= patients or signal[i] >= signals or not np.isfinite(value[i]):
+            return False
+        if time[i] < oldest or time[i] > newest:
+            return False
+    return True
+
+
+@kernel()
+def tally(codes: U1, counts: I8) -> None:
+    """Write to ``counts[c]`` how many of ``codes`` are ``c``; larger codes are left out."""
+    counts[:] = 0
+    for i in range(len(codes)):
+        if codes[i] < len(counts):
+            counts[codes[i]] += 1
 
 
 @kernel()

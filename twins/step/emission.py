@@ -30,13 +30,9 @@ _OLD_US = 20_000_000
 
 def due(bank: Bank, touched: I8, urgent: AbstractSet[int], now: int) -> I8:
     """Which of the touched patients are due now; the others are marked to wait for their second."""
-    speak = now - bank.emitted[touched] >= EMIT_US
-    if urgent:
-        speak |= np.isin(touched, np.fromiter(urgent, np.int64))
-    if np.count_nonzero(speak) == len(speak):
-        return touched
-    bank.pending[touched[~speak]] = 1
-    return touched[speak]
+    in_order = np.array(sorted(urgent), np.int64)
+    numbers: I8 = walk.due_patients(touched, bank.emitted, bank.pending, in_order, now - EMIT_US)
+    return numbers
 
 
 def due_by_time(bank: Bank, live: U1, urgent: AbstractSet[int], now: int) -> I8:

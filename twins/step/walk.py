@@ -5,16 +5,16 @@ import numpy.typing as npt
 
 from twins.alarms import channel_conditions, crossing, limits
 from twins.arrays import F4, F8, I4, I8, U1, U2, U4
-from twins.bank.layout import DIRTY, FLAT_SINCE, INTERVAL, LAG, LAST, RECEIVED, RECENT_LEAST_US, VALUE, T
+from twins.bank.layout import DIRTY, FLAT_SINCE, HEAD, INTERVAL, LAG, LAST, RECEIVED, RECENT_LEAST_US, RING, VALUE, T
 from twins.compiled.jit import kernel
-from twins.compiled.prefetch import prefetch
+from twins.compiled.prefetch import prefetch, prefetch_line
 from twins.models.channel import calibration, late
 from twins.models.channel import filter as channel
 
 UNFILTERED, UNKNOWN_PATIENT, FUTURE, INVALID = 5, 6, 7, 9
 FUTURE_US = 600_000_000
 """A reading further ahead of its record than this never enters a twin, whoever wrote it to the log."""
-_AHEAD = 8
+_AHEAD, _SOON = 8, 3
 """A reading uses half a dozen rows, so fewer readings ahead are as many rows as elsewhere."""
 READING_EVENTS = 8
 """The most events that one reading can raise."""
@@ -113,9 +113,22 @@ def _prefetch_rows(
             row = slot[p, signal[i]]
             if row >= 0:
                 prefetch(state, row)
-                prefetch(watch, row)
-                prefetch(limit, row)
-                prefetch(due, row)
+                prefetch_line(watch, row)
+                prefetch_line(limit, row)
+                prefetch_line(due, row)
+
+
+@kernel()
+def _prefetch_ring(i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, watch: F8, places: F8) -> None:
+    """Prefetch the newest reading in the ring and the place after it, for a reading that comes soon."""
+    if patient[i] < len(patient_of_entry) and signal[i] < slot.shape[1]:
+        p = patient_of_entry[patient[i]]
+        if p >= 0:
+            row = slot[p, signal[i]]
+            if row >= 0:
+                head = int(watch[row, HEAD])
+                prefetch_line(places, row * RING + head % RING)
+                prefetch_line(places, row * RING + (head - 1) % RING)
 
 
 @kernel()
@@ -130,6 +143,7 @@ def frame(
     """
     n = 0
     k = begin
+    places = ring.reshape(len(ring) * RING, 2)
     while k < len(time):
         if n + READING_EVENTS > len(events):
             break
@@ -137,6 +151,8 @@ def frame(
         k += 1
         if i + _AHEAD < len(time):
             _prefetch_rows(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due)
+        if i + _SOON < len(time):
+            _prefetch_ring(i + _SOON, patient, signal, patient_of_entry, slot, watch, places)
         if patient[i] >= len(patient_of_entry) or signal[i] >= len(parameters) or not np.isfinite(value[i]):
             status[i] = INVALID
             continue
@@ -192,6 +208,25 @@ def frame(
         )  # fmt: skip
     counts[0] = n
     return k
+
+
+@kernel(allocates=True)
+def due_patients(touched: I8, emitted: I8, pending: U1, urgent: I8, newest: int) -> I8:
+    """Those of ``touched`` last emitted at ``newest`` (µs) or before, or ``urgent`` (sorted); the others become ``pending``."""
+    found = np.empty(len(touched), np.int64)
+    n = 0
+    for i in range(len(touched)):
+        p = touched[i]
+        speaks = emitted[p] <= newest
+        if not speaks and len(urgent) > 0:
+            at = np.searchsorted(urgent, p)
+            speaks = at < len(urgent) and urgent[at] == p
+        if speaks:
+            found[n] = p
+            n += 1
+        else:
+            pending[p] = 1
+    return found[:n].copy()
 
 
 @kernel(allocates=True)

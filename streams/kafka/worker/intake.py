@@ -14,7 +14,7 @@ import numpy.typing as npt
 from streams.clock import WAITS_US
 from streams.kafka.inputs import Foreign, Poison, read
 from streams.log.entries import ERROR, quoted
-from streams.log.frame import REASONS, Verdict, as_record, check, select
+from streams.log.frame import REASONS, Verdict, all_taken, as_record, check, select
 from streams.log.identity import flaw
 from streams.settings import Settings
 from twins.bank.bank import Bank
@@ -77,7 +77,9 @@ class Intake:
             number = bank.index.get(name, -1)
             return None if number < 0 else bool(bank.active[number])
 
-        room = max(0, self._most - int(np.count_nonzero(bank.active[: bank.patients]))) if self._admits else 0
+        def room() -> int:
+            return max(0, self._most - int(np.count_nonzero(bank.active[: bank.patients]))) if self._admits else 0
+
         sorting = _Sorting(standing, admits=self._admits, most_new=self._most_new, room=room, future_us=self._future_us)
         records, poison = sorting.records(raw, arrived)
         for record in records:
@@ -102,8 +104,8 @@ class _Sorting:
     """Sorts one input into what is taken and what is not."""
 
     def __init__(
-        self, standing: Standing, *, admits: bool = True, most_new: int = _EVER_US, room: int = _EVER_US,
-        future_us: int = _EVER_US,
+        self, standing: Standing, *, admits: bool = True, most_new: int = _EVER_US,
+        room: Callable[[], int] = lambda: _EVER_US, future_us: int = _EVER_US,
     ) -> None:  # fmt: skip
         self._standing = standing
         self._admits = admits
@@ -133,9 +135,9 @@ class _Sorting:
     def _sifted(self, frame: Frame, arrived: int) -> list[Record]:
         """A frame without the readings that every door refuses and no twin can use."""
         columns = frame.columns
-        verdict = check(columns, arrived, FUTURE_US, _EVER_US)
-        if not verdict.any():
+        if all_taken(columns, arrived, FUTURE_US, _EVER_US):
             return [frame]
+        verdict = check(columns, arrived, FUTURE_US, _EVER_US)
         for code in np.unique(verdict[verdict != Verdict.OK]).tolist():
             count = int((verdict == code).sum())
             self._refuse(REASONS[code], "frame", f"{count} of {len(columns)} readings of a frame")
@@ -201,7 +203,7 @@ class _Sorting:
     def _no_room(self, name: str) -> tuple[str, str]:
         if len(self._strangers) >= self._most_new:
             return "too_many_new_patients", "one record admits only a limited number of new patients"
-        if len(self._strangers) >= self._room:
+        if len(self._strangers) >= self._room():
             return "too_many_patients", "the partition already has its largest number of patients"
         self._strangers[name] = None
         return "", ""
