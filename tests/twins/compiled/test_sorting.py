@@ -30,8 +30,10 @@ def test_codes_are_counted_as_numpy_counts_them(codes):
 
 
 @given(
-    st.lists(st.integers(0, 9), unique=True).map(sorted), st.sets(st.integers(0, 9)), st.lists(st.integers(0, 99), min_size=10, max_size=10)
-)  # fmt: skip
+    st.lists(st.integers(0, 9), unique=True).map(sorted),
+    st.sets(st.integers(0, 9)),
+    st.lists(st.integers(0, 99), min_size=10, max_size=10),
+)
 def test_patients_are_due_after_a_second_or_at_once_if_urgent(touched, urgent, emitted):
     pending = np.zeros(10, np.uint8)
     due = due_patients(np.array(touched, np.int64), np.array(emitted), pending, np.array(sorted(urgent), np.int64), 50)
