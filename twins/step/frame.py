@@ -93,7 +93,7 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
     if _UNFILTERED in told:
         _measured(effects, checked.of_stay, numbers, touched)
     (moved,) = touched.view(np.bool_).nonzero()
-    bank.dirty.update(np.flatnonzero(touched.reshape(-1, BLOCK).any(axis=1)).tolist())
+    bank.dirty.update(np.flatnonzero(np.bincount(moved // BLOCK)).tolist())
     emit(effects, emission.due(bank, moved, effects.urgent, effects.now))
 
 
