@@ -3,6 +3,7 @@
 import * as clock from "../shared/clock.js";
 import { badge, h, write } from "../shared/dom.js";
 import { sentences } from "./explain.js";
+import { address } from "../forecasts/forecasts.js";
 import { age, shortTime } from "../shared/format.js";
 import { part, post } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
@@ -80,7 +81,10 @@ export class Card {
 
   #explain() {
     if (!this.details.open) return;
-    this.details.lastChild.replaceChildren(...sentences(this.alarm).map((sentence) => h("li", {}, sentence)));
+    const { condition, signal, ward } = this.alarm;
+    const record = condition.startsWith("predicted.") && signal
+      ? [h("li", {}, h("a", { href: address(signal, ward || "*") }, t("forecasts.link")))] : [];
+    this.details.lastChild.replaceChildren(...sentences(this.alarm).map((sentence) => h("li", {}, sentence)), ...record);
   }
 }
 

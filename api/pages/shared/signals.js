@@ -38,6 +38,13 @@ export function recorded(name) {
   return !["vital", "glucose"].includes(signal(name).kind);
 }
 
+/** The signals with forecasts, most important first. */
+export function forecastSignals() {
+  const names = [...table.values()].filter((row) => row.horizons_min.length).map((row) => row.name);
+  const place = (name) => (ORDER.includes(name) ? ORDER.indexOf(name) : 99);
+  return names.sort((a, b) => place(a) - place(b) || a.localeCompare(b));
+}
+
 /** The rows of a patient's tile, most important first. Diastolic pressure shares the row of systolic. */
 export function rows(names) {
   const here = names.filter((name) => !recorded(name) && !(SECOND[name] && names.includes(SECOND[name])));
