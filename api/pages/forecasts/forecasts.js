@@ -57,11 +57,13 @@ function row({ from, to, count, stated, came }) {
     h("td", {}, used ? inHundred({ count, came }) : "–"));
 }
 
+/** The bins as a table; without a diagram only those that were used. */
 function table(record) {
+  const bins = record.bins.filter(({ count }) => record.enough || count);
   const heads = ["bin", "count", "stated", "came", "share"].map((name) => h("th", { scope: "col" }, t(`forecasts.table.${name}`)));
   return h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-label": t("forecasts.table.title") },
     h("table", {}, h("caption", { class: "unseen" }, t("forecasts.table.title")),
-      h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...record.bins.map(row))));
+      h("thead", {}, h("tr", {}, ...heads)), h("tbody", {}, ...bins.map(row))));
 }
 
 /** One side and kind: a heading, what it means in words, the diagram, and its numbers. */
@@ -69,7 +71,7 @@ function box(record, needed, id) {
   const said = sentences(record, needed);
   const name = t(`forecasts.${record.side}.${record.kind}`);
   return h("section", { class: "box record", "aria-labelledby": id, dataset: { side: record.side, kind: record.kind } },
-    h("h2", { id }, name), h("p", { class: "verdict" }, said[0]), ...said.slice(1).map((sentence) => h("p", {}, sentence)),
+    h("h2", { id }, name), h("p", { class: record.enough ? "verdict" : "lacking" }, said[0]), ...said.slice(1).map((sentence) => h("p", {}, sentence)),
     record.enough && h("figure", {}, diagram(record.bins, t("forecasts.diagram", { name, sentence: said[0] })),
       h("figcaption", { class: "small" }, t("forecasts.key"))),
     table(record));
@@ -95,10 +97,10 @@ export class Forecasts {
     this.days.value = PERIODS_DAYS.includes(Number(days)) ? days : "30";
     this.said = h("p", { class: "small", role: "status" });
     this.records = h("div", { class: "records" });
-    const field = (name, select) => [h("label", { for: select.id }, t(`forecasts.${name}`)), select];
+    const field = (name, select) => h("span", { class: "field" }, h("label", { for: select.id }, t(`forecasts.${name}`)), select);
     this.root = h("section", { class: "forecasts" },
       h("div", { class: "forecasts-head" }, h("a", { class: "back", href: "#/ward" }, t("nav.back")), h("h1", {}, t("forecasts.title")),
-        ...field("ward", this.ward), ...field("signal", this.signal), ...field("period", this.days)),
+        field("ward", this.ward), field("signal", this.signal), field("period", this.days)),
       h("p", { class: "intro" }, t("forecasts.intro")), this.said, this.records);
     this.#load();
   }
@@ -127,9 +129,8 @@ export class Forecasts {
     if (asked === this.#asked) this.#show(answer);
   }
 
-  #show({ since, until, wards, together, enough_statements: statements, enough_events: events }) {
-    const span = { since: moment(millis(since), clock.now()), until: moment(millis(until), clock.now()) };
-    write(this.said, together.length ? t("forecasts.span", span) : t("forecasts.none"));
+  #show({ since, wards, together, enough_statements: statements, enough_events: events }) {
+    write(this.said, together.length ? t("forecasts.since", { time: moment(millis(since), clock.now()) }) : t("forecasts.none"));
     const boxes = together.map((record, place) => box(record, { statements, events }, `record-${place}`));
     if (this.ward.value === "*" && wards.length > 1) boxes.push(this.#byWard(wards));
     this.records.replaceChildren(...boxes);
