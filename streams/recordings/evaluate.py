@@ -4,9 +4,12 @@ Raw readings go through ``step`` in order of time. After every reading a forecas
 the end each forecast is compared with the reading nearest to its horizon, at most half a sampling step (but no more than
 2.5 min) away. Persistence is scored on the same pairs. A reading outside the plausible range is no measurement of the
 patient: it goes through the twins like any other, but is neither origin nor target of a forecast.
+
+Coverage is also counted by group (``groups``), and stated chances and warnings of a crossing are judged (``chances``).
 """
 
 from collections.abc import Callable, Sequence
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 import msgspec
@@ -14,6 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.log.frame import as_record
+from streams.recordings.chances import Channel, Side, Stated, Warnings, channels_of, sides_of
+from streams.recordings.groups import STEP, Group, Pooled, after_steps, groups
 from streams.recordings.recording import Recording, cut
 from twins.arrays import F4, F8, I8
 from twins.bank import layout
@@ -33,15 +38,21 @@ _MINUTE_US = 60_000_000
 _SECOND_US = 1_000_000
 _DAY_US = 86_400 * _SECOND_US
 _ALARMS = "predicted.low"
+_Z80 = NormalDist().inv_cdf(0.9)
 
 
 class SignalScores(msgspec.Struct, kw_only=True):
-    """One signal: scores over all pairs, and the medians of the patients' own scores, by horizon in minutes."""
+    """One signal: scores over all pairs, the medians of the patients' own scores, and groups, by horizon in minutes.
+
+    ``crossings`` has the chances and warnings of each limit.
+    """
 
     readings: int
     left_out: int
     horizons: dict[str, Score]
     median: dict[str, dict[str, float]]
+    groups: dict[str, list[Group]]
+    crossings: list[Side]
     hypo_alarms: HypoTable | None = None
 
 
@@ -59,10 +70,11 @@ def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None)
     run = Forecasts(recording, HORIZONS)
     run.stream(tell)
     columns = run.columns
+    channels = channels_of(columns)
     signals = {}
     for code in np.unique(columns.signal).tolist():
         if FILTERED[code]:
-            signals[SIGNALS[code].name] = _signal_scores(run, code)
+            signals[SIGNALS[code].name] = _signal_scores(run, code, channels.get(code, []))
     return Evaluation(file=recording.name, readings=len(recording), patients=len(columns.patients), signals=signals)
 
 
@@ -82,6 +94,8 @@ class Forecasts:
         self.sd: F4 = np.full(shape, np.nan, np.float32)
         self.tail: F4 = np.full(shape, np.nan, np.float32)
         self.alarms: list[tuple[str, str, int]] = []
+        self.stated = Stated(len(columns))
+        self.warnings = Warnings()
 
     def stream(self, tell: Callable[[int], None] = lambda _: None) -> None:
         """Put everything through the twins of one bank, frame by frame, as a worker does."""
@@ -98,7 +112,9 @@ class Forecasts:
             ticked = step(bank, Tick(now), offset)
             outcome = step(bank, as_record(part, now), offset + 1)
             offset += 2
-            for change in (*ticked.transitions, *outcome.transitions):
+            changes = (*ticked.transitions, *outcome.transitions)
+            self.warnings.note(changes)
+            for change in changes:
                 if change.condition == _ALARMS and change.presence == "on":
                     self.alarms.append((change.patient, change.signal, change.time))
             self._note(bank, part, first, horizons_s)
@@ -119,41 +135,55 @@ class Forecasts:
             sd, tail,
         )  # fmt: skip
         self.mean[first + known], self.sd[first + known], self.tail[first + known] = mean, sd, tail
+        self.stated.note(bank, rows[known], first + known, part.time[known])
 
 
-def _signal_scores(run: Forecasts, code: int) -> SignalScores:
+def _signal_scores(run: Forecasts, code: int, channels: list[Channel]) -> SignalScores:
     columns, signal = run.columns, SIGNALS[code]
     low, high = signal.plausible
     of_signal = columns.signal == code
     usable = of_signal & (columns.value >= low) & (columns.value <= high)
     pooled: dict[int, list[npt.NDArray[Any]]] = {minutes: [] for minutes in HORIZONS}
+    grouped: dict[int, list[Pooled]] = {minutes: [] for minutes in HORIZONS}
     stories: list[tuple[I8, F8, I8]] = []
-    order = np.flatnonzero(usable)
-    order = order[np.argsort(columns.patient[order], kind="stable")]
-    edges = np.flatnonzero(np.diff(columns.patient[order])) + 1
-    for places in np.split(order, edges):
-        if len(places) < 2:
-            continue
-        time, value = columns.time[places], columns.value[places]
+    for number, (patient, time, value, places) in enumerate(channels):
+        stepped: I8 | None = None
         for column, minutes in enumerate(HORIZONS):
             forecasts = run.mean[places, column], run.sd[places, column], run.tail[places, column]
-            pooled[minutes].append(_pairs(time, value, forecasts, minutes))
-        patient = columns.patients[int(columns.patient[places[0]])]
+            origin, target, part = _pairs(time, value, forecasts, minutes)
+            pooled[minutes].append(part)
+            if not len(origin):
+                continue
+            error, spread = _off(part)
+            if stepped is None:
+                stepped = time[target[np.abs(error) >= STEP * spread]]
+            after = after_steps(time, stepped)[origin]
+            ends = error < -_Z80 * spread, error > _Z80 * spread
+            grouped[minutes].append(Pooled(value[origin], *ends, after, np.full(len(origin), number)))
         raised = [at for who, what, at in run.alarms if who == patient and what == signal.name]
         stories.append((time, value, np.array(raised, np.int64)))
-    horizons, median = {}, {}
+    horizons, median, groups_at = {}, {}, {}
     for minutes, parts in pooled.items():
         filled = [part for part in parts if part.shape[1]]
         if filled:
             horizons[str(minutes)] = score(*np.concatenate(filled, axis=1))
             median[str(minutes)] = _medians([score(*part) for part in filled])
+            together = Pooled(*map(np.concatenate, zip(*grouped[minutes], strict=True)))
+            groups_at[str(minutes)] = groups(together, signal.levels)
     return SignalScores(
         readings=int(of_signal.sum()),
         left_out=int(of_signal.sum() - usable.sum()),
         horizons=horizons,
         median=median,
+        groups=groups_at,
+        crossings=sides_of(channels, code, run.stated, run.warnings.raised),
         hypo_alarms=hypo_table(stories) if signal.kind == "glucose" and stories else None,
     )
+
+
+def _off(part: npt.NDArray[np.float64]) -> tuple[F8, F8]:
+    """How far outcomes are off the forecast, and the spread of the middle of the band on that side."""
+    return part[0] - part[1], part[2]
 
 
 class Pairs(NamedTuple):
@@ -177,12 +207,15 @@ def pairs(time: I8, minutes: int) -> Pairs:
     return Pairs(origin, meets[origin])
 
 
-def _pairs(time: I8, value: F8, forecasts: tuple[F4, F4, F4], minutes: int) -> npt.NDArray[np.float64]:
-    """Rows of (outcome, mean, sd, tail, persistence) of one channel at one horizon."""
+def _pairs(
+    time: I8, value: F8, forecasts: tuple[F4, F4, F4], minutes: int
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
+    """Origins, targets, and rows of (outcome, mean, sd, tail, persistence) of one channel at one horizon."""
     origin, target = pairs(time, minutes)
     known = np.isfinite(forecasts[0][origin])
     origin, target = origin[known], target[known]
-    return np.stack([value[target], *(column[origin].astype(np.float64) for column in forecasts), value[origin]])
+    rows = np.stack([value[target], *(column[origin].astype(np.float64) for column in forecasts), value[origin]])
+    return origin, target, rows
 
 
 def _medians(scores: Sequence[Score]) -> dict[str, float]:

@@ -56,7 +56,7 @@ def bench(
 def _flat(figures: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     rows: list[tuple[str, str]] = []
     for key, value in figures.items():
-        if isinstance(value, dict):
+        if type(value) is dict:  # others print themselves
             rows.extend(_flat(value, f"{prefix}{key}."))
         else:
             rows.append((prefix + str(key), f"{value:,.4g}" if isinstance(value, float) else str(value)))

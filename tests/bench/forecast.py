@@ -15,13 +15,14 @@ import numpy as np
 from api.cli.output import Failure, say
 from streams.recordings.evaluate import HORIZONS, Forecasts, pairs
 from streams.recordings.recording import Recording, read
+from tests.bench.crossings import Crossings, crossings_of, summary
 from tests.bench.peers.local_level import levels
 from twins.arrays import F8, I8
 from twins.fitting.scores import crps_normal, score
 from twins.records import Columns
 from twins.signals import FILTERED, SIGNALS
 
-__all__ = ["FILES", "PEERS", "constant", "rolling_mean", "run", "table_of"]
+__all__ = ["FILES", "PEERS", "constant", "rolling_mean", "rows_of", "run", "table_of"]
 
 FILES = (
     "bidmc_numerics_1hz",
@@ -55,6 +56,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     """
     folder = Path(os.environ.get("VITALTWIN_DATA") or Path(__file__).parents[3] / "shared" / "data")
     rows: list[dict[str, Any]] = []
+    crossings = Crossings()
     for name in _QUICK if quick else FILES:
         path = folder / f"{name}.csv.gz"
         if not path.exists():
@@ -63,7 +65,10 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         odd = sorted(recording.columns.patients)[1::2][: _QUICK[name] if quick else None]
         recording = recording.of_patients(odd)
         say(f"{name}: {len(recording):,} readings of {len(odd)} patients")
-        rows += table_of(name, recording)
+        made = Forecasts(recording, HORIZONS)
+        made.stream()
+        rows += rows_of(name, made)
+        crossings[name] = crossings_of(made)
     return {
         "scored": "patients at odd places by id; parameters were fitted on the even ones",
         "origins_per_series": "all",
@@ -75,7 +80,9 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         },
         **_summary([row for row in rows if "level" not in row and "after_step" not in row]),
         "groups": _of_groups([row for row in rows if "level" in row or "after_step" in row]),
+        "chances": summary(crossings),
         "rows": _Rows(rows),
+        "crossings": crossings,
     }
 
 
@@ -83,6 +90,11 @@ def table_of(name: str, recording: Recording) -> list[dict[str, Any]]:
     """The rows of one recording, by signal and horizon; horizons without readings are left out."""
     made = Forecasts(recording, HORIZONS)
     made.stream()
+    return rows_of(name, made)
+
+
+def rows_of(name: str, made: Forecasts) -> list[dict[str, Any]]:
+    """The rows of one recording whose forecasts are made."""
     columns = made.columns
     gathered: dict[tuple[int, int], list[F8]] = {}
     for code, places in _series(columns):
