@@ -5,7 +5,7 @@ import { t } from "../shared/i18n.js";
 
 const SPACE = "http://www.w3.org/2000/svg";
 const SIZE = 300;
-const [LEFT, TOP, RIGHT, BELOW] = [64, 14, 16, 50];
+const [LEFT, TOP, RIGHT, BELOW] = [64, 14, 26, 50];
 const TICKS = [0, 0.2, 0.4, 0.6, 0.8, 1];
 const [SMALLEST, LARGEST] = [3.5, 13];
 const Z95 = 1.96;

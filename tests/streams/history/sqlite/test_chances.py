@@ -67,6 +67,9 @@ async def test_scores_from_the_sums_are_those_of_single_chances(file: File) -> N
     assert found.scores.statements == 3000
     assert found.scores.brier == pytest.approx(brier_score_loss(came, stated.astype("f8")), rel=1e-9)
     assert found.scores.events == came.sum()
+    assert found.scores.mean_stated == pytest.approx(stated.astype("f8").mean(), rel=1e-9)
+    for place, count in enumerate(np.histogram(stated, np.linspace(0, 1, 11))[0]):
+        assert found.scores.count[place] == count
     assert file.count("history_chance") < 3000
 
 
