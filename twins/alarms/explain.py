@@ -11,8 +11,10 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.models.channel import forecast
+from twins.models.channel.chances import WITHIN
 from twins.models.channel.fan import fan
 from twins.models.channel.model import CHANNEL
+from twins.models.channel.recalibration import KINDS
 from twins.records import Score
 from twins.signals import SIGNALS
 
@@ -53,10 +55,13 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
         belief = np.empty((1, layout.BELIEF), np.float32)
         forecast.write_belief(bank.state[row], layout.PARAMETERS[code], bank.stretch[row], belief[0])
+        within = int(event[layout.E_KIND]) == WITHIN
+        expected_min = event[layout.E_EXPECTED] / 60.0
         explanation["forecast"] = {
             "probability": _round(event[layout.E_EXTRA]),
-            "horizon_min": _round(layout.PREDICT_WITHIN_S / 60.0),
-            "expected_min": _round(event[layout.E_EXPECTED] / 60.0),
+            "kind": KINDS[int(event[layout.E_KIND])],
+            "horizon_min": _round(layout.PREDICT_WITHIN_S / 60.0 if within else expected_min),
+            "expected_min": _round(expected_min) if within else None,
             "quantiles": [
                 [_round(q) for q in quantiles] for quantiles in fan(belief, np.array([code], np.uint16))[0].tolist()
             ],

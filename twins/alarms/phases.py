@@ -13,6 +13,7 @@ from twins.bank.layout import (
     E_CONDITION,
     E_EXPECTED,
     E_EXTRA,
+    E_KIND,
     E_LIMIT,
     E_MEAN,
     E_QUALITY,
@@ -55,6 +56,7 @@ def note(
     event[E_QUALITY] = state[QUALITY]
     event[E_EXTRA] = 0.0
     event[E_EXPECTED] = 0.0
+    event[E_KIND] = 0.0
     head = int(watch[HEAD])
     for i in range(SHOWN):
         at = (head + i - SHOWN) % RING

@@ -23,6 +23,9 @@ ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "forecasts": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
     "stretch": ("f4", (layout.HORIZONS, 2)),
     "tried": ("u2", (layout.HORIZONS,)),
+    "awaiting": ("f8", (layout.AWAITING_WIDTH,)),
+    "stated": ("f4", (layout.PENDING_STATEMENTS, layout.STATED_WIDTH)),
+    "offsets": ("f4", (2, 2)),
     "mark": ("f8", (layout.LIMIT_CONDITIONS, 2)),
     "shown": ("f8", (2,)),
     "phase": ("u1", (layout.CONDITIONS,)),
@@ -62,7 +65,7 @@ KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
 """Arrays with one row per patient that are in checkpoints."""
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
-    "mark": np.nan, "score_told": -1, "known_parts": -1,
+    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "known_parts": -1,
 }  # fmt: skip
 
 

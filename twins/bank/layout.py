@@ -3,8 +3,10 @@
 Every channel (patient, signal) has one row in each of these arrays; all times are µs since 1970.
 """
 
+import msgspec
 import numpy as np
 
+from twins.models.channel.recalibration import KINDS, SIDES, recalibration_of
 from twins.records import HORIZONS_MIN
 from twins.signals import SIGNALS
 
@@ -63,6 +65,20 @@ HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
 SLOTS = 3
 
+# awaiting: float64[rows, AWAITING_WIDTH], two cache lines: when and beyond which values a reading may judge a stated chance,
+# when the next statement may be made, and by pending statement when it was made, the limits in force then, and after
+# which time it is judged (µs; negative: the next reading judges it, up to this time after it was made). NaN: nothing.
+PENDING_STATEMENTS = 3
+Q_NEXT, Q_UNDER, Q_OVER, Q_AGAIN = range(4)
+Q_MADE, Q_LOW, Q_HIGH, Q_SPAN = range(4, 16, PENDING_STATEMENTS)
+AWAITING_WIDTH = 16
+
+# stated: float32[rows, PENDING_STATEMENTS, 4]: the chances stated of the low and the high side (NaN: none), and whether
+# a reading beyond the limit has come. offsets: float32[rows, 2, 2]: by side the patient's own offset of the logit, and
+# the precision it has gained from statements that were judged.
+STATED_CAME = 2
+STATED_WIDTH = 4
+
 # belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; the stretch of each horizon at
 # the end.
 B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
@@ -83,6 +99,8 @@ DISAGREEMENT = 8
 """A condition of two channels of a patient: its phase is in ``agreement``."""
 CLOCK = 9
 """The sender's clock is wrong: judged at the beginning of a frame, see ``twins.step.arrival``."""
+JUDGED_CHANCE = 10
+"""No condition: an event with this number says that a stated chance was judged, see ``twins.models.channel.statements``."""
 UNRELIABLE, MISFIT, FLAT = 1, 2, 3
 """Why a sensor counts as faulty: implausible values, values that do not fit the course, values that never change."""
 
@@ -96,7 +114,7 @@ AGREEMENT_WIDTH = 9
 (
     E_ROW, E_CONDITION, E_BEGIN, E_TIME, E_VALUE, E_LIMIT, E_MEAN, E_SD, E_TREND, E_QUALITY, E_EXTRA, E_EXPECTED,
 ) = range(12)  # fmt: skip
-E_RING = 12
+E_KIND, E_RING = 12, 13
 ENDS, BEGINS, WORSENS = 0.0, 1.0, 2.0
 EVENT_WIDTH = E_RING + 2 * SHOWN
 
@@ -104,9 +122,12 @@ EVENT_WIDTH = E_RING + 2 * SHOWN
 (
     A_LOW, A_HIGH, A_R, A_QUANTUM, A_MEAN, A_FAST, A_SLOW, A_S11, A_S12, A_S22, A_JUMP, A_TREND_S, A_BELOW, A_ABOVE, A_TOP,
     A_PREDICTIVE, A_STAY_FAST, A_STAY_SLOW, A_SPREAD_FAST, A_SPREAD_BOTH, A_SPREAD_SLOW, A_FLAT,
-    A_WORSE_LOW, A_WORSE_HIGH, A_REPEAT,
-) = range(25)  # fmt: skip
-PARAMETER_WIDTH = 32
+    A_WORSE_LOW, A_WORSE_HIGH, A_REPEAT, A_CHANCES,
+) = range(26)  # fmt: skip
+# From A_CHANCES on: how chances are recalibrated, CHANCE_WIDTH numbers for each kind and side.
+C_SLOPE, C_OFFSET, C_PRECISION = range(3)
+CHANCE_WIDTH = 3
+PARAMETER_WIDTH = 40
 PREDICT_WITHIN_S = 1800.0
 """The window of predicted crossings; the table has what is left of each mode after it."""
 
@@ -147,6 +168,12 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
             *signal.worse,
             signal.repeat_s * 1e6,
         )
+        table[signal.code, A_CHANCES : A_CHANCES + 4 * CHANCE_WIDTH] = [
+            figure
+            for kind in KINDS
+            for side in SIDES
+            for figure in msgspec.structs.astuple(recalibration_of(signal.name, kind, side))
+        ]
     return table
 
 

@@ -2,6 +2,7 @@
 
 from twins.alarms import channel_conditions
 from twins.bank import layout
+from twins.models.channel import statements
 from twins.models.deterioration import model as deterioration
 from twins.step import retraction
 from twins.step.effects import Effects
@@ -10,12 +11,17 @@ __all__ = ["judge_anew"]
 
 
 def judge_anew(effects: Effects, row: int, reason: str) -> None:
-    """Judge a channel again as if its corrected or retracted readings had never existed."""
+    """Judge a channel again as if its corrected or retracted readings had never existed.
+
+    Pending statements of a chance are dropped: they were made, or would be judged, from readings that are wrong. What has
+    been judged before stays as it was: it has been reported, and the patient's own offset has learnt from it.
+    """
     bank = effects.bank
     number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
     effects.wrong[number, code] = reason
     bank.watch[row, layout.PREDICTED] = 0.0
     bank.watch[row, layout.DIRTY] = 1.0
+    statements.drop(bank.awaiting[row], bank.stated[row])
     effects.urgent.add(number)
     if retraction.empty(bank, row):
         column = deterioration.column_of(code)

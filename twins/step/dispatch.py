@@ -18,6 +18,7 @@ from twins.step.commands import chart, execute, retract
 from twins.step.effects import Effects
 from twins.step.estimates import complete
 from twins.step.frame import walk_frame
+from twins.step.judged_chances import judged_chances
 from twins.step.tick import pass_time
 
 __all__ = ["step"]
@@ -42,4 +43,6 @@ def step(bank: Bank, record: Record, offset: int) -> Outcome:
         retract(effects, record)
     else:
         execute(effects, record)
+    if effects.judged:
+        effects.outcome.chances = judged_chances(bank, effects.judged)
     return effects.outcome

@@ -7,6 +7,7 @@ import numpy as np
 
 from twins.alarms import explain, lifecycle
 from twins.alarms.conditions import CHANNEL_CONDITIONS, Condition, priority_of
+from twins.arrays import F8
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.records import (
@@ -32,6 +33,8 @@ class Effects:
         self.noted = False
         self.wrong: dict[tuple[int, int], str] = {}
         """Patient and signal of readings that were found to be wrong, with the reason."""
+        self.judged: list[F8] = []
+        """Events of stated chances that were judged."""
 
     def raised(self) -> None:
         """Apply the events that a kernel has just written to the alarms."""
@@ -39,7 +42,12 @@ class Effects:
         if not self.counts[0]:
             return
         self.noted = True
-        for event in self.events[: int(self.counts[0])]:
+        events = self.events[: int(self.counts[0])]
+        judged = events[:, layout.E_CONDITION] == layout.JUDGED_CHANCE
+        if judged.any():
+            self.judged.append(events[judged])
+            events = events[~judged]
+        for event in events:
             row = int(event[layout.E_ROW])
             number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
             which = int(event[layout.E_CONDITION])

@@ -72,8 +72,8 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
         at = walk.frame(
             at, patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
             bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.shown, bank.phase,
-            bank.since, bank.due,
-            bank.forecasts, bank.stretch, bank.tried, layout.PARAMETERS, status, touched, effects.events, effects.counts,
+            bank.since, bank.due, bank.forecasts, bank.stretch, bank.tried, bank.awaiting, bank.stated, bank.offsets,
+            layout.PARAMETERS, status, touched, effects.events, effects.counts,
         )  # fmt: skip
         effects.raised()
     if checked.early is not None:

@@ -5,10 +5,28 @@ import numpy.typing as npt
 
 from twins.alarms import channel_conditions, crossing, limits
 from twins.arrays import F4, F8, I4, I8, U1, U2, U4
-from twins.bank.layout import DIRTY, FLAT_SINCE, HEAD, INTERVAL, LAG, LAST, RECEIVED, RECENT_LEAST_US, RING, VALUE, T
+from twins.bank.layout import (
+    A_HIGH,
+    A_LOW,
+    DIRTY,
+    FLAT_SINCE,
+    HEAD,
+    INTERVAL,
+    LAG,
+    LAST,
+    Q_AGAIN,
+    Q_NEXT,
+    Q_OVER,
+    Q_UNDER,
+    RECEIVED,
+    RECENT_LEAST_US,
+    RING,
+    VALUE,
+    T,
+)  # fmt: skip
 from twins.compiled.jit import kernel
 from twins.compiled.prefetch import prefetch, prefetch_line
-from twins.models.channel import calibration, late
+from twins.models.channel import calibration, late, statements
 from twins.models.channel import filter as channel
 
 UNFILTERED, UNKNOWN_PATIENT, FUTURE, INVALID = 5, 6, 7, 9
@@ -16,8 +34,8 @@ FUTURE_US = 600_000_000
 """A reading further ahead of its record than this never enters a twin, whoever wrote it to the log."""
 _AHEAD, _SOON = 8, 3
 """A reading uses half a dozen rows, so fewer readings ahead are as many rows as elsewhere."""
-READING_EVENTS = 8
-"""The most events that one reading can raise."""
+READING_EVENTS = 8 + statements.MOST_JUDGED
+"""The most events that one reading can raise: alarms, and stated chances that it judges."""
 
 
 @kernel(allocates=True)
@@ -104,7 +122,7 @@ def usual(
 
 @kernel()
 def _prefetch_rows(
-    i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8
+    i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: I4, state: F8, watch: F8, limit: F8, due: F8, awaiting: F8
 ) -> None:  # fmt: skip
     """Prefetch the rows of a reading that comes later in the frame."""
     if patient[i] < len(patient_of_entry) and signal[i] < slot.shape[1]:
@@ -116,6 +134,7 @@ def _prefetch_rows(
                 prefetch_line(watch, row)
                 prefetch_line(limit, row)
                 prefetch_line(due, row)
+                prefetch_line(awaiting, row)
 
 
 @kernel()
@@ -132,10 +151,22 @@ def _prefetch_ring(i: int, patient: U4, signal: U2, patient_of_entry: I8, slot: 
 
 
 @kernel()
+def _judged(
+    row: int, t: float, value: float, before: float, parameter: F8, watch: F8, awaiting: F8, stated: F4, offsets: F4,
+    events: F8, n: int,
+) -> int:  # fmt: skip
+    """Judge stated chances by a reading, if a patient can have it; returns the new event count."""
+    if not (value >= parameter[A_LOW] and value <= parameter[A_HIGH]):
+        return n
+    return statements.judge(row, t, value, before, watch[INTERVAL], parameter, awaiting, stated, offsets, events, n)
+
+
+@kernel()
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
     watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, shown: F8, phase: U1, since: I8, due: F8, forecasts: F4,
-    stretch: F4, tried: U2, parameters: F8, status: U1, touched: U1, events: F8, counts: I8,
+    stretch: F4, tried: U2, awaiting: F8, stated: F4, offsets: F4, parameters: F8, status: U1, touched: U1,
+    events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
 
@@ -150,7 +181,7 @@ def frame(
         i = k
         k += 1
         if i + _AHEAD < len(time):
-            _prefetch_rows(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due)
+            _prefetch_rows(i + _AHEAD, patient, signal, patient_of_entry, slot, state, watch, limit, due, awaiting)
         if i + _SOON < len(time):
             _prefetch_ring(i + _SOON, patient, signal, patient_of_entry, slot, watch, places)
         if patient[i] >= len(patient_of_entry) or signal[i] >= len(parameters) or not np.isfinite(value[i]):
@@ -181,6 +212,11 @@ def frame(
                 # A late value that differs, or one that replaces another, shows that the line was not flat.
                 if t > watch[row, FLAT_SINCE] and (verdict == late.CORRECTED or value[i] != own[VALUE]):
                     watch[row, FLAT_SINCE] = before
+            if value[i] < awaiting[row, Q_UNDER] or value[i] > awaiting[row, Q_OVER]:
+                n = _judged(
+                    row, t, value[i], before, parameters[signal[i]], watch[row], awaiting[row], stated[row], offsets[row],
+                    events, n,
+                )  # fmt: skip
             if verdict != late.DUPLICATE:
                 n = channel_conditions.after_late(
                     row, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row], judged,
@@ -201,6 +237,11 @@ def frame(
             calibration.calibrate(
                 own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], forecasts[row], stretch[row],
                 tried[row],
+            )  # fmt: skip
+        if t >= awaiting[row, Q_NEXT] or value[i] < awaiting[row, Q_UNDER] or value[i] > awaiting[row, Q_OVER]:
+            n = _judged(
+                row, t, value[i], before, parameters[signal[i]], watch[row], awaiting[row], stated[row], offsets[row],
+                events, n,
             )  # fmt: skip
         n = channel_conditions.after_reading(
             row, verdict, t, float(received), value[i], parameters[signal[i]], own, watch[row], ring[row], limit[row],
@@ -247,9 +288,9 @@ def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
 @kernel()
 def predictions(
     begin: int, rows: I8, now: int, signal_of_row: U2, state: F8, judged: F8, stretch: F4, watch: F8, ring: F8, limit: F8,
-    phase: U1, since: I8, parameters: F8, scratch: F4, events: F8, counts: I8,
+    phase: U1, since: I8, awaiting: F8, stated: F4, offsets: F4, parameters: F8, scratch: F4, events: F8, counts: I8,
 ) -> int:  # fmt: skip
-    """Predicted crossings of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
+    """Predicted crossings and stated chances of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
     n = 0
     k = begin
     while k < len(rows):
@@ -257,6 +298,7 @@ def predictions(
             break
         # The last rows are also used by the estimates, which follow.
         prefetch(stretch, rows[min(k + _AHEAD, len(rows) - 1)])
+        prefetch(awaiting, rows[min(k + _AHEAD, len(rows) - 1)])
         row = rows[k]
         k += 1
         # No predictions from readings of the past; a lag only makes an age shorter.
@@ -269,6 +311,11 @@ def predictions(
             n = crossing.predicted(
                 row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
                 since[row], scratch, events, n,
+            )  # fmt: skip
+        if not state[row, LAST] < awaiting[row, Q_AGAIN]:
+            statements.make(
+                state[row], parameters[signal_of_row[row]], watch[row], ring[row], limit[row], phase[row], awaiting[row],
+                stated[row], offsets[row], scratch,
             )  # fmt: skip
     counts[0] = n
     return k
