@@ -221,7 +221,8 @@ class InfluxHistory:
         self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
     ) -> list[Tally]:
         """What became of the chances stated in a window, by ward (``None``: of all), side and kind, in this order."""
-        return await self._link.ask(judgements.tallies(self._link, self._bucket, signal, (start_us, end_us), wards))
+        place = (self._events, self._keep_events_us)
+        return await self._link.ask(judgements.tallies(self._link, place, signal, (start_us, end_us), wards))
 
     def close(self) -> None:
         """Store everything complete, in InfluxDB or on disk, and end the thread."""

@@ -154,7 +154,7 @@ class Writer:
             made = chance_lines(judged.chances)
             self.dropped += made.lost
             if made.lines:
-                yield SpoolEntry(READINGS, made.lines, made.body)
+                yield SpoolEntry(EVENTS, made.lines, made.body)
         events = [transition_line(placed) for placed in waiting.transitions]
         events += [fact_line(noted) for noted in waiting.facts]
         events += [stay_line(lodged) for lodged in waiting.stays]

@@ -52,8 +52,8 @@ class SqliteHistory:
 
     ``add_*`` and ``complete`` belong to the worker's thread; ``create``, ``flush``, ``compact`` and ``retain`` to the
     thread that writes the file, on its connection; the rest may be called from anywhere. Readings, estimates, forecasts
-    are kept ``keep_days`` and, if ``max_bytes`` is given, as far as they fit; sums of judged chances ``keep_days``;
-    transitions and facts ``keep_alarm_days``.
+    are kept ``keep_days`` and, if ``max_bytes`` is given, as far as they fit; transitions, facts and sums of judged chances
+    ``keep_alarm_days``.
     """
 
     def __init__(

@@ -21,10 +21,10 @@ _AGED = (
         "DELETE FROM history_stay WHERE (patient, admitted) IN"
         " (SELECT patient, admitted FROM history_stay WHERE discharged > 0 AND discharged < ? LIMIT ?)"
     ),
-)
-_CHANCES = (
-    "DELETE FROM history_chance WHERE (signal, hour, ward, side, kind, bin) IN"
-    " (SELECT signal, hour, ward, side, kind, bin FROM history_chance WHERE hour < ? LIMIT ?)"
+    (
+        "DELETE FROM history_chance WHERE (signal, hour, ward, side, kind, bin) IN"
+        " (SELECT signal, hour, ward, side, kind, bin FROM history_chance WHERE hour < ? LIMIT ?)"
+    ),
 )
 _PIECES = {
     "history_chunk": ("SELECT chunk, size FROM history_chunk WHERE end_us < ? ORDER BY end_us LIMIT ?",
@@ -49,8 +49,8 @@ def retain(
         while _delete(connection, table, before_us, _AT_ONCE):
             if time.monotonic() >= deadline:
                 return True
-    for statement, before in ((_CHANCES, before_us), *((statement, alarms_before_us) for statement in _AGED)):
-        while connection.execute(statement, (before, _EVENTS_AT_ONCE)).rowcount:
+    for statement in _AGED:
+        while connection.execute(statement, (alarms_before_us, _EVENTS_AT_ONCE)).rowcount:
             if time.monotonic() >= deadline:
                 return True
     while max_bytes is not None and figure(connection, "bytes") > max_bytes:

@@ -98,15 +98,15 @@ async def test_what_is_no_probability_is_left_out(file: File) -> None:
     assert found.scores.statements == 1
 
 
-async def test_they_are_kept_as_long_as_readings(file: File) -> None:
-    for day in range(40):
+async def test_they_are_kept_as_long_as_alarms(file: File) -> None:
+    for day in range(0, 900, 20):
         add(file, ("a", 3, 1, 0, day * DAY, 0.31, 1))
     file.flush()
     with file.transaction() as connection:
-        assert file.history.retain(connection, 40 * DAY, 1.0) is False
+        assert file.history.retain(connection, 1000 * DAY, 1.0) is False
     (found,) = await file.history.track_record(3, *EVER)
-    assert found.scores.statements == 30
-    assert file.count("history_chance") == 30
+    assert found.scores.statements == 15  # day 600, 620, … 880
+    assert file.count("history_chance") == 15
 
 
 async def test_a_file_of_an_earlier_version_gets_the_table(tmp_path) -> None:
