@@ -100,6 +100,23 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
         )
         return views
 
+    def followed_by(self, other: "Estimates") -> "Estimates":
+        """The rows of both; where both have a row of a channel, the ``other`` one."""
+        own, new = self.rows, other.rows
+        fresh = {
+            (other.patients[who], code) for who, code in zip(*(new[name].tolist() for name in _CHANNEL), strict=True)
+        }
+        channels = zip(*(own[name].tolist() for name in _CHANNEL), strict=True)
+        keep = [place for place, (who, code) in enumerate(channels) if (self.patients[who], code) not in fresh]
+        new["patient"] = new["patient"] + np.uint32(len(self.patients))
+        if not (self.rejected or other.rejected):
+            del own["rejected"], own["rejected_time"]
+        columns: dict[str, Any] = {name: np.concatenate([own[name][keep], new[name]]).tobytes() for name in own}
+        return Estimates(emitted=other.emitted, patients=self.patients + other.patients, **columns)
+
+
+_CHANNEL = ("patient", "signal")
+
 
 class ModelOutputs(msgspec.Struct, kw_only=True):
     """What one of a site's models reports about ``patients`` at log time ``emitted``; replaces its earlier report.
@@ -289,3 +306,24 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             or any(one.what != "retracted" for one in self.revisions)
             or self.complete
         )
+
+    def followed_by(self, other: "Outcome") -> "Outcome":
+        """One outcome for two records that have the same place in the log; ``status`` is that of all their readings."""
+        return Outcome(
+            partition=other.partition,
+            offset=other.offset,
+            time=other.time,
+            complete=self.complete or other.complete,
+            estimates=self.estimates.followed_by(other.estimates)
+            if self.estimates and other.estimates
+            else other.estimates or self.estimates,
+            chances=self.chances.followed_by(other.chances)
+            if self.chances and other.chances
+            else other.chances or self.chances,
+            outputs=other.outputs or self.outputs,
+            status=self.status + other.status,
+            **{name: getattr(self, name) + getattr(other, name) for name in _LISTS},
+        )
+
+
+_LISTS = ("scores", "profiles", "transitions", "ward_limits", "stays", "wards", "revisions")

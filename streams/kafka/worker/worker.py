@@ -9,6 +9,7 @@ import asyncio
 import math
 import socket
 from collections.abc import Collection, Iterable
+from functools import reduce
 from typing import Any
 
 import aiokafka.errors
@@ -285,19 +286,13 @@ class KafkaWorker:
         before = self.worker.banks[partition].time
         # Readers skip a second outcome with the same offset: so an input has exactly one outcome.
         last = records[-1]
-        first, *others = [self.worker.take(partition, offset, one, more=one is not last) for one in records]
-        for other in others:
-            first.estimates = other.estimates or first.estimates
-            first.scores += other.scores
-            first.profiles += other.profiles
-            first.transitions += other.transitions
-            first.revisions += other.revisions
-            first.outputs = other.outputs or first.outputs
-            if other.chances:
-                first.chances = first.chances.followed_by(other.chances) if first.chances else other.chances
+        outcome = reduce(
+            Outcome.followed_by,
+            [self.worker.take(partition, offset, one, more=one is not last) for one in records],
+        )
         part.ticks.seen(records[0], before, self.worker.banks[partition].time)
         part.beat_due |= isinstance(last, Tick)
-        return None if first.empty else first
+        return None if outcome.empty else outcome
 
     def _failed(self, partition: int, offset: int, error: Exception) -> None:
         _logger.error("a record could not be processed", partition=partition, offset=offset, exc_info=error)
