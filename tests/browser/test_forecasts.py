@@ -3,6 +3,7 @@
 import os
 import re
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -185,3 +186,45 @@ def test_german(ward: Service, browser: Browser) -> None:
     if SHOTS:
         page.screenshot(path=str(Path(SHOTS) / "forecasts-de.png"), full_page=True)
     page.context.close()
+
+
+def test_the_explanation_of_a_predicted_alarm_leads_to_the_record(ward: Service, page: Page, calm: list[str]) -> None:
+    page.goto(f"{ward.address}/#/ward/night")
+    expect(page.locator("body[data-link=live]")).to_be_visible(timeout=120_000)
+    page.evaluate(
+        """async () => {
+          const { Card } = await import(new URL("alarms/card.js", document.baseURI));
+          const alarm = (condition) => ({
+            id: condition, alarm: condition, patient: "a", ward: "night", condition, signal: "heart_rate", priority: "low",
+            presence: "on", onset: Date.now(), time: Date.now(), value: 100, limit: 120, number: 1, explanation: {},
+          });
+          for (const condition of ["limit.high", "predicted.high"]) {
+            document.querySelector("main").append(new Card(alarm(condition), { open: true }).root);
+          }
+        }"""
+    )
+    expect(page.locator('[data-alarm="limit.high"] .sentences')).to_be_visible()
+    link = page.locator(".sentences").get_by_role("link", name="How often was such a forecast right?")
+    expect(link).to_have_count(1)
+    link.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#record-ward")).to_have_value("night")
+    expect(record(page, "high").locator(".diagram")).to_be_visible(timeout=30_000)
+
+
+@pytest.mark.slow
+def test_the_demo_has_a_record_after_an_hour_of_its_clock(tmp_path: Path, page: Page, calm: list[str]) -> None:
+    with demo(tmp_path, "--clock-speed", "120") as service:
+        until = time.monotonic() + 240
+        while time.monotonic() < until:
+            told = service.ask("GET", "/v1/signals/heart_rate/track-record?side=high&ward=Demo")["wards"]
+            if told and told[0]["records"][0]["enough"]:
+                break
+            time.sleep(1)
+        page.goto(f"{service.address}/#/forecasts/heart_rate/Demo")
+        expect(record(page, "high").locator(".verdict")).to_have_text(
+            re.compile(r"When it said [\d.]+%, it happened [\d.]+ times? in 100\."), timeout=60_000
+        )
+        expect(record(page, "high").locator(".diagram .point").first).to_be_visible()
+        if SHOTS:
+            page.screenshot(path=str(Path(SHOTS) / "forecasts-demo.png"), full_page=True)
