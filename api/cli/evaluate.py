@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from api.cli.output import failures, print_json, progress, say
+from api.cli.output import Failure, failures, print_json, progress, say
 from api.cli.replay import load
 
 __all__ = ["evaluate"]
@@ -18,6 +18,9 @@ def evaluate(
     *,
     signals: Annotated[str, typer.Option(help="Only these signals, separated by commas.")] = "",
     limit_patients: Annotated[int | None, typer.Option(min=1, help="Only this many patients.")] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Only patients at odd places by id: `fit` uses those at even places.")
+    ] = False,
     diagrams: Annotated[
         Path | None, typer.Option(help="Also write reliability diagrams (SVG) to this folder.", file_okay=False)
     ] = None,
@@ -31,7 +34,11 @@ def evaluate(
     from streams.recordings.evaluate import evaluate as run
 
     with failures():
-        recording = load(file, signals=signals, limit_patients=limit_patients)
+        recording = load(file, signals=signals, limit_patients=None if held_out else limit_patients)
+        if held_out:
+            recording = recording.of_patients(sorted(recording.columns.patients)[1::2], limit_patients)
+            if not len(recording):
+                raise Failure(f"{file.name} has a single patient: none is held out")
         with progress() as bars:
             task = bars.add_task("streaming through the twins", total=len(recording))
             result = run(recording, lambda done: bars.update(task, completed=done))

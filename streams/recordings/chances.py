@@ -17,7 +17,7 @@ from twins.arrays import F4, F8, I8, U1
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.fitting.chances import NOTHING, Reliability, reliability, total
-from twins.models.channel.raw_chances import raw_chances
+from twins.models.channel.chances import chances
 from twins.records import Columns, Transition
 from twins.signals import FILTERED, SIGNALS
 
@@ -38,7 +38,6 @@ __all__ = [
 
 KINDS: tuple[str, str] = ("within_30_min", "next_reading")
 _EVERY_US = 60_000_000
-_SPARSE_S = 600.0
 _UNKNOWN = 255
 _PREDICTED = {"predicted.low": 0, "predicted.high": 1}
 _MINUTE_US = 60_000_000
@@ -143,10 +142,12 @@ class Stated:
         if not len(rows):
             return
         self._read[rows] = time[due]
-        raw = np.empty((len(rows), 2))
-        raw_chances(rows, bank.signal_of_row, bank.state, bank.limit, layout.PARAMETERS, bank.scratch, raw)
-        kind = (bank.watch[rows, layout.INTERVAL] > _SPARSE_S).astype(np.uint8)
-        self.raw[places], self.stated[places], self.kind[places] = raw, raw, kind
+        raw, stated, kind = np.empty((len(rows), 2)), np.empty((len(rows), 2)), np.empty(len(rows), np.uint8)
+        chances(
+            rows, bank.signal_of_row, bank.state, bank.watch, bank.ring, bank.limit, bank.phase, bank.offsets,
+            layout.PARAMETERS, bank.scratch, raw, stated, kind,
+        )  # fmt: skip
+        self.raw[places], self.stated[places], self.kind[places] = raw, stated, kind
 
 
 class Warnings:

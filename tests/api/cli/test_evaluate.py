@@ -67,3 +67,19 @@ def test_only_limits_with_enough_events_are_drawn(result, tmp_path):
     text = written[0].read_text(encoding="utf-8")
     assert "Heart rate: a reading above 120 within 30 min" in text
     assert written[0].stat().st_size < 8_000
+
+
+def test_held_out_patients_are_those_at_odd_places_by_id(vitaltwin, tmp_path):
+    lines = [
+        f"{patient},2000-01-01T00:{minute:02}:00Z,heart_rate,{80 + minute % 3},/min"
+        for patient in ("c", "a", "b") for minute in range(40)
+    ]  # fmt: skip
+    head = "patient,time,signal,value,unit"
+    (tmp_path / "three.csv").write_text("\n".join([head, *lines]), encoding="utf-8")
+    (tmp_path / "one.csv").write_text("\n".join([head, *lines[:40]]), encoding="utf-8")
+    shown = vitaltwin("evaluate", "three.csv", "--held-out", "--json", "--diagrams", "drawn", timeout=300)
+    assert shown.returncode == 0, shown.stderr
+    assert (json.loads(shown.stdout)["patients"], json.loads(shown.stdout)["readings"]) == (1, 40)
+    assert list((tmp_path / "drawn").iterdir()) == []
+    alone = vitaltwin("evaluate", "one.csv", "--held-out")
+    assert (alone.returncode, alone.stderr.strip()) == (1, "error: one.csv has a single patient: none is held out")

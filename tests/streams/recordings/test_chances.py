@@ -148,10 +148,12 @@ def test_the_chance_rises_as_the_limit_comes_nearer():
     fall = 180 - 1.5 * np.arange(72)  # below 70 after 74 readings, 6 h
     run = Forecasts(recording(GLUCOSE, fall, 300), HORIZONS)
     run.stream()
-    chance = run.stated.stated[:, 0]
+    raw, chance = run.stated.raw[:, 0], run.stated.stated[:, 0]
     assert np.all(run.stated.kind == WITHIN)
-    assert chance[10] < 0.1
-    assert chance[-1] > 0.5 > chance[40]
+    assert np.all(np.diff(chance[40:]) > 0)
+    assert chance[-1] > 10 * chance[40]
+    assert raw[40] < 0.01
+    assert raw[-1] > 0.4
 
 
 def test_sparse_readings_state_the_chance_of_the_next_one():
