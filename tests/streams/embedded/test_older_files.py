@@ -70,6 +70,7 @@ async def test_signals_and_alarms_are_there_after_an_upgrade(older):
     (ada,) = [profile for outcome in result for profile in outcome.profiles if profile.patient == "ada"]
     assert (ada.ward, ada.oxygen, ada.limits) == ("A", 2.0, {"oxygen_saturation": {"critical_low": 80.0}})
     assert service.ward_limits("A") == {"heart_rate": {"high": 125.0}}
+    assert await service.history.track_record(0, 0, 1 << 60) == []
     await service.stop()
 
 
