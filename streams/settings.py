@@ -49,7 +49,9 @@ class Settings(BaseSettings):
     history_retention_days: float = Field(
         30.0, gt=0, description="Age at which observations and estimates are deleted."
     )
-    alarm_retention_days: float = Field(400.0, gt=0, description="Age at which alarm transitions are deleted.")
+    alarm_retention_days: float = Field(
+        400.0, gt=0, description="Age at which alarm transitions, charted facts and judged chances are deleted."
+    )
     dead_letter_limit: int = Field(
         10_000, ge=0, description="How many dead letters are kept; the oldest are deleted first."
     )

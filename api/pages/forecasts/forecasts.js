@@ -8,7 +8,7 @@ import { t } from "../shared/i18n.js";
 import { forecastSignals } from "../shared/signals.js";
 import { diagram } from "./diagram.js";
 
-const PERIODS_DAYS = [1, 7, 30];
+const PERIODS_DAYS = [1, 7, 30, 365];
 const DAY_MS = 86400000;
 const NOTABLE = { count: 20, stated: 0.1 };
 const CLEAR = 0.02;
