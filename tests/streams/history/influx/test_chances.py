@@ -9,15 +9,14 @@ from streams.clock import Clock
 from streams.history.base import History, Tally
 from streams.history.influx import InfluxHistory
 from streams.history.nothing import NoHistory
-from streams.log.frame import as_record
 from streams.log.log import decode_record, encode_record
 from streams.settings import Settings
 from streams.worker import worker as module
 from streams.worker.worker import Worker
 from tests.streams.history.conftest import File
-from tests.streams.history.judged import judged
+from tests.streams.history.judged import judged, monitored
 from twins.bank.bank import Bank
-from twins.records import Admit, Columns, JudgedChances, Move, Outcome, Record, Tick
+from twins.records import JudgedChances, Outcome, Record, Tick
 from twins.signals import BY_NAME
 
 SECOND = 1_000_000
@@ -25,7 +24,6 @@ BEGIN = Clock().now() - 7_200 * SECOND
 EVER = (0, 1 << 60)
 WARDS = {"a": "A", "b": "B"}
 RECORDS = 60
-BEGIN_MONITORED = BEGIN - 4 * 3_600 * SECOND
 
 
 def chances_of(offset: int) -> JudgedChances:
@@ -107,29 +105,9 @@ class Overheard:
         return getattr(self._history, name)
 
 
-def monitored(hours: int) -> list[Record]:
-    """Patients of two wards whose heart rates cross the high limit now and then, a reading every 20 s; one moves."""
-    rng = np.random.default_rng(3)
-    names = [f"bed-{number}" for number in range(6)]
-    records: list[Record] = [
-        Admit(patient=name, ward="A" if number < 3 else "B", received=BEGIN_MONITORED)
-        for number, name in enumerate(names)
-    ]
-    everybody = np.arange(len(names), dtype="<u4")
-    signal = np.full(len(names), BY_NAME["heart_rate"].code, "<u2")
-    level = np.full(len(names), 100.0)
-    for step in range(hours * 180):
-        now = BEGIN_MONITORED + (step + 1) * 20 * SECOND
-        level += 0.02 * (100.0 - level) + rng.normal(0.0, 3.0, len(names))
-        if step == hours * 90:
-            records.append(Move(patient="bed-0", ward="B", received=now - 1))
-        records.append(as_record(Columns(names, everybody, signal, np.full(len(names), now - 1), np.round(level)), now))
-    return records
-
-
 async def test_what_the_twins_judge_is_what_both_stores_tell(file: File, history: InfluxHistory) -> None:
     heard: list[JudgedChances] = []
-    records = monitored(4)
+    records = monitored(BEGIN - 4 * 3_600 * SECOND, 4)
     for store in (file.history, history):
         worker = Worker(Overheard(store, heard), failed=lambda *error: pytest.fail(str(error)))
         worker.assign(0, [])
