@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.history.base import Tally
-from twins.fitting.chances import BINS, Reliability, reliability
+from twins.fitting.chances import BINS, Reliability, bins_of
 from twins.records import JudgedChances
 
 __all__ = ["HOUR_US", "BinSums", "HourOfBin", "by_hour", "tallies_of", "valid_rows"]
@@ -44,26 +44,29 @@ def valid_rows(chances: JudgedChances) -> dict[str, npt.NDArray[Any]]:
 
 def by_hour(judged: Iterable[JudgedChances]) -> list[tuple[HourOfBin, BinSums]]:
     """The sums of all these chances."""
-    groups: dict[tuple[str, int, int, int, int], tuple[list[float], list[int]]] = {}
-    for chances in judged:
-        rows = valid_rows(chances)
-        columns = [rows[name] for name in ("patient", "signal", "side", "kind")]
-        columns += [rows["made"] // HOUR_US * HOUR_US, rows["stated"], rows["came"]]
-        for patient, signal, side, kind, hour, stated, came in zip(*map(np.ndarray.tolist, columns), strict=True):
-            group = groups.setdefault((chances.wards[patient], signal, side, kind, hour), ([], []))
-            group[0].append(stated)
-            group[1].append(came)
-    return [
-        (HourOfBin(*group, place), sums)
-        for group, column in groups.items()
-        for place, sums in enumerate(_bins(reliability(*column)))
-        if sums.number
+    records = list(judged)
+    if not records:
+        return []
+    names = sorted({ward for one in records for ward in one.wards})
+    number = {name: place for place, name in enumerate(names)}
+    parts = []
+    for one in records:
+        rows = valid_rows(one)
+        parts.append(rows | {"ward": np.array([number[ward] for ward in one.wards], np.int64)[rows["patient"]]})
+    ward, signal, side, kind, made, stated, came = (
+        np.concatenate([part[name] for part in parts])
+        for name in ("ward", "signal", "side", "kind", "made", "stated", "came")
+    )
+    about = np.stack([ward, signal, side, kind, made // HOUR_US * HOUR_US, bins_of(stated)])
+    found, place = np.unique(about.astype(np.int64), axis=1, return_inverse=True)
+    chance, event = stated.astype(np.float64), came.astype(np.float64)
+    columns = [
+        np.bincount(place, weights, found.shape[1]).tolist() for weights in (None, chance, event, (chance - event) ** 2)
     ]
-
-
-def _bins(scores: Reliability) -> list[BinSums]:
-    columns = (scores.count, scores.stated_sum, scores.came, scores.squares)
-    return [BinSums(*sums) for sums in zip(*columns, strict=True)]
+    return [
+        (HourOfBin(names[about[0]], *about[1:]), BinSums(count, stated_sum, round(came_sum), squares))
+        for about, count, stated_sum, came_sum, squares in zip(found.T.tolist(), *columns, strict=True)
+    ]
 
 
 def tallies_of(parts: Iterable[tuple[str, int, int, int, BinSums]]) -> list[Tally]:

@@ -93,6 +93,11 @@ async def test_what_is_read_from_the_log_again_is_not_counted_again(file: File) 
 
 
 async def test_what_is_no_probability_is_left_out(file: File) -> None:
+    add(file, ("a", 3, 1, 0, 5, float("nan"), 1))
+    add(file)
+    assert await file.history.track_record(3, *EVER) == []
+    file.flush()
+    assert await file.history.track_record(3, *EVER) == []
     add(file, *(("a", 3, 1, 0, 5, stated, 1) for stated in (float("nan"), -0.1, 1.1, float("inf"), 0.5)))
     (found,) = await file.history.track_record(3, *EVER)
     assert found.scores.statements == 1
