@@ -6,6 +6,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 import numpy as np
 import pytest
+from statsmodels.stats.proportion import proportion_confint
 
 from api.cli.diagrams import diagram, write_diagrams
 from api.cli.evaluated import show
@@ -50,14 +51,17 @@ def test_figures_are_in_the_json_too(result):
 
 def test_a_diagram_has_a_dot_where_the_bin_is():
     scores = scores_of(reliability([0.25] * 100 + [0.75] * 8, [1] * 50 + [0] * 50 + [1] * 8), "next_reading")
-    drawn = ET.fromstring(diagram("Heart rate & more: < 50", scores))  # noqa: S314 - our own text
-    assert drawn.find(f"{SVG}title").text == "Heart rate & more: < 50"
+    drawn = ET.fromstring(diagram("Heart rate & more", "below < 50", scores))  # noqa: S314 - our own text
+    assert drawn.find(f"{SVG}title").text == "Heart rate & more: below < 50"
     assert "stated 25%, came 50% of 100" in drawn.find(f"{SVG}desc").text
     first, second = drawn.findall(f"{SVG}circle")
-    left, top, side = 52, 44, 240
+    left, top, side = 52, 76, 240
     assert (float(first.get("cx")), float(first.get("cy"))) == (left + side / 4, top + side / 2)
     assert (float(second.get("cx")), float(second.get("cy"))) == (left + side * 3 / 4, top)
     assert float(first.get("r")) > float(second.get("r"))
+    low, high = proportion_confint(50, 100, method="wilson")
+    bars = [one.get("d") for one in drawn.findall(f"{SVG}path") if one.get("stroke-opacity")]
+    assert bars[0] == f"M{left + side / 4} {top + side * (1 - low):.1f}V{top + side * (1 - high):.1f}"
     assert (first.get("fill"), second.get("fill")) == ("#1f6feb", "none")  # eight chances say little
 
 
@@ -65,7 +69,7 @@ def test_only_limits_with_enough_events_are_drawn(result, tmp_path):
     written = write_diagrams(result, tmp_path / "pictures")
     assert [path.name for path in written] == ["made-heart-rate-high.svg"]
     text = written[0].read_text(encoding="utf-8")
-    assert "Heart rate: a reading above 120 within 30 min" in text
+    assert "<title>Heart rate: a reading above 120 within 30 min</title>" in text
     assert written[0].stat().st_size < 8_000
 
 
