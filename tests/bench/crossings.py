@@ -1,6 +1,7 @@
 """How good the stated chances of a crossing are on recorded patients: the ``crossings`` of ``infra/bench forecast``."""
 
 from collections.abc import Iterator
+from math import isfinite
 from typing import Any
 
 from streams.recordings.chances import Side, channels_of, sides_of
@@ -23,8 +24,8 @@ class Crossings(dict[str, dict[str, dict[str, dict[str, Any]]]]):
         lines = [
             shape.format(
                 file, signal, side, "30 min" if one["kind"] == "within_30_min" else "next", f"{one['count']:,}",
-                f"{one['events']:,}", f"{one['stated']:.4f}", f"{one['true']:.3f}", f"{one['skill']:+.3f}",
-                f"{one['ece']:.3f}", f"{one['lead_min']:.0f}", _verdict(one),
+                f"{one['events']:,}", f"{one['stated']:.4f}", f"{one['true']:.3f}", _shown(one["skill"], "+.3f"),
+                f"{one['ece']:.3f}", _shown(one["lead_min"], ".0f"), _verdict(one),
             ).rstrip()
             for file, signal, side, one in _each(self)
         ]  # fmt: skip
@@ -75,6 +76,10 @@ def summary(files: Crossings) -> dict[str, int]:
         "ece_within": sum(error),
         "both": sum(one and other for one, other in zip(skill, error, strict=True)),
     }
+
+
+def _shown(figure: float, shape: str) -> str:
+    return format(figure, shape) if isfinite(figure) else ""
 
 
 def _verdict(one: dict[str, Any]) -> str:

@@ -209,6 +209,9 @@ def test_quick_run(bench, shared_recordings):
     result["rows"] = [row for row in result["rows"] if row not in groups]
     assert result["groups"]["of"] == len(groups) > 0
     assert result["groups"]["cov80_within"] == sum(0.72 <= row["cov80"] <= 0.88 for row in groups)
+    glucose = result["crossings"]["hall2018_cgm"]["glucose"]["low"]
+    assert {"kind", "count", "events", "stated", "true", "skill", "ece", "lead_min"} <= set(glucose)
+    assert sum(count for count, _, _ in glucose["reliability"]) == glucose["count"] > 1_000
     assert all(row["cov80"] + row["tail_low"] + row["tail_high"] == pytest.approx(1) for row in groups)
     assert {row["file"] for row in result["rows"]} == {"bidmc_numerics_1hz", "hall2018_cgm"}
     assert {row["horizon"] for row in result["rows"]} <= set(HORIZONS)

@@ -56,7 +56,8 @@ def test_two_readings_at_one_time_are_one_origin():
     time = minutes(0, 0, 10, 20, 30, 40)
     value = np.array([100.0, 60.0, 100, 100, 100, 100])
     assert 0 not in judged(time, value, 70.0, LOW, WITHIN).origin
-    assert judged(time, value[::-1].copy(), 70.0, LOW, WITHIN).origin.tolist() == [1, 2]
+    corrected = judged(time, np.array([60.0, 100.0, 100, 100, 100, 100]), 70.0, LOW, WITHIN)
+    assert (corrected.origin.tolist(), corrected.came.tolist()) == ([1, 2], [False, False])
 
 
 def test_nothing_is_judged_without_a_limit_or_readings():
