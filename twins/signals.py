@@ -69,7 +69,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     ``unit_needed``: a number without a unit is ambiguous, so a reading must give its unit. ``ends`` are the values
     that represent "LOW" and "HIGH", just outside the measuring range of such sensors. ``farthest`` is how far out each
     limit may be set, and ``longest_delay_s`` how long the delay may be; an alarm beyond that would practically be off.
-    ``levels`` are the clinical edges between bands of level; forecasts are judged band by band.
+    ``levels`` are the clinical edges between bands of level; forecasts are judged, and their widths fitted, band by band.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 

@@ -81,8 +81,9 @@ def evaluate(recording: Recording, tell: Callable[[int], None] = lambda _: None)
 class Forecasts:
     """The readings of a recording in order of time, with the forecast made after each.
 
-    ``mean``, ``sd`` (of the middle of the band) and ``tail`` (how much farther than normal the 95 % band lies) are
-    (readings, horizons), NaN where there was none; ``alarms`` has (patient, signal, effective time) of every
+    ``mean``, ``low`` and ``high`` (the spreads below and above it) and ``tail`` (how much farther than normal the 95 % band
+    lies) are (readings, horizons), ``level`` is the estimate that each was made from; NaN where there was none.
+    ``alarms`` has (patient, signal, effective time) of every
     predicted crossing below.
     """
 
@@ -91,8 +92,10 @@ class Forecasts:
         self.horizons_min = tuple(horizons_min)
         shape = len(columns), len(horizons_min)
         self.mean: F4 = np.full(shape, np.nan, np.float32)
-        self.sd: F4 = np.full(shape, np.nan, np.float32)
+        self.low: F4 = np.full(shape, np.nan, np.float32)
+        self.high: F4 = np.full(shape, np.nan, np.float32)
         self.tail: F4 = np.full(shape, np.nan, np.float32)
+        self.level: F4 = np.full(shape[0], np.nan, np.float32)
         self.alarms: list[tuple[str, str, int]] = []
         self.stated = Stated(len(columns))
         self.warnings = Warnings()
@@ -128,13 +131,15 @@ class Forecasts:
         rows = np.where(numbers >= 0, bank.slot[numbers, part.signal], -1).astype(np.int64)
         known = np.flatnonzero(rows >= 0)
         mean = np.full((len(known), len(horizons_s)), np.nan)
-        sd, tail = np.full_like(mean, np.nan), np.full_like(mean, np.nan)
+        low, high, tail = (np.full_like(mean, np.nan) for _ in range(3))
         # After a reading the twin did not use, the forecast is from an older one: its horizons reach further.
         forecast.bands(
-            bank.state, layout.PARAMETERS, bank.stretch, rows[known], bank.signal_of_row, part.time[known], horizons_s, mean,
-            sd, tail,
+            bank.state, layout.PARAMETERS, bank.stretch, bank.lean, bank.recent, rows[known], bank.signal_of_row,
+            part.time[known], horizons_s, mean, low, high, tail,
         )  # fmt: skip
-        self.mean[first + known], self.sd[first + known], self.tail[first + known] = mean, sd, tail
+        self.mean[first + known], self.tail[first + known] = mean, tail
+        self.low[first + known], self.high[first + known] = low, high
+        self.level[first + known] = bank.state[rows[known], layout.M0]
         self.stated.note(bank, rows[known], first + known, part.time[known])
 
 
@@ -149,7 +154,7 @@ def _signal_scores(run: Forecasts, code: int, channels: list[Channel]) -> Signal
     for number, (patient, time, value, places) in enumerate(channels):
         stepped: I8 | None = None
         for column, minutes in enumerate(HORIZONS):
-            forecasts = run.mean[places, column], run.sd[places, column], run.tail[places, column]
+            forecasts = tuple(part[places, column] for part in (run.mean, run.low, run.high, run.tail))
             origin, target, part = _pairs(time, value, forecasts, minutes)
             pooled[minutes].append(part)
             if not len(origin):
@@ -208,9 +213,9 @@ def pairs(time: I8, minutes: int) -> Pairs:
 
 
 def _pairs(
-    time: I8, value: F8, forecasts: tuple[F4, F4, F4], minutes: int
+    time: I8, value: F8, forecasts: tuple[F4, ...], minutes: int
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp], npt.NDArray[np.float64]]:
-    """Origins, targets, and rows of (outcome, mean, sd, tail, persistence) of one channel at one horizon."""
+    """Origins, targets, and rows of (outcome, mean, low, high, tail, persistence) of one channel at one horizon."""
     origin, target = pairs(time, minutes)
     known = np.isfinite(forecasts[0][origin])
     origin, target = origin[known], target[known]

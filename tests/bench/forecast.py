@@ -18,7 +18,7 @@ from streams.recordings.recording import Recording, read
 from tests.bench.crossings import Crossings, crossings_of, summary
 from tests.bench.peers.local_level import levels
 from twins.arrays import F8, I8
-from twins.fitting.scores import crps_normal, score
+from twins.fitting.scores import crps_halves, score
 from twins.records import Columns
 from twins.signals import FILTERED, SIGNALS
 
@@ -39,7 +39,7 @@ CROSSING_FILES = ("dubosson2018_cgm", "mimic4_demo_charted", "shanghai_t1dm", "s
 PEERS = ("persistence", "local_level", "rolling_mean")
 
 _QUICK = {"bidmc_numerics_1hz": 3, "hall2018_cgm": 2}
-_ROWS = ("outcome", "mean", "sd", "tail", *PEERS, "constant", "after_step")
+_ROWS = ("outcome", "mean", "low", "high", "tail", *PEERS, "constant", "after_step")
 _MINUTE_US = 60_000_000
 _ROUNDING = 1e-9
 """In a shorter recording the rolling mean equals the mean of all readings so far."""
@@ -110,7 +110,7 @@ def rows_of(name: str, made: Forecasts) -> list[dict[str, Any]]:
             known = np.isfinite(made.mean[places[origin], number])
             origin, target = origin[known], target[known]
             if len(origin):
-                own = (column[places[origin], number] for column in (made.mean, made.sd, made.tail))
+                own = (column[places[origin], number] for column in (made.mean, made.low, made.high, made.tail))
                 gathered.setdefault((code, minutes), []).append(np.vstack([value[target], *own, peers[:, origin]]))
     rows = []
     for (code, minutes), parts in sorted(gathered.items()):
@@ -127,7 +127,8 @@ def _after_step(made: Forecasts, places: np.typing.NDArray[np.intp], time: I8, v
         origin, target = pairs(time, minutes)
         if len(origin):
             error = value[target] - made.mean[places[origin], number]
-            steps = np.unique(time[target[np.abs(error) >= _STEP * made.sd[places[origin], number]]])
+            side = np.where(error < 0, made.low[places[origin], number], made.high[places[origin], number])
+            steps = np.unique(time[target[np.abs(error) >= _STEP * side]])
             break
     newest = np.searchsorted(steps, time, side="right") - 1
     flags: F8 = ((newest >= 0) & (time - np.append(steps, 0)[newest] < _AFTER_US)).astype(float)
@@ -154,13 +155,13 @@ def _groups(edges: tuple[float, ...], parts: list[F8]) -> list[dict[str, Any]]:
 def _ends(columns_of: dict[str, F8]) -> dict[str, Any]:
     """How many pairs there are, and how many outcomes lie within the 80 % band, below it and above it."""
     error = columns_of["outcome"] - columns_of["mean"]
-    low, high = error < -_Z80 * columns_of["sd"], error > _Z80 * columns_of["sd"]
+    low, high = error < -_Z80 * columns_of["low"], error > _Z80 * columns_of["high"]
     return {
         "pairs": len(error),
         "cov80": float(np.mean(~(low | high))),
         "tail_low": float(np.mean(low)),
         "tail_high": float(np.mean(high)),
-        "crps": float(np.mean(crps_normal(error, np.maximum(columns_of["sd"], 1e-9)))),
+        "crps": float(np.mean(crps_halves(error, np.maximum(columns_of["low"], 1e-9), np.maximum(columns_of["high"], 1e-9)))),
     }
 
 
@@ -217,11 +218,9 @@ def _series(columns: Columns) -> Iterator[tuple[int, np.typing.NDArray[np.intp]]
 def _row(parts: list[F8]) -> dict[str, Any]:
     """Errors over all patients' pairs and the median patient's coverage; parts have the rows ``_ROWS``."""
     columns_of = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
-    pooled = score(*(columns_of[name] for name in _ROWS[:5]))
-    each = [score(*part[:5]).coverage for part in parts]
-    rmse = {
-        name: float(np.sqrt(np.mean((columns_of["outcome"] - columns_of[name]) ** 2))) for name in (*PEERS, "constant")
-    }
+    pooled = score(*(columns_of[name] for name in _ROWS[:6]))
+    each = [score(*part[:6]).coverage for part in parts]
+    rmse = {name: float(np.sqrt(np.mean((columns_of["outcome"] - columns_of[name]) ** 2))) for name in (*PEERS, "constant")}
     best = min(PEERS, key=rmse.__getitem__)
     ends = _ends(columns_of)
     return {

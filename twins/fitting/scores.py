@@ -13,7 +13,17 @@ import numpy.typing as npt
 from twins.arrays import F8, I8
 from twins.models.channel.forecast import normal
 
-__all__ = ["BANDS", "HypoTable", "Score", "crps_normal", "episodes_below", "hypo_table", "score", "targets"]
+__all__ = [
+    "BANDS",
+    "HypoTable",
+    "Score",
+    "crps_halves",
+    "crps_normal",
+    "episodes_below",
+    "hypo_table",
+    "score",
+    "targets",
+]
 
 BANDS: tuple[int, ...] = (50, 80, 95)
 """The central bands whose coverage is checked, %."""
@@ -56,24 +66,40 @@ def crps_normal(error: F8, sd: F8) -> F8:
     return result
 
 
-def score(outcome: F8, mean: F8, sd: F8, tail: F8, persistence: F8) -> Score:
+def crps_halves(error: F8, low: F8, high: F8) -> F8:
+    """Continuous ranked probability score of a distribution of two normal halves that meet at the forecast.
+
+    ``low`` and ``high`` are their standard deviations. If they are equal, the score is ``crps_normal``. The half that does
+    not contain the outcome costs its spread times ∫ Φ² over the negative numbers, which is φ(0) - 1 / (2√π).
+
+    >>> float(crps_halves(np.array([0.3]), np.ones(1), np.ones(1))[0]) == float(crps_normal(np.array([0.3]), np.ones(1))[0])
+    True
+    """
+    far = 1.0 / sqrt(2.0 * np.pi) - 0.5 / sqrt(np.pi)
+    same, other = np.where(error >= 0.0, high, low), np.where(error >= 0.0, low, high)
+    result: F8 = crps_normal(np.abs(error), same) + far * (other - same)
+    return result
+
+
+def score(outcome: F8, mean: F8, low: F8, high: F8, tail: F8, persistence: F8) -> Score:  # noqa: PLR0917 - columns
     """Score forecasts against measurements; ``persistence`` is the reading at which each forecast was made.
 
-    The 50 and 80 % bands are those of N(mean, sd²). The 95 % band is ``tail`` times as wide as in that distribution.
+    ``low`` and ``high`` are the spreads below and above the mean. The 50 and 80 % bands are those of normal halves. The
+    95 % band is ``tail`` times as wide as in that distribution.
 
-    >>> score(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.ones(2), np.ones(2), np.zeros(2)).mae
+    >>> score(np.array([1.0, 3.0]), np.array([1.0, 2.0]), np.ones(2), np.ones(2), np.ones(2), np.zeros(2)).mae
     0.5
     """
     error = outcome - mean
-    width = np.maximum(sd, 1e-9)
+    low, high = np.maximum(low, 1e-9), np.maximum(high, 1e-9)
     rmse = _rms(error)
     naive = _rms(outcome - persistence)
-    reach = np.abs(error) / width
+    reach = np.abs(error) / np.where(error >= 0.0, high, low)
     return Score(
         pairs=len(outcome),
         rmse=rmse,
         mae=float(np.mean(np.abs(error))),
-        crps=float(np.mean(crps_normal(error, width))),
+        crps=float(np.mean(crps_halves(error, low, high))),
         skill=1.0 - rmse / naive if naive > 0.0 else float("nan"),
         persistence_rmse=naive,
         coverage={str(band): float(np.mean(reach <= _reach(band, tail))) for band in BANDS},

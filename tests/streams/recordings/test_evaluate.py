@@ -54,7 +54,8 @@ def test_forecasts_do_not_know_the_future():
         run.stream()
         runs.append(run)
     assert np.array_equal(runs[0].mean[:60], runs[1].mean[:60])
-    assert np.array_equal(runs[0].sd[:60], runs[1].sd[:60])
+    assert np.array_equal(runs[0].low[:60], runs[1].low[:60])
+    assert np.array_equal(runs[0].high[:60], runs[1].high[:60])
     assert not np.array_equal(runs[0].mean[60:], runs[1].mean[60:])
     assert np.isfinite(runs[0].mean).all()
 

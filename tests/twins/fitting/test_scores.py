@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from twins.fitting.scores import crps_normal, episodes_below, hypo_table, score, targets
+from twins.fitting.scores import crps_halves, crps_normal, episodes_below, hypo_table, score, targets
 
 MIN = 60_000_000
 
@@ -18,11 +18,24 @@ def test_crps_is_the_integral_it_is_defined_by(error, sd):
     assert crps_normal(np.array([error]), np.array([sd]))[0] == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("error", [-2.0, -0.1, 0.0, 0.4, 3.0])
+@pytest.mark.parametrize(("low", "high"), [(1.0, 1.0), (0.5, 2.0), (3.0, 1.0)])
+def test_the_score_of_two_halves_is_the_integral(error, low, high):
+    def integrand(x):
+        return (stats.norm.cdf(x, 0, low if x < 0 else high) - (x >= error)) ** 2
+
+    expected = sum(
+        integrate.quad(integrand, *ends)[0]
+        for ends in ((-40, min(error, 0)), (min(error, 0), max(error, 0)), (max(error, 0), 40))
+    )
+    assert crps_halves(np.array([error]), np.array([low]), np.array([high]))[0] == pytest.approx(expected, rel=1e-6)
+
+
 def test_a_perfectly_calibrated_forecast_covers_what_it_says():
     rng = np.random.default_rng(1)
     mean, sd = rng.normal(80, 10, 100_000), rng.uniform(1, 5, 100_000)
     outcome = mean + sd * rng.standard_normal(100_000)
-    result = score(outcome, mean, sd, np.ones_like(sd), mean + 5)
+    result = score(outcome, mean, sd, sd, np.ones_like(sd), mean + 5)
     assert [result.coverage[b] for b in ("50", "80", "95")] == pytest.approx([0.5, 0.8, 0.95], abs=0.005)
     assert 0 < result.skill < 1
     assert result.skill == pytest.approx(1 - result.rmse / result.persistence_rmse)
