@@ -134,8 +134,8 @@ class Forecasts:
         low, high, tail = (np.full_like(mean, np.nan) for _ in range(3))
         # After a reading the twin did not use, the forecast is from an older one: its horizons reach further.
         forecast.bands(
-            bank.state, layout.PARAMETERS, bank.stretch, bank.lean, bank.recent, rows[known], bank.signal_of_row,
-            part.time[known], horizons_s, mean, low, high, tail,
+            bank.state, layout.PARAMETERS, bank.stretch, bank.recent, rows[known], bank.signal_of_row, part.time[known],
+            horizons_s, mean, low, high, tail,
         )  # fmt: skip
         self.mean[first + known], self.tail[first + known] = mean, tail
         self.low[first + known], self.high[first + known] = low, high
@@ -188,7 +188,8 @@ def _signal_scores(run: Forecasts, code: int, channels: list[Channel]) -> Signal
 
 def _off(part: npt.NDArray[np.float64]) -> tuple[F8, F8]:
     """How far outcomes are off the forecast, and the spread of the middle of the band on that side."""
-    return part[0] - part[1], part[2]
+    error = part[0] - part[1]
+    return error, np.where(error < 0.0, part[2], part[3])
 
 
 class Pairs(NamedTuple):

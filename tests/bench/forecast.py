@@ -161,7 +161,9 @@ def _ends(columns_of: dict[str, F8]) -> dict[str, Any]:
         "cov80": float(np.mean(~(low | high))),
         "tail_low": float(np.mean(low)),
         "tail_high": float(np.mean(high)),
-        "crps": float(np.mean(crps_halves(error, np.maximum(columns_of["low"], 1e-9), np.maximum(columns_of["high"], 1e-9)))),
+        "crps": float(
+            np.mean(crps_halves(error, np.maximum(columns_of["low"], 1e-9), np.maximum(columns_of["high"], 1e-9)))
+        ),
     }
 
 
@@ -220,7 +222,9 @@ def _row(parts: list[F8]) -> dict[str, Any]:
     columns_of = dict(zip(_ROWS, np.concatenate(parts, axis=1), strict=True))
     pooled = score(*(columns_of[name] for name in _ROWS[:6]))
     each = [score(*part[:6]).coverage for part in parts]
-    rmse = {name: float(np.sqrt(np.mean((columns_of["outcome"] - columns_of[name]) ** 2))) for name in (*PEERS, "constant")}
+    rmse = {
+        name: float(np.sqrt(np.mean((columns_of["outcome"] - columns_of[name]) ** 2))) for name in (*PEERS, "constant")
+    }
     best = min(PEERS, key=rmse.__getitem__)
     ends = _ends(columns_of)
     return {

@@ -59,8 +59,9 @@ GRACE_US = 10e6
 """… after this time without a newer reading, because gaps are uploaded in any order."""
 
 # Pending forecasts: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), forecasts
-# float32[rows, HORIZONS * SLOTS, 2] (mean, sd of each). Their results: stretch float32[rows, HORIZONS, 2], tried
-# uint16.
+# float32[rows, HORIZONS * SLOTS, 2] (mean, sd of each), made uint8[rows, MADE_WIDTH] (how they were made, in few
+# bits, see ``calibration``). Their results: stretch float32[rows, HORIZONS, 2], tried uint16, recent float32[rows, 2]
+# (squared errors as a multiple of the expected ones, of the last half hour and usually).
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
 SLOTS = 3
@@ -79,10 +80,14 @@ AWAITING_WIDTH = 16
 STATED_CAME = 2
 STATED_WIDTH = 4
 
-# belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; the stretch of each horizon at
-# the end.
+RECENT, USUAL = range(2)
+MADE_WIDTH = (HORIZONS * SLOTS + 1) // 2 + SLOTS
+
+# belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; from B_STRETCH on the stretch of
+# each horizon, then how large recent errors are against the usual ones.
 B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
-BELIEF = B_STRETCH + 2 * HORIZONS
+B_RECENT = B_STRETCH + 2 * HORIZONS
+BELIEF = B_RECENT + 1
 
 # mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on is clearly worse (NaN: not
 # known yet), and since when the value is beyond it (0: it is not).
@@ -128,6 +133,8 @@ EVENT_WIDTH = E_RING + 2 * SHOWN
 C_SLOPE, C_OFFSET, C_PRECISION = range(3)
 CHANCE_WIDTH = 3
 PARAMETER_WIDTH = 40
+A_CODE = PARAMETER_WIDTH - 1
+"""The last column is the signal's code."""
 PREDICT_WITHIN_S = 1800.0
 """The window of predicted crossings; the table has what is left of each mode after it."""
 
@@ -145,6 +152,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
         fast, slow = 1.0 / modes.fast_s, 1.0 / modes.slow_s
         shared = modes.coupling * 2.0 * np.sqrt(fast * slow) / (fast + slow)
         stay = np.exp(-PREDICT_WITHIN_S * np.array([fast, slow]))
+        table[signal.code, A_CODE] = signal.code
         table[signal.code, : A_REPEAT + 1] = (
             signal.plausible[0],
             signal.plausible[1],

@@ -22,7 +22,7 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
     time, figures, quality = np.empty(count, "<i8"), np.empty((4, count)), np.empty(count, "<f4")
     status, belief = np.empty(count, np.uint8), np.empty((count, layout.BELIEF), "<f4")
     named, rejections = columns(
-        rows, bank.state, bank.watch, bank.ring, bank.shown, bank.phase, bank.stretch, bank.signal_of_row,
+        rows, bank.state, bank.watch, bank.ring, bank.shown, bank.phase, bank.stretch, bank.recent, bank.signal_of_row,
         bank.patient_of_row, layout.PARAMETERS, numbers, patient, signal, time, figures, quality, status, belief,
     )  # fmt: skip
     bad_value = bad_time = b""
@@ -44,7 +44,8 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
         trend=trend,
         quality=quality.tobytes(),
         status=status.tobytes(),
-        belief=belief.tobytes(),
+        belief=belief[:, : layout.B_RECENT].tobytes(),
+        recent=belief[:, layout.B_RECENT :].tobytes(),
         rejected=bad_value,
         rejected_time=bad_time,
     )

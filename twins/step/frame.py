@@ -72,7 +72,8 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
         at = walk.frame(
             at, patient, columns.signal, columns.time, columns.value, frame.received, numbers, bank.slot,
             bank.state, bank.watch, bank.ring, bank.kept, bank.limit, bank.judged, bank.mark, bank.shown, bank.phase,
-            bank.since, bank.due, bank.forecasts, bank.stretch, bank.tried, bank.awaiting, bank.stated, bank.offsets,
+            bank.since, bank.due, bank.forecasts, bank.made, bank.stretch, bank.recent, bank.tried, bank.awaiting, bank.stated,
+            bank.offsets,
             layout.PARAMETERS, status, touched, effects.events, effects.counts,
         )  # fmt: skip
         effects.raised()

@@ -165,8 +165,8 @@ def _judged(
 def frame(
     begin: int, patient: U4, signal: U2, time: I8, value: F8, received: int, patient_of_entry: I8, slot: I4, state: F8,
     watch: F8, ring: F8, kept: F8, limit: F8, judged: F8, mark: F8, shown: F8, phase: U1, since: I8, due: F8, forecasts: F4,
-    stretch: F4, tried: U2, awaiting: F8, stated: F4, offsets: F4, parameters: F8, status: U1, touched: U1,
-    events: F8, counts: I8,
+    made: U1, stretch: F4, recent: F4, tried: U2, awaiting: F8, stated: F4, offsets: F4, parameters: F8, status: U1,
+    touched: U1, events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Walk a frame in arrival order from reading ``begin``; returns the reading to go on from (its length when done).
 
@@ -235,8 +235,8 @@ def frame(
         if verdict != channel.IMPLAUSIBLE and not t < due[row, calibration.NEXT]:
             taken = 0 if verdict == channel.GATED else 1
             calibration.calibrate(
-                own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], forecasts[row], stretch[row],
-                tried[row],
+                own, parameters[signal[i]], t, value[i], taken, watch[row, INTERVAL], due[row], forecasts[row], made[row],
+                stretch[row], recent[row], tried[row],
             )  # fmt: skip
         if t >= awaiting[row, Q_NEXT] or value[i] < awaiting[row, Q_UNDER] or value[i] > awaiting[row, Q_OVER]:
             n = _judged(

@@ -1,16 +1,19 @@
-"""Forecasts stored until their time comes, and the width of the bands adjusted to how often they were right.
+"""Forecasts stored until their time comes, and bands adjusted to how often they were right.
 
 An adaptive conformal tracker (Gibbs & Candès 2021) per channel and horizon, on the logarithm of the width. A reading
 outside a band widens it by the rate times the promised coverage. A reading inside narrows it by the rate times the
-rest.
+rest. Recent errors at the shortest horizon that readings meet widen or narrow all bands for a while.
 """
 
 import math
 
-from twins.arrays import F4, F8, U2
-from twins.bank.layout import HORIZONS, HORIZONS_S, SLOTS
+import numpy as np
+
+from twins.arrays import F4, F8, U1, U2
+from twins.bank.layout import A_MEAN, HORIZONS, HORIZONS_S, M0, M1, MADE_WIDTH, RECENT, SLOTS, USUAL
 from twins.compiled.jit import kernel
-from twins.models.channel.forecast import TAIL, Z80, Z95, ahead
+from twins.models.channel.corrections import corrected, level_of, way_back, width
+from twins.models.channel.forecast import TAIL, Z80, Z95, ahead, ratio_of, unrest
 
 __all__ = ["calibrate"]
 
@@ -20,11 +23,21 @@ NEXT = 0
 every time.
 """
 MISS80, MISS95 = 0.2, 0.05
-RATE, RATE_AT_FIRST, FIRST_TRIES = 0.05, 0.4, 4.0
+RATE, RATE_AT_FIRST, FIRST_TRIES = 0.05, 0.2, 8.0
 """The rate falls from the second to the first value over a number of forecasts that is a multiple of the third."""
 LEAST, MOST = math.log(0.1), math.log(30.0)
-LEND_UNTIL = 8
-"""A horizon with fewer results of its own learns half of what a shorter horizon learns."""
+LEND_UNTIL, LENT = 8, 0.2
+"""A horizon with fewer results of its own learns this share of what a shorter horizon learns."""
+HALF_S, HALF_STEPS, SLOWER = 1_800.0, 2.0, 8.0
+"""Half of the weight of recent errors is gone after this time, or after so many usual steps if they take longer. The usual
+errors, to which they are compared, change so many times more slowly."""
+LARGEST = 25.0
+"""The square of an error, as a multiple of what is expected, counts for no more."""
+LEAST_CODE, PER_CODE = -0.5, 0.02
+"""The logarithm of a band's factor for recent errors is stored in a byte: least value, size of a step."""
+OF_RECENT = MADE_WIDTH - SLOTS
+"""From this place on, ``made`` has that factor of the pending forecasts at the shortest horizon. Before it, it has the level
+that each forecast was made at, two in a byte."""
 
 
 @kernel()
@@ -33,18 +46,21 @@ def _rate(tries: float) -> float:
 
 
 @kernel()
-def _judge(h: int, error: float, sd: float, stretch: F4, tried: U2) -> None:
-    """Adjust the stretch of the 80 % band, and of the 95 % band beyond it, after a result at horizon ``h``."""
+def _judge(h: int, error: float, low: float, high: float, stretch: F4, tried: U2) -> None:
+    """Adjust the stretch of the 80 % band, and of the 95 % band beyond it, after a result at horizon ``h``.
+
+    ``error`` is the reading minus the mean; ``low`` and ``high`` are the spreads on either side without the stretch.
+    """
     rate = _rate(float(tried[h]))
-    miss80 = error > Z80 * sd * math.exp(stretch[h, 0])
-    miss95 = error > Z95 * sd * math.exp(stretch[h, 0] + stretch[h, 1] + TAIL)
+    reach = abs(error) / ((low if error < 0.0 else high) * math.exp(stretch[h, 0]))
+    miss80, miss95 = reach > Z80, reach > Z95 * math.exp(stretch[h, 1] + TAIL)
     turn80 = rate * ((1.0 if miss80 else 0.0) - MISS80)
     turn95 = rate * ((1.0 if miss95 else 0.0) - MISS95)
     for g in range(h, HORIZONS):
         if g == h:
             share = 1.0
         elif tried[g] < LEND_UNTIL:
-            share = 0.5
+            share = LENT
         else:
             continue
         stretch[g, 0] = min(max(stretch[g, 0] + share * turn80, LEAST), MOST)
@@ -54,9 +70,31 @@ def _judge(h: int, error: float, sd: float, stretch: F4, tried: U2) -> None:
 
 
 @kernel()
+def _note(recent: F4, square: float, since_s: float, interval_s: float) -> None:
+    """Take the square of an error, as a multiple of what was expected, into the recent and the usual ones."""
+    if recent[USUAL] == 0.0:
+        recent[RECENT] = recent[USUAL] = 1.0
+    halves = since_s / max(HALF_S, HALF_STEPS * interval_s)
+    square = min(square, LARGEST)
+    recent[RECENT] += (1.0 - 0.5**halves) * (square - recent[RECENT])
+    recent[USUAL] += (1.0 - 0.5 ** (halves / SLOWER)) * (square - recent[USUAL])
+
+
+@kernel(forceinline=True)
+def _level_made(made: U1, at: int) -> int:
+    return (int(made[at // 2]) >> (4 * (at % 2))) & 15
+
+
+@kernel(forceinline=True)
+def _keep_level(made: U1, at: int, band: int) -> None:
+    shift = 4 * (at % 2)
+    made[at // 2] = np.uint8((int(made[at // 2]) & (15 << (4 - shift))) | (band << shift))
+
+
+@kernel()
 def calibrate(
-    state: F8, parameter: F8, t: float, value: float, taken: int, interval_s: float, due: F8, forecasts: F4, stretch: F4,
-    tried: U2,
+    state: F8, parameter: F8, t: float, value: float, taken: int, interval_s: float, due: F8, forecasts: F4, made: U1,
+    stretch: F4, recent: F4, tried: U2,
 ) -> None:  # fmt: skip
     """Score the forecasts that meet the plausible reading ``value`` at ``t`` (µs) and, if it was taken, make new ones.
 
@@ -67,6 +105,9 @@ def calibrate(
         return
     allowance = min(0.5 * interval_s, 150.0) * 1e6
     following = math.inf
+    shortest = 0
+    while shortest < HORIZONS - 1 and HORIZONS_S[shortest] < 0.9 * interval_s:
+        shortest += 1
     for h in range(HORIZONS):
         span = HORIZONS_S[h] * 1e6
         newest = -math.inf
@@ -76,7 +117,13 @@ def calibrate(
             when = due[1 + at]
             if when > 0.0 and t >= when - allowance:
                 if t <= when + allowance:
-                    _judge(h, abs(value - forecasts[at, 0]), float(forecasts[at, 1]), stretch, tried)
+                    error, sd, band = value - forecasts[at, 0], float(forecasts[at, 1]), _level_made(made, at)
+                    _judge(
+                        h, error, sd * width(parameter, h, band, 0), sd * width(parameter, h, band, 1), stretch, tried
+                    )
+                    if h == shortest:
+                        usual = sd * math.exp(-LEAST_CODE - PER_CODE * made[OF_RECENT + slot])
+                        _note(recent, (error / usual) ** 2, max(HORIZONS_S[h] / SLOTS, interval_s), interval_s)
                 newest = max(newest, when)
                 due[1 + at] = 0.0
             if due[1 + at] > 0.0:
@@ -86,11 +133,25 @@ def calibrate(
                 free = at
         wanted = newest - span + span / SLOTS
         if free >= 0 and taken != 0 and t >= wanted - allowance and HORIZONS_S[h] >= 0.5 * interval_s:
-            mean, _, variance = ahead(state, parameter, HORIZONS_S[h])
             due[1 + free] = t + span
-            forecasts[free, 0] = mean
-            forecasts[free, 1] = math.sqrt(variance)
+            band = level_of(parameter, state[M0])
+            wider = _make(state, parameter, h, band, recent, forecasts[free])
+            _keep_level(made, free, band)
+            if h == shortest:
+                code = round((math.log(wider) - LEAST_CODE) / PER_CODE)
+                made[OF_RECENT + free - h * SLOTS] = np.uint8(min(max(code, 0.0), 255.0))
             wanted = t + span / SLOTS
             following = min(following, t + span - allowance)
         following = min(following, max(wanted - allowance, t + 1.0))
     due[NEXT] = following
+
+
+@kernel()
+def _make(state: F8, parameter: F8, h: int, band: int, recent: F4, forecast: F4) -> float:
+    """Write mean and spread of a new forecast at horizon ``h``; returns the factor on the spread for recent errors."""
+    mean, _, variance = ahead(state, parameter, HORIZONS_S[h])
+    back = way_back(parameter, state[M0] - parameter[A_MEAN] - state[M1], HORIZONS_S[h])
+    forecast[0], spread = corrected(parameter, h, band, back, mean, variance)
+    wider = unrest(ratio_of(recent), h)
+    forecast[1] = spread * wider
+    return wider

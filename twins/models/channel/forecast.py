@@ -9,6 +9,7 @@ from twins.arrays import F4, F8, I8
 from twins.bank.layout import (
     A_HIGH,
     A_LOW,
+    A_MEAN,
     A_QUANTUM,
     A_R,
     B_LEVEL,
@@ -16,6 +17,7 @@ from twins.bank.layout import (
     B_P00,
     B_P01,
     B_P11,
+    B_RECENT,
     B_SLOW,
     B_STRETCH,
     COUNT,
@@ -27,15 +29,22 @@ from twins.bank.layout import (
     P01,
     P11,
     R_SCALE,
+    RECENT,
+    USUAL,
     T,
 )  # fmt: skip
 from twins.compiled.jit import kernel
+from twins.models.channel.corrections import corrected, level_of, nearest, way_back, width
 from twins.models.channel.filter import predict
 
 _SQRT2 = math.sqrt(2.0)
 Z80, Z95 = 1.2815515655446004, 1.959963984540054
 TAIL = 0.12
 """Before any results, the 95 % band is farther out than normal by this (logarithm), because tails are heavy."""
+FOLLOWS = tuple(0.5 * math.exp(-horizon_s / 3600.0) for horizon_s in HORIZONS_S)
+"""Share of the squared width that follows recent errors, by horizon."""
+LEAST_USUAL = 0.05
+"""Usual squared errors count for no less, as a multiple of what is expected."""
 
 
 @kernel()
@@ -76,8 +85,23 @@ def stretch_at(stretch: F4, horizon_s: float, which: int) -> float:
     return math.exp(first + share * (stretch[below + 1, which] - first))
 
 
+@kernel(forceinline=True)
+def unrest(ratio: float, h: int) -> float:
+    """Factor on the width at tracked horizon ``h`` if squared recent errors are ``ratio`` times the usual ones.
+
+    Recent errors say more about the next minutes than about the next hours.
+    """
+    return math.sqrt(1.0 + FOLLOWS[h] * (ratio - 1.0))
+
+
+@kernel(forceinline=True)
+def ratio_of(recent: F4) -> float:
+    """Squared recent errors as a multiple of this channel's usual ones; 1 before any result."""
+    return float(recent[RECENT] / max(recent[USUAL], LEAST_USUAL)) if recent[USUAL] > 0.0 else 1.0
+
+
 @kernel()
-def write_belief(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
+def write_belief(state: F8, parameter: F8, stretch: F4, recent: F4, belief: F4) -> None:
     """Write everything that forecasts of a channel are computed from; the level is NaN without a measurement."""
     belief[B_LEVEL] = state[M0] if state[COUNT] > 0.0 else np.nan
     belief[B_SLOW] = state[M1]
@@ -88,6 +112,7 @@ def write_belief(state: F8, parameter: F8, stretch: F4, belief: F4) -> None:
     for h in range(HORIZONS):
         belief[B_STRETCH + 2 * h] = stretch[h, 0]
         belief[B_STRETCH + 2 * h + 1] = stretch[h, 1]
+    belief[B_RECENT] = ratio_of(recent)
 
 
 @kernel()
@@ -101,19 +126,23 @@ def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], horizo
     for i in range(len(belief)):
         own = belief[i]
         parameter = parameters[signal[i]]
+        band = level_of(parameter, own[B_LEVEL])
         for place in range(len(horizons)):
             h = horizons[place]
             mean, _, variance, _, _ = predict(
                 own[B_LEVEL], own[B_SLOW], own[B_P00], own[B_P01], own[B_P11], parameter, HORIZONS_S[h]
             )
-            sd = math.sqrt(variance + own[B_NOISE]) * math.exp(own[B_STRETCH + 2 * h])
+            back = way_back(parameter, own[B_LEVEL] - parameter[A_MEAN] - own[B_SLOW], HORIZONS_S[h])
+            mean, spread = corrected(parameter, h, band, back, mean, variance + own[B_NOISE])
+            spread *= unrest(own[B_RECENT], h) * math.exp(own[B_STRETCH + 2 * h])
+            low, high = spread * width(parameter, h, band, 0), spread * width(parameter, h, band, 1)
             tail = math.exp(own[B_STRETCH + 2 * h + 1] + TAIL)
             for q in range(len(z)):
                 if math.isnan(mean):
                     out[i, place, q] = np.nan
                     continue
                 beyond = min(max((abs(z[q]) - Z80) / (Z95 - Z80), 0.0), 1.0)
-                x = mean + z[q] * sd * (1.0 + beyond * (tail - 1.0))
+                x = mean + z[q] * (low if z[q] < 0.0 else high) * (1.0 + beyond * (tail - 1.0))
                 out[i, place, q] = min(max(x, parameter[A_LOW]), parameter[A_HIGH])
 
 
@@ -132,10 +161,10 @@ def moments(
 
 @kernel()
 def bands(
-    state: F8, parameters: F8, stretch: npt.NDArray[np.float32], rows: I8, signal_of_row: npt.NDArray[np.uint16],
-    time: I8, horizons_s: F8, mean: F8, sd: F8, tail: F8,
+    state: F8, parameters: F8, stretch: F4, recent: F4, rows: I8, signal_of_row: npt.NDArray[np.uint16], time: I8,
+    horizons_s: F8, mean: F8, low: F8, high: F8, tail: F8,
 ) -> None:  # fmt: skip
-    """Mean, spread of the middle and stretch of the tails of a reading ``horizons_s`` after ``time``, calibrated.
+    """Calibrated forecasts of a reading ``horizons_s`` after ``time``: mean, spread on either side, stretch of the tails.
 
     ``time`` (µs) is at or after each row's newest measurement; columns are (rows, horizons).
     """
@@ -143,9 +172,15 @@ def bands(
         row = rows[i]
         if state[row, COUNT] == 0.0:
             continue
+        parameter = parameters[signal_of_row[row]]
+        band, ratio = level_of(parameter, state[row, M0]), ratio_of(recent[row])
+        fast = state[row, M0] - parameter[A_MEAN] - state[row, M1]
         late_s = max(float(time[i]) - state[row, T], 0.0) * 1e-6
         for h in range(len(horizons_s)):
-            m, _, variance = ahead(state[row], parameters[signal_of_row[row]], horizons_s[h] + late_s)
-            mean[i, h] = m
-            sd[i, h] = math.sqrt(variance) * stretch_at(stretch[row], horizons_s[h] + late_s, 0)
-            tail[i, h] = math.exp(TAIL) * stretch_at(stretch[row], horizons_s[h] + late_s, 1)
+            span = horizons_s[h] + late_s
+            near = nearest(span)
+            m, _, variance = ahead(state[row], parameter, span)
+            mean[i, h], spread = corrected(parameter, near, band, way_back(parameter, fast, span), m, variance)
+            spread *= unrest(ratio, near) * stretch_at(stretch[row], span, 0)
+            low[i, h], high[i, h] = spread * width(parameter, near, band, 0), spread * width(parameter, near, band, 1)
+            tail[i, h] = math.exp(TAIL) * stretch_at(stretch[row], span, 1)
