@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 from sklearn.metrics import brier_score_loss
 
+from streams.recordings import evaluate
 from streams.recordings.chances import Channel, Predicted, Stated, Warnings, channels_of, sides_of
 from streams.recordings.crossings import NEXT, WITHIN, judged
 from streams.recordings.evaluate import HORIZONS, Forecasts
+from streams.recordings.recording import Recording
 from tests.support.recordings import recording
-from twins.records import Transition
+from twins.records import Columns, Transition
 from twins.signals import BY_NAME
+from twins.step.dispatch import step
 
 MINUTE = 60_000_000
 HR, GLUCOSE = BY_NAME["heart_rate"].code, BY_NAME["glucose"].code
@@ -160,3 +163,42 @@ def test_sparse_readings_state_the_chance_of_the_next_one():
     run = Forecasts(recording(HR, np.full(20, 60.0), 3_600), HORIZONS)
     run.stream()
     assert np.all(run.stated.kind[8:] == NEXT)
+
+
+@pytest.mark.parametrize(("signal", "level", "every_s", "kind"), [(GLUCOSE, 82, 300, WITHIN), (HR, 115, 3_600, NEXT)])
+def test_what_the_twins_judge_is_what_the_definition_says(monkeypatch, signal, level, every_s, kind):
+    """The twins judge reading by reading, the definition over the whole recording; with pauses in between."""
+    rng = np.random.default_rng(6)
+    walk = np.round(level + 12 * np.sin(np.arange(3_000) / 9) + rng.normal(0, 3, 3_000))
+    whole = recording(signal, walk, every_s)
+    kept = np.flatnonzero(rng.random(3_000) > 0.03)
+    every = whole.columns
+    columns = Columns(every.patients, every.patient[kept], every.signal[kept], every.time[kept], every.value[kept])
+    outcomes = []
+
+    def spy(*given):
+        outcomes.append(step(*given))
+        return outcomes[-1]
+
+    monkeypatch.setattr(evaluate, "step", spy)
+    run = Forecasts(Recording("made.csv", columns), HORIZONS)
+    run.stream()
+    rows = [one.chances.rows for one in outcomes if one.chances]
+    side, came, made, stated, kinds = (
+        np.concatenate([row[name] for row in rows]) for name in ("side", "came", "made", "stated", "kind")
+    )
+    assert set(kinds) == {kind}
+    (one,) = channels_of(run.columns)[signal]
+    limits = BY_NAME["glucose"].limits if signal == GLUCOSE else BY_NAME["heart_rate"].limits
+    for which, limit in enumerate((limits.low, limits.high)):
+        origin, event, _ = judged(one.time, one.value, limit, which, kind)
+        expected = dict(zip(one.time[origin].tolist(), event.tolist(), strict=True))
+        here = side == which
+        online = dict(zip(made[here].tolist(), came[here].tolist(), strict=True))
+        both = online.keys() & expected.keys()
+        assert len(both) >= 0.9 * len(online)
+        assert {at: online[at] for at in both} == {at: expected[at] for at in both}
+        place = np.searchsorted(one.time, made[here])
+        assert run.stated.stated[one.places[place], which] == pytest.approx(stated[here], abs=1e-6)
+    assert len(came) > 100
+    assert 0 < came.mean() < 1
