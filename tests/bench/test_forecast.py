@@ -194,6 +194,23 @@ def test_groups_are_divided_at_the_clinical_edges_and_after_steps():
     assert 1_600 < after["pairs"] <= 1_800
 
 
+def test_groups_are_those_of_evaluate():
+    steps = 80.0 + 45 * (np.arange(1_500) // 60 % 2) + np.random.default_rng(3).integers(-2, 3, 1_500)
+    made = recording({"a": steps, "b": steps[::-1].copy()})
+    groups = evaluate(made).signals["heart_rate"].groups
+    rows = [row for row in table_of("made", made) if "level" in row or "after_step" in row]
+    shown = [
+        (row["horizon"], row["pairs"], row["cov80"], row["tail_low"], row["tail_high"]) for row in rows
+    ]  # fmt: skip
+    expected = [
+        (int(minutes), one.pairs, pytest.approx(one.coverage), pytest.approx(one.below), pytest.approx(one.above))
+        for minutes, found in groups.items() for one in found
+    ]  # fmt: skip
+    assert len({row["level"] for row in rows if "level" in row}) >= 2
+    assert any("after_step" in row for row in rows)
+    assert shown == expected
+
+
 def test_missing_recordings_are_named(monkeypatch, tmp_path):
     monkeypatch.setenv("VITALTWIN_DATA", str(tmp_path))
     with pytest.raises(Failure, match="VITALTWIN_DATA"):
