@@ -309,13 +309,13 @@ def predictions(
                 continue
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(
-                row, state[row], parameters[signal_of_row[row]], stretch[row], watch[row], ring[row], limit[row], phase[row],
+                row, state[row], parameters[signal_of_row[row]], offsets[row], watch[row], ring[row], limit[row], phase[row],
                 since[row], scratch, events, n,
             )  # fmt: skip
         if not state[row, LAST] < awaiting[row, Q_AGAIN]:
             statements.make(
                 state[row], parameters[signal_of_row[row]], watch[row], ring[row], limit[row], phase[row], awaiting[row],
-                stated[row], offsets[row], scratch,
+                stated[row], offsets[row],
             )  # fmt: skip
     counts[0] = n
     return k

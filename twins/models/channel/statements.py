@@ -40,9 +40,9 @@ from twins.bank.layout import (
     VALUE,
 )  # fmt: skip
 from twins.compiled.jit import kernel
-from twins.models.channel.chances import FLOOR, NEXT_READING, WITHIN, is_sparse, may_state, raw_chance, stated_of
+from twins.models.channel.chances import NEXT_READING, WITHIN, is_sparse, may_state, raw_chance, stated_of
 
-__all__ = ["MOST_JUDGED", "drop", "judge", "learn", "make"]
+__all__ = ["EVERY_US", "MOST_JUDGED", "OVERLAP", "drop", "judge", "learn", "make"]
 
 MOST_JUDGED = 2 * PENDING_STATEMENTS
 """The most statements that one reading can judge."""
@@ -52,7 +52,7 @@ _LATEST = 1.5
 """The next reading judges if it comes within this many usual intervals."""
 _LEAST_NEAR_US, _MOST_NEAR_US = 1e6, 150e6
 """A reading is near the end of a statement's time within half the usual interval, in these bounds."""
-_OVERLAP = 1.0 / PENDING_STATEMENTS
+OVERLAP = 1.0 / PENDING_STATEMENTS
 """Statements about half an hour, made every ten minutes, share what they see: each counts as a third."""
 MOST_PRECISION = 8.0
 """The precision that a patient's own offset can gain: beyond it older statements are forgotten."""
@@ -133,7 +133,7 @@ def judge(
                 continue
             came = 1 if stated[slot, STATED_CAME + side] != 0.0 else 0
             prior = parameter[A_CHANCES + (2 * kind + side) * CHANCE_WIDTH + C_PRECISION]
-            learn(offsets[side], chance, came, prior, 1.0 if kind == NEXT_READING else _OVERLAP)
+            learn(offsets[side], chance, came, prior, 1.0 if kind == NEXT_READING else OVERLAP)
             event = events[n]
             event[E_ROW], event[E_CONDITION], event[E_TIME] = row, JUDGED_CHANCE, t
             event[E_LIMIT], event[E_VALUE], event[E_EXTRA], event[E_KIND] = side, came, chance, kind
@@ -145,7 +145,7 @@ def judge(
 
 @kernel()
 def make(
-    state: F8, parameter: F8, watch: F8, ring: F8, limit: F8, phase: U1, awaiting: F8, stated: F4, offsets: F4, scratch: F4
+    state: F8, parameter: F8, watch: F8, ring: F8, limit: F8, phase: U1, awaiting: F8, stated: F4, offsets: F4
 ) -> None:  # fmt: skip
     """State the chances of a channel as of its newest reading, if one of its pending statements has been judged.
 
@@ -166,7 +166,7 @@ def make(
         awaiting[(Q_LOW if side == 0 else Q_HIGH) + slot] = math.nan
         if math.isnan(bound) or toward * (state[VALUE] - bound) > 0.0:
             continue
-        raw, _ = raw_chance(state, parameter, watch, bound, toward, kind, FLOOR, scratch)
+        raw = raw_chance(state, parameter, watch, bound, toward, kind)
         stated[slot, side] = stated_of(raw, parameter, kind, side, float(offsets[side, 0]))
         awaiting[(Q_LOW if side == 0 else Q_HIGH) + slot] = bound
         some = True
