@@ -1,4 +1,7 @@
-"""``vitaltwin fit``: fits the motion of signals to recorded patients; prints rows for ``twins/models/channel/modes.py``."""
+"""``vitaltwin fit``: fits the motion of signals, or the chances they state, to recorded patients; prints table rows.
+
+The rows are for ``twins/models/channel/modes.py`` and, with ``--chances``, for ``twins/models/channel/recalibration.py``.
+"""
 
 from enum import Enum
 from pathlib import Path
@@ -6,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.fit_chances import fit_chances, read_all
 from api.cli.output import Failure, failures, print_json, progress, say, table
 
 if TYPE_CHECKING:
@@ -39,6 +43,9 @@ def fit(
         typer.Option(help="Only this signal; may be repeated. NAME+NAME fits two together.", show_default="all"),
     ] = None,
     form: Annotated[Form, typer.Option(help="The form of motion, or all to compare them.")] = Form.ALL,
+    chances: Annotated[
+        bool, typer.Option("--chances", help="Fit how stated chances are recalibrated, not the motion.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")] = False,
 ) -> None:
     """Fit the motion of signals to every second patient (in order of id), and evaluate it on the others.
@@ -46,13 +53,21 @@ def fit(
     Prints, for each signal, the row to paste into twins/models/channel/modes.py, the readings used of each file, and for
     each form its mean score (nats, less is better) and its skill: 1 - RMSE / RMSE of persistence on the evaluation
     patients, mean over the files.
+
+    With --chances: streams every file through the twins, fits slope and offset of the chance of a reading beyond a limit,
+    and prints the rows to paste into twins/models/channel/recalibration.py, with the Brier skill and the calibration
+    error of the evaluation patients before and after.
     """
     from twins.fitting.forms import FORMS
+
+    if chances:
+        fit_chances(files, signal or [], as_json=as_json)
+        return
 
     groups = _groups(signal or [])
     forms = tuple(FORMS) if form is Form.ALL else (form.value,)
     with failures():
-        recordings = _read(files)
+        recordings = read_all(files)
         if not signal:
             groups = [group for group in groups if _has_readings(recordings, group)]
         found = _fit(recordings, groups, forms)
@@ -92,17 +107,6 @@ def _groups(asked: list[str]) -> list[list[str]]:
     if unknown:
         raise typer.BadParameter(f"unknown or not filtered: {', '.join(unknown)}", param_hint="--signal")
     return groups
-
-
-def _read(files: list[Path]) -> "list[Recording]":
-    from streams.recordings.recording import read
-
-    recordings = []
-    with progress() as bars:
-        for file in files:
-            task = bars.add_task(f"reading {file.name}", total=file.stat().st_size)
-            recordings.append(read(file, lambda done, task=task: bars.update(task, completed=done)))  # type: ignore[misc]
-    return recordings
 
 
 def _has_readings(recordings: "list[Recording]", group: list[str]) -> bool:

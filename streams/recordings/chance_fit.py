@@ -15,9 +15,10 @@ import numpy as np
 from streams.recordings.chances import channels_of
 from streams.recordings.crossings import judged
 from streams.recordings.evaluate import Forecasts
+from streams.recordings.recalibrate import fit
 from streams.recordings.recording import Recording
 from twins.fitting.chances import reliability
-from twins.fitting.recalibration import JudgedPairs, fit, states
+from twins.fitting.recalibration import JudgedPairs, states
 from twins.models.channel.recalibration import KINDS, SIDES, Recalibration
 from twins.signals import BY_NAME, SIGNALS
 
@@ -110,19 +111,20 @@ def fit_chances(
     for recording in recordings:
         one = recording.of_signals(signals) if signals else recording
         if len(one):
-            for key, pairs in pairs_of(one, lambda done, name=recording.name: read(name, done)).items():  # type: ignore[misc]
-                halves.setdefault(key, []).append(pairs)
+            for half, pairs in pairs_of(one, lambda done, name=recording.name: read(name, done)).items():  # type: ignore[misc]
+                halves.setdefault(half, []).append(pairs)
     train = {key: parts for (key, parity), parts in halves.items() if parity == 0}
     enough = {key for key, parts in train.items() if sum(int(part.came.sum()) for part in parts) >= FEWEST}
-    first = {key: fit(train[key], key[1], _BEGIN) for key in sorted(enough)}
+    order = sorted(enough, key=lambda one: (BY_NAME[one[0]].code, one[1], one[2]))
+    first = {key: fit(train[key], key[1], _BEGIN) for key in order}
     centres = {
-        (kind, side): _median([one for (_, a, b), one in first.items() if (a, b) == (kind, side)])
+        (kind, side): _median([one for (_, *which), one in first.items() if which == [kind, side]])
         for kind in range(len(KINDS))
         for side in range(len(SIDES))
     }
     fits = []
-    for key in sorted(enough, key=lambda one: (BY_NAME[one[0]].code, *one[1:])):
-        name, kind, side = key
+    for name, kind, side in order:
+        key = name, kind, side
         result = fit(train[key], kind, centres[kind, side])
         fits.append(
             ChanceFit(
@@ -132,9 +134,9 @@ def fit_chances(
             )
         )  # fmt: skip
         fitted(name)
-    others = {
-        word: {edge: centres[kind, side] for side, edge in enumerate(SIDES)} for kind, word in enumerate(KINDS)
-    }
+    others: dict[str, dict[str, Recalibration]] = {word: {} for word in KINDS}
+    for (kind, side), centre in centres.items():
+        others[KINDS[kind]][SIDES[side]] = centre
     return ChancesFit(fits=fits, others=others)
 
 

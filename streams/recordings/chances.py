@@ -145,7 +145,7 @@ class Stated:
         raw, stated, kind = np.empty((len(rows), 2)), np.empty((len(rows), 2)), np.empty(len(rows), np.uint8)
         chances(
             rows, bank.signal_of_row, bank.state, bank.watch, bank.ring, bank.limit, bank.phase, bank.offsets,
-            layout.PARAMETERS, bank.scratch, raw, stated, kind,
+            layout.PARAMETERS, raw, stated, kind,
         )  # fmt: skip
         self.raw[places], self.stated[places], self.kind[places] = raw, stated, kind
 

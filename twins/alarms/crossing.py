@@ -76,8 +76,9 @@ def predicted(
     t = state[LAST]
     watch[PREDICTED] = t
     kind = NEXT_READING if is_sparse(watch, ring) else WITHIN
-    # If readings are sparse, one more reading must agree; if they are dense, they must agree for 20 s.
-    delay = 20e6 if watch[INTERVAL] < 10.0 else 1.0
+    # Dense readings must agree for 20 s, because a chance that flickers would be many alarms. Others come too seldom to
+    # wait for one more.
+    delay = 20e6 if watch[INTERVAL] < 10.0 else 0.0
     for side in range(2):
         condition = PREDICTED_LOW if side == 0 else PREDICTED_HIGH
         bound = limit[LOW + side * (HIGH - LOW)]

@@ -4,7 +4,7 @@ import * as clock from "../shared/clock.js";
 import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "../shared/format.js";
 import { has, known, t } from "../shared/i18n.js";
 import { horizons } from "../shared/signals.js";
-import { inputName, newsParts } from "./words.js";
+import { inputName, newsParts, timesInTen } from "./words.js";
 
 const OBSERVATIONS = 5;
 
@@ -70,11 +70,11 @@ function disagreement(given) {
 
 function forecast({ signal, limit: bound }, made) {
   if (!made) return [];
-  const { probability, horizon_min: minutes, expected_min: expected, quantiles } = made;
+  const { probability, kind, horizon_min: minutes, expected_min: expected, quantiles } = made;
   const said = [];
   if (Number.isFinite(probability)) {
-    const texts = { percent: percent(probability), minutes: number(minutes), bound: limitMeasure(signal, bound) };
-    said.push(t("explain.forecast", texts));
+    const texts = { times: timesInTen(probability), minutes: number(minutes), bound: limitMeasure(signal, bound) };
+    said.push(kind === "next_reading" ? t("explain.forecast_next", texts) : t("explain.forecast", texts));
   }
   if (Number.isFinite(expected)) said.push(t("explain.expected", { minutes: number(Math.max(1, Math.round(expected))) }));
   const ahead = horizons();

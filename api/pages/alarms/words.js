@@ -111,13 +111,18 @@ function whyDisagreement({ sources = [] }, entry) {
   });
 }
 
+/** How often in ten times a chance comes true: "6 of 10". */
+export const timesInTen = (chance) => t("chance.of_ten", { times: number(Math.min(Math.max(Math.round(10 * chance), 1), 9)) });
+
 /** A forecast chance is valid for its moment. After a minute the line also shows its time. */
 function whyPredicted({ condition, signal, onset, explanation = {} }, limit, now) {
-  const { probability, horizon_min: minutes } = explanation.forecast ?? {};
+  const { probability, kind, horizon_min: minutes } = explanation.forecast ?? {};
   const bound = limitMeasure(signal, limit);
   if (!Number.isFinite(probability)) return t("why.predicted_plain", { limit: bound });
   const texts = { percent: percent(probability), limit: bound, minutes: number(minutes) };
-  const said = condition === "predicted.low" ? t("why.predicted_low", texts) : t("why.predicted_high", texts);
+  const said = kind === "next_reading"
+    ? condition === "predicted.low" ? t("why.next_low", texts) : t("why.next_high", texts)
+    : condition === "predicted.low" ? t("why.predicted_low", texts) : t("why.predicted_high", texts);
   return now - onset < 60000 ? said : t("why.predicted_at", { time: shortTime(onset), said });
 }
 

@@ -95,3 +95,46 @@ def level_at(modes, lag):
 
 def test_every_form_may_be_asked_for():
     assert {form.value for form in Form} == {"all", *FORMS}
+
+
+@pytest.fixture
+def swinging(tmp_path):
+    """Glucose every 5 min that passes both limits now and then."""
+    random = np.random.default_rng(4)
+    lines = []
+    for patient in "abcdef":
+        phase = random.uniform(0, 6)
+        values = 150 + 110 * np.sin(np.arange(500) / 25 + phase) + random.normal(0, 5, 500)
+        lines += [
+            f"{patient},2000-01-0{1 + n // 288}T{n % 288 // 12:02}:{n % 12 * 5:02}:00Z,glucose,{value:.0f},mg/dL\n"
+            for n, value in enumerate(values)
+        ]
+    (tmp_path / "swinging.csv").write_text(HEADER + "".join(lines))
+    return tmp_path / "swinging.csv"
+
+
+def test_chances_are_fitted_on_every_second_patient_and_scored_on_the_others(vitaltwin, swinging):
+    shown = vitaltwin("fit", swinging, "--chances", "--json", timeout=300)
+    assert shown.returncode == 0, shown.stderr
+    told = json.loads(shown.stdout)
+    assert told["files"] == ["swinging.csv"]
+    assert [(one["signal"], one["kind"], one["side"]) for one in told["fits"]] == [
+        ("glucose", "within_30_min", "low"), ("glucose", "within_30_min", "high"),
+    ]  # fmt: skip
+    for one in told["fits"]:
+        assert one["result"]["slope"] > 0.0
+        assert one["events"] >= 20
+        (held_out,) = one["held_out"]
+        assert held_out["chances"] > 300
+        assert held_out["skill"] > 0.3
+        assert held_out["ece"] < 0.1
+    assert set(told["others"]) == {"within_30_min", "next_reading"}
+    text = vitaltwin("fit", swinging, "--chances", "--signal", "glucose", timeout=300)
+    assert '("glucose", "within_30_min", "low"): Recalibration(' in text.stdout
+
+
+def test_chances_without_readings_beyond_a_limit_cannot_be_fitted(vitaltwin, made):
+    shown = vitaltwin("fit", made, "--chances", "--signal", "heart_rate", timeout=300)
+    assert shown.returncode == 1
+    assert "too few readings beyond a limit" in shown.stderr
+    assert vitaltwin("fit", made, "--chances", "--signal", "mood").returncode == 2

@@ -57,7 +57,7 @@ def stated_now(bank, rows):
     raw, stated, kind = np.zeros((len(rows), 2)), np.zeros((len(rows), 2)), np.zeros(len(rows), np.uint8)
     channel_chances.chances(
         np.array(rows, np.int64), bank.signal_of_row, bank.state, bank.watch, bank.ring, bank.limit, bank.phase,
-        bank.offsets, layout.PARAMETERS, bank.scratch, raw, stated, kind,
+        bank.offsets, layout.PARAMETERS, raw, stated, kind,
     )  # fmt: skip
     return raw, stated, kind
 
@@ -175,23 +175,54 @@ def test_one_long_pause_makes_no_channel_sparse_and_a_burst_makes_none_dense():
     assert stated_now(ward.bank, [of(ward)])[2].tolist() == [1]
 
 
-def test_the_chance_of_the_next_reading_is_a_normal_probability():
-    ward = Ward()
-    hourly(ward, 1, 12, 110.0)
-    row = of(ward)
-    (raw,), _, _ = stated_now(ward.bank, [row])
+def beyond_at(ward, row, ahead_s, limits):
+    """The probability that a heart rate ``ahead_s`` from now is below or above the limits, from the model's formulas."""
     modes = SIGNALS[0].modes
     state = ward.bank.state[row]
     mean, slow, p00, p01, p11 = (state[at] for at in (layout.M0, layout.M1, layout.P00, layout.P01, layout.P11))
-    ahead = ward.bank.watch[row, layout.INTERVAL]
-    fast_left, slow_left = math.exp(-ahead / modes.fast_s), math.exp(-ahead / modes.slow_s)
+    fast_left, slow_left = math.exp(-ahead_s / modes.fast_s), math.exp(-ahead_s / modes.slow_s)
     weights = np.array([fast_left, slow_left - fast_left])  # of the level, of the slow mode
     level = modes.mean + fast_left * (mean - modes.mean) + (slow_left - fast_left) * slow
     variance = weights @ np.array([[p00, p01], [p01, p11]]) @ weights
     variance += modes.fast_sd**2 * (1 - fast_left**2) + modes.slow_sd**2 * (1 - slow_left**2)
     variance += modes.noise_sd**2 * state[layout.R_SCALE] + 1.0 / 12.0
-    assert raw[1] == pytest.approx(norm.sf(120.0, level, math.sqrt(variance)), rel=1e-6)
-    assert raw[0] == pytest.approx(norm.cdf(50.0, level, math.sqrt(variance)), rel=1e-6)
+    low, high = limits
+    return np.array([norm.cdf(low, level, math.sqrt(variance)), norm.sf(high, level, math.sqrt(variance))])
+
+
+def test_the_raw_chance_of_the_next_reading_is_a_normal_probability():
+    ward = Ward()
+    ward.take(SetLimits(patient="p", signal="heart_rate", low=102.0, high=115.0, received=T0))
+    hourly(ward, 1, 12, 110.0)
+    row = of(ward)
+    raw, _, kind = stated_now(ward.bank, [row])
+    assert kind.tolist() == [1]
+    assert raw[0] == pytest.approx(
+        beyond_at(ward, row, ward.bank.watch[row, layout.INTERVAL], (102.0, 115.0)), rel=1e-6
+    )
+
+
+def test_the_raw_chance_within_half_an_hour_is_the_mean_of_two_moments():
+    ward = Ward()
+    ward.take(SetLimits(patient="p", signal="heart_rate", low=78.0, high=84.0, received=T0))
+    every_minute(ward, 1, 30)
+    row = of(ward)
+    raw, _, kind = stated_now(ward.bank, [row])
+    assert kind.tolist() == [0]
+    both = [beyond_at(ward, row, minutes * 60.0, (78.0, 84.0)) for minutes in (10, 30)]
+    assert raw[0] == pytest.approx(np.mean(both, axis=0), rel=1e-6)
+
+
+@pytest.mark.parametrize("gap", [2.0, 8.0, 25.0, 60.0])
+def test_a_bound_of_the_raw_chance_holds_at_every_moment(gap):
+    ward = Ward()
+    every_minute(ward, 1, 30)
+    row = of(ward)
+    state, parameter = ward.bank.state[row], layout.PARAMETERS[0]
+    most = channel_chances.most_beyond(state, parameter, 80.0 + gap, 1.0)
+    for ahead_s in range(60, 1801, 60):
+        assert channel_chances.beyond_at(state, parameter, float(ahead_s), 80.0 + gap, 1.0) <= most * (1.0 + 1e-9)
+    assert most < 1e-4 or gap < 40.0
 
 
 @pytest.mark.parametrize("kind", [0, 1])
