@@ -23,7 +23,7 @@ ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "forecasts": ("f4", (layout.HORIZONS * layout.SLOTS, 2)),
     "made": ("u1", (layout.MADE_WIDTH,)),
     "stretch": ("f4", (layout.HORIZONS, 2)),
-    "recent": ("f4", (2,)),
+    "recent": ("f4", (4,)),
     "tried": ("u2", (layout.HORIZONS,)),
     "awaiting": ("f8", (layout.AWAITING_WIDTH,)),
     "stated": ("f4", (layout.PENDING_STATEMENTS, layout.STATED_WIDTH)),

@@ -60,8 +60,9 @@ GRACE_US = 10e6
 
 # Pending forecasts: due float64[rows, HORIZONS * SLOTS + 1] (µs; the first is when to look again), forecasts
 # float32[rows, HORIZONS * SLOTS, 2] (mean, sd of each), made uint8[rows, MADE_WIDTH] (how they were made, in few
-# bits, see ``calibration``). Their results: stretch float32[rows, HORIZONS, 2], tried uint16, recent float32[rows, 2]
-# (squared errors as a multiple of the expected ones, of the last half hour and usually).
+# bits, see ``calibration``). Their results: stretch float32[rows, HORIZONS, 2], tried uint16, recent float32[rows, 4]
+# (squared errors as a multiple of the expected ones, of the last half hour and usually; this patient's share of returns
+# beyond that of others, and the weight of the results behind it).
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
 SLOTS = 3
@@ -80,14 +81,15 @@ AWAITING_WIDTH = 16
 STATED_CAME = 2
 STATED_WIDTH = 4
 
-RECENT, USUAL = range(2)
-MADE_WIDTH = (HORIZONS * SLOTS + 1) // 2 + SLOTS
+RECENT, USUAL, RETURN, WEIGHT = range(4)
+MADE_WIDTH = (HORIZONS * SLOTS + 1) // 2 + 2 * SLOTS
 
 # belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; from B_STRETCH on the stretch of
-# each horizon, then how large recent errors are against the usual ones.
+# each horizon, then how large recent errors are against the usual ones, and this patient's share of returns.
 B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)
 B_RECENT = B_STRETCH + 2 * HORIZONS
-BELIEF = B_RECENT + 1
+B_RETURN = B_RECENT + 1
+BELIEF = B_RETURN + 1
 
 # mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on is clearly worse (NaN: not
 # known yet), and since when the value is beyond it (0: it is not).

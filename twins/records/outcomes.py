@@ -60,8 +60,8 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
     ``value`` is the newest plausible reading as observed, and ``time`` is its effective time. ``mean`` and ``sd`` are
     the posterior, ``trend`` is per second. ``quality`` is 0–1 (0 while the newest reading is implausible). ``status``
     is the state of the channel (0 ok, 1 searching, 2 fault, 3 silent). ``belief`` is float32 of shape (rows, …): the
-    numbers that forecasts are computed from, see ``twins.models.channel.fan``; so is ``recent``, which is
-    empty in the outcomes of earlier versions. ``rejected`` and ``rejected_time`` are
+    numbers that forecasts are computed from, see ``twins.models.channel.fan``; so is ``recent`` (rows, 2),
+    which is empty in the outcomes of earlier versions. ``rejected`` and ``rejected_time`` are
     the newest reading if it is implausible, else NaN and 0. Both are empty if no row has such a reading.
     """
 
@@ -95,9 +95,9 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
         for name in ("value", "mean", "sd", "trend"):
             views[name] = np.frombuffer(getattr(self, name), "<f8")
         count = len(views["patient"])
-        # An earlier version did not know how large recent errors are against the usual ones.
-        recent = np.frombuffer(self.recent, "<f4") if self.recent else np.ones(count, np.float32)
-        views["belief"] = np.hstack([np.frombuffer(self.belief, "<f4").reshape(count, -1), recent[:, None]])
+        # An earlier version did not know these: errors are as usual, and changes last as they do in others.
+        recent = np.frombuffer(self.recent or np.array([[1.0, 0.0]] * count, "<f4").tobytes(), "<f4").reshape(count, 2)
+        views["belief"] = np.hstack([np.frombuffer(self.belief, "<f4").reshape(count, -1), recent])
         views["rejected"] = np.frombuffer(self.rejected, "<f8") if self.rejected else np.full(count, np.nan)
         views["rejected_time"] = (
             np.frombuffer(self.rejected_time, "<i8") if self.rejected_time else np.zeros(count, np.int64)

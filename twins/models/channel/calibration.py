@@ -2,7 +2,8 @@
 
 An adaptive conformal tracker (Gibbs & Candès 2021) per channel and horizon, on the logarithm of the width. A reading
 outside a band widens it by the rate times the promised coverage. A reading inside narrows it by the rate times the
-rest. Recent errors at the shortest horizon that readings meet widen or narrow all bands for a while.
+rest. Recent errors at the shortest horizon that readings meet widen or narrow all bands for a while. And a channel learns
+what share of its sudden changes lasts.
 """
 
 import math
@@ -10,7 +11,19 @@ import math
 import numpy as np
 
 from twins.arrays import F4, F8, U1, U2
-from twins.bank.layout import A_MEAN, HORIZONS, HORIZONS_S, M0, M1, MADE_WIDTH, RECENT, SLOTS, USUAL
+from twins.bank.layout import (
+    A_MEAN,
+    HORIZONS,
+    HORIZONS_S,
+    M0,
+    M1,
+    MADE_WIDTH,
+    RECENT,
+    RETURN,
+    SLOTS,
+    USUAL,
+    WEIGHT,
+)
 from twins.compiled.jit import kernel
 from twins.models.channel.corrections import corrected, level_of, way_back, width
 from twins.models.channel.forecast import TAIL, Z80, Z95, ahead, ratio_of, unrest
@@ -35,9 +48,17 @@ LARGEST = 25.0
 """The square of an error, as a multiple of what is expected, counts for no more."""
 LEAST_CODE, PER_CODE = -0.5, 0.02
 """The logarithm of a band's factor for recent errors is stored in a byte: least value, size of a step."""
-OF_RECENT = MADE_WIDTH - SLOTS
-"""From this place on, ``made`` has that factor of the pending forecasts at the shortest horizon. Before it, it has the level
-that each forecast was made at, two in a byte."""
+PRIOR, KEPT, CLIP = 15.0, 0.999, 2.5
+"""Of the patient's share of returns: the weight of the prior (none beyond that of others), what a result leaves of the weight
+of those before it, and how many spreads an error counts for at most."""
+FROM_S = 900.0
+"""Returns are learnt at this horizon, or at the shortest that readings meet if that is longer."""
+MIDDLE, PER_SPREAD = 128.0, 31.0
+"""A return is stored in a byte: so many steps per spread around this value."""
+OF_RECENT, OF_RETURN = MADE_WIDTH - 2 * SLOTS, MADE_WIDTH - SLOTS
+"""From these places on, ``made`` has the factor for recent errors of the pending forecasts at the shortest horizon, and the
+return of those at the horizon where returns are learnt. Before, it has the level that each forecast was made at, two in a
+byte."""
 
 
 @kernel()
@@ -80,6 +101,20 @@ def _note(recent: F4, square: float, since_s: float, interval_s: float) -> None:
     recent[USUAL] += (1.0 - 0.5 ** (halves / SLOWER)) * (square - recent[USUAL])
 
 
+@kernel()
+def _learn_return(recent: F4, back: float, off: float) -> None:
+    """Move the patient's share of returns by recursive least squares; ``back`` and the error ``off`` are in spreads."""
+    weight = KEPT * recent[WEIGHT] + back * back
+    moved = back * min(max(off, -CLIP), CLIP) - (1.0 - KEPT) * PRIOR * recent[RETURN]
+    recent[RETURN] = min(max(recent[RETURN] + moved / (weight + PRIOR), -1.5), 1.0)
+    recent[WEIGHT] = weight
+
+
+@kernel(forceinline=True)
+def _byte(value: float) -> np.uint8:
+    return np.uint8(min(max(round(value), 0.0), 255.0))
+
+
 @kernel(forceinline=True)
 def _level_made(made: U1, at: int) -> int:
     return (int(made[at // 2]) >> (4 * (at % 2))) & 15
@@ -108,6 +143,9 @@ def calibrate(
     shortest = 0
     while shortest < HORIZONS - 1 and HORIZONS_S[shortest] < 0.9 * interval_s:
         shortest += 1
+    learnt = shortest
+    while learnt < HORIZONS - 1 and HORIZONS_S[learnt] < FROM_S:
+        learnt += 1
     for h in range(HORIZONS):
         span = HORIZONS_S[h] * 1e6
         newest = -math.inf
@@ -124,6 +162,8 @@ def calibrate(
                     if h == shortest:
                         usual = sd * math.exp(-LEAST_CODE - PER_CODE * made[OF_RECENT + slot])
                         _note(recent, (error / usual) ** 2, max(HORIZONS_S[h] / SLOTS, interval_s), interval_s)
+                    if h == learnt and made[OF_RETURN + slot] > 0:
+                        _learn_return(recent, (made[OF_RETURN + slot] - MIDDLE) / PER_SPREAD, error / sd)
                 newest = max(newest, when)
                 due[1 + at] = 0.0
             if due[1 + at] > 0.0:
@@ -135,11 +175,13 @@ def calibrate(
         if free >= 0 and taken != 0 and t >= wanted - allowance and HORIZONS_S[h] >= 0.5 * interval_s:
             due[1 + free] = t + span
             band = level_of(parameter, state[M0])
-            wider = _make(state, parameter, h, band, recent, forecasts[free])
+            wider, back = _make(state, parameter, h, band, recent, forecasts[free])
             _keep_level(made, free, band)
+            slot = free - h * SLOTS
             if h == shortest:
-                code = round((math.log(wider) - LEAST_CODE) / PER_CODE)
-                made[OF_RECENT + free - h * SLOTS] = np.uint8(min(max(code, 0.0), 255.0))
+                made[OF_RECENT + slot] = _byte((math.log(wider) - LEAST_CODE) / PER_CODE)
+            if h == learnt:
+                made[OF_RETURN + slot] = max(_byte(MIDDLE + PER_SPREAD * back), np.uint8(1))
             wanted = t + span / SLOTS
             following = min(following, t + span - allowance)
         following = min(following, max(wanted - allowance, t + 1.0))
@@ -147,11 +189,14 @@ def calibrate(
 
 
 @kernel()
-def _make(state: F8, parameter: F8, h: int, band: int, recent: F4, forecast: F4) -> float:
-    """Write mean and spread of a new forecast at horizon ``h``; returns the factor on the spread for recent errors."""
+def _make(state: F8, parameter: F8, h: int, band: int, recent: F4, forecast: F4) -> tuple[float, float]:
+    """Write mean and spread of a new forecast at horizon ``h``.
+
+    Returns the factor that recent errors give the spread, and the expected return of the fast mode in spreads.
+    """
     mean, _, variance = ahead(state, parameter, HORIZONS_S[h])
     back = way_back(parameter, state[M0] - parameter[A_MEAN] - state[M1], HORIZONS_S[h])
-    forecast[0], spread = corrected(parameter, h, band, back, mean, variance)
+    forecast[0], spread = corrected(parameter, h, band, recent[RETURN], back, mean, variance)
     wider = unrest(ratio_of(recent), h)
     forecast[1] = spread * wider
-    return wider
+    return wider, back / (spread * wider)

@@ -79,15 +79,18 @@ def way_back(parameter: F8, fast: float, horizon_s: float) -> float:
 
 
 @kernel(forceinline=True)
-def corrected(parameter: F8, h: int, band: int, back: float, mean: float, variance: float) -> tuple[float, float]:
+def corrected(
+    parameter: F8, h: int, band: int, own: float, back: float, mean: float, variance: float
+) -> tuple[float, float]:  # fmt: skip
     """Mean and spread of a forecast at tracked horizon ``h``, from those of the two modes.
 
     ``back`` is the expected return of the fast mode, which the mean already contains. ``RETURN`` is the share of it that did
-    not come in recorded patients. Whether it comes at all is not known: ``DOUBT`` times its square is variance.
+    not come in recorded patients; the patient's ``own`` is added to that. Whether it comes at all is not known: ``DOUBT``
+    times its square is variance.
     """
     fit = _TABLE[int(parameter[A_CODE]), h]
     spread = math.sqrt(variance + fit[DOUBT] * back * back)
-    return mean + fit[RETURN] * back + fit[SHIFT + band] * spread, spread
+    return mean + min(max(fit[RETURN] + own, -1.5), 1.0) * back + fit[SHIFT + band] * spread, spread
 
 
 @kernel(forceinline=True)

@@ -18,6 +18,7 @@ from twins.bank.layout import (
     B_P01,
     B_P11,
     B_RECENT,
+    B_RETURN,
     B_SLOW,
     B_STRETCH,
     COUNT,
@@ -30,6 +31,7 @@ from twins.bank.layout import (
     P11,
     R_SCALE,
     RECENT,
+    RETURN,
     USUAL,
     T,
 )  # fmt: skip
@@ -113,6 +115,7 @@ def write_belief(state: F8, parameter: F8, stretch: F4, recent: F4, belief: F4) 
         belief[B_STRETCH + 2 * h] = stretch[h, 0]
         belief[B_STRETCH + 2 * h + 1] = stretch[h, 1]
     belief[B_RECENT] = ratio_of(recent)
+    belief[B_RETURN] = recent[RETURN]
 
 
 @kernel()
@@ -133,7 +136,7 @@ def quantiles(belief: F4, parameters: F8, signal: npt.NDArray[np.uint16], horizo
                 own[B_LEVEL], own[B_SLOW], own[B_P00], own[B_P01], own[B_P11], parameter, HORIZONS_S[h]
             )
             back = way_back(parameter, own[B_LEVEL] - parameter[A_MEAN] - own[B_SLOW], HORIZONS_S[h])
-            mean, spread = corrected(parameter, h, band, back, mean, variance + own[B_NOISE])
+            mean, spread = corrected(parameter, h, band, own[B_RETURN], back, mean, variance + own[B_NOISE])
             spread *= unrest(own[B_RECENT], h) * math.exp(own[B_STRETCH + 2 * h])
             low, high = spread * width(parameter, h, band, 0), spread * width(parameter, h, band, 1)
             tail = math.exp(own[B_STRETCH + 2 * h + 1] + TAIL)
@@ -180,7 +183,8 @@ def bands(
             span = horizons_s[h] + late_s
             near = nearest(span)
             m, _, variance = ahead(state[row], parameter, span)
-            mean[i, h], spread = corrected(parameter, near, band, way_back(parameter, fast, span), m, variance)
+            back = way_back(parameter, fast, span)
+            mean[i, h], spread = corrected(parameter, near, band, recent[row, RETURN], back, m, variance)
             spread *= unrest(ratio, near) * stretch_at(stretch[row], span, 0)
             low[i, h], high[i, h] = spread * width(parameter, near, band, 0), spread * width(parameter, near, band, 1)
             tail[i, h] = math.exp(TAIL) * stretch_at(stretch[row], span, 1)

@@ -30,7 +30,7 @@ class Channel:
         self.forecasts = np.zeros((layout.HORIZONS * layout.SLOTS, 2), np.float32)
         self.made = np.zeros(layout.MADE_WIDTH, np.uint8)
         self.stretch = np.zeros((layout.HORIZONS, 2), np.float32)
-        self.recent = np.zeros(2, np.float32)
+        self.recent = np.zeros(4, np.float32)
         self.tried = np.zeros(layout.HORIZONS, np.uint16)
 
     def take(self, t, value, interval_s):
@@ -156,16 +156,36 @@ def test_after_a_step_the_forecast_is_unsure_for_a_while():
 def test_recent_errors_widen_every_band_and_are_forgotten():
     """By hand: half an hour after errors of nine times their expected square, half of the excess is left."""
     channel = Channel(HEART_RATE)
-    channel.recent[:] = 9.0, 1.0
+    channel.recent[:2] = 9.0, 1.0
     assert unrest(ratio_of(channel.recent), 0) == pytest.approx(np.sqrt(1.0 + 0.5 * np.exp(-1 / 60) * 8.0))
     assert FOLLOWS[0] > FOLLOWS[-1] > 0.0
-    assert unrest(ratio_of(np.zeros(2, np.float32)), 0) == 1.0
+    assert unrest(ratio_of(np.zeros(4, np.float32)), 0) == 1.0
     for k in range(1, 4 * 3600):
         channel.take(START + k * SECOND, 80.0, 1.0)
         if k == 1800:
             assert 4.0 < channel.recent[0] < 5.2
     assert channel.recent[0] < 0.2
     assert unrest(ratio_of(channel.recent), 0) < 1.0
+
+
+@pytest.mark.parametrize("lasts", [True, False])
+def test_a_channel_learns_whether_its_changes_last(lasts):
+    """A level that jumps every three hours and stays, and one that goes back as the model says."""
+    rng = np.random.default_rng(11)
+    modes = BY_NAME["diastolic_bp"].modes
+    decay = np.exp(-300.0 / modes.fast_s)
+    channel = Channel(BY_NAME["diastolic_bp"].code)
+    level = fast = 0.0
+    for k in range(3_000):
+        if lasts:
+            level = rng.normal(0, modes.fast_sd) if k % 36 == 0 else level
+            value = modes.mean + level + rng.normal(0, 0.5)
+        else:
+            fast = decay * fast + rng.normal(0, modes.fast_sd * np.sqrt(1 - decay**2))
+            value = modes.mean + fast
+        channel.take(START + 300 * SECOND * k, value, 300.0)
+    assert (channel.recent[layout.RETURN] > 0.3) == lasts
+    assert abs(channel.recent[layout.RETURN]) < 1.0
 
 
 def test_what_one_channel_learns_changes_no_other():

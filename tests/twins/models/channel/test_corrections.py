@@ -25,10 +25,10 @@ def test_a_value_lies_in_the_band_between_its_edges():
 def test_a_forecast_is_corrected_as_the_formula_says():
     fit = CORRECTIONS["oxygen_saturation"][60]
     h, band = HORIZONS_MIN.index(60), 1
-    mean, spread = corrected(OF_OXYGEN, h, band, -2.0, 93.0, 4.0)
+    mean, spread = corrected(OF_OXYGEN, h, band, 0.25, -2.0, 93.0, 4.0)
     assert spread == pytest.approx(np.sqrt(4.0 + fit.doubt * 4.0))
     shift = fit.shift[band] if fit.shift else 0.0
-    assert mean == pytest.approx(93.0 + fit.back * -2.0 + shift * spread)
+    assert mean == pytest.approx(93.0 + (fit.back + 0.25) * -2.0 + shift * spread)
     assert way_back(OF_OXYGEN, 2.0, OXYGEN.modes.fast_s) == pytest.approx(2.0 * (1 - np.exp(-1.0)))
 
 
