@@ -66,23 +66,22 @@ GRACE_US = 10e6
 HORIZONS_S = tuple(60.0 * minutes for minutes in HORIZONS_MIN)
 HORIZONS = len(HORIZONS_S)
 SLOTS = 3
-
-# awaiting: float64[rows, AWAITING_WIDTH], two cache lines: when and beyond which values a reading may judge a stated chance,
-# when the next statement may be made, and by pending statement when it was made, the limits in force then, and after
-# which time it is judged (µs; negative: the next reading judges it, up to this time after it was made). NaN: nothing.
-PENDING_STATEMENTS = 3
-Q_NEXT, Q_UNDER, Q_OVER, Q_AGAIN = range(4)
-Q_MADE, Q_LOW, Q_HIGH, Q_SPAN = range(4, 16, PENDING_STATEMENTS)
-AWAITING_WIDTH = 16
-
-# stated: float32[rows, PENDING_STATEMENTS, 4]: the chances stated of the low and the high side (NaN: none), and whether
-# a reading beyond the limit has come. offsets: float32[rows, 2, 2]: by side the patient's own offset of the logit, and
-# the precision it has gained from statements that were judged.
-STATED_CAME = 2
-STATED_WIDTH = 4
-
 RECENT, USUAL, RETURN, WEIGHT = range(4)
 MADE_WIDTH = (HORIZONS * SLOTS + 1) // 2 + 2 * SLOTS
+
+# awaiting: float64[rows, AWAITING_WIDTH], one cache line: when, and beyond which values, a reading may judge a stated
+# chance; when the next statement may be made; and when each pending statement was made. NaN: nothing.
+PENDING_STATEMENTS = 3
+Q_NEXT, Q_UNDER, Q_OVER, Q_AGAIN, Q_MADE = range(5)
+AWAITING_WIDTH = 8
+
+# stated: float32[rows, PENDING_STATEMENTS, STATED_WIDTH]: the chances stated of the low and the high side (NaN: none;
+# negative: a reading beyond the limit has come), the limits in force then, and after which time the statement is judged
+# (s; negative: the next reading judges it, up to this time after it was made).
+# offsets: float32[rows, 2, 2]: by side the patient's own offset of the logit, and the precision it has gained from
+# statements that were judged.
+S_CHANCE, S_BOUND, S_SPAN = 0, 2, 4
+STATED_WIDTH = 5
 
 # belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; from B_STRETCH on the stretch of
 # each horizon, then how large recent errors are against the usual ones, and this patient's share of returns.

@@ -9,6 +9,8 @@ depends on what came: else the last statements before every pause would only be 
 
 import math
 
+import numpy as np
+
 from twins.arrays import F4, F8, U1
 from twins.bank.layout import (
     A_CHANCES,
@@ -29,14 +31,13 @@ from twins.bank.layout import (
     PENDING_STATEMENTS,
     PREDICT_WITHIN_S,
     Q_AGAIN,
-    Q_HIGH,
-    Q_LOW,
     Q_MADE,
     Q_NEXT,
     Q_OVER,
-    Q_SPAN,
     Q_UNDER,
-    STATED_CAME,
+    S_BOUND,
+    S_CHANCE,
+    S_SPAN,
     VALUE,
 )  # fmt: skip
 from twins.compiled.jit import kernel
@@ -75,17 +76,17 @@ def _look_again(awaiting: F8, stated: F4) -> None:
     """Set when, and beyond which values, a reading may judge something."""
     following = under = over = math.nan
     for slot in range(PENDING_STATEMENTS):
-        made, span = awaiting[Q_MADE + slot], awaiting[Q_SPAN + slot]
+        made, span_us = awaiting[Q_MADE + slot], float(stated[slot, S_SPAN]) * 1e6
         if math.isnan(made):
             continue
-        end = made + 1.0 if span < 0.0 else made + span
+        end = made + 1.0 if span_us < 0.0 else made + span_us
         following = end if math.isnan(following) else min(following, end)
-        if span < 0.0:
+        if span_us < 0.0:
             continue
-        low, high = awaiting[Q_LOW + slot], awaiting[Q_HIGH + slot]
-        if stated[slot, STATED_CAME] == 0.0 and not math.isnan(low):
+        low, high = float(stated[slot, S_BOUND]), float(stated[slot, S_BOUND + 1])
+        if stated[slot, S_CHANCE] > 0.0:
             under = low if math.isnan(under) else max(under, low)
-        if stated[slot, STATED_CAME + 1] == 0.0 and not math.isnan(high):
+        if stated[slot, S_CHANCE + 1] > 0.0:
             over = high if math.isnan(over) else min(over, high)
     awaiting[Q_NEXT], awaiting[Q_UNDER], awaiting[Q_OVER] = following, under, over
 
@@ -109,35 +110,35 @@ def judge(
     it can make a statement come true, but its time does not come by it.
     """
     near = min(max(0.5e6 * interval_s, _LEAST_NEAR_US), _MOST_NEAR_US)
+    reading = np.float32(value)  # as limits are stored: a reading at the limit is not beyond it
     for slot in range(PENDING_STATEMENTS):
-        made, span = awaiting[Q_MADE + slot], awaiting[Q_SPAN + slot]
+        made, span_us = awaiting[Q_MADE + slot], float(stated[slot, S_SPAN]) * 1e6
         if math.isnan(made) or not t > made:
             continue
-        end = made + abs(span)
+        end = made + abs(span_us)
         if t <= end:
-            if value < awaiting[Q_LOW + slot]:
-                stated[slot, STATED_CAME] = 1.0
-            if value > awaiting[Q_HIGH + slot]:
-                stated[slot, STATED_CAME + 1] = 1.0
-        if span > 0.0 and (t < end or t <= before):
+            if reading < stated[slot, S_BOUND]:
+                stated[slot, S_CHANCE] = -abs(stated[slot, S_CHANCE])
+            if reading > stated[slot, S_BOUND + 1]:
+                stated[slot, S_CHANCE + 1] = -abs(stated[slot, S_CHANCE + 1])
+        if span_us > 0.0 and (t < end or t <= before):
             continue
         awaiting[Q_MADE + slot] = math.nan
-        if span < 0.0 and t > end:
+        if span_us < 0.0 and t > end:
             continue
-        if span > 0.0 and t > end + near and before < end - near:
+        if span_us > 0.0 and t > end + near and before < end - near:
             continue
-        kind = NEXT_READING if span < 0.0 else WITHIN
+        kind = NEXT_READING if span_us < 0.0 else WITHIN
         for side in range(2):
-            chance = float(stated[slot, side])
+            chance = abs(float(stated[slot, S_CHANCE + side]))
             if math.isnan(chance):
                 continue
-            came = 1 if stated[slot, STATED_CAME + side] != 0.0 else 0
+            came = 1 if stated[slot, S_CHANCE + side] < 0.0 else 0
             prior = parameter[A_CHANCES + (2 * kind + side) * CHANCE_WIDTH + C_PRECISION]
             learn(offsets[side], chance, came, prior, 1.0 if kind == NEXT_READING else OVERLAP)
             event = events[n]
-            event[E_ROW], event[E_CONDITION], event[E_TIME] = row, JUDGED_CHANCE, t
+            event[E_ROW], event[E_CONDITION], event[E_TIME], event[E_MEAN] = row, JUDGED_CHANCE, t, made
             event[E_LIMIT], event[E_VALUE], event[E_EXTRA], event[E_KIND] = side, came, chance, kind
-            event[E_MEAN] = made
             n += 1
     _look_again(awaiting, stated)
     return n
@@ -161,17 +162,15 @@ def make(
     for side in range(2):
         bound = limit[LOW + side]
         toward = -1.0 if side == 0 else 1.0
-        stated[slot, side] = math.nan
-        stated[slot, STATED_CAME + side] = 0.0
-        awaiting[(Q_LOW if side == 0 else Q_HIGH) + slot] = math.nan
+        stated[slot, S_CHANCE + side] = math.nan
+        stated[slot, S_BOUND + side] = bound
         if math.isnan(bound) or toward * (state[VALUE] - bound) > 0.0:
             continue
         raw = raw_chance(state, parameter, watch, bound, toward, kind)
-        stated[slot, side] = stated_of(raw, parameter, kind, side, float(offsets[side, 0]))
-        awaiting[(Q_LOW if side == 0 else Q_HIGH) + slot] = bound
+        stated[slot, S_CHANCE + side] = stated_of(raw, parameter, kind, side, float(offsets[side, 0]))
         some = True
     awaiting[Q_AGAIN] = state[LAST] + EVERY_US
     if some:
         awaiting[Q_MADE + slot] = state[LAST]
-        awaiting[Q_SPAN + slot] = PREDICT_WITHIN_S * 1e6 if kind == WITHIN else -_LATEST * watch[INTERVAL] * 1e6
+        stated[slot, S_SPAN] = PREDICT_WITHIN_S if kind == WITHIN else -_LATEST * watch[INTERVAL]
         _look_again(awaiting, stated)

@@ -354,3 +354,13 @@ def test_ticks_alone_judge_nothing():
     for at in range(20 * MINUTE, 60 * MINUTE, 30):
         ward.take(Tick(received=T0 + at * S))
     assert judged(ward) == []
+
+
+def test_a_reading_at_the_limit_is_not_beyond_it_however_the_limit_is_stored():
+    for value, came in ((39.1, 0), (39.2, 1)):
+        ward = Ward()
+        ward.take(SetLimits(patient="p", signal="body_temperature", high=39.1, received=T0))
+        for at in range(1, 50):
+            ward.take(frame(at * MINUTE, ("p", "body_temperature", value if at == 20 else 38.0)))
+        found = {made // MINUTE: came for side, _, made, _, _, came in judged(ward) if side == "high"}
+        assert found[6] == found[16] == came
