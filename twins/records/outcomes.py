@@ -113,6 +113,8 @@ class Estimates(msgspec.Struct, tag="estimates", kw_only=True):
         channels = zip(*(own[name].tolist() for name in _CHANNEL), strict=True)
         keep = [place for place, (who, code) in enumerate(channels) if (self.patients[who], code) not in fresh]
         new["patient"] = new["patient"] + np.uint32(len(self.patients))
+        for rows in (own, new):  # the last two columns of the view are columns of their own in the record
+            rows["belief"], rows["recent"] = np.hsplit(rows["belief"], [-2])
         if not (self.rejected or other.rejected):
             del own["rejected"], own["rejected_time"]
         columns: dict[str, Any] = {name: np.concatenate([own[name][keep], new[name]]).tobytes() for name in own}
