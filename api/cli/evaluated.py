@@ -19,6 +19,7 @@ __all__ = ["show"]
 _SHOWN_MIN = ("30", "60")
 """Horizons whose groups are printed; if a signal has neither, its first one. JSON has all."""
 _FEWEST_IN_BIN = 10
+_FEWEST_EVENTS = 10
 _KINDS = {"within_30_min": "in 30 min", "next_reading": "next reading"}
 _GROUPS = {"after_step": "after a step", "lowest_tenth": "lowest tenth", "highest_tenth": "highest tenth"}
 
@@ -110,16 +111,17 @@ def _reliability(result: "Evaluation") -> None:
     rows = []
     for name, limit, side in _limits(result):
         for one in side.chances:
-            if one.events:
+            if one.events >= _FEWEST_EVENTS:
                 rows.append([name, limit, "came %", *_true(one)])
-                rows.append(["", "", "chances", *(_short(each.count) for each in one.bins)])
+                rows.append(["", _KINDS[one.kind], "chances", *(_short(each.count) for each in one.bins)])
     if not rows:
         return
     columns = ["signal", "limit", "", *(f"{10 * at}–" for at in range(9)), "90–100 %"]
     table("What became of the stated chances, by tenths", columns, rows)
     _say(
         "Of the chances between 30 and 40 %, for example, between 30 and 40 of 100 should have come.",
-        f"A bin with fewer than {_FEWEST_IN_BIN} chances has no share.",
+        f"A bin with fewer than {_FEWEST_IN_BIN} chances has no share. Limits that fewer than {_FEWEST_EVENTS} readings",
+        "crossed are left out.",
     )
 
 
