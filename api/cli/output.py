@@ -15,6 +15,10 @@ if TYPE_CHECKING:
 __all__ = ["Failure", "failures", "print_json", "progress", "say", "table"]
 
 
+_NARROWEST = 120
+"""Columns; no table is wider."""
+
+
 class Failure(Exception):
     """The work failed; the message gives the reason, and the program exits with 1."""
 
@@ -39,8 +43,9 @@ def table(title: str, columns: list[str], rows: list[list[str]]) -> None:
         drawn.add_column(column, justify="left" if number == 0 else "right", no_wrap=True)
     for row in rows:
         drawn.add_row(*row)
-    # A pipe has no width: do not wrap rows there.
-    Console(width=None if sys.stdout.isatty() else 200).print(drawn)
+    # A pipe has no width: do not wrap rows there. A narrow terminal wraps them itself; cropped figures would be lost.
+    width = max(Console().width, _NARROWEST) if sys.stdout.isatty() else 200
+    Console(width=width, height=25).print(drawn)  # without a height, a dumb terminal would have 80 columns
 
 
 @contextmanager

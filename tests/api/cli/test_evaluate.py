@@ -87,3 +87,13 @@ def test_held_out_patients_are_those_at_odd_places_by_id(vitaltwin, tmp_path):
     assert list((tmp_path / "drawn").iterdir()) == []
     alone = vitaltwin("evaluate", "one.csv", "--held-out")
     assert (alone.returncode, alone.stderr.strip()) == (1, "error: one.csv has a single patient: none is held out")
+
+
+def test_no_figure_is_cropped_on_a_narrow_terminal(result, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("TERM", "dumb")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    show(result)
+    out = capsys.readouterr().out
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= 120
