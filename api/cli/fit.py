@@ -1,6 +1,7 @@
-"""``vitaltwin fit``: fits the motion of signals, or the chances they state, to recorded patients; prints table rows.
+"""``vitaltwin fit``: fits the motion of signals, their bands, or the chances they state; prints table rows.
 
-The rows are for ``twins/models/channel/modes.py`` and, with ``--chances``, for ``twins/models/channel/recalibration.py``.
+The rows are for ``twins/models/channel/modes.py``; with ``--chances`` for ``recalibration.py`` there, with ``--bands`` for
+``corrections_fitted.py``.
 """
 
 from enum import Enum
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli.fit_bands import fit_bands
 from api.cli.fit_chances import fit_chances, read_all
 from api.cli.output import Failure, failures, print_json, progress, say, table
 
@@ -43,6 +45,10 @@ def fit(
         typer.Option(help="Only this signal; may be repeated. NAME+NAME fits two together.", show_default="all"),
     ] = None,
     form: Annotated[Form, typer.Option(help="The form of motion, or all to compare them.")] = Form.ALL,
+    bands: Annotated[
+        bool,
+        typer.Option("--bands", help="Fit how forecasts are corrected by level and after changes, not the motion."),
+    ] = False,
     chances: Annotated[
         bool, typer.Option("--chances", help="Fit how stated chances are recalibrated, not the motion.")
     ] = False,
@@ -57,9 +63,15 @@ def fit(
     With --chances: streams every file through the twins, fits slope and offset of the chance of a reading beyond a limit,
     and prints the rows to paste into twins/models/channel/recalibration.py, with the Brier skill and the calibration
     error of the evaluation patients before and after.
+
+    With --bands: streams every file through the twins with the corrections in force, and prints the rows to paste into
+    twins/models/channel/corrections_fitted.py. Run it again with the new rows until the widths no longer change.
     """
     from twins.fitting.forms import FORMS
 
+    if bands:
+        fit_bands(files, as_json=as_json)
+        return
     if chances:
         fit_chances(files, signal or [], as_json=as_json)
         return

@@ -54,7 +54,14 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
         }
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
         belief = np.empty((1, layout.BELIEF), np.float32)
-        forecast.write_belief(bank.state[row], layout.PARAMETERS[code], bank.stretch[row], bank.recent[row], belief[0])
+        forecast.write_belief(
+            bank.state[row],
+            layout.PARAMETERS[code],
+            bank.stretch[row],
+            bank.recent[row],
+            belief[0],
+            belief[0, layout.B_RECENT :],
+        )
         within = int(event[layout.E_KIND]) == WITHIN
         expected_min = event[layout.E_EXPECTED] / 60.0
         explanation["forecast"] = {

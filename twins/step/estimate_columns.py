@@ -51,7 +51,7 @@ def _plausible(own: F8, parameter: F8, watch: F8, ring: F8, shown: F8) -> tuple[
 def columns(
     rows: I8, state: F8, watch: F8, ring: F8, shown: F8, phase: U1, stretch: F4, recent: F4, signal_of_row: U2,
     patient_of_row: I8, parameters: F8, numbers: I8, patient: U4, signal: U2, time: I8, figures: F8, quality: F4,
-    status: U1, belief: F4,
+    status: U1, belief: F4, last: F4,
 ) -> tuple[int, int]:  # fmt: skip
     """Write one line for each of ``rows``, which are sorted by patient; returns (number of patients, rejected lines).
 
@@ -88,7 +88,7 @@ def columns(
             quality[i] = 0.0
             status[i] = max(status[i], 1)
             rejections += 1
-        write_belief(own, parameters[signal_of_row[row]], stretch[row], recent[row], belief[i])
+        write_belief(own, parameters[signal_of_row[row]], stretch[row], recent[row], belief[i], last[i])
     return named, rejections
 
 

@@ -20,10 +20,11 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
     count = len(rows)
     numbers, patient, signal = np.empty(count, np.int64), np.empty(count, "<u4"), np.empty(count, "<u2")
     time, figures, quality = np.empty(count, "<i8"), np.empty((4, count)), np.empty(count, "<f4")
-    status, belief = np.empty(count, np.uint8), np.empty((count, layout.BELIEF), "<f4")
+    status, belief = np.empty(count, np.uint8), np.empty((count, layout.B_RECENT), "<f4")
+    last = np.empty((count, layout.BELIEF - layout.B_RECENT), "<f4")
     named, rejections = columns(
         rows, bank.state, bank.watch, bank.ring, bank.shown, bank.phase, bank.stretch, bank.recent, bank.signal_of_row,
-        bank.patient_of_row, layout.PARAMETERS, numbers, patient, signal, time, figures, quality, status, belief,
+        bank.patient_of_row, layout.PARAMETERS, numbers, patient, signal, time, figures, quality, status, belief, last,
     )  # fmt: skip
     bad_value = bad_time = b""
     if rejections:
@@ -44,8 +45,8 @@ def estimates_of(bank: Bank, rows: I8, now: int) -> Estimates:
         trend=trend,
         quality=quality.tobytes(),
         status=status.tobytes(),
-        belief=belief[:, : layout.B_RECENT].tobytes(),
-        recent=belief[:, layout.B_RECENT :].tobytes(),
+        belief=belief.tobytes(),
+        recent=last.tobytes(),
         rejected=bad_value,
         rejected_time=bad_time,
     )

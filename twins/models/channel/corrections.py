@@ -16,7 +16,19 @@ from twins.models.channel.corrections_fitted import CORRECTIONS, Correction
 from twins.records import HORIZONS_MIN
 from twins.signals import SIGNALS
 
-__all__ = ["LEVELS", "level_of", "nearest", "table", "way_back", "width"]
+__all__ = [
+    "HIGH",
+    "LEVELS",
+    "LOW",
+    "SHIFT",
+    "corrected",
+    "in_force",
+    "level_of",
+    "nearest",
+    "table",
+    "way_back",
+    "width",
+]
 
 LEVELS = 5
 """Bands of level of a signal, at most."""
@@ -50,6 +62,12 @@ def table(corrections: dict[str, dict[int, Correction]]) -> F8:
 
 
 _EDGES, _TABLE = _edges(), table(CORRECTIONS)
+
+
+def in_force(code: int, h: int) -> F8:
+    """The row of the table of a signal and a tracked horizon."""
+    row: F8 = _TABLE[code, h].copy()
+    return row
 
 
 @kernel(forceinline=True)

@@ -103,8 +103,11 @@ def ratio_of(recent: F4) -> float:
 
 
 @kernel()
-def write_belief(state: F8, parameter: F8, stretch: F4, recent: F4, belief: F4) -> None:
-    """Write everything that forecasts of a channel are computed from; the level is NaN without a measurement."""
+def write_belief(state: F8, parameter: F8, stretch: F4, recent: F4, belief: F4, last: F4) -> None:
+    """Write everything that forecasts of a channel are computed from; the level is NaN without a measurement.
+
+    ``last`` gets the columns from ``B_RECENT`` on, which are sent apart.
+    """
     belief[B_LEVEL] = state[M0] if state[COUNT] > 0.0 else np.nan
     belief[B_SLOW] = state[M1]
     belief[B_P00] = state[P00]
@@ -114,8 +117,8 @@ def write_belief(state: F8, parameter: F8, stretch: F4, recent: F4, belief: F4) 
     for h in range(HORIZONS):
         belief[B_STRETCH + 2 * h] = stretch[h, 0]
         belief[B_STRETCH + 2 * h + 1] = stretch[h, 1]
-    belief[B_RECENT] = ratio_of(recent)
-    belief[B_RETURN] = recent[RETURN]
+    last[0] = ratio_of(recent)
+    last[B_RETURN - B_RECENT] = recent[RETURN]
 
 
 @kernel()
@@ -160,6 +163,28 @@ def moments(
             m, _, variance = ahead(state[rows[i]], parameter, horizons_s[h])
             mean[i, h] = m
             sd[i, h] = math.sqrt(variance)
+
+
+@kernel()
+def uncorrected(
+    state: F8, parameters: F8, rows: I8, signal_of_row: npt.NDArray[np.uint16], time: I8, horizons_s: F8, out: F8
+) -> None:  # fmt: skip
+    """Forecasts of the modes alone, ``horizons_s`` after ``time`` (µs): ``out`` is [3, rows, horizons].
+
+    Mean and spread of a reading, and the return of the fast mode that is expected until then. NaN stays where nothing was
+    measured.
+    """
+    for i in range(len(rows)):
+        own = state[rows[i]]
+        if own[COUNT] == 0.0:
+            continue
+        parameter = parameters[signal_of_row[rows[i]]]
+        fast = own[M0] - parameter[A_MEAN] - own[M1]
+        late_s = max(float(time[i]) - own[T], 0.0) * 1e-6
+        for h in range(len(horizons_s)):
+            mean, _, variance = ahead(own, parameter, horizons_s[h] + late_s)
+            out[0, i, h], out[1, i, h] = mean, math.sqrt(variance)
+            out[2, i, h] = way_back(parameter, fast, horizons_s[h] + late_s)
 
 
 @kernel()
