@@ -18,7 +18,9 @@ class Alarm(Generic[T]):
 
     ``number`` counts the transitions. ``standing`` says whether the condition holds now, ``ended`` when it last ended.
     ``value`` is the newest value, ``onset_value`` the first and ``extreme`` the worst of the episode. ``past`` marks an
-    episode that was over when its readings arrived: it is never active and never sounds.
+    episode that was over when its readings arrived: it is never active and never sounds. ``explanation`` says why. That of
+    a predicted crossing has ``forecast`` with the stated chance (``probability``) and its ``kind``: ``within_30_min``, a
+    reading beyond the limit within ``horizon_min``; or ``next_reading``, the next one, expected in ``horizon_min``.
     """
 
     id: str
