@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import statistics
 import subprocess
 import sys
@@ -18,6 +19,7 @@ __all__ = ["against"]
 
 _ROOT = Path(__file__).resolve().parents[2]
 _WITHIN_S = 3_600
+_CLEANS_UP_S = 60
 _OWN = "import sys; sys.argv[0] = 'vitaltwin'; from api.cli import main; main()"
 """How to start a benchmark at commits where it was a command of the program."""
 
@@ -72,15 +74,31 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def _run(tree: Path, name: str, options: Sequence[str]) -> dict[str, Any]:
     moved = (tree / "tests" / "bench" / "__main__.py").exists()
+    # A shell starts what it runs in the background deaf to SIGINT, and a process inherits that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     program = ["-m", "tests.bench"] if moved else ["-c", _OWN, "bench"]
-    ended = subprocess.run(
+    with subprocess.Popen(
         [sys.executable, *program, name, "--json", *options], cwd=tree, env=os.environ | {"PYTHONPATH": str(tree)},
-        stdout=subprocess.PIPE, check=False, timeout=_WITHIN_S,
-    )  # fmt: skip
-    if ended.returncode:
+        stdout=subprocess.PIPE,
+    ) as running:  # fmt: skip
+        try:
+            printed, _ = running.communicate(timeout=_WITHIN_S)
+        except BaseException:
+            _end(running)
+            raise
+    if running.returncode:
         raise Failure(f"the benchmark failed in {tree}; its output is above")
-    figures: dict[str, Any] = msgspec.json.decode(ended.stdout)
+    figures: dict[str, Any] = msgspec.json.decode(printed)
     return figures
+
+
+def _end(running: subprocess.Popen[bytes]) -> None:
+    """Interrupt a benchmark, so that it ends the services it has started; commits of any age understand that."""
+    running.send_signal(signal.SIGINT)
+    try:
+        running.communicate(timeout=_CLEANS_UP_S)
+    except subprocess.TimeoutExpired:
+        running.kill()
 
 
 def _flat(figures: dict[str, Any], prefix: str = "") -> dict[str, float]:
