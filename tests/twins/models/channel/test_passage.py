@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 from scipy.linalg import expm
 from scipy.stats import norm
 
+from tests.twins.models.channel.bounds import piece, screen
 from twins.models.channel import passage
-from twins.models.channel.passage import crossing, screen
+from twins.models.channel.passage import crossing
 
 LOW, HIGH = -1.0, 1.0
 NAMES = ("m0", "m1", "p00", "p01", "p11", "mu", "lam1", "lam2", "s11", "s12", "s22", "limit", "side", "window_s")
@@ -149,12 +150,12 @@ def test_ornstein_uhlenbeck_comes_to_a_limit_off_its_mean(start, limit, time):
 
 
 def test_a_piece_is_bounded_by_reflection_and_by_the_chord():
-    assert passage._piece(1.5, 1.0, 0.0, 0.7, (1.0, 0.0, 9.0)) == pytest.approx(2 * norm.sf(1.5 / math.sqrt(0.7)))
+    assert piece(1.5, 1.0, 0.0, 0.7, (1.0, 0.0, 9.0)) == pytest.approx(2 * norm.sf(1.5 / math.sqrt(0.7)))
     for distance in (1.5, 2.0, 3.0):
         for time in (0.1, 0.5):
             x, passed = ornstein_uhlenbeck(-distance, time)
             exact = norm.sf(distance) + np.trapezoid(passed * norm.pdf(x), x)
-            assert exact <= passage._piece(distance, 0.0, 1.0, 1.0, (1.0, 0.5, time)) <= 2.0 * exact
+            assert exact <= piece(distance, 0.0, 1.0, 1.0, (1.0, 0.5, time)) <= 2.0 * exact
 
 
 TWO_MODES = {
