@@ -29,6 +29,7 @@ from tests.support.cluster import Cluster
 from tests.support.fault_scenario import FaultScenario
 from tests.support.service import ServiceUnderTest
 from tests.support.topics import compare
+from twins.bank import layout
 from twins.records import Admit, Columns, Outcome, SetLimits, Tick
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -67,14 +68,18 @@ async def recorded(path: Path) -> list[Outcome]:
     for patient in patients:
         await service.append(Admit(patient=patient, ward="A"))
     await service.append(SetLimits(signal="heart_rate", ward="A", high=110.0, delay_s=1.0))
-    now = service.clock.now() - 60_000_000
-    for second in range(60):
-        value = np.round(np.where(np.arange(12) % 4 == 0, 75 + 2 * second, 80) + rng.normal(0, 1, 12))
-        moments = np.full(12, now + second * 1_000_000)
+    now = service.clock.now() - 240_000_000
+    for second in range(240):
+        # Some beds rise, some make a step, some are late now and then: the bands learn from all of it.
+        number = np.arange(12)
+        value = np.where(number % 4 == 0, 75 + 0.5 * second, np.where((number % 4 == 1) & (second > 100), 110, 80))
+        value = np.round(value + rng.normal(0, 1, 12))
+        late = np.where((number % 4 == 2) & (second % 7 == 3), 2, 0)
+        moments = now + (second - late) * 1_000_000 + np.where(late > 0, 500_000, 0)
         for code, values in ((0, value), (3, np.full(12, 96.0 - second % 3))):
             columns = Columns(patients, np.arange(12, dtype="u4"), np.full(12, code, "u2"), moments, values)
             await service.observe(columns, "monitor")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.02)
     await service.stop()
     await asyncio.sleep(0)
     return [outcome for outcome in heard if not outcome.complete and not outcome.empty]
@@ -92,6 +97,9 @@ async def test_the_same_results_in_both_runtimes(
         alarms[one.partition] += [encode_transition(transition) for transition in one.transitions]
     assert min(map(len, estimates.values())) > 10
     assert sum(map(len, alarms.values())) > 5
+    learnt = np.concatenate([one.estimates.rows["belief"][:, layout.B_RECENT :] for one in wanted if one.estimates])
+    assert len(np.unique(learnt[:, 0])) > 20
+    assert np.any(learnt[:, 0] > 1.2)
     await topics.make(settings)
     names = topics.Topics.of(settings)
     writing = producer(settings)
