@@ -7,7 +7,7 @@ three runs are enough.
 
 A figure is the mean over the files, each weighed by how well it is known there (random effects, DerSimonian & Laird 1986;
 patients are the units within a file). It is drawn to 0 the more, the less it differs from 0 compared with its error
-(positive-part James-Stein): m · max(0, 1 - c · error² / m²).
+(positive-part James-Stein): m · max(0, 1 - c · error² / m²). Last, each horizon takes a part of its neighbours' figures.
 """
 
 import math
@@ -28,9 +28,9 @@ from twins.models.channel.forecast import Z80, uncorrected
 from twins.records import Columns
 from twins.signals import FILTERED, SIGNALS
 
-__all__ = ["Part", "doubt_of", "fit_bands", "mean_of_files", "share_and_shifts", "width_of"]
+__all__ = ["Part", "doubt_of", "fit_bands", "mean_of_files", "share_and_shifts", "smoothed", "width_of"]
 
-MOST = 100
+MOST = 200
 """Pairs of one patient at one horizon that count."""
 SHRINK = 2.0
 FEWEST_PATIENTS, FEWEST_IN_FILE, FEWEST_PAIRS = 4, 3, 60
@@ -67,10 +67,12 @@ def fit_bands(
         made = _Made(even, HORIZONS)
         made.stream(lambda done, name=recording.name: tell(name, done))  # type: ignore[misc]
         _gather(recording.name, made, found)
-    corrections: dict[str, dict[int, Correction]] = defaultdict(dict)
-    for (code, h), parts in sorted(found.items()):
-        corrections[SIGNALS[code].name][HORIZONS[h]] = _correction(code, h, parts)
-    return dict(corrections)
+    return {
+        SIGNALS[code].name: _corrections(
+            code, {h: parts for (signal, h), parts in sorted(found.items()) if signal == code}
+        )
+        for code in sorted({code for code, _ in found})
+    }
 
 
 class _Made(Forecasts):
@@ -114,19 +116,52 @@ def _gather(name: str, made: _Made, found: dict[tuple[int, int], list[Part]]) ->
             found[code, h].append(Part(name, value - mean, spread, back, band, off / side))
 
 
-def _correction(code: int, h: int, parts: list[Part]) -> Correction:
+def _corrections(code: int, parts_at: dict[int, list[Part]]) -> dict[int, Correction]:
+    """The corrections of a signal by horizon in minutes."""
+    rows = smoothed(np.array([_row(code, h, parts) for h, parts in parts_at.items()]))
+    bands = len(SIGNALS[code].levels) + 1
+    made = {}
+    for h, row in zip(parts_at, rows, strict=True):
+        share, doubt = _figures(row[:2])
+        shift, low, high = (
+            _figures(part) for part in (row[2 : 2 + bands], *np.exp(row[2 + bands :].reshape(2, bands)))
+        )
+        plain = set(low + high) == {1.0}
+        made[HORIZONS[h]] = Correction(
+            share, doubt, shift if any(shift) else (), () if plain else low, () if plain else high
+        )
+    return made
+
+
+def _row(code: int, h: int, parts: list[Part]) -> F8:
+    """Share, doubt, shifts and logarithms of the widths, below and above, at one horizon."""
     bands = len(SIGNALS[code].levels) + 1
     share, shifts = share_and_shifts(parts, bands if bands > 1 else 0)
-    shifts = shifts if bands > 1 else np.zeros(bands)
     before = in_force(code, h)
     widths = [
-        [math.exp(width_of(parts, band, side, float(before[(LOW, HIGH)[side] + band]))) for band in range(bands)]
+        width_of(parts, band, side, float(before[(LOW, HIGH)[side] + band]))
         for side in range(2)
+        for band in range(bands)
     ]
-    plain = all(width == 1.0 for side in widths for width in side)
-    low, high = (() if plain else tuple(round(width, 3) for width in side) for side in widths)
-    shift = tuple(round(float(one), 3) for one in shifts) if shifts.any() else ()
-    return Correction(round(share, 3), doubt_of(parts, share), shift, low, high)
+    return np.array([share, doubt_of(parts, share), *shifts, *widths])
+
+
+def smoothed(rows: F8) -> F8:
+    """Rows by horizon, each with its neighbours: twice itself and each neighbour once, so that a fan has no kinks.
+
+    >>> smoothed(np.array([[0.0], [4.0], [0.0]])).ravel().round(2).tolist()
+    [1.33, 2.0, 1.33]
+    """
+    count = len(rows)
+    near = [[at for at in (place - 1, place + 1) if 0 <= at < count] for place in range(count)]
+    result: F8 = np.array([
+        (2.0 * rows[place] + rows[near[place]].sum(axis=0)) / (2.0 + len(near[place])) for place in range(count)
+    ])  # fmt: skip
+    return result
+
+
+def _figures(values: F8) -> tuple[float, ...]:
+    return tuple(round(float(value), 3) + 0.0 for value in values)
 
 
 def mean_of_files(files: Sequence[str], sums: F8, weights: F8) -> tuple[float, float]:
@@ -199,7 +234,7 @@ def doubt_of(parts: Sequence[Part], share: float) -> float:
             for _ in range(4):
                 own = float(np.mean(np.minimum(squares / variance, 9.0 * own)))
             own = (own * count + 2.0) / (count + 2.0)
-            costs[number] += 0.5 * float(np.sum(np.log(variance * own) + np.minimum(squares / variance / own, 18.0)))
+            costs[number] += 0.5 * float(np.sum(np.log(variance * own) + np.minimum(squares / variance / own, 9.0)))
     return DOUBTS[int(np.argmin(costs))]
 
 

@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from streams.recordings.band_fit import DOUBTS, Part, doubt_of, fit_bands, mean_of_files, share_and_shifts, width_of
+from streams.recordings.band_fit import (
+    DOUBTS,
+    Part,
+    doubt_of,
+    fit_bands,
+    mean_of_files,
+    share_and_shifts,
+    smoothed,
+    width_of,
+)
 from streams.recordings.recording import Recording
 from twins.models.channel.corrections_fitted import Correction
 from twins.records import Columns
@@ -69,6 +78,13 @@ def test_files_that_differ_leave_a_mean_unsure():
     assert math.sqrt(square) == pytest.approx(stats.sem(sums), rel=0.3)
     apart = sums + np.repeat([0.0, 2.0], 200)
     assert math.sqrt(mean_of_files(files, apart, np.ones(400))[1]) > 0.8
+
+
+def test_neighbouring_horizons_share_their_figures():
+    rows = np.array([[0.0, 1.0], [0.4, 1.0], [0.0, 1.0], [0.0, 1.0]])
+    assert smoothed(rows)[:, 0] == pytest.approx([0.4 / 3, 0.2, 0.1, 0.0])
+    assert smoothed(rows)[:, 1] == pytest.approx(1.0)
+    assert smoothed(rows[:1]).tolist() == rows[:1].tolist()
 
 
 def test_recordings_give_corrections_by_signal_and_horizon():
