@@ -2,8 +2,8 @@
 
 Where readings come often, the chance is that of a reading beyond the limit within ``PREDICT_WITHIN_S``. Its raw form is
 the mean, over moments of that time, of the probability that a reading then is beyond the limit: the expected share of
-the time. The probability that the level crosses the limit (``passage``) told apart less well, on recorded patients,
-what would be read from what would not: it counts every excursion between two readings.
+the time. The probability that the level crosses the limit (``passage``) had less skill on recorded patients: it counts
+every excursion between two readings.
 Where readings are sparse (``is_sparse``), the chance is that the next reading is beyond the limit, at the usual distance
 of readings. The bands are stretched for the patient; these probabilities are not.
 
