@@ -83,7 +83,7 @@ def test_bands_of_an_unusual_patient_reach_their_coverage(wildness):
     assert held80 == pytest.approx(0.80, abs=0.04)
     assert held95 == pytest.approx(0.95, abs=0.025)
     assert (channel.factor(30)[0] > 1.2) == (wildness > 1)
-    assert (high > 1.5 * sd) == (wildness > 1)
+    assert (high > 1.25 * sd) == (wildness > 1)
 
 
 def test_a_forecast_is_judged_when_its_time_has_come_and_not_before():
