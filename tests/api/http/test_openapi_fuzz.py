@@ -72,9 +72,8 @@ def hammer(operation, mode, headers, cookies):
     @given(case=operation.as_strategy(generation_mode=mode))
     def once(case):
         answer = case.call(headers=headers, cookies=cookies)
-        if (
-            answer.status_code != 414
-        ):  # the address alone is too long: nobody has looked at what is wrong with its parts
+        # Where the address or the body is too long, nobody has looked at what is wrong with its parts.
+        if answer.status_code not in {413, 414}:
             case.validate_response(answer, checks=CHECKS)
 
     with contextlib.suppress(Unsatisfiable):  # nothing about this operation can be wrong
