@@ -10,7 +10,7 @@ VITAL = {
 
 
 @pytest.mark.parametrize(
-    ("patient", "told", "oxygen", "consciousness", "total"),
+    ("patient", "sent", "oxygen", "consciousness", "total"),
     [
         ("awake", {"oxygen_flow": 0, "glasgow_coma_scale": 15}, 0, 0, 0),
         ("flow", {"oxygen_flow": 6, "glasgow_coma_scale": 15}, 2, 0, 2),
@@ -18,8 +18,8 @@ VITAL = {
         ("drowsy", {"inspired_oxygen_fraction": 21, "glasgow_coma_scale": 9}, 0, 3, 3),
     ],
 )
-def test_what_a_device_reports_is_in_the_score(running, device, patient, told, oxygen, consciousness, total):
-    readings = [running.reading(patient=patient, signal=name, value=value) for name, value in (VITAL | told).items()]
+def test_what_a_device_reports_is_in_the_score(running, device, patient, sent, oxygen, consciousness, total):
+    readings = [running.reading(patient=patient, signal=name, value=value) for name, value in (VITAL | sent).items()]
     assert device.post("/v1/observations", json=readings).json()["taken"] == len(readings)
     ward = running.person(f"nurse-{patient}", "clinician")
 

@@ -41,14 +41,14 @@ def now(running):
 
 
 def test_scores_by_ward_side_and_kind(now, admin):
-    told = admin.get(ADDRESS.format("heart_rate")).json()
-    assert (told["signal"], told["unit"]) == ("heart_rate", "/min")
-    assert [(ward["ward"], [(one["side"], one["kind"]) for one in ward["records"]]) for ward in told["wards"]] == [
+    answer = admin.get(ADDRESS.format("heart_rate")).json()
+    assert (answer["signal"], answer["unit"]) == ("heart_rate", "/min")
+    assert [(ward["ward"], [(one["side"], one["kind"]) for one in ward["records"]]) for ward in answer["wards"]] == [
         ("", [("high", "within_30_min")]),
         ("A", [("high", "within_30_min")]),
         ("B", [("low", "next_reading"), ("high", "within_30_min")]),
     ]
-    (mine,) = told["wards"][1]["records"]
+    (mine,) = answer["wards"][1]["records"]
     assert (mine["statements"], mine["came_true"], mine["enough"]) == (200, 60, True)
     assert mine["base_rate"] == pytest.approx(0.3)
     assert mine["stated"] == pytest.approx(float(STATED.mean()), abs=1e-6)
@@ -84,9 +84,9 @@ def test_periods_and_sides(now, admin, running):
     assert [ward["ward"] for ward in admin.get(asked, params=ago | {"side": "high"}).json()["wards"]] == ["", "A"]
     assert [ward["ward"] for ward in admin.get(asked, params={"side": "low"}).json()["wards"]] == ["B"]
     period = {"since": "2026-01-01T00:10:00Z", "until": "2026-01-01T02:10:00Z"}
-    told = admin.get(asked, params=period).json()
-    assert (told["since"], told["until"]) == ("2026-01-01T00:00:00.000Z", "2026-01-01T03:00:00.000Z")
-    assert told["wards"] == told["together"] == []
+    answer = admin.get(asked, params=period).json()
+    assert (answer["since"], answer["until"]) == ("2026-01-01T00:00:00.000Z", "2026-01-01T03:00:00.000Z")
+    assert answer["wards"] == answer["together"] == []
     assert admin.get(ADDRESS.format("glucose")).json()["wards"] == []
     far = {"since": running.now(-50 * 24 * 3600)}
     assert admin.get(ADDRESS.format("glucose"), params=far).json()["together"][0]["statements"] == 1
@@ -94,9 +94,9 @@ def test_periods_and_sides(now, admin, running):
 
 def test_a_person_sees_only_the_wards_within_reach(now, running):
     nurse, asked = running.person("nurse-of-b", "viewer", ("B", "Z")), ADDRESS.format("heart_rate")
-    told = nurse.get(asked).json()
-    assert [ward["ward"] for ward in told["wards"]] == ["B"]
-    assert [one["statements"] for one in told["together"]] == [200, 49]
+    answer = nurse.get(asked).json()
+    assert [ward["ward"] for ward in answer["wards"]] == ["B"]
+    assert [one["statements"] for one in answer["together"]] == [200, 49]
     refused, unknown = (nurse.get(asked, params={"ward": ward}) for ward in ("A", "nowhere"))
     assert problem(refused) == problem(unknown) == "forbidden"
     assert refused.json() == unknown.json(), "whether a ward exists is not revealed"

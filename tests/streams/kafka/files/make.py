@@ -74,7 +74,8 @@ async def read(settings: Settings, topic: str, least: int = 0, partitions: int =
                 found += records
 
 
-async def _write(settings: Settings, records: list[tuple[int, Record]]) -> None:
+async def write(settings: Settings, records: list[tuple[int, Record]]) -> None:
+    """Write records to the log, each to its partition."""
     writing = producer(settings)
     await writing.start()
     inputs = topics.Topics.of(settings).inputs
@@ -101,20 +102,20 @@ async def _made(settings: Settings, worker: ServiceUnderTest) -> list[Kept]:
     await topics.make(settings)
     records = _records(Clock().now() - STEPS * STEP_US)
     left = AFTER * sum(any(partition_of(name, 2) == number for name in PATIENTS) for number in range(2))
-    await _write(settings, records[:-left])
+    await write(settings, records[:-left])
     await asyncio.to_thread(worker.start)
     result: list[str] = []
     while not result:
         transitions = [decode_transition(record.value) for record in await read(settings, names.alarms, 1)]
         result = [one.alarm for one in transitions if one.condition == "news2.high"]
     acknowledged = Acknowledge(patient="ada", alarm=result[0], by="nurse", note="seen", received=Clock().now())
-    await _write(settings, [(partition_of("ada", 2), acknowledged)])
+    await write(settings, [(partition_of("ada", 2), acknowledged)])
     presence = ""
     while presence != "acknowledged":
         of_alarm = [decode_transition(record.value) for record in await read(settings, names.alarms)]
         presence = [one.presence for one in of_alarm if one.alarm == result[0]][-1]
     await asyncio.to_thread(worker.stop)
-    await _write(settings, records[-left:])
+    await write(settings, records[-left:])
     kept = []
     for name in KEPT:
         for record in await read(settings, getattr(names, name)):

@@ -10,18 +10,13 @@ import pytest
 
 from streams.clock import Clock
 from streams.history import SqliteHistory
-from streams.kafka import topics
-from streams.kafka.connect import producer
-from streams.kafka.format import headers
 from streams.log.frame import as_record
-from streams.log.log import encode_record
 from streams.registry import partition_of
-from streams.settings import Settings
 from streams.worker.worker import Worker
 from tests.conftest import ROOT, require
 from tests.streams.history.conftest import File
 from tests.streams.history.judged import monitored
-from tests.streams.kafka.files.make import on_partition
+from tests.streams.kafka.files.make import on_partition, write
 from tests.support.cluster import Cluster, command_of, until
 from tests.support.raw_connection import RawConnection
 from tests.support.service import ServiceUnderTest
@@ -57,16 +52,6 @@ def parted(records: list[Record]) -> list[tuple[int, Record]]:
     return found
 
 
-async def written(settings: Settings, records: list[tuple[int, Record]]) -> None:
-    """Write the records to the log."""
-    writing = producer(settings)
-    await writing.start()
-    inputs = topics.Topics.of(settings).inputs
-    for partition, record in records:
-        await writing.send(inputs, encode_record(record), partition=partition, headers=headers() or None)
-    await writing.stop()
-
-
 def judged_here(path: Path, records: list[tuple[int, Record]]) -> dict[str, list[tuple[Any, ...]]]:
     """By ward, what a worker with a history in SQLite judges of the same records."""
     file = File(path)
@@ -97,7 +82,7 @@ def test_the_door_tells_what_the_embedded_service_would(cluster: Cluster, tmp_pa
     records = parted(monitored(begin, HOURS))
     wanted = judged_here(tmp_path / "service.db", records)
     assert sum(sum(count) for ward in wanted.values() for _, count, _, _ in ward) > 200
-    asyncio.run(written(cluster.settings, records))
+    asyncio.run(write(cluster.settings, records))
     cluster.worker().start()
     with ServiceUnderTest(command_of("api"), **cluster.given) as door:
         door.start()
