@@ -29,7 +29,7 @@ from twins.records import HORIZONS_MIN, Admit, Columns, Tick
 from twins.signals import FILTERED, SIGNALS
 from twins.step.dispatch import step
 
-__all__ = ["HORIZONS", "Evaluation", "Forecasts", "SignalScores", "evaluate", "pairs"]
+__all__ = ["HORIZONS", "Evaluation", "Forecasts", "SignalScores", "aligned", "evaluate", "pairs"]
 
 HORIZONS: tuple[int, ...] = HORIZONS_MIN
 """Minutes; the short ones only for signals measured that often."""
@@ -88,7 +88,7 @@ class Forecasts:
     """
 
     def __init__(self, recording: Recording, horizons_min: Sequence[int]) -> None:
-        self.columns = columns = _aligned(recording)
+        self.columns = columns = aligned(recording)
         self.horizons_min = tuple(horizons_min)
         shape = len(columns), len(horizons_min)
         self.mean: F4 = np.full(shape, np.nan, np.float32)
@@ -235,7 +235,7 @@ def _median(figures: Sequence[float]) -> float:
     return float(np.median(finite)) if finite else float("nan")
 
 
-def _aligned(recording: Recording) -> Columns:
+def aligned(recording: Recording) -> Columns:
     """The readings in order of time, the patients shifted so that all begin together, in frames like on a ward.
 
     Patients share nothing, so this changes no forecast. Signals measured every few minutes or hours are shifted by whole

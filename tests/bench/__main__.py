@@ -22,10 +22,15 @@ def bench(
         bool, typer.Option(help="A short run that only shows that it works; its figures mean little.")
     ] = False,
     runtime: Annotated[str, typer.Option(help="What `latency` measures: embedded or kafka.")] = "embedded",
-    only: Annotated[str, typer.Option(help="The only fault for `failover`, or abuse for `abuse`.")] = "",
+    only: Annotated[
+        str, typer.Option(help="The only fault for `failover`, abuse for `abuse`, or file for `alarms`.")
+    ] = "",
     runs: Annotated[
         int, typer.Option(min=0, help="How often `failover` runs each fault and `restore` starts; 0: the default.")
     ] = 0,
+    place: Annotated[
+        str, typer.Option(help="Whose recordings `alarms` uses: patients at odd places, or at even ones (fitted on).")
+    ] = "odd",
     commit: Annotated[
         str, typer.Option("--against", help="Also measure this commit, alternating with the present one, and compare.")
     ] = "",
@@ -35,7 +40,7 @@ def bench(
     """Measure the service on this machine."""
     if name not in BENCHES:
         raise typer.BadParameter(f"there is no benchmark {name!r}; known: {', '.join(BENCHES)}", param_hint="NAME")
-    given = {"runtime": (runtime, "embedded"), "only": (only, ""), "runs": (runs, 0)}
+    given = {"runtime": (runtime, "embedded"), "only": (only, ""), "runs": (runs, 0), "place": (place, "odd")}
     options = {option: value for option, (value, usual) in given.items() if value != usual}
     wrong = [option for option in options if option not in OPTIONS.get(name, ())]
     if wrong:

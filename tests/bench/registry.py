@@ -27,6 +27,7 @@ BENCHES: dict[str, Bench] = {
     name: _late(name)
     for name in (
         "abuse",
+        "alarms",
         "failover",
         "forecast",
         "history",
@@ -47,6 +48,7 @@ BENCHES: dict[str, Bench] = {
 
 OPTIONS: dict[str, tuple[str, ...]] = {
     "abuse": ("only",),
+    "alarms": ("only", "place"),
     "failover": ("only", "runs"),
     "latency": ("runtime",),
     "restore": ("runs",),

@@ -8,7 +8,7 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from streams.log.frame import as_record
-from streams.recordings.evaluate import _aligned, _frames
+from streams.recordings.evaluate import _frames, aligned
 from streams.recordings.recording import cut, read
 from twins.bank.bank import Bank
 from twins.records import Admit, Tick
@@ -24,7 +24,7 @@ def test_oxygen_and_coma_scale_of_devices_tell_who_will_die(shared_recordings):
     with gzip.open(shared_recordings / "challenge2012_icu_outcomes.csv.gz", "rt", encoding="utf-8") as lines:
         died = {row["patient"]: int(row["in_hospital_death"]) for row in csv.DictReader(lines)}
     recording = read(shared_recordings / "challenge2012_icu.csv.gz")
-    columns = _aligned(recording.of_patients(sorted(recording.columns.patients)[:STAYS]))
+    columns = aligned(recording.of_patients(sorted(recording.columns.patients)[:STAYS]))
     bank, last = Bank(), {}
     for offset, patient in enumerate(columns.patients):
         step(bank, Admit(patient=patient, received=int(columns.time[0])), offset)
