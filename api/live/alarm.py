@@ -21,6 +21,13 @@ class Alarm(Generic[T]):
     episode that was over when its readings arrived: it is never active and never sounds. ``explanation`` says why. That of
     a predicted crossing has ``forecast`` with the stated chance (``probability``) and its ``kind``: ``within_30_min``, a
     reading beyond the limit within ``horizon_min``; or ``next_reading``, the next one, expected in ``horizon_min``.
+
+    ``event`` is what caused the newest change. Conditions of one ``family`` are levels of one alarm; ``condition`` is the
+    highest that is true. ``known`` is false while nothing measures the condition. ``count`` is how often it became true in
+    this episode. ``under`` is the id of the alarm of the same cause under which this one is shown: it does not sound.
+    ``signals`` has the state (on, off, latched, acknowledged, paused) of ``visible``, ``audible`` and ``remote``.
+    ``responder`` said "I take it". ``step`` is how far the alarm was escalated, ``escalates_at`` when the next step is due;
+    ``reminds_at`` is when an acknowledged alarm sounds again. ``text`` is the text of a site's rule by language.
     """
 
     id: str
@@ -45,6 +52,19 @@ class Alarm(Generic[T]):
     by: str
     note: str
     explanation: dict[str, Any]
+    event: str
+    family: str
+    known: bool
+    count: int
+    under: str
+    signals: dict[str, str]
+    audio_paused_until: T | None
+    paused_until: T | None
+    reminds_at: T | None
+    responder: str
+    step: int
+    escalates_at: T | None
+    text: dict[str, str]
 
 
 def finite(value: float | None) -> float | None:
@@ -77,4 +97,17 @@ def alarm_of(transition: Transition, moment: Callable[[int], T]) -> Alarm[T]:
         by=transition.by,
         note=transition.note,
         explanation=transition.explanation,
+        event=transition.event,
+        family=transition.family,
+        known=transition.known,
+        count=transition.count,
+        under=transition.under,
+        signals=transition.signals,
+        audio_paused_until=moment(transition.audio_paused_until) if transition.audio_paused_until else None,
+        paused_until=moment(transition.paused_until) if transition.paused_until else None,
+        reminds_at=moment(transition.reminds_at) if transition.reminds_at else None,
+        responder=transition.responder,
+        step=transition.step,
+        escalates_at=moment(transition.escalates_at) if transition.escalates_at else None,
+        text=transition.text,
     )

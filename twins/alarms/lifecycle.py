@@ -1,28 +1,47 @@
-"""The life of an alarm: its presence is on, latched, acknowledged or off (words of IEEE 11073-10207).
+"""The life of an alarm, from the moment its condition becomes true until it is over and answered.
 
-Pure functions: an ``Alarm`` in, its next state and the transition out. Ids are derived from (patient, condition,
-signal, onset) and the number of the change. So the same log gives the same ids, and a transition that is emitted again
-overwrites the first copy.
+Pure functions: an ``Alarm`` in, its next state and the transition out. Every change is looked up in ``table``. Ids are
+derived from (patient, family of conditions, signal, onset) and the number of the change. So the same log gives the same
+ids, and a transition that is emitted again overwrites the first copy.
+
+An alarm has one or more *levels*: conditions of one family that are true now, such as a low and a critical limit. It
+shows the highest. Until somebody acknowledges it, its priority does not fall below that of a level that latches.
 """
 
 from hashlib import blake2b
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 
+from twins.alarms import table
+from twins.alarms.conditions import RANK, Condition
+from twins.alarms.table import Presence
 from twins.records import Transition
 
-__all__ = ["Alarm", "acknowledge", "begin", "end", "episode", "note_value", "snapshot", "withdraw", "worsen"]
+__all__ = [
+    "Alarm", "Level", "acknowledge", "begin", "change", "close", "end", "episode", "forget", "group", "note_value", "set_known",
+    "shown", "snapshot", "withdraw", "worsen",
+]  # fmt: skip
 
-Presence = Literal["on", "latched", "acknowledged", "off"]
+
+class Level(msgspec.Struct, kw_only=True, frozen=True):
+    """One condition of an alarm's family that is true now, and why; ``since`` in µs."""
+
+    priority: str
+    level: int
+    latches: bool
+    since: int
+    limit: float | None = None
+    explanation: dict[str, Any] = {}
 
 
 class Alarm(msgspec.Struct, kw_only=True):
-    """One episode of one condition of one patient; times in µs."""
+    """One episode of the conditions of one family of one patient; times in µs."""
 
     id: str
     patient: str
     condition: str
+    """The highest condition that is true now; after the end the highest of the episode since the last answer."""
     signal: str
     kind: str
     priority: str
@@ -42,15 +61,52 @@ class Alarm(msgspec.Struct, kw_only=True):
     by: str = ""
     note: str = ""
     explanation: dict[str, Any] = {}
+    family: str = ""
+    levels: dict[str, Level] = {}
+    """The conditions that are true now, by name."""
+    known: bool = True
+    """False while nothing measures the condition."""
+    count: int = 1
+    """How often the condition became true in this episode."""
+    under: str = ""
+    """The id of the alarm under which this one is shown, because both have one cause."""
+    event: str = ""
+    """What caused the last change."""
+    audio_paused_until: int = 0
+    paused_until: int = 0
+    reminds_at: int = 0
+    responder: str = ""
+    """Who said: I take it."""
+    step: int = 0
+    """How far the alarm was escalated."""
+    escalates_at: int = 0
+    text: dict[str, str] = {}
+    """The text of a site's rule, by language."""
+    worst: str = ""
+    """The highest condition that latches, of those that were true since the last answer."""
+    worst_level: Level | None = None
+
+    def __post_init__(self) -> None:
+        """Complete an alarm that an earlier version stored: each condition was an alarm of its own."""
+        if not self.family:
+            self.family = self.condition
+            level = Level(
+                priority=self.priority, level=0, latches=self.latches, since=self.onset, limit=self.limit,
+                explanation=self.explanation,
+            )  # fmt: skip
+            if self.standing:
+                self.levels = {self.condition: level}
+            if self.latches and self.presence != "acknowledged":
+                self.worst, self.worst_level = self.condition, level
 
 
-def episode(patient: str, condition: str, signal: str, onset: int) -> str:
+def episode(patient: str, family: str, signal: str, onset: int) -> str:
     """The id of an episode.
 
-    >>> episode("p1", "limit.high", "heart_rate", 0)
-    '365d7b90b7bde8e4b608'
+    >>> episode("p1", "high", "heart_rate", 0)
+    '24dfe392b3a1132fda1e'
     """
-    return blake2b(f"{patient}\0{condition}\0{signal}\0{onset}".encode(), digest_size=10).hexdigest()
+    return blake2b(f"{patient}\0{family}\0{signal}\0{onset}".encode(), digest_size=10).hexdigest()
 
 
 def note_value(alarm: Alarm, value: float | None, *, falling: bool) -> None:
@@ -64,63 +120,185 @@ def note_value(alarm: Alarm, value: float | None, *, falling: bool) -> None:
         alarm.extreme = value
 
 
-def begin(alarm: Alarm, ward: str, time: int) -> Transition:
-    """The condition became true."""
-    alarm.presence = "on"
-    alarm.standing = True
-    return _change(alarm, ward, time)
+def begin(  # noqa: PLR0917 - everything that a level is
+    alarm: Alarm, condition: Condition, priority: str, limit: float | None, explanation: dict[str, Any], ward: str,
+    time: int,
+) -> Transition | None:  # fmt: skip
+    """A condition of the alarm's family became true: the alarm begins, recurs or rises, or shows the same as before."""
+    above = _top(alarm)
+    alarm.levels[condition.name] = level = Level(
+        priority=priority, level=condition.level, latches=condition.latches, since=time, limit=limit,
+        explanation=explanation,
+    )  # fmt: skip
+    if alarm.worst == condition.name:
+        alarm.worst_level = level
+    if above is None:
+        event = "began" if not alarm.changes else "recurred"
+        alarm.count += event == "recurred"
+    elif above.level < condition.level or RANK[above.priority] < RANK[priority]:
+        event = "rose"
+    else:
+        return None
+    alarm.standing, alarm.known = True, True
+    _show(alarm)
+    return change(alarm, event, ward, time)
 
 
-def worsen(alarm: Alarm, ward: str, time: int) -> Transition | None:
+def worsen(  # noqa: PLR0917 - what is new of a level
+    alarm: Alarm, name: str, limit: float | None, explanation: dict[str, Any], ward: str, time: int
+) -> Transition | None:
     """The condition was already true and is clearly worse: an acknowledgement was for a milder state."""
-    if not alarm.standing:
+    level = alarm.levels.get(name)
+    if level is None:
         return None
-    alarm.by = alarm.note = ""
-    return begin(alarm, ward, time)
+    alarm.levels[name] = level = msgspec.structs.replace(level, limit=limit, explanation=explanation)
+    if alarm.worst == name:
+        alarm.worst_level = level
+    if level is not _top(alarm):
+        return None
+    _show(alarm)
+    alarm.known = True
+    return change(alarm, "worsened", ward, time)
 
 
-def end(alarm: Alarm, ward: str, time: int, value: float | None = None) -> Transition | None:
-    """The condition is no longer true: off, or latched if it latches and nobody has acknowledged it."""
-    if alarm.standing:
-        alarm.ended = max(time, alarm.time)
-    alarm.standing = False
+def end(alarm: Alarm, name: str, ward: str, time: int, value: float | None = None) -> Transition | None:
+    """A condition is no longer true: the alarm eases to a lower level, or ends, or latches until it is acknowledged."""
+    if alarm.levels.pop(name, None) is None:
+        return None
     alarm.value = value if value is not None else alarm.value
-    presence: Presence = "latched" if alarm.latches and alarm.presence in ("on", "latched") else "off"
-    if alarm.presence == presence:
-        return None
-    alarm.presence = presence
-    return _change(alarm, ward, time)
+    if alarm.levels:
+        before = alarm.condition
+        _show(alarm)
+        return change(alarm, "eased", ward, time) if alarm.condition != before else None
+    _no_longer_true(alarm, time)
+    return change(alarm, "ended", ward, time)
 
 
-def withdraw(alarm: Alarm, ward: str, time: int, reason: str) -> Transition:
+def forget(alarm: Alarm, name: str, ward: str, time: int) -> Transition | None:
+    """The readings behind one of several levels were wrong: the alarm is as if that level had never been true."""
+    if alarm.worst == name:
+        alarm.worst, alarm.worst_level, alarm.latches = "", None, False
+    return end(alarm, name, ward, time)
+
+
+def close(alarm: Alarm, event: str, ward: str, time: int) -> Transition | None:
+    """End the alarm for good and without latching: ``discharged`` or ``turned_off``."""
+    alarm.levels = {}
+    _no_longer_true(alarm, time)
+    return change(alarm, event, ward, time)
+
+
+def withdraw(alarm: Alarm, ward: str, time: int, reason: str) -> Transition | None:
     """The readings behind the alarm were wrong: it ends for good, with the reason (``taken_back``, ``corrected``)."""
-    if alarm.standing:
-        alarm.ended = max(time, alarm.time)
-    alarm.standing = alarm.latches = False
-    alarm.presence = "off"
+    alarm.levels = {}
+    _no_longer_true(alarm, time)
     alarm.explanation = {**alarm.explanation, "withdrawn": reason}
-    return _change(alarm, ward, time)
+    return change(alarm, "withdrawn", ward, time)
 
 
 def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> Transition | None:
     """Somebody has acknowledged it: it is silent until the condition ends or worsens. A latched alarm ends."""
     if alarm.presence not in ("on", "latched"):
         return None
-    alarm.presence = "acknowledged" if alarm.standing else "off"
     alarm.by = by
     alarm.note = note
-    return _change(alarm, ward, time)
+    # From now on the priority is that of what is true: what latched before has been seen.
+    alarm.worst, alarm.worst_level, alarm.latches = "", None, False
+    if alarm.levels:
+        _show(alarm, answered=True)
+    return change(alarm, "acknowledged", ward, time)
 
 
-def _change(alarm: Alarm, ward: str, time: int) -> Transition:
-    """Number the change; its time is never earlier than that of the change before, even if a late reading caused it."""
+def set_known(alarm: Alarm, known: bool, ward: str, time: int) -> Transition | None:  # noqa: FBT001 - a truth is what is set
+    """Whether anything measures the condition. Unknown, it stays as it is: it neither ends nor sounds anew."""
+    if alarm.known == known or not alarm.standing:
+        return None
+    return change(alarm, "known" if known else "unknown", ward, time)
+
+
+def group(alarm: Alarm, lead: Alarm | None, ward: str, time: int) -> Transition | None:
+    """Show the alarm under ``lead``, the alarm of the same cause, or by itself again.
+
+    If it comes out from under an acknowledged alarm, it is acknowledged as well: a person has seen the cause.
+    """
+    under = lead.id if lead is not None and lead.presence != "off" else ""
+    if alarm.under == under:
+        return None
+    alarm.under = under
+    return change(alarm, "grouped" if under else "ungrouped", ward, time)
+
+
+def change(alarm: Alarm, event: str, ward: str, time: int) -> Transition | None:
+    """Move the alarm by ``event`` as the table says; ``None`` if the event has no place in its state.
+
+    The change gets the next number. Its time is never earlier than that of the change before, even if a late reading
+    caused it.
+    """
+    there = table.move((alarm.presence, alarm.known), event, latches=alarm.latches)
+    if there is None:
+        return None
+    if alarm.presence in ("acknowledged", "off") and there[0] == "on":
+        alarm.by = alarm.note = alarm.responder = ""
+    alarm.presence, alarm.known = there
+    alarm.event = event
+    if alarm.presence in ("off", "acknowledged"):
+        alarm.step = alarm.escalates_at = 0
+    if alarm.presence == "off":
+        alarm.under = ""
+    if alarm.presence != "acknowledged":
+        alarm.reminds_at = 0
+    if alarm.presence == "on":
+        _will_latch(alarm)
     alarm.changes += 1
     alarm.time = max(time, alarm.time)
     return snapshot(alarm, ward)
 
 
+def _will_latch(alarm: Alarm) -> None:
+    """Remember the highest level that latches: the alarm latches until somebody has answered it."""
+    for name, level in alarm.levels.items():
+        if level.latches and (alarm.worst_level is None or alarm.worst_level.level < level.level):
+            alarm.worst, alarm.worst_level = name, level
+    alarm.latches = alarm.worst_level is not None
+
+
+def _top(alarm: Alarm) -> Level | None:
+    return max(alarm.levels.values(), key=lambda one: (one.level, RANK[one.priority]), default=None)
+
+
+def _show(alarm: Alarm, *, answered: bool = False) -> None:
+    """Show the highest level that is true; unless ``answered``, the priority of a latched level stays."""
+    name, top = max(alarm.levels.items(), key=lambda item: (item[1].level, RANK[item[1].priority]))
+    alarm.condition, alarm.limit, alarm.explanation = name, top.limit, top.explanation
+    keeps = alarm.latches and not answered
+    if not keeps or RANK[top.priority] > RANK[alarm.priority]:
+        alarm.priority = top.priority
+
+
+def _no_longer_true(alarm: Alarm, time: int) -> None:
+    if alarm.standing:
+        alarm.ended = max(time, alarm.time)
+    alarm.standing, alarm.known = False, True
+    if alarm.worst_level is not None:
+        alarm.condition, alarm.limit, alarm.explanation = (
+            alarm.worst, alarm.worst_level.limit, alarm.worst_level.explanation,
+        )  # fmt: skip
+
+
+def shown(alarm: Alarm, now: int) -> table.Signals:
+    """The state of the alarm's signals at ``now`` (µs)."""
+    if alarm.paused_until > now:
+        why = "alarm_pause"
+    elif alarm.under:
+        why = "grouped"
+    else:
+        why = "audio_pause" if alarm.audio_paused_until > now else "none"
+    return table.SIGNALS_OF[alarm.presence, why]
+
+
 def snapshot(alarm: Alarm, ward: str) -> Transition:
     """The alarm's latest transition, as it was or would be emitted."""
+    signals = shown(alarm, alarm.time)
     return Transition(
         id=f"{alarm.id}-{alarm.changes}",
         alarm=alarm.id,
@@ -143,4 +321,17 @@ def snapshot(alarm: Alarm, ward: str) -> Transition:
         by=alarm.by,
         note=alarm.note,
         explanation=alarm.explanation,
+        event=alarm.event,
+        family=alarm.family,
+        known=alarm.known,
+        count=alarm.count,
+        under=alarm.under,
+        signals={"visible": signals.visible, "audible": signals.audible, "remote": signals.remote},
+        audio_paused_until=alarm.audio_paused_until,
+        paused_until=alarm.paused_until,
+        reminds_at=alarm.reminds_at,
+        responder=alarm.responder,
+        step=alarm.step,
+        escalates_at=alarm.escalates_at,
+        text=alarm.text,
     )

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from twins.alarms.active import Active, Key
 from twins.alarms.lifecycle import Alarm
 from twins.alarms.limit_settings import default_limits, limits_given, of_signal
 from twins.bank import layout
@@ -93,7 +94,9 @@ class Bank:
         """Offset in the log of that setting, as in ``ward_changes``."""
         self.day = -1
         """The day of the log's time, in days since 1970, on which ages were last checked."""
-        self.alarms: dict[tuple[int, str, int], Alarm] = {}
+        self.alarms = Active()
+        self.ended: dict[Key, Alarm] = {}
+        """Alarms that ended a short time ago: if the condition becomes true again, it is the same episode."""
         self.claims: dict[tuple[int, int], dict[int, int]] = {}
         """By patient and signal, the claimed times of readings and the times under which they are filed; see
         ``arrival``.
@@ -250,6 +253,7 @@ class Bank:
         for held in (self.claims, self.clocks, self.taken, self.past, self.others):
             for key in [key for key in held if key[0] == number]:
                 del held[key]
+        self.ended = {key: alarm for key, alarm in self.ended.items() if key[0] != number}
         self.unsettled = {key for key in self.unsettled if key[0] != number}
         for signal in range(len(SIGNALS)):
             row = int(self.slot[number, signal])

@@ -7,6 +7,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
+from twins.alarms.active import Key
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.alarms.lifecycle import Alarm
 from twins.bank import layout
@@ -65,6 +66,7 @@ class Block(msgspec.Struct, tag="block"):
     others: list[tuple[int, int, list[tuple[int, int]], int]] = []
     charted: list[list[str]] = []
     past: list[tuple[int, int, Past]] = []
+    ended: list[tuple[int, str, int, Alarm]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -93,10 +95,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
         offset=offset,
         profiles=[profile or Profile(patient="") for profile in bank.profiles[first:last]],
         limits=bank.patient_limits[first:last],
-        alarms=sorted(
-            ((n - first, condition, signal, alarm) for (n, condition, signal), alarm in bank.alarms.items()
-             if first <= n < last), key=lambda item: item[:3],
-        ),
+        alarms=_alarms_of(bank.alarms, first, last),
         rows=(bank.patient_of_row[order] - first).tolist(),
         arrays=arrays,
         models={
@@ -125,7 +124,14 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
             ((n - first, code, past) for (n, code), past in bank.past.items() if first <= n < last),
             key=lambda item: item[:2],
         ),
+        ended=_alarms_of(bank.ended, first, last),
     )  # fmt: skip
+
+
+def _alarms_of(alarms: dict[Key, Alarm], first: int, last: int) -> list[tuple[int, str, int, Alarm]]:
+    """Alarms of patients ``first`` to ``last``, numbered from the first, in the order of their keys."""
+    found = ((n - first, family, code, alarm) for (n, family, code), alarm in alarms.items() if first <= n < last)
+    return sorted(found, key=lambda item: item[:3])
 
 
 def restore(bank: Bank, block: Block) -> None:
@@ -149,6 +155,9 @@ def _restore_happenings(bank: Bank, block: Block, first: int) -> None:
     for owner, condition, code, alarm in block.alarms:
         if somebody[owner]:
             bank.alarms[first + owner, condition, code] = alarm
+    for owner, condition, code, alarm in sorted(block.ended, key=lambda item: item[3].ended):
+        if somebody[owner]:
+            bank.ended[first + owner, condition, code] = alarm
     bank.claims |= {(first + at, code): dict(claims) for at, code, claims in block.claims if somebody[at]}
     bank.clocks |= {(first + at, code): clock for at, code, clock in block.clocks if somebody[at]}
     bank.taken |= {(first + at, code): dict(taken) for at, code, taken in block.taken if somebody[at]}
@@ -253,14 +262,14 @@ def _rows_of(bank: Bank, block: Block, first: int) -> slice:
 
 def _begin_anew(bank: Bank, block: Block, first: int) -> None:
     """Restore channels whose rows have another meaning: filters start again, active alarms stay until they end."""
-    for owner, condition, code, alarm in block.alarms:
-        which = next((at for at, known in enumerate(CHANNEL_CONDITIONS) if known.name == condition), -1)
-        if bank.profiles[first + owner] is None:
+    for owner, _, code, alarm in block.alarms:
+        if bank.profiles[first + owner] is None or code < 0:
             continue
-        if code >= 0 and 0 <= which < layout.CONDITIONS and alarm.presence != "latched":
-            row = bank.open_channel(first + owner, code)
-            bank.phase[row, which] = layout.ON
-            bank.since[row, which] = alarm.onset
+        for which, condition in enumerate(CHANNEL_CONDITIONS[: layout.CONDITIONS]):
+            if condition.name in alarm.levels:
+                row = bank.open_channel(first + owner, code)
+                bank.phase[row, which] = layout.ON
+                bank.since[row, which] = alarm.levels[condition.name].since
 
 
 def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:

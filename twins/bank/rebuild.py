@@ -5,7 +5,7 @@ the active alarms. Everything else follows from the records.
 """
 
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
-from twins.alarms.lifecycle import Alarm
+from twins.alarms.lifecycle import Level
 from twins.bank import layout
 from twins.bank.bank import BLOCK, Bank
 from twins.bank.checkpoint import Block, restore_patients
@@ -48,21 +48,21 @@ def keep_alarms(bank: Bank, block: Block) -> None:
         again = bank.alarms.get(key)
         if again is None:
             bank.alarms[key] = alarm
-            _to_be_ended(bank, number, condition, code, alarm)
+            for name, level in alarm.levels.items():
+                _to_be_ended(bank, number, name, code, level)
         elif again.id != alarm.id:
             if again.standing and alarm.presence == "latched":
                 alarm.presence = "on"
             alarm.standing = again.standing
+            alarm.levels = again.levels
             bank.alarms[key] = alarm
 
 
-def _to_be_ended(bank: Bank, number: int, condition: str, code: int, alarm: Alarm) -> None:
-    if alarm.presence == "latched":
-        return
+def _to_be_ended(bank: Bank, number: int, condition: str, code: int, level: Level) -> None:
     if code < 0 and condition in _SCORE:
         bank.score_phase[number, _SCORE[condition]] = layout.ON
-        bank.score_since[number, _SCORE[condition]] = alarm.onset
-        told = alarm.explanation.get("news2", {}).get("parts", {})
+        bank.score_since[number, _SCORE[condition]] = level.since
+        told = level.explanation.get("news2", {}).get("parts", {})
         for column, name in enumerate(PARAMETERS):
             if bank.known_parts[number, column] < 0 and name in told:
                 # The inputs of the score are no longer known: the alarm stays until they are.
@@ -70,4 +70,4 @@ def _to_be_ended(bank: Bank, number: int, condition: str, code: int, alarm: Alar
     elif code >= 0 and _CHANNEL.get(condition, layout.CONDITIONS) < layout.CONDITIONS:
         row = bank.open_channel(number, code)
         bank.phase[row, _CHANNEL[condition]] = layout.ON
-        bank.since[row, _CHANNEL[condition]] = alarm.onset
+        bank.since[row, _CHANNEL[condition]] = level.since

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -9,6 +10,7 @@ from twins.bank.bank import BLOCK, Bank
 
 __all__ = ["set_back"]
 
+_ALARM_TIMES = ("onset", "time", "ended", "audio_paused_until", "paused_until", "reminds_at", "escalates_at")
 _AHEAD_US = 7_200_000_000
 """How far ahead of the wrong clock a stored time may be: a device's time, or the time of a forecast."""
 
@@ -27,9 +29,13 @@ def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
             wrong &= live[owners].reshape(-1, *(1,) * (column.ndim - 1))
             if wrong.any():
                 column[wrong] -= by
-    for key, alarm in bank.alarms.items():
+    for key, alarm in [*bank.alarms.items(), *bank.ended.items()]:
         if live[key[0]]:
-            _earlier(alarm, ("onset", "time"), now, by)
+            _earlier(alarm, _ALARM_TIMES, now, by)
+            alarm.levels = {
+                name: msgspec.structs.replace(level, since=level.since - by) if level.since > now else level
+                for name, level in alarm.levels.items()
+            }
     for number, profile in enumerate(bank.profiles):
         if profile is not None and live[number]:
             _earlier(profile, ("admitted", "begin", "discharged", "oxygen_time", "consciousness_time"), now, by)

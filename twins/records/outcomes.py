@@ -238,6 +238,14 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     whether the condition itself is true. ``ended`` is when it last became false (0: never). ``value`` is the newest
     value at the time of the change, ``onset_value`` the value at the start of the episode, and ``extreme`` the worst
     value so far. ``past`` marks an episode that was already over when its readings arrived: it alarmed nobody.
+
+    ``event`` is what caused the change (see ``twins.alarms.table``); empty in what earlier versions wrote. ``family`` is
+    what the conditions of this alarm have in common; ``condition`` is the highest that is true. ``known`` is false while
+    nothing measures the condition. ``count`` is how often it became true in the episode. ``under`` is the id of the alarm
+    of the same cause under which this one is shown; it does not sound. ``signals`` has the state of the signals
+    ``visible``, ``audible`` and ``remote``. ``responder`` said: I take it. ``step`` is how far the alarm was escalated,
+    ``escalates_at`` when the next step is due. ``reminds_at`` is when an acknowledged alarm sounds again if it is still
+    true. ``text`` is the text of a site's rule by language. Times are µs, 0 means none.
     """
 
     id: str
@@ -263,6 +271,19 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     by: str = ""
     note: str = ""
     explanation: dict[str, Any] = {}
+    event: str = ""
+    family: str = ""
+    known: bool = True
+    count: int = 1
+    under: str = ""
+    signals: dict[str, str] = {}
+    audio_paused_until: int = 0
+    paused_until: int = 0
+    reminds_at: int = 0
+    responder: str = ""
+    step: int = 0
+    escalates_at: int = 0
+    text: dict[str, str] = {}
 
     def __post_init__(self) -> None:
         """Fill in what older versions did not write: ``number`` from ``id``, ``standing`` from ``presence``."""

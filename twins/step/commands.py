@@ -161,25 +161,26 @@ def _admit(effects: Effects, command: Admit) -> None:
 def _acknowledge(effects: Effects, number: int, command: Acknowledge) -> None:
     """Acknowledge one alarm of one patient."""
     bank = effects.bank
-    for key, alarm in list(bank.alarms.items()):
-        if key[0] == number and alarm.id == command.alarm:
+    for key, alarm in bank.alarms.of(number):
+        if alarm.id == command.alarm:
             ward = bank.profile(number).ward
             if alarm.standing and alarm.presence == "on":
                 _reset_worsening(effects, number, alarm)
             effects.add_transition(number, lifecycle.acknowledge(alarm, ward, effects.now, command.by, command.note))
             if alarm.presence == "off":
-                del bank.alarms[key]
+                effects.remove(key, effects.now)
     bank.touch(number)
 
 
 def _reset_worsening(effects: Effects, number: int, alarm: lifecycle.Alarm) -> None:
     """Whoever acknowledges has seen the patient's present state, so anything worse than this sounds again."""
     bank = effects.bank
-    which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == alarm.condition), -1)
     if alarm.condition in {held.name for held in SCORE_CONDITIONS}:
         deterioration.mark_seen(bank, number)
         lifecycle.note_value(alarm, float(bank.score_told[number, 0]), falling=False)
-    elif 0 <= which < layout.LIMIT_CONDITIONS:
+    for which, condition in enumerate(CHANNEL_CONDITIONS[: layout.LIMIT_CONDITIONS]):
+        if condition.name not in alarm.levels:
+            continue
         code = BY_NAME[alarm.signal].code
         row = int(bank.slot[number, code])
         if row < 0:
@@ -187,7 +188,7 @@ def _reset_worsening(effects: Effects, number: int, alarm: lifecycle.Alarm) -> N
         reading = float(bank.state[row, layout.VALUE])
         low, high = SIGNALS[code].plausible
         if low <= reading <= high:
-            lifecycle.note_value(alarm, reading, falling=CHANNEL_CONDITIONS[which].side == "low")
+            lifecycle.note_value(alarm, reading, falling=condition.side == "low")
         critical = which in {layout.CRITICAL_LOW, layout.CRITICAL_HIGH}
         x = alarm.value if critical and alarm.value is not None else float(bank.state[row, layout.M0])
         limits.mark_from(bank.mark[row], which, x, layout.PARAMETERS[code])
@@ -196,10 +197,9 @@ def _reset_worsening(effects: Effects, number: int, alarm: lifecycle.Alarm) -> N
 def _discharge(effects: Effects, number: int) -> None:
     """End a stay: every alarm goes off; channels, limits and charted facts are deleted."""
     bank = effects.bank
-    for key in sorted(key for key in bank.alarms if key[0] == number):
-        alarm = bank.alarms.pop(key)
-        alarm.latches = False
-        effects.add_transition(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
+    for key, alarm in bank.alarms.of(number):
+        del bank.alarms[key]
+        effects.add_transition(number, lifecycle.close(alarm, "discharged", bank.profile(number).ward, effects.now))
     effects.add_past_episodes(past.settled(bank, effects.now, number))
     profile = bank.profile(number)
     profile.active, profile.discharged = False, max(effects.now, profile.admitted)
@@ -249,12 +249,11 @@ def _set_alarm_off(effects: Effects, number: int, command: SetAlarmOff) -> None:
         row = int(bank.slot[number, code])
         if row >= 0:
             bank.phase[row, : layout.FAULT] = layout.IDLE
-        for key in [key for key in bank.alarms if key[0] == number and key[2] == code]:
-            alarm = bank.alarms[key]
-            if alarm.kind == "physiological":
-                alarm.latches, alarm.by, alarm.note = False, off.by, off.reason
-                del bank.alarms[key]
-                effects.add_transition(number, lifecycle.end(alarm, profile.ward, effects.now))
+        for key, alarm in bank.alarms.of(number):
+            if key[2] == code and alarm.kind == "physiological":
+                alarm.by, alarm.note = off.by, off.reason
+                effects.add_transition(number, lifecycle.close(alarm, "turned_off", profile.ward, effects.now))
+                effects.remove(key, effects.now)
     write_limits(effects, [number])
     restate(effects, number)
 

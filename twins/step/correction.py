@@ -33,5 +33,5 @@ def judge_anew(effects: Effects, row: int, reason: str) -> None:
             bank.limit[row], bank.judged, bank.mark[row], bank.phase[row], bank.since[row], effects.events, 0,
         )  # fmt: skip
         effects.raised()
-    for key in retraction.unsupported(bank, row):
-        effects.withdraw(key, reason)
+    for key, names in retraction.unsupported(bank, row):
+        effects.withdraw(key, reason, names)

@@ -1,12 +1,13 @@
 """The effects of one record so far: its outcome, and the alarms that changed."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 import numpy as np
 
-from twins.alarms import explain, lifecycle
-from twins.alarms.conditions import CHANNEL_CONDITIONS, Condition, priority_of
+from twins.alarms import explain, grouping, lifecycle
+from twins.alarms.active import Key
+from twins.alarms.conditions import CHANNEL_CONDITIONS, RANK, Condition, family_of, priority_of
 from twins.arrays import F8
 from twins.bank import layout
 from twins.bank.bank import Bank
@@ -17,7 +18,13 @@ from twins.records import (
 from twins.signals import SIGNALS
 from twins.step import arrival, retraction
 
-__all__ = ["Effects"]
+__all__ = ["FOLD_US", "Effects", "forget_ended"]
+
+FOLD_US = 600_000_000
+"""A condition that becomes true again within this time after its end continues the same alarm."""
+
+_SILENT, _FAULT = CHANNEL_CONDITIONS[layout.SILENT].name, CHANNEL_CONDITIONS[layout.FAULT].name
+_SIDES = ("low", "high")
 
 
 class Effects:
@@ -38,7 +45,6 @@ class Effects:
 
     def raised(self) -> None:
         """Apply the events that a kernel has just written to the alarms."""
-        bank = self.bank
         if not self.counts[0]:
             return
         self.noted = True
@@ -47,6 +53,22 @@ class Effects:
         if judged.any():
             self.judged.append(events[judged])
             events = events[~judged]
+        self._apply(events)
+
+    def raised_by_time(self, waiting: list[F8]) -> None:
+        """Apply events of a walk over all rows, in the order of patients and signals.
+
+        The order of rows in memory has no meaning, and which of two alarms goes under the other must not depend on it.
+        """
+        if not waiting:
+            return
+        self.noted = True
+        events = np.concatenate(waiting)
+        rows = events[:, layout.E_ROW].astype(np.int64)
+        self._apply(events[np.lexsort((self.bank.signal_of_row[rows], self.bank.patient_of_row[rows]))])
+
+    def _apply(self, events: F8) -> None:
+        bank = self.bank
         for event in events:
             row = int(event[layout.E_ROW])
             number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
@@ -71,67 +93,135 @@ class Effects:
                     explain.of_event(bank, event),
                 )
 
+    def key(self, number: int, condition: str, code: int) -> Key:
+        """The key of the alarm that ``condition`` is a level of."""
+        alone = (number, condition, code)
+        # An earlier version made an alarm of every condition. Such an alarm keeps its key until it is over.
+        return alone if alone in self.bank.alarms else (number, family_of(condition), code)
+
     def begin(  # noqa: PLR0917 - everything an alarm is
         self, number: int, condition: Condition, code: int, time: int, priority: str, value: float | None,
         limit: float | None, explanation: dict[str, Any],
     ) -> None:  # fmt: skip
-        """A condition became true. If its alarm is latched, the alarm comes back on within its episode."""
-        profile = self.bank.profile(number)
-        signal = SIGNALS[code].name if code >= 0 else ""
-        key = (number, condition.name, code)
-        alarm = self.bank.alarms.get(key)
-        if alarm is None:
-            alarm = lifecycle.Alarm(
-                id=lifecycle.episode(profile.patient, condition.name, signal, time),
-                patient=profile.patient, condition=condition.name, signal=signal, kind=condition.kind, priority=priority,
-                presence="on", onset=time, time=time, latches=condition.latches,
-            )  # fmt: skip
-            self.bank.alarms[key] = alarm
+        """A condition became true: its alarm begins, recurs within its episode, or rises."""
+        key = self.key(number, condition.name, code)
+        alarm = self.bank.alarms.get(key) or self._again(key, time) or self._new(key, condition, priority, time)
+        self.bank.alarms[key] = alarm
         lifecycle.note_value(
             alarm, value if value is None or np.isfinite(value) else None, falling=condition.side == "low"
         )
-        alarm.limit = limit
-        alarm.explanation = explanation
-        self.add_transition(number, lifecycle.begin(alarm, profile.ward, time))
+        ward = self.bank.profile(number).ward
+        begins = not alarm.standing or not alarm.changes
+        if begins:
+            alarm.under = ""
+            lead = grouping.lead_of(self.bank, key, alarm)
+            alarm.under = lead.id if lead else ""
+        transition = lifecycle.begin(alarm, condition, priority, limit, explanation, ward, time)
+        self.add_transition(number, transition)
+        if alarm.under and transition is not None and not begins:
+            self._above_its_lead(key, alarm)
+        if condition.name in (_SILENT, _FAULT):
+            self._measured(number, code, time)
+
+    def _new(self, key: Key, condition: Condition, priority: str, time: int) -> lifecycle.Alarm:
+        patient, signal = self.bank.profile(key[0]).patient, SIGNALS[key[2]].name if key[2] >= 0 else ""
+        return lifecycle.Alarm(
+            id=lifecycle.episode(patient, condition.family, signal, time),
+            patient=patient, condition=condition.name, family=condition.family, signal=signal, kind=condition.kind,
+            priority=priority, presence="off", onset=time, time=time,
+        )  # fmt: skip
+
+    def _again(self, key: Key, time: int) -> lifecycle.Alarm | None:
+        """The alarm of this key that ended within the fold time before ``time``."""
+        alarm = self.bank.ended.pop(key, None)
+        return alarm if alarm is not None and time - alarm.ended <= FOLD_US else None
 
     def worsen(  # noqa: PLR0917 - what is new of an alarm
         self, number: int, condition: Condition, code: int, time: int, value: float, limit: float | None,
         explanation: dict[str, Any],
     ) -> None:  # fmt: skip
         """A condition that is on became clearly worse: its alarm reports it, and sounds again if it was acknowledged."""
-        alarm = self.bank.alarms.get((number, condition.name, code))
+        alarm = self.bank.alarms.get(self.key(number, condition.name, code))
         if alarm is None or not alarm.standing:
             return
         lifecycle.note_value(alarm, value, falling=condition.side == "low")
-        alarm.limit = limit
-        alarm.explanation = explanation
-        self.add_transition(number, lifecycle.worsen(alarm, self.bank.profile(number).ward, time))
+        ward = self.bank.profile(number).ward
+        self.add_transition(number, lifecycle.worsen(alarm, condition.name, limit, explanation, ward, time))
 
     def end(self, number: int, condition: str, code: int, time: int, value: float | None = None) -> None:
         """A condition is no longer true."""
-        key = (number, condition, code)
+        key = self.key(number, condition, code)
         alarm = self.bank.alarms.get(key)
         if alarm is None:
             return
         reason = self.wrong.get((number, code))
         if reason and not (alarm.latches and retraction.stands(self.bank, self.row(key), alarm)):
-            self.withdraw(key, reason)
+            self.withdraw(key, reason, [condition])
             return
-        self.add_transition(number, lifecycle.end(alarm, self.bank.profile(number).ward, time, value))
+        self.add_transition(number, lifecycle.end(alarm, condition, self.bank.profile(number).ward, time, value))
         if alarm.presence == "off":
-            del self.bank.alarms[key]
+            self.remove(key, time, again=True)
+        if condition in (_SILENT, _FAULT):
+            self._measured(number, code, time)
 
-    def row(self, key: tuple[int, str, int]) -> int:
+    def remove(self, key: Key, time: int, *, again: bool = False) -> None:
+        """Remove an alarm that is off; those under it show by themselves. ``again``: it may continue if it recurs."""
+        alarm = self.bank.alarms[key]
+        del self.bank.alarms[key]
+        if again:
+            self.bank.ended.pop(key, None)
+            self.bank.ended[key] = alarm
+        self._lead_is_over(key[0], alarm, time)
+
+    def _lead_is_over(self, number: int, lead: lifecycle.Alarm, time: int) -> None:
+        """Show the oldest alarm that was under ``lead`` by itself, and the others under it."""
+        ward = self.bank.profile(number).ward
+        for key, alarm in grouping.members(self.bank, number, lead):
+            alarm.under = ""
+            successor = grouping.lead_of(self.bank, key, alarm)
+            alarm.under = lead.id
+            self.add_transition(number, lifecycle.group(alarm, successor, ward, time))
+            if successor is None and lead.by and lead.event == "ended" and alarm.presence == "on":
+                # Whoever acknowledged the lead has seen the cause of this alarm too.
+                self.add_transition(number, lifecycle.acknowledge(alarm, ward, time, lead.by, lead.note))
+
+    def _above_its_lead(self, key: Key, alarm: lifecycle.Alarm) -> None:
+        """An alarm that has become more urgent than the one above it sounds by itself."""
+        lead = next((one for _, one in self.bank.alarms.of(key[0]) if one.id == alarm.under), None)
+        if lead is None or RANK[lead.priority] < RANK[alarm.priority]:
+            self.add_transition(key[0], lifecycle.group(alarm, None, self.bank.profile(key[0]).ward, alarm.time))
+
+    def _measured(self, number: int, code: int, time: int) -> None:
+        """Mark the limit alarms of a channel as known or unknown, after its sensor's alarms have changed.
+
+        They are unknown while the sensor is silent, or gives values that no patient can have.
+        """
+        alarms = self.bank.alarms
+        fault = alarms.get((number, _FAULT, code))
+        known = (number, _SILENT, code) not in alarms and (
+            fault is None or not fault.standing or fault.explanation["fault"]["reason"] != "implausible"
+        )
+        for key in ((number, side, code) for side in _SIDES):
+            if key in alarms:
+                ward = self.bank.profile(number).ward
+                self.add_transition(number, lifecycle.set_known(alarms[key], known, ward, time))
+
+    def row(self, key: Key) -> int:
         """The channel of an alarm."""
         return int(self.bank.slot[key[0], key[2]])
 
-    def withdraw(self, key: tuple[int, str, int], reason: str) -> None:
-        """The readings behind an alarm were wrong."""
-        alarm = self.bank.alarms.pop(key)
-        self.add_transition(key[0], lifecycle.withdraw(alarm, self.bank.profile(key[0]).ward, self.now, reason))
-        which = next((at for at, held in enumerate(CHANNEL_CONDITIONS) if held.name == key[1]), -1)
-        if 0 <= which < layout.CONDITIONS:
-            self.bank.phase[self.row(key), which] = layout.IDLE
+    def withdraw(self, key: Key, reason: str, names: Collection[str]) -> None:
+        """The readings behind these conditions of an alarm were wrong; without other conditions, it ends for good."""
+        alarm, ward = self.bank.alarms[key], self.bank.profile(key[0]).ward
+        for which, condition in enumerate(CHANNEL_CONDITIONS[: layout.CONDITIONS]):
+            if condition.name in names:
+                self.bank.phase[self.row(key), which] = layout.IDLE
+        if alarm.levels.keys() - set(names):
+            for name in names:
+                self.add_transition(key[0], lifecycle.forget(alarm, name, ward, self.now))
+            return
+        self.add_transition(key[0], lifecycle.withdraw(alarm, ward, self.now, reason))
+        self.remove(key, self.now)
 
     def add_transition(self, number: int, transition: Transition | None) -> None:
         """Add a transition to the outcome; the estimates of its patient are sent with it."""
@@ -158,3 +248,9 @@ class Effects:
                 )  # fmt: skip
             else:
                 self.end(clock.number, condition.name, clock.code, self.now)
+
+
+def forget_ended(bank: Bank, now: int) -> None:
+    """Forget alarms that ended so long ago that their condition would begin a new one."""
+    if bank.ended:
+        bank.ended = {key: alarm for key, alarm in bank.ended.items() if now - alarm.ended <= FOLD_US}

@@ -102,7 +102,8 @@ def score(effects: Effects, numbers: I8) -> None:
         numbers = numbers[off == 0]
     scores, events = deterioration.evaluate(effects.bank, numbers, effects.now)
     effects.outcome.scores.extend(scores)
-    for number, which, turn, score in events:
+    # A higher level begins before a lower one ends, and the reverse, so that they are one alarm.
+    for number, which, turn, score in sorted(events, key=lambda event: event[2] == kernel.ENDS):
         condition, total = SCORE_CONDITIONS[which], float(score.total)
         if turn == kernel.ENDS:
             effects.end(number, condition.name, -1, effects.now, total)
@@ -119,6 +120,6 @@ def _rescored(effects: Effects) -> None:
     for (number, code), reason in effects.wrong.items():
         for over in retraction.scores_over(effects.bank, number, code):
             if over.never:
-                effects.withdraw(over.key, reason)
+                effects.withdraw(over.key, reason, [over.condition])
             else:
-                effects.end(*over.key, effects.now)
+                effects.end(number, over.condition, -1, effects.now)

@@ -18,10 +18,10 @@ def update_eligibility(effects: Effects, number: int) -> bool:
     changed = eligibility.settle(bank, number, effects.now)
     if changed and bank.unscored[number]:
         for condition in SCORE_CONDITIONS:
-            alarm = bank.alarms.pop((number, condition.name, -1), None)
+            alarm = bank.alarms.take(effects.key(number, condition.name, -1))
             if alarm is not None:
-                alarm.latches = False
-                effects.add_transition(number, lifecycle.end(alarm, bank.profile(number).ward, effects.now))
+                ward = bank.profile(number).ward
+                effects.add_transition(number, lifecycle.close(alarm, "turned_off", ward, effects.now))
         deterioration.forget(bank, number)
     return changed
 

@@ -83,28 +83,37 @@ def _forget(bank: Bank, row: int, t: float) -> None:
     watch[layout.DIRTY] = 1.0
 
 
-def unsupported(bank: Bank, row: int) -> list[Key]:
-    """End alarms of a channel that have no support left after readings of it were corrected or retracted."""
+def unsupported(bank: Bank, row: int) -> list[tuple[Key, list[str]]]:
+    """Conditions of a channel's alarms that have no support left after readings were corrected or retracted."""
     number, code = int(bank.patient_of_row[row]), int(bank.signal_of_row[row])
-    found = [
-        (key, alarm)
-        for key, alarm in sorted(bank.alarms.items(), key=lambda item: item[0])
-        if (key[0], key[2]) == (number, code) and alarm.condition not in _ABOUT_SENDERS
-    ]
-    return [key for key, alarm in found if empty(bank, row) or not stands(bank, row, alarm)]
+    found = []
+    for key, alarm in bank.alarms.of(number):
+        if key[2] != code or alarm.condition in _ABOUT_SENDERS:
+            continue
+        names = list(alarm.levels) or [alarm.condition]
+        wrong = [name for name in names if empty(bank, row) or not stands(bank, row, alarm, name)]
+        if wrong:
+            found.append((key, wrong))
+    return found
 
 
-def stands(bank: Bank, row: int, alarm: Alarm) -> bool:
-    """Whether an alarm still has support: a valid reading, or readings that are too old to be known."""
-    if alarm.condition in _PREDICTED:
+def stands(bank: Bank, row: int, alarm: Alarm, name: str = "") -> bool:
+    """Whether a condition still has support: a valid reading, or readings that are too old to be known.
+
+    Without a name, it is the condition that the alarm shows.
+    """
+    name = name or alarm.condition
+    level = alarm.levels.get(name)
+    limit, onset = (level.limit, level.since) if level else (alarm.limit, alarm.onset)
+    if name in _PREDICTED:
         return bool(bank.state[row, layout.COUNT] >= _PREDICT_AFTER)
-    which = _LIMITS.get(alarm.condition)
-    if which is None or alarm.limit is None:
-        return alarm.condition != _FAULT or _fault_stands(bank, row, alarm)
-    return _limit_stands(bank, row, alarm, which, alarm.limit)
+    which = _LIMITS.get(name)
+    if which is None or limit is None:
+        return name != _FAULT or _fault_stands(bank, row, alarm)
+    return _limit_stands(bank, row, alarm, which, limit, onset)
 
 
-def _limit_stands(bank: Bank, row: int, alarm: Alarm, which: int, bound: float) -> bool:
+def _limit_stands(bank: Bank, row: int, alarm: Alarm, which: int, bound: float, onset: int) -> bool:  # noqa: PLR0917 - one level of it
     """Whether a valid reading of the episode is beyond its limit, or the episode begins before the stored readings.
 
     In the second case the alarm ends only if readings from about its onset were retracted.
@@ -115,14 +124,14 @@ def _limit_stands(bank: Bank, row: int, alarm: Alarm, which: int, bound: float) 
         return True
     times, values = _readings(bank, row)
     delay = bank.limit[row, layout.CRITICAL_DELAY if which in _CRITICAL else layout.DELAY]
-    begin = alarm.onset - delay - 1
+    begin = onset - delay - 1
     within = (times >= begin) & ((times <= alarm.ended) | alarm.standing)
     if (within & (values < bound if low_side else values > bound)).any():
         return True
     if len(times) == bank.watch[row, layout.HEAD] or (len(times) and times.min() <= begin):
         return False
     taken = bank.taken.get((int(bank.patient_of_row[row]), int(bank.signal_of_row[row])), {})
-    return not any(begin - _MARGIN_US <= time <= alarm.onset + 1 for time in taken)
+    return not any(begin - _MARGIN_US <= time <= onset + 1 for time in taken)
 
 
 def _readings(bank: Bank, row: int) -> tuple[np.ndarray, np.ndarray]:
@@ -143,9 +152,10 @@ def _fault_stands(bank: Bank, row: int, alarm: Alarm) -> bool:
 
 
 class EndedScore(msgspec.Struct, frozen=True):
-    """End an alarm of a score; ``never`` if it was based on readings that no longer count."""
+    """End a condition of a score; ``never`` if it was based on readings that no longer count."""
 
     key: Key
+    condition: str
     never: bool
 
 
@@ -157,17 +167,19 @@ def scores_over(bank: Bank, number: int, code: int) -> list[EndedScore]:
     column = deterioration.column_of(code)
     found = []
     for which, condition in enumerate(SCORE_CONDITIONS):
-        key = (number, condition.name, -1)
-        alarm = bank.alarms.get(key)
-        if alarm is None or column < 0:
+        key = next(
+            (key for key in ((number, condition.name, -1), (number, condition.family, -1)) if key in bank.alarms), None
+        )
+        alarm = bank.alarms[key] if key else None
+        if key is None or alarm is None or alarm.condition != condition.name or column < 0:
             continue
         never = _all_readings_wrong(bank, number, code, alarm)
         phase = int(bank.score_phase[number, which])
         if deterioration.turns_off(phase):
             bank.score_phase[number, which] = 0
-            found.append(EndedScore(key, never))
+            found.append(EndedScore(key, condition.name, never))
         elif not alarm.standing and never and _depends_on(alarm, column, condition.least):
-            found.append(EndedScore(key, never))
+            found.append(EndedScore(key, condition.name, never))
     return found
 
 

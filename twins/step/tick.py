@@ -3,6 +3,7 @@
 import numpy as np
 
 from twins.alarms import off as alarms_off
+from twins.arrays import F8
 from twins.bank import layout
 from twins.bank.bank import BLOCK
 from twins.models.deterioration import eligibility
@@ -10,7 +11,7 @@ from twins.records import (
     Tick,
 )  # fmt: skip
 from twins.step import arrival, emission, past, walk
-from twins.step.effects import Effects
+from twins.step.effects import Effects, forget_ended
 from twins.step.emission import emit
 from twins.step.restate import check_ages, restate, write_limits
 
@@ -30,14 +31,18 @@ def pass_time(effects: Effects, tick: Tick) -> None:
     for number in alarms_off.over(bank, effects.now):
         write_limits(effects, [number])
         restate(effects, number)
+    forget_ended(bank, effects.now)
     live = bank.live * bank.active
     at = 0
+    waiting: list[F8] = []
     while at < bank.rows:
         at = walk.tick(
             at, bank.rows, effects.now, bank.patient_of_row, bank.signal_of_row, live, layout.PARAMETERS, bank.state,
             bank.watch, bank.ring, bank.limit, bank.judged, bank.mark, bank.phase, bank.since, effects.events, effects.counts,
         )  # fmt: skip
-        effects.raised()
+        if effects.counts[0]:
+            waiting.append(effects.events[: effects.counts[0]].copy())
+    effects.raised_by_time(waiting)
     effects.clocks(arrival.settled(bank, effects.now))
     if bank.unsettled:
         effects.add_past_episodes(past.settled(bank, effects.now))

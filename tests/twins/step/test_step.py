@@ -121,7 +121,8 @@ def test_an_acknowledged_alarm_is_silent_until_the_condition_ends():
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 60 * S))
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 61 * S))
     ward.steady(62, 100)
-    assert ward.presences("limit.critical_high") == ["on", "acknowledged", "off"]
+    assert ward.presences("limit.critical_high") == ["on", "acknowledged"]
+    assert ward.presences("limit.high")[-2:] == ["acknowledged", "off"]  # it eased, then it ended
 
 
 def test_silence_is_detected_on_ticks_and_ends_with_the_next_reading():
