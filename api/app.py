@@ -24,6 +24,7 @@ from api.http.static import pages
 from api.http.strangers import Strangers
 from api.http.windows import Windows
 from api.intake.dead_letters import DeadLetters
+from api.live.alarm_counts import AlarmCounts
 from api.live.hub import Hub
 from api.live.service_health import ServiceHealth
 from api.live.sockets import router as sockets
@@ -50,6 +51,7 @@ def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, 
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.listen(hub.publish)
         service.listen(Corrections(accounts).heard)
+        service.listen(counts.heard)
         await service.start()
         try:
             await accounts.open()
@@ -78,9 +80,9 @@ def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, 
     pulse = ServiceHealth(service, settings.max_lag_readings)
     hub.health = pulse.now
     by_hand = Windows([(max(_BY_HAND, settings.new_patients_per_minute), 60.0)])
-    context = AppContext(
-        service, accounts, view, hub, settings, Cursors(secrets.token_bytes(32)), pulse, by_hand, DeadLetters(service)
-    )
+    counts = AlarmCounts(service.clock.now)
+    cursors, letters = Cursors(secrets.token_bytes(32)), DeadLetters(service)
+    context = AppContext(service, accounts, view, hub, settings, cursors, pulse, by_hand, letters, counts)
     figures = Figures(context)
     app.state.context = context
     app.state.figures = figures

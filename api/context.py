@@ -16,6 +16,7 @@ from api.http.guard import host_name, is_loopback, same_origin
 from api.http.problems import Problem
 from api.http.windows import Windows
 from api.intake.dead_letters import DeadLetters
+from api.live.alarm_counts import AlarmCounts
 from api.live.hub import Hub
 from api.live.service_health import ServiceHealth
 from api.live.state import LiveState
@@ -47,6 +48,7 @@ class AppContext:
     pulse: ServiceHealth
     admitted: Windows
     letters: DeadLetters
+    alarm_counts: AlarmCounts
     refused: Counter[str] = field(default_factory=Counter)
 
 

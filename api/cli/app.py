@@ -9,6 +9,7 @@ from api.cli import (
     account,
     audit,
     backup,
+    burden,
     demo,
     device,
     distributed,
@@ -44,6 +45,7 @@ app.command()(evaluate.evaluate)
 app.command()(fit.fit)
 app.command()(simulate.simulate)
 app.command()(doctor.doctor)
+app.command()(burden.burden)
 app.command()(backup.backup)
 app.command()(backup.restore)
 app.command()(repair.repair)

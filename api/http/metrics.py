@@ -99,6 +99,7 @@ class _Counted(Collector):
         yield GaugeMetricFamily("vitaltwin_ready", "1 once the state is restored and the log is writable", ready)
         yield _labelled("vitaltwin_refused", "Entries refused at the doors, by reason", "reason", context.refused)
         yield from metrics_of(context.service.counters())
+        yield from context.alarm_counts.metrics()
         if self._figures.connections is not None:
             yield from metrics_of(self._figures.connections.counters(), "connections_")
         for part, found in (("websocket_", context.hub.counters()), ("accounts_", context.accounts.counters())):

@@ -1,6 +1,7 @@
 /* The dashboard: the signed-in person, the ward or patient shown, and the state of everything that must not fail silently. */
 
 import { Alarms } from "./alarms/alarms.js";
+import { Burden } from "./burden/burden.js";
 import { Forecasts } from "./forecasts/forecasts.js";
 import { h, mark, write } from "./shared/dom.js";
 import { Frame } from "./shared/frame.js";
@@ -69,7 +70,7 @@ class Dashboard {
     this.connection.open();
   }
 
-  /** #/ward/A, #/ward/*, #/patient/ID, #/forecasts/SIGNAL/WARD; anything else shows the last ward. */
+  /** #/ward/A, #/ward/*, #/patient/ID, #/forecasts/SIGNAL/WARD, #/burden/WARD; anything else shows the last ward. */
   route() {
     const [, view, rest = ""] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
     const name = plain(rest);
@@ -83,9 +84,10 @@ class Dashboard {
       this.#page = new PatientPage(name, { ward: this.store, connection: this.connection, may: this.may });
       place("main").replaceChildren(this.#page.root);
       place("main").focus({ preventScroll: true });
-    } else if (view === "forecasts") {
-      this.#page = new Forecasts(rest.split("/").map(plain), this.wards, this.#ward);
-      document.title = `${t("forecasts.title")} – ${t("app.title")}`;
+    } else if (view === "forecasts" || view === "burden") {
+      const Page = view === "burden" ? Burden : Forecasts;
+      this.#page = new Page(rest.split("/").map(plain), this.wards, this.#ward);
+      document.title = `${t(`${view}.title`)} – ${t("app.title")}`;
       place("main").replaceChildren(this.#page.root);
       place("main").focus({ preventScroll: true });
     } else {

@@ -241,6 +241,9 @@ class History(Protocol):
     async def stays(self, patient: str) -> list[Stay]:
         """The stays of a patient's id, oldest first."""
 
+    async def stays_within(self, start_us: int, end_us: int) -> list[Stay]:
+        """The stays of all patients that are in progress at any time of a window, by patient and time."""
+
     async def track_record(
         self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
     ) -> list[Tally]:

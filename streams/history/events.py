@@ -17,6 +17,7 @@ __all__ = [
     "Question",
     "alarm",
     "charted",
+    "during",
     "encode",
     "fact_id",
     "facts",
@@ -27,6 +28,7 @@ __all__ = [
     "plain",
     "revisions",
     "stays",
+    "stays_within",
     "transitions",
     "wanted",
 ]
@@ -197,6 +199,22 @@ def stays(connection: sqlite3.Connection, waiting: Waiting, patient: str) -> lis
     }
     found |= {placed.stay.admitted: placed.stay for placed in waiting.stays if placed.stay.patient == patient}
     return [found[admitted] for admitted in sorted(found)]
+
+
+def stays_within(connection: sqlite3.Connection, waiting: Waiting, start_us: int, end_us: int) -> list[Stay]:
+    """The stays that are in progress at any time of a window."""
+    rows = connection.execute(
+        "SELECT body FROM history_stay WHERE admitted < ? AND (discharged = 0 OR discharged > ?)", (end_us, start_us)
+    )
+    found = {(stay.patient, stay.admitted): stay for stay in (_stay(body) for (body,) in rows)}
+    found |= {(placed.stay.patient, placed.stay.admitted): placed.stay for placed in waiting.stays}
+    return during(found.values(), start_us, end_us)
+
+
+def during(stays: Iterable[Stay], start_us: int, end_us: int) -> list[Stay]:
+    """Those of the stays that are in progress at any time of a window, by patient and time."""
+    found = [one for one in stays if one.admitted < end_us and (not one.discharged or one.discharged > start_us)]
+    return sorted(found, key=lambda stay: (stay.patient, stay.admitted))
 
 
 def key_of(cursor: str) -> Key:

@@ -28,4 +28,4 @@ class NoHistory:
         raise HistoryNotKept("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
     observations = observations_page = versions = estimates = forecasts = _refuse
-    alarms = alarm = latest = facts = stays = revisions = track_record = _refuse
+    alarms = alarm = latest = facts = stays = stays_within = revisions = track_record = _refuse

@@ -65,6 +65,13 @@ class Door:
         except (KeyError, TypeError, ValueError) as error:
             raise DoorRefused(200, f"/v1/clock is not the answer of a vitaltwin service: {error}") from error
 
+    def get(self, path: str) -> dict[str, Any]:
+        """The JSON object at a path; raises ``Away``, ``DoorRefused``."""
+        status, answer, _ = self._ask("GET", path)
+        if status != 200:
+            raise DoorRefused(status, str(answer.get("detail") or answer.get("title") or "no reason given"))
+        return answer
+
     def post(self, frame: bytes) -> Answer:
         """Send one frame; returns once the service has made it durable. Raises ``Away``, ``DoorRefused``."""
         status, answer, again_s = self._ask("POST", "/v1/observations", frame)

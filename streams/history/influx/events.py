@@ -4,14 +4,14 @@ from operator import itemgetter
 
 from streams.clock import Clock
 from streams.history.base import Page
-from streams.history.events import Key, Question, charted, in_order, key_of, newest, page_of, wanted
+from streams.history.events import Key, Question, charted, during, in_order, key_of, newest, page_of, wanted
 from streams.history.influx.flux import answer, clipped, selection, text, us
 from streams.history.influx.layout import fact_of, revision_of, stay_of, transition_of
 from streams.history.influx.line_protocol import LAST_US, unescaped
 from streams.history.influx.link import Link
 from twins.records import Fact, Revision, Stay, Transition
 
-__all__ = ["alarm", "facts", "revisions", "stays", "transitions"]
+__all__ = ["alarm", "facts", "revisions", "stays", "stays_within", "transitions"]
 
 _HOUR_US = 3_600_000_000
 _DAY_US = 24 * _HOUR_US
@@ -104,3 +104,13 @@ async def stays(link: Link, bucket: str, patient: str) -> list[Stay]:
     found = answer(await link.query(f"{flux} {_KEEP}"))
     rows = [stay_of(record) for column in found.values() for record in column.value]
     return sorted(rows, key=lambda stay: stay.admitted)
+
+
+async def stays_within(link: Link, bucket: str, start_us: int, end_us: int) -> list[Stay]:
+    """The stays of all patients that are in progress at any time of a window, by patient and time."""
+    window = clipped(-LAST_US, min(end_us, LAST_US))
+    if window is None:
+        return []
+    # A stay is stored at its admission, so none that begins after the window is read.
+    found = answer(await link.query(f"{selection(bucket, window, 'stay', ['record'])} {_KEEP}"))
+    return during((stay_of(record) for column in found.values() for record in column.value), start_us, end_us)

@@ -217,6 +217,10 @@ class InfluxHistory:
         """The stays of a patient's id, oldest first."""
         return await self._link.ask(happenings.stays(self._link, self._events, patient))
 
+    async def stays_within(self, start_us: int, end_us: int) -> list[Stay]:
+        """The stays of all patients that are in progress at any time of a window, by patient and time."""
+        return await self._link.ask(happenings.stays_within(self._link, self._events, start_us, end_us))
+
     async def track_record(
         self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
     ) -> list[Tally]:

@@ -274,6 +274,10 @@ class SqliteHistory:
         """The stays of a patient's id, oldest first."""
         return await self._readers.ask(events.stays, patient)
 
+    async def stays_within(self, start_us: int, end_us: int) -> list[Stay]:
+        """The stays of all patients that are in progress at any time of a window, by patient and time."""
+        return await self._readers.ask(events.stays_within, start_us, end_us)
+
     async def track_record(
         self, signal: int, start_us: int, end_us: int, wards: Collection[str] | None = None
     ) -> list[Tally]:

@@ -7,6 +7,7 @@ import pytest
 
 from streams.clock import Clock
 from streams.history.base import Series
+from streams.history.burden import burden_of
 from streams.history.influx import InfluxHistory
 from streams.settings import Settings
 from tests.streams.history.conftest import File
@@ -264,6 +265,11 @@ async def test_alarms_by_name_their_latest_and_facts(both) -> None:
         for window in (EVER, (BEGIN + 1, BEGIN + 3)):
             assert await history.facts(patient, *window) == await file.history.facts(patient, *window)
         assert await history.stays(patient) == await file.history.stays(patient)
+    for window in (EVER, (BEGIN, BEGIN + 1), (BEGIN + 3, BEGIN + 4), (BEGIN - 9, BEGIN), (0, 1)):
+        assert await history.stays_within(*window) == await file.history.stays_within(*window)
+        wanted = await burden_of(file.history, *window, ["", "A"])
+        assert await burden_of(history, *window, ["", "A"]) == wanted
+    assert len(await history.stays_within(*EVER)) == 6
     for cursor in ("", "1", "a:b:c"):
         with pytest.raises(ValueError, match=r"invalid literal|unpack"):
             await history.alarms(None, *EVER, cursor=cursor)
