@@ -7,7 +7,7 @@ import numpy as np
 
 from twins.alarms import explain, grouping, lifecycle
 from twins.alarms.active import Key
-from twins.alarms.conditions import CHANNEL_CONDITIONS, RANK, Condition, family_of, priority_of
+from twins.alarms.conditions import CHANNEL_CONDITIONS, Condition, family_of, priority_of
 from twins.arrays import F8
 from twins.bank import layout
 from twins.bank.bank import Bank
@@ -111,15 +111,12 @@ class Effects:
             alarm, value if value is None or np.isfinite(value) else None, falling=condition.side == "low"
         )
         ward = self.bank.profile(number).ward
-        begins = not alarm.standing or not alarm.changes
-        if begins:
-            alarm.under = ""
-            lead = grouping.lead_of(self.bank, key, alarm)
-            alarm.under = lead.id if lead else ""
+        begins = not alarm.levels
+        alarm.under = "" if begins else alarm.under
         transition = lifecycle.begin(alarm, condition, priority, limit, explanation, ward, time)
+        if transition is not None and self._grouped(key, alarm, begins=begins):
+            transition = lifecycle.snapshot(alarm, ward)
         self.add_transition(number, transition)
-        if alarm.under and transition is not None and not begins:
-            self._above_its_lead(key, alarm)
         if condition.name in (_SILENT, _FAULT):
             self._measured(number, code, time)
 
@@ -185,11 +182,15 @@ class Effects:
                 # Whoever acknowledged the lead has seen the cause of this alarm too.
                 self.add_transition(number, lifecycle.acknowledge(alarm, ward, time, lead.by, lead.note))
 
-    def _above_its_lead(self, key: Key, alarm: lifecycle.Alarm) -> None:
-        """An alarm that has become more urgent than the one above it sounds by itself."""
-        lead = next((one for _, one in self.bank.alarms.of(key[0]) if one.id == alarm.under), None)
-        if lead is None or RANK[lead.priority] < RANK[alarm.priority]:
-            self.add_transition(key[0], lifecycle.group(alarm, None, self.bank.profile(key[0]).ward, alarm.time))
+    def _grouped(self, key: Key, alarm: lifecycle.Alarm, *, begins: bool) -> bool:
+        """Put an alarm that begins under its lead, and take out one that became more than its lead says; whether it moved."""
+        before = alarm.under
+        if begins:
+            lead = grouping.lead_of(self.bank, key, alarm)
+            alarm.under = lead.id if lead else ""
+        elif before and not grouping.still_under(self.bank, key, alarm):
+            alarm.under = ""
+        return alarm.under != before
 
     def _measured(self, number: int, code: int, time: int) -> None:
         """Mark the limit alarms of a channel as known or unknown, after its sensor's alarms have changed.
