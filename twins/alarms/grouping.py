@@ -73,7 +73,7 @@ def _is_the_red_one(bank: Bank, there: Key) -> bool:
     """Whether the channel of this key is the only input of NEWS2 with 3 points."""
     column = deterioration.column_of(there[2])
     reds = (bank.parts[there[0]] == _RED).nonzero()[0].tolist()
-    return reds == [column]
+    return bool(reds == [column])
 
 
 def _silent_together(bank: Bank, key: Key, there: Key) -> bool:
