@@ -136,9 +136,9 @@ def calls(transition: Transition) -> Literal["", "alarm", "rise"]:
 
     A transition that an earlier version stored does not say what caused it: then only the first of an alarm counts.
     """
-    if transition.past or getattr(transition, "under", "") != "":
+    event = transition.event
+    if transition.past or transition.under:
         return ""
-    event = getattr(transition, "event", "")
     if event in {"began", "recurred"}:
         return "alarm"
     if event == "rose":
@@ -216,7 +216,7 @@ class Tally:
             self._called(transition)
         elif what == "rise":
             self._count("rises", self._keys(transition))
-        elif getattr(transition, "event", "") == "grouped":
+        elif transition.event == "grouped":
             self._grouped += 1
         if transition.presence == "off" and "withdrawn" in transition.explanation:
             self._withdrawn += 1
@@ -234,9 +234,7 @@ class Tally:
     def _answer(self, call: _Call, transition: Transition) -> None:
         # An acknowledgement of a latched alarm ends it, so it has no presence of its own.
         answered = transition.presence == "acknowledged" or (
-            transition.presence == "off"
-            and bool(transition.by)
-            and getattr(transition, "event", "") in {"", "acknowledged"}
+            transition.presence == "off" and bool(transition.by) and transition.event in {"", "acknowledged"}
         )
         if answered and not call.acknowledged:
             call.acknowledged = True

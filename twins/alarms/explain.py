@@ -10,6 +10,7 @@ from twins.alarms import agreement
 from twins.alarms.conditions import CHANNEL_CONDITIONS
 from twins.bank import layout
 from twins.bank.bank import Bank
+from twins.bank.devices import device_of
 from twins.models.channel import forecast
 from twins.models.channel.chances import WITHIN
 from twins.models.channel.fan import fan
@@ -41,6 +42,7 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
             "quality": _round(event[layout.E_QUALITY]),
         },
         "model": {"name": CHANNEL.name, "version": CHANNEL.version},
+        "device": device_of(bank, row),
     }
     if condition.side:
         force, origin = bank.limits_in_force(int(bank.patient_of_row[row]), code)

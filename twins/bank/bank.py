@@ -107,6 +107,8 @@ class Bank:
         self.others: dict[tuple[int, int], Others] = {}
         """By patient and signal, owners of readings other than the first source; see ``ownership``."""
         """By patient and signal, the times of readings that were wrong, and whether the filter has run without them."""
+        self.devices: dict[int, str] = {}
+        """Names of sources by their numbers in ``writer`` and ``others``."""
         self.past: dict[tuple[int, int], Past] = {}
         """By patient and signal, episodes of the past; see ``past``."""
         self.unsettled: set[tuple[int, int]] = set()
@@ -124,6 +126,9 @@ class Bank:
         """The offset that each block had processed when it was restored; −1 for a block that starts with the log."""
         self.catching_up = False
         self.dirty: set[int] = set()
+        self._new_arrays()
+
+    def _new_arrays(self) -> None:
         self.scratch = np.zeros(passage.SCRATCH, np.float32)
         self.events = np.zeros((256, layout.EVENT_WIDTH))
         """Scratch for kernels, and for their events; the content between calls has no meaning."""

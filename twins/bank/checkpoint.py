@@ -13,6 +13,7 @@ from twins.alarms.lifecycle import Alarm
 from twins.bank import layout
 from twins.bank.arrays import KEPT_PATIENTS, KEPT_ROWS, PATIENTS, ROWS
 from twins.bank.bank import BLOCK, Bank
+from twins.bank.devices import devices_between
 from twins.bank.memory import Clock, Others, Past
 from twins.models.registry import Level, Model
 from twins.records import Profile, SetLimits, SetWard
@@ -66,6 +67,7 @@ class Block(msgspec.Struct, tag="block"):
     others: list[tuple[int, int, list[tuple[int, int]], int]] = []
     charted: list[list[str]] = []
     past: list[tuple[int, int, Past]] = []
+    devices: list[tuple[int, str]] = []
     ended: list[tuple[int, str, int, Alarm]] = []
 
 
@@ -125,6 +127,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
             key=lambda item: item[:2],
         ),
         ended=_alarms_of(bank.ended, first, last),
+        devices=devices_between(bank, first, last),
     )  # fmt: skip
 
 
@@ -217,6 +220,7 @@ def restore_patients(bank: Bank, block: Block, arrays: dict[str, bytes]) -> None
     first, count = block.number * BLOCK, len(block.profiles)
     bank.extend(first + count)
     bank.covered[block.number] = block.offset
+    bank.devices |= dict(block.devices)
     for at, profile in enumerate(block.profiles):
         if profile.patient:
             bank.index[profile.patient] = first + at

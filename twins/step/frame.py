@@ -21,7 +21,7 @@ from twins.step import arrival, emission, past, retraction, site_models, walk
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit
-from twins.step.ownership import foreign, revision, sources_of
+from twins.step.ownership import foreign, name_sources, revision, sources_of
 from twins.step.restate import restate
 from twins.step.stays import of_this_stay
 
@@ -53,6 +53,7 @@ def walk_frame(effects: Effects, frame: Frame) -> None:
     find = bank.index.get
     numbers = np.fromiter(map(find, columns.patients or [""], repeat(-1)), np.int64)
     bank.filed = columns
+    name_sources(bank, frame)
     checked = _Checked(columns, columns, None, _NONE, False)
     if not walk.usual(
         columns.patient, columns.signal, columns.time, *arrival.usual(frame.received), numbers, bank.active, bank.live,

@@ -19,7 +19,7 @@ from twins.records import Columns, Frame, Retract, Revision, Status
 from twins.signals import BY_NAME, SIGNALS
 from twins.step import walk
 
-__all__ = ["WIDE", "foreign", "may_retract", "named", "revision", "revision_of", "sources_of"]
+__all__ = ["WIDE", "foreign", "may_retract", "name_sources", "named", "revision", "revision_of", "sources_of"]
 
 Channel = tuple[int, int]
 """Patient's number and signal's code."""
@@ -48,6 +48,14 @@ def sources_of(frame: Frame) -> tuple[U2, U4]:
     if not frame.sources:
         return _NO_SOURCES
     return np.frombuffer(frame.source, "<u2"), np.array([_source(name) for name in frame.sources], np.uint32)
+
+
+def name_sources(bank: Bank, frame: Frame) -> None:
+    """Store the names of a frame's sources."""
+    for source in frame.sources:
+        number = _source(source)
+        if number not in bank.devices:
+            bank.devices[number] = named(source)
 
 
 def foreign(bank: Bank, frame: Frame, columns: Columns, numbers: I8) -> I8:

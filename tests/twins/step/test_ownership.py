@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from streams.log.frame import as_record
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, block_of, restore
-from twins.records import Admit, Columns, Discharge, Frame, Outcome, Record, Retract, Status
+from twins.records import Admit, Columns, Discharge, Frame, Outcome, Record, Retract, Status, Tick
 from twins.signals import BY_NAME
 from twins.step.dispatch import step
 from twins.step.ownership import named
@@ -166,3 +166,18 @@ def test_frames_without_sources_are_taken_as_before(signal) -> None:
     other = msgspec.structs.replace(columns, value=np.array([70.0]))
     assert list(first.status) in ([Status.ACCEPTED], [Status.UNFILTERED])
     assert list(channel.take(as_record(other, T0 + S)).status) in ([Status.CORRECTED], [Status.UNFILTERED])
+
+
+def test_an_alarm_names_the_device_that_sent_the_newest_reading_also_after_a_restart() -> None:
+    channel = Channel()
+    channel.send(*((A, T0 + second * S, 80.0) for second in range(60)), at=T0 + 60 * S)
+    channel.send(*((B, T0 + second * S, 20.0) for second in range(60, 100)), at=T0 + 100 * S)
+    kept = block_of(channel.bank, 0, channel.offset)
+    again = Bank()
+    restore(again, msgspec.msgpack.decode(msgspec.msgpack.encode(kept), type=Block))
+    again.time = channel.bank.time
+    (low,) = [alarm for key, alarm in again.alarms.items() if key[1] == "low"]
+    assert low.explanation["device"] == "watch"
+    outcome = step(again, Tick(received=T0 + 200 * S), channel.offset + 1)
+    silent = [one for one in outcome.transitions if one.condition == "sensor.silent"]
+    assert [one.explanation["device"] for one in silent] == ["watch"]
