@@ -8,7 +8,7 @@ from streams.history import History
 from streams.log.log import DeadLetter
 from streams.registry import Registry
 from streams.settings import Settings
-from twins.records import Columns, Command, Fact, Outcome
+from twins.records import Columns, Command, Fact, Outcome, SetRules, Zone
 
 __all__ = ["Service"]
 
@@ -68,6 +68,12 @@ class Service(Protocol):
 
     def ward_scores(self, ward: str) -> bool:
         """Whether NEWS2 is used in a ward."""
+
+    def rules(self) -> SetRules | None:
+        """The command that set the site's rules; ``None`` if nobody has set any."""
+
+    def zone(self, ward: str) -> Zone:
+        """The time zone of a ward: its own, else the site's, else UTC."""
 
     async def dead_letters(self, before: int | None, limit: int) -> Sequence[tuple[int, DeadLetter]]:
         """The newest dead letters with their numbers, only numbers below ``before``."""

@@ -46,9 +46,12 @@ class Action(StrEnum):
     DEVICES_MANAGE = "devices.manage"
     AUDIT_READ = "audit.read"
     DEAD_LETTERS_READ = "dead_letters.read"
+    RULES_WRITE = "rules.write"
 
 
-ADMINISTRATION = frozenset({Action.ACCOUNTS_MANAGE, Action.DEVICES_MANAGE, Action.AUDIT_READ, Action.DEAD_LETTERS_READ})
+ADMINISTRATION = frozenset({
+    Action.ACCOUNTS_MANAGE, Action.DEVICES_MANAGE, Action.AUDIT_READ, Action.DEAD_LETTERS_READ, Action.RULES_WRITE,
+})  # fmt: skip
 """Actions that concern the whole service, so they need all wards."""
 
 _VIEWER = frozenset({Action.PATIENT_READ})

@@ -19,6 +19,7 @@ from api.cli import (
     fit,
     repair,
     replay,
+    rules,
     serve,
     simulate,
     warm,
@@ -53,6 +54,7 @@ app.command()(warm.warm)
 app.add_typer(account.app, name="account")
 app.add_typer(device.app, name="device")
 app.add_typer(audit.app, name="audit")
+app.add_typer(rules.app, name="rules")
 
 
 @app.command()

@@ -23,7 +23,7 @@ from streams.settings import Settings
 from streams.worker.site_models import site_models
 from streams.worker.worker import Saved, Worker
 from twins.alarms.limit_settings import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits, SetWard
+from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetRules, Zone, for_everybody
 
 __all__ = ["EmbeddedService"]
 
@@ -194,8 +194,7 @@ class EmbeddedService:
     async def append(self, record: Fact | Command) -> tuple[int, int]:
         """Return the record's (partition, offset) once it is durable; raises as ``observe``."""
         self._must_work()
-        everywhere = isinstance(record, SetLimits | SetWard) and not record.patient
-        partition = -1 if everywhere else partition_of(record.patient, self.settings.partitions)
+        partition = -1 if for_everybody(record) else partition_of(record.patient, self.settings.partitions)
         future: asyncio.Future[tuple[int, int]] = self._future()
         self._commit_thread.submit(Ordered(partition, record, future))
         place = await future
@@ -243,6 +242,14 @@ class EmbeddedService:
     def ward_scores(self, ward: str) -> bool:
         """Whether NEWS2 is used in a ward."""
         return self.worker.banks[0].ward_scores.get(ward, True) if self.worker.banks else True
+
+    def rules(self) -> SetRules | None:
+        """The command that set the site's rules; ``None`` if nobody has set any."""
+        return self.worker.banks[0].rules.command if self.worker.banks else None
+
+    def zone(self, ward: str) -> Zone:
+        """The time zone of a ward."""
+        return self.worker.banks[0].rules.zone_of(ward) if self.worker.banks else Zone()
 
     def health(self) -> dict[str, object]:
         """The facts that readiness is decided from."""

@@ -178,7 +178,7 @@ class Worker:
             if isinstance(kept, Block):
                 begin_patients(bank, kept)
             else:
-                begin_wards(bank, kept.ward_changes, kept.wards)
+                begin_wards(bank, kept)
                 bank.time_kept, bank.time_kept_at = kept.time, kept.offset
         self._schedules[partition] = ForecastSchedule(bank)
         self.offsets[partition] = -1

@@ -58,6 +58,8 @@ PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "score_told": ("i1", (2,)),
     "known_parts": ("i1", (7,)),
     "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
+    "rule_force": ("u4", ()),
+    "score_rise": ("i1", ()),
 }
 KEPT_ROWS = tuple(name for name in ROWS if name != "patient_of_row")
 """Arrays with one row per channel that are in checkpoints."""
@@ -67,7 +69,7 @@ KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
 """Arrays with one row per patient that are in checkpoints."""
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
-    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "known_parts": -1,
+    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "known_parts": -1,
 }  # fmt: skip
 
 

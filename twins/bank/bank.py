@@ -18,6 +18,7 @@ from twins.bank import layout
 from twins.bank.arrays import BLANK, KEPT_PATIENTS, KEPT_ROWS, OF_READINGS, PATIENTS, ROWS, grown, new
 from twins.bank.memory import Clock, Others, Past
 from twins.bank.model_states import ModelStates
+from twins.bank.rule_states import RuleStates
 from twins.models.channel import passage
 from twins.models.registry import SiteModel
 from twins.records import Columns, Fact, Profile, Retract, SetLimits, SetWard
@@ -75,10 +76,13 @@ class Bank:
     score_told: npt.NDArray[np.int8]
     known_parts: npt.NDArray[np.int8]
     agreement: npt.NDArray[np.float64]
+    rule_force: npt.NDArray[np.uint32]
+    score_rise: npt.NDArray[np.int8]
 
     def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:
         self.partition = partition
         self.models = ModelStates(models)
+        self.rules = RuleStates()
         self.index: dict[str, int] = {}
         self.profiles: list[Profile | None] = []
         self._alarms_off: set[int] = set()
@@ -149,6 +153,8 @@ class Bank:
             yield array[: self.rows], owners
         for array in self.models.of_level("patient"):
             yield array[: self.patients], everybody
+        for array in self.rules.arrays:
+            yield array[: self.patients], everybody
         for name in KEPT_PATIENTS:
             yield getattr(self, name)[: self.patients], everybody
 
@@ -158,7 +164,9 @@ class Bank:
         held = [
             (array, self.rows) for array in (*(getattr(self, name) for name in ROWS), *self.models.of_level("channel"))
         ]
-        of_patients = (*(getattr(self, name) for name in PATIENTS), *self.models.of_level("patient"))
+        of_patients = (
+            *(getattr(self, name) for name in PATIENTS), *self.models.of_level("patient"), *self.rules.arrays,
+        )  # fmt: skip
         held += [(array, self.patients) for array in of_patients]
         return sum(count * (array.nbytes // len(array)) for array, count in held)
 
@@ -197,6 +205,7 @@ class Bank:
         for name in PATIENTS:
             setattr(self, name, grown(name, getattr(self, name), count))
         self.models.make_room("patient", count)
+        self.rules.make_room(count)
 
     def room_for_rows(self, count: int) -> None:
         """Make room for ``count`` channels."""
@@ -271,6 +280,7 @@ class Bank:
         for name in KEPT_PATIENTS:
             getattr(self, name)[number] = BLANK[name]
         self.models.forget("patient", number)
+        self.rules.forget(number)
 
     def empty_channel(self, row: int) -> None:
         """Reset a channel to the state before its first reading; its limits stay."""

@@ -16,7 +16,7 @@ from twins.bank.bank import BLOCK, Bank
 from twins.bank.devices import devices_between
 from twins.bank.memory import Clock, Others, Past
 from twins.models.registry import Level, Model
-from twins.records import Profile, SetLimits, SetWard
+from twins.records import Profile, SetLimits, SetRules, SetWard, SetZone
 
 __all__ = [
     "FOUNDATION_VERSION",
@@ -69,6 +69,8 @@ class Block(msgspec.Struct, tag="block"):
     past: list[tuple[int, int, Past]] = []
     devices: list[tuple[int, str]] = []
     ended: list[tuple[int, str, int, Alarm]] = []
+    rules: dict[str, bytes] = {}
+    """States of the site's rules by the rule's key, see ``RuleStates.state_of``."""
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -80,6 +82,8 @@ class Foundation(msgspec.Struct, tag="foundation"):
     time: int
     ward_changes: list[tuple[int, SetLimits]]
     wards: list[tuple[int, SetWard]] = []
+    rules: list[tuple[int, SetRules]] = []
+    zones: list[tuple[int, SetZone]] = []
 
 
 def block_of(bank: Bank, number: int, offset: int) -> Block:
@@ -128,6 +132,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
         ),
         ended=_alarms_of(bank.ended, first, last),
         devices=devices_between(bank, first, last),
+        rules=bank.rules.state_of(slice(first, last)),
     )  # fmt: skip
 
 
@@ -142,6 +147,7 @@ def restore(bank: Bank, block: Block) -> None:
     first, count = block.number * BLOCK, len(block.profiles)
     restore_patients(bank, block, block.arrays)
     _restore_happenings(bank, block, first)
+    bank.rules.restore(first, count, block.rules)
     for model in bank.models:
         if model.level == "patient":
             _restore_model(bank, block, model, slice(first, first + count))
@@ -287,7 +293,15 @@ def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:
     ]
     said = {ward.ward: at for at, ward in bank.wards if at <= committed}
     bank.wards = [(at, ward) for at, ward in bank.wards if at >= said.get(ward.ward, -1)]
-    return Foundation(FOUNDATION_VERSION, bank.partition, offset, bank.time, bank.ward_changes, bank.wards)
+    rules = bank.rules
+    set_at = max((at for at, _ in rules.changes if at <= committed), default=-1)
+    rules.changes = [(at, command) for at, command in rules.changes if at >= set_at]
+    zoned = {zone.ward: at for at, zone in rules.zone_changes if at <= committed}
+    rules.zone_changes = [(at, zone) for at, zone in rules.zone_changes if at >= zoned.get(zone.ward, -1)]
+    return Foundation(
+        FOUNDATION_VERSION, bank.partition, offset, bank.time, bank.ward_changes, bank.wards, rules.changes,
+        rules.zone_changes,
+    )  # fmt: skip
 
 
 def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> None:
@@ -299,3 +313,9 @@ def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> No
     for at, ward in foundation.wards:
         if at <= committed:
             bank.set_ward(at, ward)
+    for at, zone in foundation.zones:
+        if at <= committed:
+            bank.rules.set_zone(at, zone)
+    for at, rules in foundation.rules:
+        if at <= committed:
+            bank.rules.set_rules(at, rules)

@@ -8,9 +8,8 @@ from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.lifecycle import Level
 from twins.bank import layout
 from twins.bank.bank import BLOCK, Bank
-from twins.bank.checkpoint import Block, restore_patients
+from twins.bank.checkpoint import Block, Foundation, restore_patients
 from twins.models.deterioration.news2 import PARAMETERS
-from twins.records import SetLimits, SetWard
 
 __all__ = ["begin_patients", "begin_wards", "keep_alarms"]
 
@@ -26,12 +25,16 @@ def begin_patients(bank: Bank, block: Block) -> None:
     bank.covered[block.number] = -1
 
 
-def begin_wards(bank: Bank, changes: list[tuple[int, SetLimits]], wards: list[tuple[int, SetWard]]) -> None:
-    """Restore the limits of wards, and whether they use NEWS2."""
-    for offset, limits in changes:
+def begin_wards(bank: Bank, kept: Foundation) -> None:
+    """Restore the limits of wards, whether they use NEWS2, their time zones, and the site's rules."""
+    for offset, limits in kept.ward_changes:
         bank.set_ward_limits(offset, limits)
-    for offset, ward in wards:
+    for offset, ward in kept.wards:
         bank.set_ward(offset, ward)
+    for offset, zone in kept.zones:
+        bank.rules.set_zone(offset, zone)
+    for offset, rules in kept.rules:
+        bank.rules.set_rules(offset, rules)
 
 
 def keep_alarms(bank: Bank, block: Block) -> None:

@@ -16,6 +16,7 @@ from twins.records.inputs import (
     SetProfile,
     SetWard,
     Tick,
+    for_everybody,
 )
 from twins.records.outcomes import (
     HORIZONS_MIN,
@@ -30,6 +31,7 @@ from twins.records.outcomes import (
     Transition,
 )
 from twins.records.profile import AlarmOff, MeasuredFact, Profile, Stay
+from twins.records.rules import Hours, Rule, SetRules, SetZone, Zone
 
 __all__ = [
     "HORIZONS_MIN",
@@ -43,6 +45,7 @@ __all__ = [
     "Estimates",
     "Fact",
     "Frame",
+    "Hours",
     "JudgedChances",
     "MeasuredFact",
     "ModelOutputs",
@@ -52,13 +55,18 @@ __all__ = [
     "Record",
     "Retract",
     "Revision",
+    "Rule",
     "Score",
     "SetAlarmOff",
     "SetLimits",
     "SetProfile",
+    "SetRules",
     "SetWard",
+    "SetZone",
     "Status",
     "Stay",
     "Tick",
     "Transition",
+    "Zone",
+    "for_everybody",
 ]

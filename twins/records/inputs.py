@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from twins.arrays import F8, I8, U2, U4
+from twins.records.rules import SetRules, SetZone
 
 __all__ = [
     "Acknowledge",
@@ -27,6 +28,7 @@ __all__ = [
     "SetProfile",
     "SetWard",
     "Tick",
+    "for_everybody",
 ]
 
 
@@ -236,7 +238,19 @@ class Retract(msgspec.Struct, tag="retract", kw_only=True):
     received: int = 0
 
 
-Command = Admit | Move | Discharge | Acknowledge | SetLimits | SetProfile | SetAlarmOff | SetWard | Retract
+Command = (
+    Admit
+    | Move
+    | Discharge
+    | Acknowledge
+    | SetLimits
+    | SetProfile
+    | SetAlarmOff
+    | SetWard
+    | SetRules
+    | SetZone
+    | Retract
+)
 Record = (
     Frame
     | Fact
@@ -249,5 +263,12 @@ Record = (
     | SetProfile
     | SetAlarmOff
     | SetWard
+    | SetRules
+    | SetZone
     | Retract
 )
+
+
+def for_everybody(record: Fact | Command) -> bool:
+    """Whether a command belongs to no patient: it is written to every partition."""
+    return isinstance(record, SetLimits | SetWard | SetRules | SetZone) and not record.patient

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from twins.records.inputs import SetLimits, SetWard
 from twins.records.profile import Profile, Stay
+from twins.records.rules import SetRules, SetZone
 
 __all__ = [
     "HORIZONS_MIN",
@@ -300,7 +301,7 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     ``status`` has one ``Status`` per reading of the frame, or that of a retraction. ``complete`` marks the whole state
     of a partition. It is sent once, when the partition starts to be served. ``outputs`` has the outputs of the site's
     own models; it is absent if there are none. ``chances`` has the statements that this record judged, for the history
-    alone; it is absent if there are none.
+    alone; it is absent if there are none. ``rules`` are the site's rules, if they were set, and ``zones`` time zones of wards.
     """
 
     partition: int = 0
@@ -318,6 +319,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     status: bytes = b""
     outputs: list[ModelOutputs] | UnsetType = UNSET
     chances: JudgedChances | UnsetType = UNSET
+    rules: SetRules | UnsetType = UNSET
+    zones: list[SetZone] = []
 
     @property
     def empty(self) -> bool:
@@ -329,6 +332,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             or self.transitions
             or self.ward_limits
             or self.wards
+            or self.zones
+            or self.rules is not UNSET
             or self.outputs is not UNSET
             or any(one.what != "retracted" for one in self.revisions)
             or self.complete
@@ -348,9 +353,10 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             if self.chances and other.chances
             else other.chances or self.chances,
             outputs=other.outputs or self.outputs,
+            rules=other.rules or self.rules,
             status=self.status + other.status,
             **{name: getattr(self, name) + getattr(other, name) for name in _LISTS},
         )
 
 
-_LISTS = ("scores", "profiles", "transitions", "ward_limits", "stays", "wards", "revisions")
+_LISTS = ("scores", "profiles", "transitions", "ward_limits", "stays", "wards", "revisions", "zones")

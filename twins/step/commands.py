@@ -22,11 +22,13 @@ from twins.records import (
     SetAlarmOff,
     SetLimits,
     SetProfile,
+    SetRules,
     SetWard,
+    SetZone,
     Status,
 )  # fmt: skip
 from twins.signals import BY_NAME, SIGNALS
-from twins.step import arrival, past, retraction, site_models
+from twins.step import arrival, past, retraction, rules, site_models
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit, score
@@ -98,8 +100,8 @@ def execute(effects: Effects, command: Command) -> None:  # noqa: C901 - one bra
     if isinstance(command, SetLimits):
         _set_limits(effects, command)
         return
-    if isinstance(command, SetWard):
-        _set_ward(effects, command)
+    if isinstance(command, SetWard | SetRules | SetZone):
+        _set_site(effects, command)
         return
     number = _number_in_stay(
         effects, command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay
@@ -256,6 +258,16 @@ def _set_alarm_off(effects: Effects, number: int, command: SetAlarmOff) -> None:
                 effects.remove(key, effects.now)
     write_limits(effects, [number])
     restate(effects, number)
+
+
+def _set_site(effects: Effects, command: SetWard | SetRules | SetZone) -> None:
+    """Set what belongs to a ward or to the site."""
+    if isinstance(command, SetWard):
+        _set_ward(effects, command)
+    elif isinstance(command, SetRules):
+        rules.set_rules(effects, command)
+    else:
+        rules.set_zone(effects, command)
 
 
 def _set_ward(effects: Effects, command: SetWard) -> None:

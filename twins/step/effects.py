@@ -101,15 +101,17 @@ class Effects:
 
     def begin(  # noqa: PLR0917 - everything an alarm is
         self, number: int, condition: Condition, code: int, time: int, priority: str, value: float | None,
-        limit: float | None, explanation: dict[str, Any],
+        limit: float | None, explanation: dict[str, Any], text: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
-        """A condition became true: its alarm begins, recurs within its episode, or rises."""
+        """A condition became true: its alarm begins, recurs within its episode, or rises. ``text`` is that of a rule."""
         key = self.key(number, condition.name, code)
         alarm = self.bank.alarms.get(key) or self._again(key, time) or self._new(key, condition, priority, time)
         self.bank.alarms[key] = alarm
         lifecycle.note_value(
             alarm, value if value is None or np.isfinite(value) else None, falling=condition.side == "low"
         )
+        if text is not None:
+            alarm.text = text
         ward = self.bank.profile(number).ward
         begins = not alarm.levels
         alarm.under = "" if begins else alarm.under

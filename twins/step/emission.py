@@ -15,7 +15,7 @@ from twins.bank.bank import Bank
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration import scoring as kernel
 from twins.models.deterioration.scoring import ABOUT
-from twins.step import retraction, site_models, walk
+from twins.step import retraction, rules, site_models, walk
 from twins.step.effects import Effects
 from twins.step.estimates import estimates_of
 
@@ -72,6 +72,7 @@ def emit(effects: Effects, numbers: I8) -> None:
     score(effects, numbers)
     if effects.wrong:
         _rescored(effects)
+    rules.judge(effects, numbers)
     if effects.noted:
         # Events mark their rows dirty again; they are sent here, so they are clean.
         bank.watch[rows, layout.DIRTY] = 0.0

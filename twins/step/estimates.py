@@ -8,7 +8,7 @@ from twins.arrays import I8
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.models.deterioration import model as deterioration
-from twins.records import Estimates, Outcome, Profile, Score, SetWard
+from twins.records import Estimates, Outcome, Profile, Score, SetWard, SetZone
 from twins.step import site_models
 from twins.step.estimate_columns import columns, rejected
 
@@ -91,4 +91,6 @@ def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -
         ward_limits=list(bank.ward_limits.values()),
         wards=[SetWard(ward=ward, news2=scores) for ward, scores in sorted(bank.ward_scores.items())],
         outputs=told or UNSET,
+        rules=bank.rules.command or UNSET,
+        zones=[SetZone(ward=ward, zone=zone) for ward, zone in sorted(bank.rules.zones.items())],
     )

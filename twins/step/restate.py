@@ -49,4 +49,5 @@ def restate(effects: Effects, number: int) -> None:
     """Send a patient's profile again."""
     bank = effects.bank
     bank.touch(number)
+    bank.rules.known[number] = 0
     effects.outcome.profiles.append(profile_of(bank, number))

@@ -10,7 +10,7 @@ from twins.models.deterioration import eligibility
 from twins.records import (
     Tick,
 )  # fmt: skip
-from twins.step import arrival, emission, past, walk
+from twins.step import arrival, emission, past, rules, walk
 from twins.step.effects import Effects, forget_ended
 from twins.step.emission import emit
 from twins.step.restate import check_ages, restate, write_limits
@@ -51,6 +51,7 @@ def pass_time(effects: Effects, tick: Tick) -> None:
     numbers = emission.due_by_time(bank, live, effects.urgent, effects.now)
     bank.dirty.update((numbers // BLOCK).tolist())
     emit(effects, numbers)
+    rules.pass_time(effects, live, numbers)
 
 
 def _shift_last_heard(effects: Effects, unheard: int) -> None:

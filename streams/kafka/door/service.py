@@ -31,7 +31,19 @@ from streams.log.log import DeadLetter, decode_dead_letter, encode_dead_letter, 
 from streams.registry import Registry, partition_of
 from streams.settings import Settings
 from twins.alarms.limit_settings import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetLimits, SetWard
+from twins.records import (
+    Admit,
+    Columns,
+    Command,
+    Discharge,
+    Fact,
+    Move,
+    Outcome,
+    SetLimits,
+    SetRules,
+    Zone,
+    for_everybody,
+)
 
 __all__ = ["KafkaService"]
 
@@ -69,6 +81,8 @@ class KafkaService:
         self._reach = Reach(self.topics.inputs, range(settings.kafka_partitions))
         self._ward_limits: dict[tuple[str, str], SetLimits] = {}
         self._ward_scores: dict[str, bool] = {}
+        self._rules: SetRules | None = None
+        self._zones: dict[str, Zone] = {}
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -146,7 +160,7 @@ class KafkaService:
         """Return the record's (partition, offset) once it is durable; raises ``LogUnavailable``."""
         record.received = self.clock.now()
         raw = encode_record(record)
-        if isinstance(record, SetLimits | SetWard) and not record.patient:
+        if for_everybody(record):
             count = self.settings.kafka_partitions
             places = await asyncio.gather(*(self._gatherer.record(partition, raw) for partition in range(count)))
             return count - 1, places[-1]
@@ -197,6 +211,14 @@ class KafkaService:
     def ward_scores(self, ward: str) -> bool:
         """Whether NEWS2 is used in a ward."""
         return self._ward_scores.get(ward, True)
+
+    def rules(self) -> SetRules | None:
+        """The command that set the site's rules; ``None`` if nobody has set any."""
+        return self._rules
+
+    def zone(self, ward: str) -> Zone:
+        """The time zone of a ward."""
+        return self._zones.get(ward) or (self._rules.zone if self._rules else Zone())
 
     def health(self) -> dict[str, object]:
         """The facts that readiness is decided from."""
@@ -318,6 +340,12 @@ class KafkaService:
         for limits in outcome.ward_limits:
             self._ward_limits[limits.ward, limits.signal] = limits
         self._ward_scores |= {ward.ward: ward.news2 for ward in outcome.wards}
+        self._rules = outcome.rules or self._rules
+        for one in outcome.zones:
+            if one.zone is None:
+                self._zones.pop(one.ward, None)
+            else:
+                self._zones[one.ward] = one.zone
         for callback in self._listeners:
             try:
                 callback(outcome)

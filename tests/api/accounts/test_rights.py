@@ -41,6 +41,7 @@ TABLE = {
     Action.DEVICES_MANAGE: (0, 0, 1, 0, 0, 0),
     Action.AUDIT_READ: (0, 0, 1, 0, 0, 0),
     Action.DEAD_LETTERS_READ: (0, 0, 1, 0, 0, 0),
+    Action.RULES_WRITE: (0, 0, 1, 0, 0, 0),
 }
 
 
