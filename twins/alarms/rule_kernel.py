@@ -27,7 +27,10 @@ from twins.bank.layout import TREND as S_TREND
 from twins.compiled.jit import kernel
 from twins.models.deterioration.scoring import HIGHEST, PARAMETERS
 
-__all__ = ["BEGINS", "CLEARING", "COUNTED", "ENDS", "KNOWN", "NOT_KNOWN", "FALSE", "IS_ON", "TRUE", "UNKNOWN", "WAITING", "evaluate", "operand", "truth_of"]
+__all__ = [
+    "BEGINS", "CLEARING", "COUNTED", "ENDS", "FALSE", "IS_ON", "KNOWN", "NOT_KNOWN", "TRUE", "UNKNOWN", "WAITING", "evaluate",
+    "operand", "truth_of",
+]  # fmt: skip
 
 FALSE, TRUE, UNKNOWN = 0, 1, 2
 BEGINS, ENDS, NOT_KNOWN, KNOWN = 1, -1, 2, 3
