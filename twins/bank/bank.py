@@ -79,7 +79,7 @@ class Bank:
     rule_force: npt.NDArray[np.uint32]
     score_rise: npt.NDArray[np.int8]
 
-    def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:  # noqa: PLR0915 - all of it
+    def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:
         self.partition = partition
         self.models = ModelStates(models)
         self.rules = RuleStates()
