@@ -2,7 +2,7 @@
 
 from twins.alarms.limits import begin_pending, judge_limits, mark_from, recent_us
 from twins.alarms.phases import note
-from twins.alarms.sensor_faults import FAULT_SPAN_US, implausible, judge_sensor, silence_us
+from twins.alarms.sensor_faults import FAULT_SPAN_US, implausible, judge_sensor, silence_us, silent_after_us
 from twins.arrays import F8, I8, U1
 from twins.bank.layout import (
     A_HIGH,
@@ -141,7 +141,7 @@ def after_tick(
 ) -> int:  # fmt: skip
     """Update what time alone changes in a channel not ``at_rest``: silence, and delays that end between readings."""
     quiet = now - watch[RECEIVED]
-    if quiet > silence_us(watch, limit):
+    if quiet > silent_after_us(watch, ring, limit):
         phase[SILENT] = ON
         since[SILENT] = int(state[LAST])
         n = note(events, n, row, SILENT, 1.0, now, 0.0, state, watch, ring)

@@ -18,6 +18,7 @@ from twins.bank.layout import (
     E_KIND,
     FAULT,
     HIGH,
+    IDLE,
     INTERVAL,
     LAST,
     LOW,
@@ -32,6 +33,7 @@ from twins.bank.layout import (
     PREDICTED_HIGH,
     PREDICTED_LOW,
     RUN,
+    VALUE,
     T,
 )  # fmt: skip
 from twins.compiled.jit import kernel
@@ -52,6 +54,8 @@ __all__ = ["awaited", "predicted"]
 
 PREDICT_ON, PREDICT_OFF = 0.5, 0.3
 PREDICT_EVERY_US = 5e6
+QUIET_US = 1800e6
+"""No prediction begins while a limit is passed, or this long after: who was called for the limit needs no prediction."""
 
 
 @kernel(forceinline=True)
@@ -83,9 +87,15 @@ def predicted(
         condition = PREDICTED_LOW if side == 0 else PREDICTED_HIGH
         bound = limit[LOW + side * (HIGH - LOW)]
         chance = 0.0
-        if phase[LOW if side == 0 else HIGH] != ON and phase[FAULT] != ON and not math.isnan(bound):
+        itself = LOW if side == 0 else HIGH
+        toward = -1.0 if side == 0 else 1.0
+        passed = toward * (state[VALUE] - bound) > 0.0 or phase[itself] != IDLE
+        if phase[condition] == ON and passed and phase[itself] != ON:
+            continue  # it is coming true; the limit's own alarm follows, after its delay
+        # After its end, and after a delay that was not reached, a limit keeps when that was.
+        quiet = not passed and (phase[condition] == ON or t - since[itself] >= QUIET_US)
+        if quiet and phase[FAULT] != ON and not math.isnan(bound):
             own = float(offsets[side, 0])
-            toward = -1.0 if side == 0 else 1.0
             # A bound of the raw chance, which needs no exponentials of time, decides most.
             matters = raw_of(PREDICT_OFF if phase[condition] == ON else PREDICT_ON, parameter, kind, side, own)
             if kind == NEXT_READING or most_beyond(state, parameter, bound, toward) >= matters:

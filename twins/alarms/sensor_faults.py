@@ -46,12 +46,39 @@ GOOD_SPARSE = 0.8
 FLAT_RUN = 16
 """The fewest equal readings that make a flat line, however far apart they are."""
 SILENT_INTERVALS = 4.0
+"""Silence is longer than this many usual intervals …"""
+SILENT_GAPS, GAPS = 2.0, 8
+"""… and than the second longest of this many gaps, times the first: rows that nurses chart come at no fixed interval. The
+longest may have been a pause.
+"""
+LEARNT_GAPS = 8.0
+"""Before a channel has so many readings, its usual interval is not known …"""
+DENSE_READINGS = 3.0
+"""… unless it sends dense readings, so many of them."""
+UNLEARNT_US = 7200e6
+"""While the usual interval is not known, a channel may be quiet for so long: charted rows come every hour or two."""
 
 
 @kernel(forceinline=True)
 def silence_us(watch: F8, limit: F8) -> float:
-    """The shortest gap that counts as silence of this channel."""
+    """The shortest gap that may count as silence of this channel; ``silent_after_us`` may be longer."""
     return float(max(limit[SILENCE], SILENT_INTERVALS * watch[INTERVAL] * 1e6))
+
+
+@kernel()
+def silent_after_us(watch: F8, ring: F8, limit: F8) -> float:
+    """The shortest gap that counts as silence of this channel, by the intervals that it has had."""
+    head = int(watch[HEAD])
+    longest = second = 0.0
+    for back in range(1, min(head - 1, GAPS) + 1):
+        gap = ring[(head - back) % RING, 0] - ring[(head - back - 1) % RING, 0]
+        if gap > longest:
+            longest, second = gap, longest
+        elif gap > second:
+            second = gap
+    quiet = max(silence_us(watch, limit), SILENT_GAPS * second)
+    dense = head >= DENSE_READINGS and watch[INTERVAL] <= DENSE_S
+    return quiet if dense or head >= LEARNT_GAPS else max(quiet, UNLEARNT_US)
 
 
 @kernel(forceinline=True)

@@ -189,7 +189,7 @@ def test_a_score_alarm_stays_while_there_is_no_score_and_ends_with_one():
     for at in range(310, 400):
         ward.take(Tick(T0 + at * S))
     assert changes(ward, "news2.high")[-1].presence == "acknowledged"
-    sick(ward, 400, 460, respiratory_rate=16, oxygen_saturation=97, systolic_bp=120, heart_rate=80)
+    sick(ward, 400, 480, respiratory_rate=16, oxygen_saturation=97, systolic_bp=120, heart_rate=80)
     assert [one.presence for one in changes(ward, "news2.high")] == ["on", "acknowledged", "off"]
     assert changes(ward, "news2.high")[-1].value == 0
 

@@ -175,7 +175,8 @@ def test_waiting_episodes_are_in_the_checkpoint_and_reported_at_a_discharge():
 
 def test_a_late_upload_does_not_end_the_silence_of_a_sensor():
     line = Line()
-    line.send(NOW, ("heart_rate", 80.0, NOW))
+    for at in range(3):
+        line.send(NOW + at, ("heart_rate", 80.0, NOW + at))
     line.until(NOW + 60)
     line.send(NOW + 60, ("heart_rate", 30.0, NOW - 3600))
     assert line.bank.phase[line.row("heart_rate"), layout.SILENT] == layout.ON

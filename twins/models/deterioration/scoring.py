@@ -43,8 +43,10 @@ _ON, _WAITING, _WORSENING = 2, 1, 4
 """Bits of a score's phase: the condition is on; it is about to change; it is on and about to be reported again."""
 ABOUT = _WAITING | _WORSENING
 IS_ON, IS_WAITING = _ON, _WAITING
-_HOLD_US = 20_000_000
+_HOLD_US = 60_000_000
 """A threshold must be reached, or left, for this long: one noisy minute raises no alarm."""
+_WORSE_HOLD_US = 20_000_000
+"""A score that is clearly worse than the reported one must be so for this long."""
 _WORSE = 2
 """A total this much higher than the reported one, or a 3 in a parameter that had none, is reported again …"""
 _RESTATE_US = 60_000_000
@@ -159,7 +161,7 @@ def _settle(
                         since[p, which] = now
                         phase[p, which] = _ON | _WORSENING
                         continue
-                    if now - since[p, which] < _HOLD_US:
+                    if now - since[p, which] < _WORSE_HOLD_US:
                         continue
                     told[p, 0], told[p, 1] = total, reds
                     turned[i, which] = WORSENS

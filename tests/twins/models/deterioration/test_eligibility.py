@@ -51,22 +51,22 @@ def test_a_patient_who_is_not_scored_has_no_score_and_no_alarm_of_it(said):
 
 def test_a_score_that_is_switched_off_ends_its_alarm_and_comes_back_when_it_is_wanted_again():
     ward = Ward()
-    sick(ward, 1, 60, **CHILD)
+    sick(ward, 1, 90, **CHILD)
     assert changes(ward, "news2.high")[-1].presence == "on"
-    ward.take(SetWard(ward="B", news2=False, received=T0 + 60 * S))
+    ward.take(SetWard(ward="B", news2=False, received=T0 + 90 * S))
     assert changes(ward, "news2.high")[-1].presence == "on"
-    ward.take(SetWard(ward="A", news2=False, received=T0 + 60 * S))
+    ward.take(SetWard(ward="A", news2=False, received=T0 + 90 * S))
     assert changes(ward, "news2.high")[-1].presence == "off"
     assert profile(ward).news2_off == "ward"
     before = len(ward.outcomes)
-    sick(ward, 61, 120, **CHILD)
+    sick(ward, 91, 120, **CHILD)
     assert scores(ward, before) == []
     ward.take(SetProfile(patient="p", news2=True, received=T0 + 120 * S))  # an adult among children
-    sick(ward, 120, 180, **CHILD)
+    sick(ward, 120, 190, **CHILD)
     assert changes(ward, "news2.high")[-1].presence == "on"
-    ward.take(SetProfile(patient="p", news2="by_ward", received=T0 + 180 * S))
+    ward.take(SetProfile(patient="p", news2="by_ward", received=T0 + 190 * S))
     assert (changes(ward, "news2.high")[-1].presence, profile(ward).news2_off) == ("off", "ward")
-    ward.take(Move(patient="p", ward="C", received=T0 + 181 * S))
+    ward.take(Move(patient="p", ward="C", received=T0 + 191 * S))
     assert profile(ward).news2_off == ""
 
 

@@ -92,7 +92,7 @@ def turns(bank, number, parts, now):
         bit = 4 if truth == on else 1
         if not phase & bit:
             bank.score_since[number, which] = now
-        if (not phase & bit and truth == on) or now - bank.score_since[number, which] < 20 * S:
+        if (not phase & bit and truth == on) or now - bank.score_since[number, which] < (20 if truth == on else 60) * S:
             bank.score_phase[number, which] = (2 if on else 0) | bit if not (truth == on and phase & bit) else phase
             continue
         bank.score_phase[number, which] = 2 if truth else 0
@@ -138,7 +138,7 @@ def evaluate(bank, numbers, now):
 
 edges_us = sorted({int(hours * 3600) * S + near for hours in (1, 4, 6, 12, 24) for near in (-1, 0, 1)})
 ages_us = st.one_of(st.sampled_from([0, 1, S, *edges_us]), st.integers(-S, 25 * 3600 * S))
-gaps_us = [0, S, 20 * S - 1, 20 * S, 60 * S, 3600 * S]
+gaps_us = [0, S, 20 * S - 1, 20 * S, 60 * S - 1, 60 * S, 3600 * S]
 levels = {
     "respiratory_rate": (6, 28), "oxygen_saturation": (80, 100), "second_oxygen_saturation": (80, 100),
     "arterial_systolic_bp": (80, 230), "systolic_bp": (80, 230),
@@ -172,7 +172,7 @@ patient = st.fixed_dictionaries({
     "known": st.lists(st.integers(-1, 3), min_size=7, max_size=7),
     "told": st.tuples(st.integers(-1, 20), st.integers(0, 127)),
     "phase": st.lists(st.sampled_from([0, 1, 2, 3, 6]), min_size=3, max_size=3),
-    "since_age": st.lists(st.sampled_from([0, 20 * S - 1, 20 * S, 90 * S]), min_size=3, max_size=3),
+    "since_age": st.lists(st.sampled_from([0, 20 * S - 1, 20 * S, 60 * S - 1, 60 * S, 90 * S]), min_size=3, max_size=3),
 })  # fmt: skip
 
 
@@ -235,16 +235,16 @@ def test_the_newest_source_counts_and_of_equally_new_ones_the_first(line, cuff, 
     assert (value[0, COLUMN["systolic_bp"]], age[0, COLUMN["systolic_bp"]]) == (systolic, 10.0)
 
 
-def test_a_threshold_lasts_20_s_before_it_begins_and_before_it_ends():
+def test_a_threshold_lasts_60_s_before_it_begins_and_before_it_ends():
     bank = bank_with(respiratory_rate=(30.0, 0), heart_rate=(140.0, 0), oxygen_saturation=(97.0, 0))
 
     def events(seconds):
         return [event[:3] for event in deterioration.evaluate(bank, np.array([0]), NOW + seconds * S)[1]]
 
-    assert [events(at) for at in (0, 19, 20, 21)] == [[], [], [(0, 1, 1)], []]
+    assert [events(at) for at in (0, 59, 60, 61)] == [[], [], [(0, 1, 1)], []]
     bank.state[bank.slot[0, BY_NAME["heart_rate"].code], layout.M0] = 80.0
     # Now a 3 in one parameter begins as the total of 5 ends.
-    assert [events(at) for at in (30, 49, 50)] == [[], [], [(0, 1, -1), (0, 2, 1)]]
+    assert [events(at) for at in (70, 129, 130)] == [[], [], [(0, 1, -1), (0, 2, 1)]]
 
 
 def test_a_score_is_sent_when_it_changes_and_again_after_60_s():
