@@ -24,8 +24,7 @@ _DENSE_US = 10 * _SECOND_US
 
 def sounds_anew(change: Transition) -> bool:
     """Whether a transition is an alarm that somebody hears: it began, or began again, and no other alarm covers it."""
-    event = getattr(change, "event", "began" if change.presence == "on" and change.number == 1 else "")
-    return event in ("began", "recurred") and not getattr(change, "under", "") and not change.past
+    return change.event in ("began", "recurred") and not change.under and not change.past
 
 
 class Run:

@@ -112,7 +112,7 @@ class Truth:
             "on_artefacts": sum(
                 reference.artefact(self.name, change.signal, change.value or 0.0) for change in physiological
             ),
-            "rises_per_day": sum(getattr(change, "event", "") == "rose" for change in made.transitions) / days,
+            "rises_per_day": sum(change.event == "rose" and not change.under for change in made.transitions) / days,
             "limit_alarms_per_day": sum(change.condition.startswith("limit.") for change in anew) / days,
             "by_priority": _a_day(Counter(change.priority for change in anew), days),
             "by_condition": _a_day(count, days),

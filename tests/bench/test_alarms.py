@@ -136,10 +136,17 @@ def test_artefacts_are_those_of_the_readme(file, signal, value, marked):
 
 
 @pytest.mark.parametrize(
-    ("change", "anew"), [({}, True), ({"number": 2}, False), ({"presence": "off"}, False), ({"past": True}, False)]
+    ("change", "anew"),
+    [
+        ({}, True),
+        ({"event": "recurred"}, True),
+        ({"event": "rose"}, False),
+        ({"under": "b"}, False),
+        ({"past": True}, False),
+    ],
 )
 def test_what_sounds_anew(change, anew):
-    usual = {"id": "a-1", "alarm": "a", "patient": "p", "condition": "limit.high", "presence": "on", "number": 1}
+    usual = {"id": "a-1", "alarm": "a", "patient": "p", "condition": "limit.high", "presence": "on", "event": "began"}
     assert sounds_anew(Transition(**(usual | {"onset": 0, "time": 0} | change))) is anew
 
 
