@@ -8,7 +8,7 @@ from streams.history import History
 from streams.log.log import DeadLetter
 from streams.registry import Registry
 from streams.settings import Settings
-from twins.records import Columns, Command, Fact, Outcome, SetRules, Zone
+from twins.records import Columns, Command, Fact, Outcome, SetRules, Setting, Zone
 
 __all__ = ["Service"]
 
@@ -74,6 +74,9 @@ class Service(Protocol):
 
     def zone(self, ward: str) -> Zone:
         """The time zone of a ward: its own, else the site's, else UTC."""
+
+    def site_settings(self) -> dict[tuple[str, ...], Setting]:
+        """What the site has set that belongs to no patient, by key."""
 
     async def dead_letters(self, before: int | None, limit: int) -> Sequence[tuple[int, DeadLetter]]:
         """The newest dead letters with their numbers, only numbers below ``before``."""

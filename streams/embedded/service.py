@@ -23,7 +23,7 @@ from streams.settings import Settings
 from streams.worker.site_models import site_models
 from streams.worker.worker import Saved, Worker
 from twins.alarms.limit_settings import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetRules, Zone, for_everybody
+from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetRules, Setting, Zone, for_everybody
 
 __all__ = ["EmbeddedService"]
 
@@ -250,6 +250,10 @@ class EmbeddedService:
     def zone(self, ward: str) -> Zone:
         """The time zone of a ward."""
         return self.worker.banks[0].rules.zone_of(ward) if self.worker.banks else Zone()
+
+    def site_settings(self) -> dict[tuple[str, ...], Setting]:
+        """What the site has set that belongs to no patient, by key."""
+        return dict(self.worker.banks[0].settings.by_key) if self.worker.banks else {}
 
     def health(self) -> dict[str, object]:
         """The facts that readiness is decided from."""

@@ -55,7 +55,7 @@ def encode_outcome(outcome: Outcome) -> bytes:
         Outcome(
             partition=outcome.partition, offset=outcome.offset, time=outcome.time, complete=outcome.complete,
             estimates=outcome.estimates, scores=outcome.scores, profiles=outcome.profiles, ward_limits=outcome.ward_limits,
-            wards=outcome.wards, rules=outcome.rules, zones=outcome.zones,
+            wards=outcome.wards, rules=outcome.rules, zones=outcome.zones, settings=outcome.settings, notices=outcome.notices,
             transitions=outcome.transitions, outputs=outcome.outputs,
         )
     )  # fmt: skip

@@ -80,6 +80,13 @@ class Alarm(msgspec.Struct, kw_only=True):
     step: int = 0
     """How far the alarm was escalated."""
     escalates_at: int = 0
+    """When the next step is due; while the alarm does not sound, the wait stands still."""
+    waits_since: int = 0
+    """Since when nobody has answered."""
+    called: list[str] = []
+    """Who was called last, and …"""
+    called_at: int = 0
+    """… when."""
     text: dict[str, str] = {}
     """The text of a site's rule, by language."""
     worst: str = ""
@@ -241,8 +248,8 @@ def change(alarm: Alarm, event: str, ward: str, time: int) -> Transition | None:
         alarm.by = alarm.note = alarm.responder = ""
     alarm.presence, alarm.known = there
     alarm.event = event
-    if alarm.presence in ("off", "acknowledged"):
-        alarm.step = alarm.escalates_at = 0
+    if alarm.presence == "acknowledged" or (alarm.presence == "off" and event != "ended"):
+        alarm.step = alarm.escalates_at = 0  # after an end that nobody has answered, the escalation may go on
     if alarm.presence == "off":
         alarm.under = ""
     if alarm.presence != "acknowledged":
@@ -332,6 +339,8 @@ def snapshot(alarm: Alarm, ward: str) -> Transition:
         reminds_at=alarm.reminds_at,
         responder=alarm.responder,
         step=alarm.step,
-        escalates_at=alarm.escalates_at,
+        escalates_at=alarm.escalates_at if alarm.presence == "on" and not alarm.under else 0,
+        called=alarm.called,
+        called_at=alarm.called_at,
         text=alarm.text,
     )

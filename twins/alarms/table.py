@@ -27,7 +27,8 @@ __all__ = [
 Presence = Literal["on", "latched", "acknowledged", "off"]
 Event = Literal[
     "began", "recurred", "rose", "worsened", "eased", "ended", "unknown", "known", "acknowledged", "reminded",
-    "withdrawn", "discharged", "turned_off", "paused", "resumed", "taken", "escalated", "grouped", "ungrouped",
+    "withdrawn", "discharged", "turned_off", "paused", "resumed", "taken", "escalated", "exhausted", "grouped",
+    "ungrouped",
 ]  # fmt: skip
 State = tuple[Presence, bool]
 """The presence, and whether the condition is known: False while nothing measures it."""
@@ -58,6 +59,7 @@ EVENTS: dict[str, str] = {
     "resumed": "that pause ended",
     "taken": "a person said: I take it",
     "escalated": "nobody answered in time: the next one is called",
+    "exhausted": "nobody is left to call, or the alarm is too old to call anybody",
     "grouped": "shown under another alarm of the same cause",
     "ungrouped": "no longer under another alarm",
 }
@@ -80,7 +82,7 @@ def _unchanged(state: State, *events: str) -> dict[str, Move]:
     return {event: Move(state) for event in events}
 
 
-_NO_STATE = ("paused", "resumed", "taken", "escalated", "grouped", "ungrouped")
+_NO_STATE = ("paused", "resumed", "taken", "escalated", "exhausted", "grouped", "ungrouped")
 """Events that change who hears of the alarm, not its state."""
 
 MOVES: dict[State, dict[str, Move]] = {

@@ -19,9 +19,10 @@ from twins.bank.arrays import BLANK, KEPT_PATIENTS, KEPT_ROWS, OF_READINGS, PATI
 from twins.bank.memory import Clock, Others, Past
 from twins.bank.model_states import ModelStates
 from twins.bank.rule_states import RuleStates
+from twins.bank.settings import Settings
 from twins.models.channel import passage
 from twins.models.registry import SiteModel
-from twins.records import Columns, Fact, Profile, Retract, SetLimits, SetWard
+from twins.records import Columns, Fact, Notice, Profile, Retract, SetLimits, SetWard
 from twins.signals import SIGNALS
 
 __all__ = ["BLOCK", "Bank"]
@@ -79,7 +80,7 @@ class Bank:
     rule_force: npt.NDArray[np.uint32]
     score_rise: npt.NDArray[np.int8]
 
-    def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:
+    def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:  # noqa: PLR0915 - one line a part
         self.partition = partition
         self.models = ModelStates(models)
         self.rules = RuleStates()
@@ -96,6 +97,11 @@ class Bank:
         """Wards that have a setting whether they use NEWS2."""
         self.wards: list[tuple[int, SetWard]] = []
         """Offset in the log of that setting, as in ``ward_changes``."""
+        self.settings = Settings()
+        self.notices: dict[int, list[Notice]] = {}
+        """Notices of escalated alarms that nobody has answered yet, by patient."""
+        self.escalates_next = 0
+        """No step of an escalation is due before this time (µs)."""
         self.day = -1
         """The day of the log's time, in days since 1970, on which ages were last checked."""
         self.alarms = Active()
@@ -268,6 +274,7 @@ class Bank:
             for key in [key for key in held if key[0] == number]:
                 del held[key]
         self.ended = {key: alarm for key, alarm in self.ended.items() if key[0] != number}
+        self.notices.pop(number, None)
         self.unsettled = {key for key in self.unsettled if key[0] != number}
         for signal in range(len(SIGNALS)):
             row = int(self.slot[number, signal])

@@ -16,7 +16,7 @@ from twins.bank.bank import BLOCK, Bank
 from twins.bank.devices import devices_between
 from twins.bank.memory import Clock, Others, Past
 from twins.models.registry import Level, Model
-from twins.records import Profile, SetLimits, SetRules, SetWard, SetZone
+from twins.records import Notice, Profile, SetLimits, SetRules, Setting, SetWard, SetZone
 
 __all__ = [
     "FOUNDATION_VERSION",
@@ -71,6 +71,7 @@ class Block(msgspec.Struct, tag="block"):
     ended: list[tuple[int, str, int, Alarm]] = []
     rules: dict[str, bytes] = {}
     """States of the site's rules by the rule's key, see ``RuleStates.state_of``."""
+    notices: list[tuple[int, list[Notice]]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -84,6 +85,7 @@ class Foundation(msgspec.Struct, tag="foundation"):
     wards: list[tuple[int, SetWard]] = []
     rules: list[tuple[int, SetRules]] = []
     zones: list[tuple[int, SetZone]] = []
+    settings: list[tuple[int, Setting]] = []
 
 
 def block_of(bank: Bank, number: int, offset: int) -> Block:
@@ -133,6 +135,7 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
         ended=_alarms_of(bank.ended, first, last),
         devices=devices_between(bank, first, last),
         rules=bank.rules.state_of(slice(first, last)),
+        notices=[(n - first, bank.notices[n]) for n in range(first, last) if n in bank.notices],
     )  # fmt: skip
 
 
@@ -167,6 +170,7 @@ def _restore_happenings(bank: Bank, block: Block, first: int) -> None:
     for owner, condition, code, alarm in sorted(block.ended, key=lambda item: item[3].ended):
         if somebody[owner]:
             bank.ended[first + owner, condition, code] = alarm
+    bank.notices |= {first + owner: notices for owner, notices in block.notices if somebody[owner]}
     bank.claims |= {(first + at, code): dict(claims) for at, code, claims in block.claims if somebody[at]}
     bank.clocks |= {(first + at, code): clock for at, code, clock in block.clocks if somebody[at]}
     bank.taken |= {(first + at, code): dict(taken) for at, code, taken in block.taken if somebody[at]}
@@ -298,9 +302,10 @@ def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:
     rules.changes = [(at, command) for at, command in rules.changes if at >= set_at]
     zoned = {zone.ward: at for at, zone in rules.zone_changes if at <= committed}
     rules.zone_changes = [(at, zone) for at, zone in rules.zone_changes if at >= zoned.get(zone.ward, -1)]
+    bank.settings.forget_before(committed)
     return Foundation(
         FOUNDATION_VERSION, bank.partition, offset, bank.time, bank.ward_changes, bank.wards, rules.changes,
-        rules.zone_changes,
+        rules.zone_changes, bank.settings.changes,
     )  # fmt: skip
 
 
@@ -319,3 +324,4 @@ def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> No
     for at, rules in foundation.rules:
         if at <= committed:
             bank.rules.set_rules(at, rules)
+    bank.settings.restore(foundation.settings, committed)

@@ -10,6 +10,7 @@ from twins.bank import layout
 from twins.bank.bank import BLOCK, Bank
 from twins.bank.checkpoint import Block, Foundation, restore_patients
 from twins.models.deterioration.news2 import PARAMETERS
+from twins.records import Notice
 
 __all__ = ["begin_patients", "begin_wards", "keep_alarms"]
 
@@ -26,7 +27,7 @@ def begin_patients(bank: Bank, block: Block) -> None:
 
 
 def begin_wards(bank: Bank, kept: Foundation) -> None:
-    """Restore the limits of wards, whether they use NEWS2, their time zones, and the site's rules."""
+    """Restore the limits of wards, whether they use NEWS2, their time zones, the site's rules and settings."""
     for offset, limits in kept.ward_changes:
         bank.set_ward_limits(offset, limits)
     for offset, ward in kept.wards:
@@ -35,6 +36,8 @@ def begin_wards(bank: Bank, kept: Foundation) -> None:
         bank.rules.set_zone(offset, zone)
     for offset, rules in kept.rules:
         bank.rules.set_rules(offset, rules)
+    for offset, setting in kept.settings:
+        bank.settings.set(offset, setting)
 
 
 def keep_alarms(bank: Bank, block: Block) -> None:
@@ -51,6 +54,8 @@ def keep_alarms(bank: Bank, block: Block) -> None:
         again = bank.alarms.get(key)
         if again is None:
             bank.alarms[key] = alarm
+            if pending := _of_alarm(block, owner, alarm.id):
+                bank.notices[number] = bank.notices.get(number, []) + pending
             for name, level in alarm.levels.items():
                 _to_be_ended(bank, number, name, code, level)
         elif again.id != alarm.id:
@@ -59,6 +64,11 @@ def keep_alarms(bank: Bank, block: Block) -> None:
             alarm.standing = again.standing
             alarm.levels = again.levels
             bank.alarms[key] = alarm
+
+
+def _of_alarm(block: Block, owner: int, alarm: str) -> list[Notice]:
+    """The pending notices of one alarm in a checkpoint."""
+    return [one for at, notices in block.notices if at == owner for one in notices if one.alarm == alarm]
 
 
 def _to_be_ended(bank: Bank, number: int, condition: str, code: int, level: Level) -> None:

@@ -10,7 +10,9 @@ from twins.bank.bank import BLOCK, Bank
 
 __all__ = ["set_back"]
 
-_ALARM_TIMES = ("onset", "time", "ended", "audio_paused_until", "paused_until", "reminds_at", "escalates_at")
+_ALARM_TIMES = (
+    "onset", "time", "ended", "audio_paused_until", "paused_until", "reminds_at", "escalates_at", "waits_since", "called_at",
+)  # fmt: skip
 _AHEAD_US = 7_200_000_000
 """How far ahead of the wrong clock a stored time may be: a device's time, or the time of a forecast."""
 
@@ -39,6 +41,7 @@ def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
     for number, profile in enumerate(bank.profiles):
         if profile is not None and live[number]:
             _earlier(profile, ("admitted", "begin", "discharged", "oxygen_time", "consciousness_time"), now, by)
+    bank.escalates_next = 0
     _clocks_back(bank, now, by)
     bank.time = now
     if offset > bank.time_kept_at:
@@ -57,6 +60,9 @@ def _clocks_back(bank: Bank, now: int, by: int) -> None:
         if bank.live[key[0]]:
             others.times = {time - by if time > now else time: whose for time, whose in others.times.items()}
             _earlier(others, ("floor",), now, by)
+    for number, notices in bank.notices.items():
+        for notice in notices if bank.live[number] else ():
+            _earlier(notice, ("due", "expires", "changed"), now, by)
     # Claimed times of readings are not worth keeping here.
     bank.claims = {key: claims for key, claims in bank.claims.items() if not bank.live[key[0]]}
 

@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from twins.arrays import F8, I8, U2, U4
+from twins.records.escalation import SetEscalation, SetSchedule
 from twins.records.rules import SetRules, SetZone
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "SetLimits",
     "SetProfile",
     "SetWard",
+    "Setting",
     "Tick",
     "for_everybody",
 ]
@@ -238,6 +240,9 @@ class Retract(msgspec.Struct, tag="retract", kw_only=True):
     received: int = 0
 
 
+Setting = SetEscalation | SetSchedule
+"""What a site sets that belongs to no patient, by key: see ``twins.bank.settings``. Written to every partition."""
+
 Command = (
     Admit
     | Move
@@ -250,6 +255,8 @@ Command = (
     | SetRules
     | SetZone
     | Retract
+    | SetEscalation
+    | SetSchedule
 )
 Record = (
     Frame
@@ -266,9 +273,11 @@ Record = (
     | SetRules
     | SetZone
     | Retract
+    | SetEscalation
+    | SetSchedule
 )
 
 
 def for_everybody(record: Fact | Command) -> bool:
     """Whether a command belongs to no patient: it is written to every partition."""
-    return isinstance(record, SetLimits | SetWard | SetRules | SetZone) and not record.patient
+    return isinstance(record, SetLimits | SetWard | SetRules | SetZone | Setting) and not record.patient

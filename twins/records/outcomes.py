@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from msgspec import UNSET, UnsetType
 
-from twins.records.inputs import SetLimits, SetWard
+from twins.records.escalation import Notice
+from twins.records.inputs import SetLimits, Setting, SetWard
 from twins.records.profile import Profile, Stay
 from twins.records.rules import SetRules, SetZone
 
@@ -245,7 +246,8 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     nothing measures the condition. ``count`` is how often it became true in the episode. ``under`` is the id of the alarm
     of the same cause under which this one is shown; it does not sound. ``signals`` has the state of the signals
     ``visible``, ``audible`` and ``remote``. ``responder`` said: I take it. ``step`` is how far the alarm was escalated,
-    ``escalates_at`` when the next step is due. ``reminds_at`` is when an acknowledged alarm sounds again if it is still
+    ``escalates_at`` when the next step is due, which calls ``escalates_to``; ``called`` were called at ``called_at``.
+    ``reminds_at`` is when an acknowledged alarm sounds again if it is still
     true. ``text`` is the text of a site's rule by language. Times are µs, 0 means none.
     """
 
@@ -284,6 +286,9 @@ class Transition(msgspec.Struct, tag="transition", kw_only=True):
     responder: str = ""
     step: int = 0
     escalates_at: int = 0
+    escalates_to: list[str] = []
+    called: list[str] = []
+    called_at: int = 0
     text: dict[str, str] = {}
 
     def __post_init__(self) -> None:
@@ -302,6 +307,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     of a partition. It is sent once, when the partition starts to be served. ``outputs`` has the outputs of the site's
     own models; it is absent if there are none. ``chances`` has the statements that this record judged, for the history
     alone; it is absent if there are none. ``rules`` are the site's rules, if they were set, and ``zones`` time zones of wards.
+    ``settings`` are what else a site has set that belongs to no patient. ``notices`` are new notices of escalated alarms, and
+    cancelled ones; a complete state has all that are pending.
     """
 
     partition: int = 0
@@ -316,6 +323,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
     stays: list[Stay] = []
     wards: list[SetWard] = []
     revisions: list[Revision] = []
+    settings: list[Setting] = []
+    notices: list[Notice] = []
     status: bytes = b""
     outputs: list[ModelOutputs] | UnsetType = UNSET
     chances: JudgedChances | UnsetType = UNSET
@@ -334,6 +343,8 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
             or self.wards
             or self.zones
             or self.rules is not UNSET
+            or self.settings
+            or self.notices
             or self.outputs is not UNSET
             or any(one.what != "retracted" for one in self.revisions)
             or self.complete
@@ -359,4 +370,6 @@ class Outcome(msgspec.Struct, tag="outcome", kw_only=True):
         )
 
 
-_LISTS = ("scores", "profiles", "transitions", "ward_limits", "stays", "wards", "revisions", "zones")
+_LISTS = (
+    "scores", "profiles", "transitions", "ward_limits", "stays", "wards", "revisions", "zones", "settings", "notices",
+)  # fmt: skip

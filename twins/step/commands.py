@@ -23,6 +23,7 @@ from twins.records import (
     SetLimits,
     SetProfile,
     SetRules,
+    Setting,
     SetWard,
     SetZone,
     Status,
@@ -91,7 +92,7 @@ def retract(effects: Effects, command: Retract) -> None:
         emit(effects, np.array([number]))
 
 
-def execute(effects: Effects, command: Command) -> None:  # noqa: C901 - one branch a kind of command
+def execute(effects: Effects, command: Command) -> None:  # noqa: C901, PLR0911 - one branch a kind of command
     """Execute a person's command."""
     bank = effects.bank
     if isinstance(command, Admit):
@@ -102,6 +103,10 @@ def execute(effects: Effects, command: Command) -> None:  # noqa: C901 - one bra
         return
     if isinstance(command, SetWard | SetRules | SetZone):
         _set_site(effects, command)
+        return
+    if isinstance(command, Setting):
+        bank.settings.set(effects.outcome.offset, command)
+        effects.outcome.settings.append(command)
         return
     number = _number_in_stay(
         effects, command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay

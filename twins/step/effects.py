@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from twins.alarms import explain, grouping, lifecycle
+from twins.alarms import escalation, explain, grouping, lifecycle
 from twins.alarms.active import Key
 from twins.alarms.conditions import CHANNEL_CONDITIONS, Condition, family_of, priority_of
 from twins.arrays import F8
@@ -230,8 +230,18 @@ class Effects:
         """Add a transition to the outcome; the estimates of its patient are sent with it."""
         if transition is not None:
             transition.emitted = self.now
+            self.outcome.notices += escalation.follow(self.bank, number, transition, self.now)
             self.outcome.transitions.append(transition)
             self.urgent.add(number)
+
+    def escalate(self) -> None:
+        """Call the next ones for the alarms that nobody has answered in time."""
+        for key in escalation.due(self.bank, self.now):
+            transition, notice = escalation.call(self.bank, key, self.now)
+            self.add_transition(key[0], transition)
+            if notice is not None:
+                self.outcome.notices.append(notice)
+            self.bank.touch(key[0])
 
     def add_past_episodes(self, episodes: Iterable[tuple[int, Transition]]) -> None:
         """Add episodes that were over before anybody could be alarmed."""

@@ -90,6 +90,8 @@ def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -
         ],
         ward_limits=list(bank.ward_limits.values()),
         wards=[SetWard(ward=ward, news2=scores) for ward, scores in sorted(bank.ward_scores.items())],
+        settings=bank.settings.present(),
+        notices=[one for number in active.tolist() for one in bank.notices.get(number, ())],
         outputs=told or UNSET,
         rules=bank.rules.command or UNSET,
         zones=[SetZone(ward=ward, zone=zone) for ward, zone in sorted(bank.rules.zones.items())],

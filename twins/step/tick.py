@@ -48,6 +48,7 @@ def pass_time(effects: Effects, tick: Tick) -> None:
         effects.add_past_episodes(past.settled(bank, effects.now))
     if effects.now // eligibility.DAY_US != bank.day:
         check_ages(effects)
+    effects.escalate()
     numbers = emission.due_by_time(bank, live, effects.urgent, effects.now)
     bank.dirty.update((numbers // BLOCK).tolist())
     emit(effects, numbers)

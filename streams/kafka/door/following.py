@@ -188,6 +188,7 @@ class Following:
             whole.profiles += other.profiles
             whole.scores += other.scores
             whole.transitions += other.transitions
+            whole.notices += other.notices
         one.awaited = False
         one.format = 0
         one.offset = whole.offset

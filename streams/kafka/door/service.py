@@ -41,6 +41,7 @@ from twins.records import (
     Outcome,
     SetLimits,
     SetRules,
+    Setting,
     Zone,
     for_everybody,
 )
@@ -83,6 +84,7 @@ class KafkaService:
         self._ward_scores: dict[str, bool] = {}
         self._rules: SetRules | None = None
         self._zones: dict[str, Zone] = {}
+        self._settings: dict[tuple[str, ...], Setting] = {}
         self._producer: aiokafka.AIOKafkaProducer | None = None
         self._consumer: aiokafka.AIOKafkaConsumer | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -220,6 +222,10 @@ class KafkaService:
         """The time zone of a ward."""
         return self._zones.get(ward) or (self._rules.zone if self._rules else Zone())
 
+    def site_settings(self) -> dict[tuple[str, ...], Setting]:
+        """What the site has set that belongs to no patient, by key."""
+        return dict(self._settings)
+
     def health(self) -> dict[str, object]:
         """The facts that readiness is decided from."""
         trouble = self._gatherer.trouble or self._reach.trouble
@@ -346,6 +352,11 @@ class KafkaService:
                 self._zones.pop(one.ward, None)
             else:
                 self._zones[one.ward] = one.zone
+        for setting in outcome.settings:
+            if setting.removes:
+                self._settings.pop(setting.key, None)
+            else:
+                self._settings[setting.key] = setting
         for callback in self._listeners:
             try:
                 callback(outcome)
