@@ -23,7 +23,19 @@ from streams.settings import Settings
 from streams.worker.site_models import site_models
 from streams.worker.worker import Saved, Worker
 from twins.alarms.limit_settings import limits_given
-from twins.records import Admit, Columns, Command, Discharge, Fact, Move, Outcome, SetRules, Setting, Zone, for_everybody
+from twins.records import (
+    Admit,
+    Columns,
+    Command,
+    Discharge,
+    Fact,
+    Move,
+    Outcome,
+    SetRules,
+    Setting,
+    Zone,
+    for_everybody,
+)
 
 __all__ = ["EmbeddedService"]
 

@@ -74,13 +74,17 @@ def the_alarm(ward):
 
 
 def onset(ward):
-    first = next(one for outcome in ward.outcomes for one in outcome.transitions if one.condition == "limit.critical_low")
+    first = next(
+        one for outcome in ward.outcomes for one in outcome.transitions if one.condition == "limit.critical_low"
+    )
     return (first.emitted - T0) // S
 
 
 def test_each_step_is_made_once_after_its_wait_and_calls_whom_it_names():
     ward = alarmed()
-    ward.take(SetSchedule(name="doctor", overrides=[Override(start=0, end=1 << 60, person="ada")], received=T0 + 60 * S))
+    ward.take(
+        SetSchedule(name="doctor", overrides=[Override(start=0, end=1 << 60, person="ada")], received=T0 + 60 * S)
+    )
     go_on(ward, 60, 500)
     first = onset(ward)
     assert called(ward) == [(first + 30, 1), (first + 90, 2), (first + 210, 3)]
@@ -160,7 +164,9 @@ def test_a_chain_that_is_removed_calls_nobody_any_more_and_says_so():
 
 
 def test_the_chain_repeats_as_often_as_it_says():
-    ward = alarmed(steps=[EscalationStep(10, ["person:a"]), EscalationStep(10, ["person:b"])], repeat=1, repeat_after_s=50)
+    ward = alarmed(
+        steps=[EscalationStep(10, ["person:a"]), EscalationStep(10, ["person:b"])], repeat=1, repeat_after_s=50
+    )
     go_on(ward, 60, 400)
     first = onset(ward)
     # Ticks begin at second 60, when the first step is already due.
@@ -220,7 +226,9 @@ def test_a_restart_from_a_checkpoint_neither_loses_nor_repeats_a_step(cut):
     for offset, record in enumerate(records[:at]):
         step(first, record, offset)
     wire = msgspec.msgpack.encode
-    restore_foundation(second, msgspec.msgpack.decode(wire(foundation_of(first, at - 1)), type=type(foundation_of(first, 0))), at)
+    restore_foundation(
+        second, msgspec.msgpack.decode(wire(foundation_of(first, at - 1)), type=type(foundation_of(first, 0))), at
+    )
     block = block_of(first, 0, at - 1)
     restore(second, msgspec.msgpack.decode(wire(block), type=type(block)))
     second.time = first.time
