@@ -11,7 +11,7 @@ from api.context import AppContext, Caller, Context, patient_of, settled
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Note
 from api.http.problems import Fault, Problem
-from twins.alarms.off import LONGEST_US
+from twins.alarms.policy import LONGEST_OFF_US
 from twins.records import AlarmOff, Profile, SetAlarmOff
 from twins.signals import BY_NAME
 
@@ -19,7 +19,7 @@ __all__ = ["TurnedOff", "router", "turned_off"]
 
 router = APIRouter(prefix="/v1/patients/{id}/alarms-off", tags=["alarms"])
 
-_MOST_MINUTES = LONGEST_US // 60_000_000
+_MOST_MINUTES = LONGEST_OFF_US // 60_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,97 +14,14 @@ from typing import Any
 import msgspec
 
 from twins.alarms import table
+from twins.alarms.alarm import Alarm, Level
 from twins.alarms.conditions import RANK, Condition
-from twins.alarms.table import Presence
 from twins.records import Transition
 
 __all__ = [
-    "Alarm", "Level", "acknowledge", "begin", "change", "close", "end", "episode", "forget", "group", "note_value", "set_known",
-    "shown", "snapshot", "withdraw", "worsen",
+    "Alarm", "Level", "acknowledge", "begin", "change", "close", "end", "episode", "forget", "group", "next_time",
+    "note_value", "set_known", "shown", "snapshot", "withdraw", "worsen",
 ]  # fmt: skip
-
-
-class Level(msgspec.Struct, kw_only=True, frozen=True):
-    """One condition of an alarm's family that is true now, and why; ``since`` in µs."""
-
-    priority: str
-    level: int
-    latches: bool
-    since: int
-    limit: float | None = None
-    explanation: dict[str, Any] = {}
-
-
-class Alarm(msgspec.Struct, kw_only=True):
-    """One episode of the conditions of one family of one patient; times in µs."""
-
-    id: str
-    patient: str
-    condition: str
-    """The highest condition that is true now; after the end the highest of the episode since the last answer."""
-    signal: str
-    kind: str
-    priority: str
-    presence: Presence
-    onset: int
-    time: int
-    latches: bool = False
-    standing: bool = True
-    """Whether the condition itself is true now (for a latched alarm it is not)."""
-    ended: int = 0
-    """When the condition last became false; 0 if it never did."""
-    changes: int = 0
-    value: float | None = None
-    onset_value: float | None = None
-    extreme: float | None = None
-    limit: float | None = None
-    by: str = ""
-    note: str = ""
-    explanation: dict[str, Any] = {}
-    family: str = ""
-    levels: dict[str, Level] = {}
-    """The conditions that are true now, by name."""
-    known: bool = True
-    """False while nothing measures the condition."""
-    count: int = 1
-    """How often the condition became true in this episode."""
-    under: str = ""
-    """The id of the alarm under which this one is shown, because both have one cause."""
-    event: str = ""
-    """What caused the last change."""
-    audio_paused_until: int = 0
-    paused_until: int = 0
-    reminds_at: int = 0
-    responder: str = ""
-    """Who said: I take it."""
-    step: int = 0
-    """How far the alarm was escalated."""
-    escalates_at: int = 0
-    """When the next step is due; while the alarm does not sound, the wait stands still."""
-    waits_since: int = 0
-    """Since when nobody has answered."""
-    called: list[str] = []
-    """Who was called last, and …"""
-    called_at: int = 0
-    """… when."""
-    text: dict[str, str] = {}
-    """The text of a site's rule, by language."""
-    worst: str = ""
-    """The highest condition that latches, of those that were true since the last answer."""
-    worst_level: Level | None = None
-
-    def __post_init__(self) -> None:
-        """Complete an alarm that an earlier version stored: each condition was an alarm of its own."""
-        if not self.family:
-            self.family = self.condition
-            level = Level(
-                priority=self.priority, level=0, latches=self.latches, since=self.onset, limit=self.limit,
-                explanation=self.explanation,
-            )  # fmt: skip
-            if self.standing:
-                self.levels = {self.condition: level}
-            if self.latches and self.presence != "acknowledged":
-                self.worst, self.worst_level = self.condition, level
 
 
 def episode(patient: str, family: str, signal: str, onset: int) -> str:
@@ -203,12 +120,18 @@ def withdraw(alarm: Alarm, ward: str, time: int, reason: str) -> Transition | No
     return change(alarm, "withdrawn", ward, time)
 
 
-def acknowledge(alarm: Alarm, ward: str, time: int, by: str, note: str = "") -> Transition | None:
-    """Somebody has acknowledged it: it is silent until the condition ends or worsens. A latched alarm ends."""
+def acknowledge(  # noqa: PLR0917 - who, when, why, and how long it lasts
+    alarm: Alarm, ward: str, time: int, by: str, note: str = "", remind_us: int = 0
+) -> Transition | None:
+    """Somebody has acknowledged it: it is silent until the condition ends or worsens. A latched alarm ends.
+
+    After ``remind_us`` (µs; 0 is never) it sounds again if the condition is still true.
+    """
     if alarm.presence not in ("on", "latched"):
         return None
     alarm.by = by
     alarm.note = note
+    alarm.reminds_at = max(time, alarm.time) + remind_us if remind_us else 0
     # From now on the priority is that of what is true: what latched before has been seen.
     alarm.worst, alarm.worst_level, alarm.latches = "", None, False
     if alarm.levels:
@@ -252,6 +175,13 @@ def change(alarm: Alarm, event: str, ward: str, time: int) -> Transition | None:
         alarm.step = alarm.escalates_at = 0  # after an end that nobody has answered, the escalation may go on
     if alarm.presence == "off":
         alarm.under = ""
+        alarm.audio_paused_until = alarm.paused_until = 0
+        alarm.patient_audio_paused_until = alarm.patient_paused_until = 0
+    elif event in table.ANNUNCIATES:
+        # A pause was for what somebody had seen. What is new is silenced by a pause of the patient alone, and the sound
+        # of a high alarm not even by that.
+        alarm.paused_until = alarm.patient_paused_until
+        alarm.audio_paused_until = 0 if alarm.priority == "high" else alarm.patient_audio_paused_until
     if alarm.presence != "acknowledged":
         alarm.reminds_at = 0
     if alarm.presence == "on":
@@ -290,6 +220,16 @@ def _no_longer_true(alarm: Alarm, time: int) -> None:
         alarm.condition, alarm.limit, alarm.explanation = (
             alarm.worst, alarm.worst_level.limit, alarm.worst_level.explanation,
         )  # fmt: skip
+
+
+def next_time(alarm: Alarm) -> int:
+    """When a pause of the alarm ends or its reminder is due (µs); 0 if nothing is due.
+
+    What nobody measures is not said again, and neither is what is shown under another alarm.
+    """
+    reminds = alarm.reminds_at if alarm.presence == "acknowledged" and alarm.known and not alarm.under else 0
+    times = (alarm.audio_paused_until, alarm.paused_until, reminds)
+    return min((time for time in times if time), default=0)
 
 
 def shown(alarm: Alarm, now: int) -> table.Signals:

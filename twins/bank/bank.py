@@ -16,8 +16,9 @@ from twins.alarms.lifecycle import Alarm
 from twins.alarms.limit_settings import default_limits, limits_given, of_signal
 from twins.bank import layout
 from twins.bank.arrays import BLANK, KEPT_PATIENTS, KEPT_ROWS, OF_READINGS, PATIENTS, ROWS, grown, new
-from twins.bank.memory import Clock, Others, Past
+from twins.bank.memory import Clock, Others, Past, Withheld
 from twins.bank.model_states import ModelStates
+from twins.bank.policies import Policies
 from twins.bank.rule_states import RuleStates
 from twins.bank.settings import Settings
 from twins.models.channel import passage
@@ -87,6 +88,7 @@ class Bank:
         self.index: dict[str, int] = {}
         self.profiles: list[Profile | None] = []
         self._alarms_off: set[int] = set()
+        self._paused: set[int] = set()
         self.patient_limits: list[dict[str, dict[str, float]]] = []
         self.charted: list[list[str]] = []
         """By patient, the ids of the newest facts, to recognise repeats."""
@@ -98,6 +100,7 @@ class Bank:
         self.wards: list[tuple[int, SetWard]] = []
         """Offset in the log of that setting, as in ``ward_changes``."""
         self.settings = Settings()
+        self.policies = Policies(self.settings)
         self.notices: dict[int, list[Notice]] = {}
         """Notices of escalated alarms that nobody has answered yet, by patient."""
         self.escalates_next = 0
@@ -107,6 +110,8 @@ class Bank:
         self.alarms = Active()
         self.ended: dict[Key, Alarm] = {}
         """Alarms that ended a short time ago: if the condition becomes true again, it is the same episode."""
+        self.withheld: dict[tuple[int, str, int], Withheld] = {}
+        """By patient, condition and signal, what is true while its alarm is turned off."""
         self.claims: dict[tuple[int, int], dict[int, int]] = {}
         """By patient and signal, the claimed times of readings and the times under which they are filed; see
         ``arrival``.
@@ -235,16 +240,24 @@ class Bank:
 
     @property
     def with_alarms_off(self) -> list[int]:
-        """Numbers of the live patients some of whose limit alarms are off."""
+        """Numbers of the live patients some of whose alarms are off."""
         return [number for number in self._alarms_off if self.live[number]]
 
+    @property
+    def paused(self) -> list[int]:
+        """Numbers of the live patients whose alarms are paused, in order."""
+        return sorted(number for number in self._paused if self.live[number])
+
     def note_alarms_off(self, number: int) -> None:
-        """Check, after a patient's profile changed, whether some of the patient's alarms are off."""
+        """Check, after a patient's profile changed, whether some of the patient's alarms are off or paused."""
         profile = self.profiles[number]
-        if profile is not None and profile.alarms_off:
-            self._alarms_off.add(number)
-        else:
-            self._alarms_off.discard(number)
+        off = profile is not None and bool(profile.alarms_off)
+        paused = profile is not None and (profile.audio_pause is not None or profile.alarm_pause is not None)
+        for numbers, here in ((self._alarms_off, off), (self._paused, paused)):
+            if here:
+                numbers.add(number)
+            else:
+                numbers.discard(number)
 
     # -- channels -----------------------------------------------------------------------------------------------
 
@@ -270,7 +283,10 @@ class Bank:
         """Delete a patient's channels, limits and everything else in the arrays: the next stay starts empty."""
         self.patient_limits[number] = {}
         self.charted[number] = []
-        for held in (self.claims, self.clocks, self.taken, self.past, self.others):
+        of_channels: tuple[dict[Any, Any], ...] = (
+            self.claims, self.clocks, self.taken, self.past, self.others, self.withheld,
+        )  # fmt: skip
+        for held in of_channels:
             for key in [key for key in held if key[0] == number]:
                 del held[key]
         self.ended = {key: alarm for key, alarm in self.ended.items() if key[0] != number}

@@ -1,6 +1,6 @@
 """A bank divided into blocks for checkpoints, and restored from them."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -14,7 +14,7 @@ from twins.bank import layout
 from twins.bank.arrays import KEPT_PATIENTS, KEPT_ROWS, PATIENTS, ROWS
 from twins.bank.bank import BLOCK, Bank
 from twins.bank.devices import devices_between
-from twins.bank.memory import Clock, Others, Past
+from twins.bank.memory import Clock, Others, Past, Withheld
 from twins.models.registry import Level, Model
 from twins.records import Notice, Profile, SetLimits, SetRules, Setting, SetWard, SetZone
 
@@ -72,6 +72,7 @@ class Block(msgspec.Struct, tag="block"):
     rules: dict[str, bytes] = {}
     """States of the site's rules by the rule's key, see ``RuleStates.state_of``."""
     notices: list[tuple[int, list[Notice]]] = []
+    withheld: list[tuple[int, str, int, Withheld]] = []
 
 
 class Foundation(msgspec.Struct, tag="foundation"):
@@ -136,6 +137,10 @@ def block_of(bank: Bank, number: int, offset: int) -> Block:
         devices=devices_between(bank, first, last),
         rules=bank.rules.state_of(slice(first, last)),
         notices=[(n - first, bank.notices[n]) for n in range(first, last) if n in bank.notices],
+        withheld=sorted(
+            ((n - first, name, code, one) for (n, name, code), one in bank.withheld.items() if first <= n < last),
+            key=lambda item: item[:3],
+        ),
     )  # fmt: skip
 
 
@@ -171,6 +176,7 @@ def _restore_happenings(bank: Bank, block: Block, first: int) -> None:
         if somebody[owner]:
             bank.ended[first + owner, condition, code] = alarm
     bank.notices |= {first + owner: notices for owner, notices in block.notices if somebody[owner]}
+    bank.withheld |= {(first + at, name, code): one for at, name, code, one in block.withheld if somebody[at]}
     bank.claims |= {(first + at, code): dict(claims) for at, code, claims in block.claims if somebody[at]}
     bank.clocks |= {(first + at, code): clock for at, code, clock in block.clocks if somebody[at]}
     bank.taken |= {(first + at, code): dict(taken) for at, code, taken in block.taken if somebody[at]}
@@ -312,16 +318,14 @@ def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:
 def restore_foundation(bank: Bank, foundation: Foundation, committed: int) -> None:
     """Restore such a checkpoint as of ``committed``: later changes come again with the log."""
     bank.time_kept, bank.time_kept_at = foundation.time, foundation.offset
-    for at, limits in foundation.ward_changes:
-        if at <= committed:
-            bank.set_ward_limits(at, limits)
-    for at, ward in foundation.wards:
-        if at <= committed:
-            bank.set_ward(at, ward)
-    for at, zone in foundation.zones:
-        if at <= committed:
-            bank.rules.set_zone(at, zone)
-    for at, rules in foundation.rules:
-        if at <= committed:
-            bank.rules.set_rules(at, rules)
-    bank.settings.restore(foundation.settings, committed)
+    settings: tuple[tuple[list[tuple[int, Any]], Callable[[int, Any], None]], ...] = (
+        (foundation.ward_changes, bank.set_ward_limits),
+        (foundation.wards, bank.set_ward),
+        (foundation.zones, bank.rules.set_zone),
+        (foundation.rules, bank.rules.set_rules),
+        (foundation.settings, bank.settings.set),
+    )
+    for changes, put in settings:
+        for at, command in changes:
+            if at <= committed:
+                put(at, command)

@@ -1,8 +1,12 @@
 """What a bank stores about single channels besides its arrays: senders' clocks, other sources, episodes of the past."""
 
+from typing import Any
+
 import msgspec
 
-__all__ = ["Clock", "Others", "Past", "ReportedEpisode"]
+from twins.alarms.conditions import Condition
+
+__all__ = ["Clock", "Others", "Past", "ReportedEpisode", "Withheld"]
 
 
 class Clock(msgspec.Struct, kw_only=True):
@@ -50,3 +54,14 @@ class Others(msgspec.Struct):
 
     times: dict[int, int] = {}
     floor: int = 0
+
+
+class Withheld(msgspec.Struct, kw_only=True):
+    """A condition that is true while its alarm is turned off."""
+
+    condition: Condition
+    priority: str
+    value: float | None
+    limit: float | None
+    explanation: dict[str, Any]
+    text: dict[str, str] = {}

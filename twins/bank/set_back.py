@@ -1,17 +1,21 @@
 """A bank whose clock is set back: stored times later than now move back by the error of the clock."""
 
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 import numpy as np
 import numpy.typing as npt
 
 from twins.bank.bank import BLOCK, Bank
+from twins.records import AlarmOff, Pause, Profile
 
 __all__ = ["set_back"]
 
+T = TypeVar("T", AlarmOff, Pause)
+
 _ALARM_TIMES = (
-    "onset", "time", "ended", "audio_paused_until", "paused_until", "reminds_at", "escalates_at", "waits_since", "called_at",
+    "onset", "time", "ended", "audio_paused_until", "paused_until", "patient_audio_paused_until", "patient_paused_until",
+    "reminds_at", "escalates_at", "waits_since", "called_at",
 )  # fmt: skip
 _AHEAD_US = 7_200_000_000
 """How far ahead of the wrong clock a stored time may be: a device's time, or the time of a forecast."""
@@ -38,8 +42,10 @@ def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
                 name: msgspec.structs.replace(level, since=level.since - by) if level.since > now else level
                 for name, level in alarm.levels.items()
             }
+    bank.alarms.note_all()
     for number, profile in enumerate(bank.profiles):
         if profile is not None and live[number]:
+            _silenced_earlier(profile, now, by)
             _earlier(profile, ("admitted", "begin", "discharged", "oxygen_time", "consciousness_time"), now, by)
     bank.escalates_next = 0
     _clocks_back(bank, now, by)
@@ -47,6 +53,20 @@ def set_back(bank: Bank, now: int, by: int, offset: int) -> None:
     if offset > bank.time_kept_at:
         bank.time_kept = 0
     bank.dirty.update((np.flatnonzero(live[: bank.patients]) // BLOCK).tolist())
+
+
+def _silenced_earlier(profile: Profile, now: int, by: int) -> None:
+    """Move the times of pauses, and of alarms that are off."""
+    profile.alarms_off = {what: _moved(off, now, by) for what, off in profile.alarms_off.items()}
+    if profile.audio_pause is not None:
+        profile.audio_pause = _moved(profile.audio_pause, now, by)
+    if profile.alarm_pause is not None:
+        profile.alarm_pause = _moved(profile.alarm_pause, now, by)
+
+
+def _moved(silenced: T, now: int, by: int) -> T:
+    times = {name: getattr(silenced, name) for name in ("until", "since")}
+    return msgspec.structs.replace(silenced, **{name: time - by for name, time in times.items() if time > now})
 
 
 def _clocks_back(bank: Bank, now: int, by: int) -> None:

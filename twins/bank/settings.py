@@ -13,10 +13,13 @@ class Settings:
     def __init__(self) -> None:
         self.changes: list[tuple[int, Setting]] = []
         self.by_key: dict[tuple[str, ...], Setting] = {}
+        self.version = 0
+        """Grows with every change."""
 
     def set(self, offset: int, setting: Setting) -> None:
         """Apply a setting from the record at ``offset`` on."""
         self.changes.append((offset, setting))
+        self.version += 1
         if setting.removes:
             self.by_key.pop(setting.key, None)
         else:

@@ -1,5 +1,6 @@
 """The records of the log, and what a step over a record returns."""
 
+from twins.records.alarm_commands import AlarmPolicy, PauseAlarms, PauseKind, SetAlarmPolicy, TakeAlarm
 from twins.records.escalation import EscalationStep, Notice, Override, Rotation, SetEscalation, SetSchedule
 from twins.records.inputs import (
     Acknowledge,
@@ -32,7 +33,7 @@ from twins.records.outcomes import (
     Status,
     Transition,
 )
-from twins.records.profile import AlarmOff, MeasuredFact, Profile, Stay
+from twins.records.profile import AlarmOff, MeasuredFact, Pause, Profile, Stay
 from twins.records.rules import Hours, Rule, SetRules, SetZone, Zone
 
 __all__ = [
@@ -41,6 +42,7 @@ __all__ = [
     "Acknowledge",
     "Admit",
     "AlarmOff",
+    "AlarmPolicy",
     "Columns",
     "Command",
     "Discharge",
@@ -56,6 +58,9 @@ __all__ = [
     "Notice",
     "Outcome",
     "Override",
+    "Pause",
+    "PauseAlarms",
+    "PauseKind",
     "Profile",
     "Record",
     "Retract",
@@ -64,6 +69,7 @@ __all__ = [
     "Rule",
     "Score",
     "SetAlarmOff",
+    "SetAlarmPolicy",
     "SetEscalation",
     "SetLimits",
     "SetProfile",
@@ -74,6 +80,7 @@ __all__ = [
     "Setting",
     "Status",
     "Stay",
+    "TakeAlarm",
     "Tick",
     "Transition",
     "Zone",

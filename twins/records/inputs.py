@@ -10,6 +10,7 @@ import msgspec
 import numpy as np
 
 from twins.arrays import F8, I8, U2, U4
+from twins.records.alarm_commands import PauseAlarms, SetAlarmPolicy, TakeAlarm
 from twins.records.escalation import SetEscalation, SetSchedule
 from twins.records.rules import SetRules, SetZone
 
@@ -199,7 +200,10 @@ class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):
 
 
 class SetAlarmOff(msgspec.Struct, tag="set_alarm_off", kw_only=True):
-    """Turn the limit alarms of one signal off until ``until`` (µs), or on again if that time is not in the future."""
+    """Turn alarms off until ``until`` (µs), or on again if that time is not in the future.
+
+    ``signal`` is a signal (its limit alarms, predicted and rate alarms), ``news2``, or a site's rule as ``rule.<id>``.
+    """
 
     patient: str
     stay: int = 0
@@ -240,7 +244,7 @@ class Retract(msgspec.Struct, tag="retract", kw_only=True):
     received: int = 0
 
 
-Setting = SetEscalation | SetSchedule
+Setting = SetEscalation | SetSchedule | SetAlarmPolicy
 """What a site sets that belongs to no patient, by key: see ``twins.bank.settings``. Written to every partition."""
 
 Command = (
@@ -254,9 +258,12 @@ Command = (
     | SetWard
     | SetRules
     | SetZone
+    | PauseAlarms
+    | TakeAlarm
     | Retract
     | SetEscalation
     | SetSchedule
+    | SetAlarmPolicy
 )
 Record = (
     Frame
@@ -272,12 +279,15 @@ Record = (
     | SetWard
     | SetRules
     | SetZone
+    | PauseAlarms
+    | TakeAlarm
     | Retract
     | SetEscalation
     | SetSchedule
+    | SetAlarmPolicy
 )
 
 
 def for_everybody(record: Fact | Command) -> bool:
     """Whether a command belongs to no patient: it is written to every partition."""
-    return isinstance(record, SetLimits | SetWard | SetRules | SetZone | Setting) and not record.patient
+    return isinstance(record, SetLimits | SetWard | SetRules | SetZone | Setting | PauseAlarms) and not record.patient

@@ -1,17 +1,29 @@
 """Who is monitored and where, and what is charted and set for them, for the newest stay of a patient's id."""
 
+from typing import Literal
+
 import msgspec
 
-__all__ = ["AlarmOff", "MeasuredFact", "Profile", "Stay"]
+__all__ = ["AlarmOff", "MeasuredFact", "Pause", "Profile", "Stay"]
 
 
 class AlarmOff(msgspec.Struct, frozen=True):
-    """Who turned a signal's limit alarms off, why, since when and until when (µs)."""
+    """Who turned alarms off, why, since when and until when (µs)."""
 
     until: int
     since: int
     by: str
     reason: str
+
+
+class Pause(msgspec.Struct, frozen=True):
+    """Who paused the patient's alarms, why, since when and until when (µs), and whether it was for the whole ward."""
+
+    until: int
+    since: int
+    by: str
+    reason: str
+    scope: Literal["patient", "ward"] = "patient"
 
 
 class MeasuredFact(msgspec.Struct, frozen=True):
@@ -32,6 +44,8 @@ class Profile(msgspec.Struct, kw_only=True):
     follows from ``birth_date``, or from ``age_years``, which was given at ``age_told``. ``news2`` is the setting of
     this patient (``None``: no setting). ``news2_off`` is the reason why there is no score: see
     ``twins.models.deterioration.eligibility``. ``adult_limits`` says that limits for adults are applied to a child.
+    ``alarms_off`` has what is turned off: signals, ``news2``, rules as ``rule.<id>``. ``audio_pause`` and ``alarm_pause``
+    are the pauses in force.
     """
 
     patient: str
@@ -58,6 +72,8 @@ class Profile(msgspec.Struct, kw_only=True):
     adult_limits: bool = False
     limits: dict[str, dict[str, float]] = {}
     alarms_off: dict[str, AlarmOff] = {}
+    audio_pause: Pause | None = None
+    alarm_pause: Pause | None = None
 
 
 class Stay(msgspec.Struct, tag="stay", kw_only=True):

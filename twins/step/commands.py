@@ -1,10 +1,12 @@
 """Execute charted facts, and commands of people and devices."""
 
+from collections.abc import Callable
+from typing import Any
+
 import msgspec
 import numpy as np
 
 from twins.alarms import lifecycle, limits
-from twins.alarms import off as alarms_off
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.limit_settings import limits_given, set_by
 from twins.bank import layout
@@ -18,18 +20,24 @@ from twins.records import (
     Discharge,
     Fact,
     Move,
+    PauseAlarms,
     Retract,
     SetAlarmOff,
+    SetAlarmPolicy,
+    SetEscalation,
     SetLimits,
     SetProfile,
     SetRules,
+    SetSchedule,
     Setting,
     SetWard,
     SetZone,
     Status,
+    TakeAlarm,
+    for_everybody,
 )  # fmt: skip
 from twins.signals import BY_NAME, SIGNALS
-from twins.step import arrival, past, retraction, rules, site_models
+from twins.step import arrival, past, retraction, rules, silencing, site_models
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit, score
@@ -92,35 +100,23 @@ def retract(effects: Effects, command: Retract) -> None:
         emit(effects, np.array([number]))
 
 
-def execute(effects: Effects, command: Command) -> None:  # noqa: C901, PLR0911 - one branch a kind of command
+def execute(effects: Effects, command: Command) -> None:
     """Execute a person's command."""
-    bank = effects.bank
-    if isinstance(command, Admit):
-        _admit(effects, command)
+    if isinstance(command, Admit | SetLimits) or for_everybody(command):
+        _WITHOUT_NUMBER[type(command)](effects, command)
         return
-    if isinstance(command, SetLimits):
-        _set_limits(effects, command)
-        return
-    if isinstance(command, SetWard | SetRules | SetZone):
-        _set_site(effects, command)
-        return
-    if isinstance(command, Setting):
-        bank.settings.set(effects.outcome.offset, command)
-        effects.outcome.settings.append(command)
-        return
-    number = _number_in_stay(
-        effects, command.patient, 0 if isinstance(command, Acknowledge | Retract) else command.stay
-    )
+    number = _number_in_stay(effects, command.patient, getattr(command, "stay", 0))
     if number < 0:
         return
-    if isinstance(command, Acknowledge):
-        _acknowledge(effects, number, command)
+    about_alarms = _ABOUT_ALARMS.get(type(command))
+    if about_alarms is not None:
+        about_alarms(effects, number, command)
         return
-    if isinstance(command, SetAlarmOff):
-        _set_alarm_off(effects, number, command)
-        return
+    bank = effects.bank
     profile = bank.profile(number)
     if isinstance(command, Move):
+        if command.ward not in {None, profile.ward}:
+            silencing.leave_ward(effects, number)
         profile.ward = profile.ward if command.ward is None else command.ward
         profile.bed = profile.bed if command.bed is None else command.bed
         profile.label = profile.label if command.label is None else command.label
@@ -170,10 +166,9 @@ def _acknowledge(effects: Effects, number: int, command: Acknowledge) -> None:
     bank = effects.bank
     for key, alarm in bank.alarms.of(number):
         if alarm.id == command.alarm:
-            ward = bank.profile(number).ward
             if alarm.standing and alarm.presence == "on":
                 _reset_worsening(effects, number, alarm)
-            effects.add_transition(number, lifecycle.acknowledge(alarm, ward, effects.now, command.by, command.note))
+            effects.acknowledge(number, alarm, command.by, command.note, effects.now)
             if alarm.presence == "off":
                 effects.remove(key, effects.now)
     bank.touch(number)
@@ -245,36 +240,6 @@ def _set_limits(effects: Effects, command: SetLimits) -> None:
         restate(effects, number)
 
 
-def _set_alarm_off(effects: Effects, number: int, command: SetAlarmOff) -> None:
-    """Turn a signal's limit alarms off or on. Active alarms end and do not latch."""
-    bank = effects.bank
-    if not alarms_off.turn(bank, number, command, effects.now):
-        return
-    profile, code = bank.profile(number), BY_NAME[command.signal].code
-    off = profile.alarms_off.get(command.signal)
-    if off is not None:
-        row = int(bank.slot[number, code])
-        if row >= 0:
-            bank.phase[row, : layout.FAULT] = layout.IDLE
-        for key, alarm in bank.alarms.of(number):
-            if key[2] == code and alarm.kind == "physiological":
-                alarm.by, alarm.note = off.by, off.reason
-                effects.add_transition(number, lifecycle.close(alarm, "turned_off", profile.ward, effects.now))
-                effects.remove(key, effects.now)
-    write_limits(effects, [number])
-    restate(effects, number)
-
-
-def _set_site(effects: Effects, command: SetWard | SetRules | SetZone) -> None:
-    """Set what belongs to a ward or to the site."""
-    if isinstance(command, SetWard):
-        _set_ward(effects, command)
-    elif isinstance(command, SetRules):
-        rules.set_rules(effects, command)
-    else:
-        rules.set_zone(effects, command)
-
-
 def _set_ward(effects: Effects, command: SetWard) -> None:
     """Set whether a ward uses NEWS2; its patients are checked again."""
     bank = effects.bank
@@ -289,3 +254,28 @@ def _set_ward(effects: Effects, command: SetWard) -> None:
         ):
             restate(effects, number)
             score(effects, np.array([number]))
+
+
+def _set_setting(effects: Effects, command: Setting) -> None:
+    """Set what belongs to no patient. It is for what happens from now on: a pause in force keeps its end."""
+    effects.bank.settings.set(effects.outcome.offset, command)
+    effects.outcome.settings.append(command)
+
+
+_WITHOUT_NUMBER: dict[type, Callable[[Effects, Any], None]] = {
+    Admit: _admit,
+    SetLimits: _set_limits,
+    SetWard: _set_ward,
+    SetRules: rules.set_rules,
+    SetZone: rules.set_zone,
+    **dict.fromkeys((SetEscalation, SetSchedule, SetAlarmPolicy), _set_setting),
+    PauseAlarms: silencing.pause,
+}
+"""Commands that belong to no patient, or find their patient themselves."""
+_ABOUT_ALARMS: dict[type, Callable[[Effects, int, Any], None]] = {
+    Acknowledge: _acknowledge,
+    TakeAlarm: silencing.take,
+    PauseAlarms: silencing.pause_of_patient,
+    SetAlarmOff: silencing.set_alarm_off,
+}
+"""Commands about alarms of an admitted patient, who has a number."""

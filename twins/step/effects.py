@@ -5,23 +5,21 @@ from typing import Any
 
 import numpy as np
 
-from twins.alarms import escalation, explain, grouping, lifecycle
+from twins.alarms import escalation, explain, grouping, lifecycle, off, silencing
 from twins.alarms.active import Key
-from twins.alarms.conditions import CHANNEL_CONDITIONS, Condition, family_of, priority_of
+from twins.alarms.conditions import CHANNEL_CONDITIONS, RANK, Condition, family_of, priority_of
 from twins.arrays import F8
 from twins.bank import layout
 from twins.bank.bank import Bank
+from twins.bank.memory import Withheld
 from twins.records import (
     Outcome,
     Transition,
 )  # fmt: skip
-from twins.signals import SIGNALS
+from twins.signals import BY_NAME, SIGNALS
 from twins.step import arrival, retraction
 
-__all__ = ["FOLD_US", "Effects", "forget_ended"]
-
-FOLD_US = 600_000_000
-"""A condition that becomes true again within this time after its end continues the same alarm."""
+__all__ = ["Effects", "fold_us", "forget_ended"]
 
 _SILENT, _FAULT = CHANNEL_CONDITIONS[layout.SILENT].name, CHANNEL_CONDITIONS[layout.FAULT].name
 _SIDES = ("low", "high")
@@ -104,6 +102,13 @@ class Effects:
         limit: float | None, explanation: dict[str, Any], text: dict[str, str] | None = None,
     ) -> None:  # fmt: skip
         """A condition became true: its alarm begins, recurs within its episode, or rises. ``text`` is that of a rule."""
+        profile = self.bank.profile(number)
+        if profile.alarms_off and off.off_of(profile, condition, code):
+            self.withhold(number, code, Withheld(
+                condition=condition, priority=priority, value=value, limit=limit, explanation=explanation, text=text or {}
+            ))  # fmt: skip
+            return
+        condition = self.bank.policies.of(profile.ward).applied(condition)
         key = self.key(number, condition.name, code)
         alarm = self.bank.alarms.get(key) or self._again(key, time) or self._new(key, condition, priority, time)
         self.bank.alarms[key] = alarm
@@ -112,9 +117,11 @@ class Effects:
         )
         if text is not None:
             alarm.text = text
-        ward = self.bank.profile(number).ward
+        ward = profile.ward
         begins = not alarm.levels
-        alarm.under = "" if begins else alarm.under
+        if begins:
+            alarm.under = ""
+            silencing.follow(alarm, profile.audio_pause, profile.alarm_pause)
         transition = lifecycle.begin(alarm, condition, priority, limit, explanation, ward, time)
         if transition is not None and self._grouped(key, alarm, begins=begins):
             transition = lifecycle.snapshot(alarm, ward)
@@ -133,13 +140,18 @@ class Effects:
     def _again(self, key: Key, time: int) -> lifecycle.Alarm | None:
         """The alarm of this key that ended within the fold time before ``time``."""
         alarm = self.bank.ended.pop(key, None)
-        return alarm if alarm is not None and time - alarm.ended <= FOLD_US else None
+        return alarm if alarm is not None and time - alarm.ended <= fold_us(self.bank, key[0]) else None
 
     def worsen(  # noqa: PLR0917 - what is new of an alarm
         self, number: int, condition: Condition, code: int, time: int, value: float, limit: float | None,
         explanation: dict[str, Any],
     ) -> None:  # fmt: skip
         """A condition that is on became clearly worse: its alarm reports it, and sounds again if it was acknowledged."""
+        withheld = self.bank.withheld.get((number, condition.name, code))
+        if withheld is not None:
+            withheld.value, withheld.limit, withheld.explanation = value, limit, explanation
+            self.bank.touch(number)
+            return
         alarm = self.bank.alarms.get(self.key(number, condition.name, code))
         if alarm is None or not alarm.standing:
             return
@@ -149,6 +161,9 @@ class Effects:
 
     def end(self, number: int, condition: str, code: int, time: int, value: float | None = None) -> None:
         """A condition is no longer true."""
+        if self.bank.withheld.pop((number, condition, code), None) is not None:
+            self.bank.touch(number)
+            return
         key = self.key(number, condition, code)
         alarm = self.bank.alarms.get(key)
         if alarm is None:
@@ -182,7 +197,25 @@ class Effects:
             self.add_transition(number, lifecycle.group(alarm, successor, ward, time))
             if successor is None and lead.by and lead.event == "ended" and alarm.presence == "on":
                 # Whoever acknowledged the lead has seen the cause of this alarm too.
-                self.add_transition(number, lifecycle.acknowledge(alarm, ward, time, lead.by, lead.note))
+                self.acknowledge(number, alarm, lead.by, lead.note, time)
+
+    def acknowledge(self, number: int, alarm: lifecycle.Alarm, by: str, note: str, time: int) -> None:
+        """Somebody has acknowledged an alarm; the policy says when it sounds again."""
+        ward = self.bank.profile(number).ward
+        priority = max((level.priority for level in alarm.levels.values()), key=RANK.__getitem__, default="")
+        remind = self.bank.policies.of(ward).remind_us(priority)
+        self.add_transition(number, lifecycle.acknowledge(alarm, ward, time, by, note, remind))
+
+    def close(self, key: Key, event: str) -> None:
+        """End an alarm for good: ``turned_off``."""
+        alarm = self.bank.alarms[key]
+        self.add_transition(key[0], lifecycle.close(alarm, event, self.bank.profile(key[0]).ward, self.now))
+        self.remove(key, self.now)
+
+    def withhold(self, number: int, code: int, withheld: Withheld) -> None:
+        """Remember a condition that is true while its alarm is turned off."""
+        self.bank.withheld[number, withheld.condition.name, code] = withheld
+        self.bank.touch(number)
 
     def _grouped(self, key: Key, alarm: lifecycle.Alarm, *, begins: bool) -> bool:
         """Put an alarm that begins under its lead, and take out one that became more than its lead says; whether it moved."""
@@ -233,6 +266,8 @@ class Effects:
             self.outcome.notices += escalation.follow(self.bank, number, transition, self.now)
             self.outcome.transitions.append(transition)
             self.urgent.add(number)
+            code = BY_NAME[transition.signal].code if transition.signal in BY_NAME else -1
+            self.bank.alarms.note((number, transition.family, code))
 
     def escalate(self) -> None:
         """Call the next ones for the alarms that nobody has answered in time."""
@@ -266,4 +301,9 @@ class Effects:
 def forget_ended(bank: Bank, now: int) -> None:
     """Forget alarms that ended so long ago that their condition would begin a new one."""
     if bank.ended:
-        bank.ended = {key: alarm for key, alarm in bank.ended.items() if now - alarm.ended <= FOLD_US}
+        bank.ended = {key: alarm for key, alarm in bank.ended.items() if now - alarm.ended <= fold_us(bank, key[0])}
+
+
+def fold_us(bank: Bank, number: int) -> int:
+    """How long after its end (µs) an alarm of this patient continues if its condition becomes true again."""
+    return int(bank.policies.of(bank.profile(number).ward).fold_s * 1e6)

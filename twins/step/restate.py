@@ -18,6 +18,7 @@ def update_eligibility(effects: Effects, number: int) -> bool:
     changed = eligibility.settle(bank, number, effects.now)
     if changed and bank.unscored[number]:
         for condition in SCORE_CONDITIONS:
+            bank.withheld.pop((number, condition.name, -1), None)
             alarm = bank.alarms.take(effects.key(number, condition.name, -1))
             if alarm is not None:
                 ward = bank.profile(number).ward

@@ -77,6 +77,9 @@ def set_rules(effects: Effects, command: SetRules) -> None:
                 number, lifecycle.close(alarm, "turned_off", bank.profile(number).ward, effects.now)
             )  # fmt: skip
             effects.remove(key, effects.now)
+    for number, condition, code in sorted(bank.withheld):
+        if condition.startswith("rule.") and bank.live[number] and named.get(condition) not in kept:
+            effects.end(number, condition, code, effects.now)
     (live,) = bank.live[: bank.patients].nonzero()
     bank.rules.drop_others(live)
     _judge_everybody(effects)

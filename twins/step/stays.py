@@ -59,6 +59,8 @@ def end_stay(bank: Bank, number: int) -> None:
     profile.measured = {}
     profile.spo2_scale = 1
     profile.alarms_off = {}
+    profile.audio_pause = profile.alarm_pause = None
+    bank.note_alarms_off(number)
 
 
 def charted_before(bank: Bank, number: int, fact: Fact) -> bool:

@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from twins.alarms import off as alarms_off
 from twins.arrays import F8
 from twins.bank import layout
 from twins.bank.bank import BLOCK
@@ -10,10 +9,10 @@ from twins.models.deterioration import eligibility
 from twins.records import (
     Tick,
 )  # fmt: skip
-from twins.step import arrival, emission, past, rules, walk
+from twins.step import arrival, emission, past, rules, silencing, walk
 from twins.step.effects import Effects, forget_ended
 from twins.step.emission import emit
-from twins.step.restate import check_ages, restate, write_limits
+from twins.step.restate import check_ages
 
 __all__ = ["pass_time"]
 
@@ -28,9 +27,7 @@ def pass_time(effects: Effects, tick: Tick) -> None:
         return  # delayed on its way to the log, as readings may be; a tick with the present time follows soon
     if tick.unheard > 0:
         _shift_last_heard(effects, tick.unheard)
-    for number in alarms_off.over(bank, effects.now):
-        write_limits(effects, [number])
-        restate(effects, number)
+    silencing.pass_time(effects)
     forget_ended(bank, effects.now)
     live = bank.live * bank.active
     at = 0
