@@ -12,6 +12,7 @@ from starlette.routing import Route
 from api import doors
 from api.accounts import Accounts
 from api.accounts.corrections import Corrections
+from api.alerts.outbox import NoticeWriter
 from api.context import COOKIE, AppContext
 from api.doors.observations import Observations
 from api.http import problems
@@ -52,14 +53,18 @@ def create_app(service: Service, accounts: Accounts, view: LiveState, hub: Hub, 
         service.listen(hub.publish)
         service.listen(Corrections(accounts).heard)
         service.listen(counts.heard)
+        outbox = NoticeWriter(accounts)
+        service.listen(outbox.heard)
         await service.start()
         try:
             await accounts.open()
             context.cursors.key = accounts.sealing_key  # a list begun at one door can be continued at any other
+            outbox.open()
             try:
                 yield
             finally:
                 await hub.stop()
+                await outbox.close()
                 await accounts.close()
         finally:
             await service.stop()

@@ -104,7 +104,7 @@ class AuditTrail:
 
     def refused(self, actor: Actor, action: str, *, detail: str, outcome: str, place: str = "") -> None:
         """Count a refusal; `place` is the address of an actor who is not signed in, else empty."""
-        self._refusals.add(self._entry(actor, action, "", detail=detail, outcome=outcome), _plain(place, 64))
+        self._refusals.add(self._entry(actor, action, "", detail=detail, outcome=outcome), storable(place, 64))
 
     def settle(self, *, all_of_them: bool = False) -> None:
         """Queue the refusals whose quarter of an hour is over, or all."""
@@ -116,12 +116,12 @@ class AuditTrail:
     def _entry(self, actor: Actor, action: str, patient: str, *, detail: str, outcome: str) -> dict[str, Any]:
         return {
             "time": self._clock.now(),
-            "actor": _plain(actor.name, 64),
+            "actor": storable(actor.name, 64),
             "kind": actor.kind,
-            "action": _plain(action, 64),
-            "patient": _plain(patient, 128),
-            "detail": _plain(detail, 1000),
-            "outcome": _plain(outcome, 64),
+            "action": storable(action, 64),
+            "patient": storable(patient, 128),
+            "detail": storable(detail, 1000),
+            "outcome": storable(outcome, 64),
             "count": 1,
         }
 
@@ -150,9 +150,9 @@ class AuditTrail:
         if cursor is not None:
             query = query.where(AuditRow.id < int(cursor))
         if patient is not None:
-            query = query.where(AuditRow.patient == _plain(patient, 128))
+            query = query.where(AuditRow.patient == storable(patient, 128))
         if actor is not None:
-            query = query.where(AuditRow.actor == _plain(actor, 64))
+            query = query.where(AuditRow.actor == storable(actor, 64))
         self.settle(all_of_them=True)
         await self.flush()
         entries = await self._database.read(lambda session: [_entry(row) for row in session.scalars(query)])
@@ -202,7 +202,7 @@ def _entry(row: AuditRow) -> AuditEntry:
     )
 
 
-def _plain(text: str, most: int) -> str:
+def storable(text: str, most: int) -> str:
     """Text that any database can store: no NUL, no lone surrogates, not longer than its column."""
     text = text[:most]
     return (

@@ -142,3 +142,31 @@ class HorizonRow(Table):
 
     id: Mapped[int] = mapped_column(Integer, primary_key=True, autoincrement=False)
     before: Mapped[int] = mapped_column(BigInteger)
+
+
+class NoticeRow(Table):
+    """A notice of an escalated alarm, by its id: written once, whoever writes it first; a cancelled one stays cancelled."""
+
+    __tablename__ = "notices"
+    __table_args__: Any = (
+        Index("ix_notices_state", "state", "partition"),
+        Index("ix_notices_due", "due", "id"),
+        Index("ix_notices_alarm", "alarm"),
+    )
+
+    id: Mapped[str] = mapped_column(String(96), primary_key=True)
+    partition: Mapped[int] = mapped_column(Integer)
+    alarm: Mapped[str] = mapped_column(String(64))
+    patient: Mapped[str] = mapped_column(String(128))
+    ward: Mapped[str] = mapped_column(String(128))
+    condition: Mapped[str] = mapped_column(String(128))
+    signal: Mapped[str] = mapped_column(String(64))
+    priority: Mapped[str] = mapped_column(String(8))
+    step: Mapped[int] = mapped_column(Integer)
+    targets: Mapped[list[str]]
+    people: Mapped[list[str]]
+    due: Mapped[int] = mapped_column(BigInteger)
+    expires: Mapped[int] = mapped_column(BigInteger)
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str] = mapped_column(String(32))
+    changed: Mapped[int] = mapped_column(BigInteger)

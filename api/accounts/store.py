@@ -17,6 +17,7 @@ from api.accounts.credentials import Credentials
 from api.accounts.database import Database
 from api.accounts.devices import Device, DeviceKey, Devices
 from api.accounts.errors import AccountsError, StoreUnavailable, TooManyAttempts, Unauthenticated
+from api.accounts.notices import Notices
 from api.accounts.passwords import Passwords
 from api.accounts.people import Account, People, normal
 from api.accounts.reach import Reach
@@ -34,6 +35,8 @@ REFRESH_S = 10
 STAMP_EVERY = 6
 PRUNE_EVERY = 360
 """Numbers of maintenance rounds, each `REFRESH_S` real seconds long."""
+NOTICE_DAYS = 90
+"""Notices are also transitions of their alarm in the history, which is kept longer."""
 AUDIT_DAYS = 1096.0
 """Three years: long enough for late complaints."""
 
@@ -78,11 +81,13 @@ class Accounts:
             browsers=self._browsers,
         )
         self._audit = AuditTrail(self._database, clock)
+        self._clock = clock
         self._retention = Retention(self._database, clock, audit_days)
         self._listeners: list[Callable[[str], None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._upkeep: list[asyncio.Task[None]] = []
         self.reach = Reach(self._database)
+        self.notices = Notices(self._database)
         self.sealing_key = b""
 
     async def open(self) -> bool:
@@ -404,5 +409,6 @@ class Accounts:
                 if count % PRUNE_EVERY == 1:
                     await self._sessions.prune()
                     await self.prune_audit()
+                    await self.notices.prune(self._clock.now() - NOTICE_DAYS * 86_400_000_000)
             except StoreUnavailable as error:
                 log.warning("accounts maintenance postponed", reason=str(error))

@@ -26,7 +26,8 @@ class Alarm(Generic[T]):
     highest that is true. ``known`` is false while nothing measures the condition. ``count`` is how often it became true in
     this episode. ``under`` is the id of the alarm of the same cause under which this one is shown: it does not sound.
     ``signals`` has the state (on, off, latched, acknowledged, paused) of ``visible``, ``audible`` and ``remote``.
-    ``responder`` said "I take it". ``step`` is how far the alarm was escalated, ``escalates_at`` when the next step is due;
+    ``responder`` said "I take it". ``step`` is how far the alarm was escalated; ``called`` (people and roles) were called
+    at ``called_at``, and ``escalates_to`` are called at ``escalates_at`` if nobody answers before;
     ``reminds_at`` is when an acknowledged alarm sounds again. ``text`` is the text of a site's rule by language.
     """
 
@@ -64,6 +65,9 @@ class Alarm(Generic[T]):
     responder: str
     step: int
     escalates_at: T | None
+    escalates_to: list[str]
+    called: list[str]
+    called_at: T | None
     text: dict[str, str]
 
 
@@ -109,5 +113,8 @@ def alarm_of(transition: Transition, moment: Callable[[int], T]) -> Alarm[T]:
         responder=transition.responder,
         step=transition.step,
         escalates_at=moment(transition.escalates_at) if transition.escalates_at else None,
+        escalates_to=transition.escalates_to,
+        called=transition.called,
+        called_at=moment(transition.called_at) if transition.called_at else None,
         text=transition.text,
     )

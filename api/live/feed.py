@@ -92,9 +92,10 @@ class Feed:
         """Send the missed events, then a snapshot; deltas follow."""
         for event in missed or ():
             # A ward gets all events of the ward; a patient's channel only those of the present stay.
-            if self.channel.patient and not self._view.of_this_stay(event.transition):
+            transition = event.transition
+            if self.channel.patient and transition is not None and not self._view.of_this_stay(transition):
                 continue
-            if self.channel.holds(event.transition.ward, event.transition.patient):
+            if self.channel.holds(event.what.ward, event.what.patient):
                 self._send_event(subscription, event)
         subscription.send(self._whole(recovered=missed is not None), whole=True)
         self.subscriptions.add(subscription)
@@ -133,15 +134,14 @@ class Feed:
         self._deliver(Delta(sub=0, offset=self._ring.top, server_time=self._now(), gone=[patient]))
 
     def alarmed(self, event: Event) -> None:
-        """A transition of a patient on the channel; it is sent at once."""
+        """A transition or notice of a patient on the channel; it is sent at once."""
         self._snapshot = None
         for subscription in self.subscriptions:
             self._send_event(subscription, event)
 
     def _send_event(self, subscription: Subscription, event: Event) -> None:
         """Send a transition if the client may see it: on a patient's channel one from another ward may arrive late."""
-        transition = event.transition
-        if not self.channel.patient or subscription.permits(transition.ward, transition.patient):
+        if not self.channel.patient or subscription.permits(event.what.ward, event.what.patient):
             subscription.send(event.wire)
 
     def send_snapshots(self) -> None:

@@ -1,8 +1,8 @@
 """The hub: applies every outcome to the live state and sends the changes to all clients that follow it.
 
-There are two delivery classes. State is conflated in the feeds, one per (channel, pace). Alarm transitions are events:
-numbered, never conflated, sent at once, and stored in a ring for clients that reconnect. All of it runs on the event loop
-and nothing waits for a client: each has its own bounded outbox.
+There are two delivery classes. State is conflated in the feeds, one per (channel, pace). Alarm transitions and notices
+are events: numbered, never conflated, sent at once, and stored in a ring for clients that reconnect. All of it runs on the
+event loop and nothing waits for a client: each has its own bounded outbox.
 """
 
 import asyncio
@@ -12,12 +12,13 @@ from api.http.answers import milliseconds
 from api.live.alarm import alarm_of
 from api.live.event_ring import EventRing
 from api.live.feed import Channel, Feed, Subscription
+from api.live.notice import notice_of
 from api.live.outbox import Outbox
 from api.live.protocol import Health, Ping, Since, encode
 from api.live.service_health import grave
 from api.live.state import Changes, LiveState
 from streams.clock import Clock
-from twins.records import Outcome
+from twins.records import Notice, Outcome, Transition
 
 __all__ = ["Hub"]
 
@@ -50,14 +51,15 @@ class Hub:
     def publish(self, outcome: Outcome) -> None:
         """Apply an outcome to the live state and send it to the clients concerned."""
         changes = self.view.apply(outcome)
-        for transition in changes.events:
-            self._alarms += 1
-            event = self.ring.append(transition)
+        happened: list[Transition | Notice] = [*changes.events, *changes.notices]
+        for what in happened:
+            self._alarms += isinstance(what, Transition)
+            event = self.ring.append(what)
             for feed in self._feeds.values():
-                if feed.channel.holds(transition.ward, transition.patient):
+                if feed.channel.holds(what.ward, what.patient):
                     feed.alarmed(event)
             for outbox, channel in self._followers.items():
-                if channel.holds(transition.ward, transition.patient):
+                if channel.holds(what.ward, what.patient):
                     text = event.sse(self.ring.epoch)
                     outbox.put(text, len(text))
         if changes.complete:
@@ -173,7 +175,7 @@ class Hub:
         if missed is None:
             self._send_active(outbox, channel)
         for event in missed or ():
-            if channel.holds(event.transition.ward, event.transition.patient):
+            if channel.holds(event.what.ward, event.what.patient):
                 text = event.sse(self.ring.epoch)
                 outbox.put(text, len(text))
         return outbox
@@ -186,6 +188,11 @@ class Hub:
             "offset": top,
             "server_time": self.clock.now() // 1000,
             "alarms": [alarm_of(one, milliseconds) for one in alarms],
+            "notices": [
+                notice_of(one, milliseconds)
+                for one in self.view.pending_notices()
+                if channel.holds(one.ward, one.patient)
+            ],
         }
         text = f"id: {epoch}:{top}\nevent: snapshot\ndata: {encode(content).decode()}\n\n"
         outbox.put(text, len(text), whole=True)

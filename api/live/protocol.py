@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from api.live.alarm import Alarm
 from api.live.news2 import News2
+from api.live.notice import NoticeView
 
 __all__ = [
     "LARGEST_NUMBER",
@@ -22,6 +23,7 @@ __all__ = [
     "Health",
     "Inbound",
     "ModelEntry",
+    "NoticeMessage",
     "PatientEntry",
     "Ping",
     "Reason",
@@ -144,11 +146,19 @@ class Delta(msgspec.Struct, tag="delta", kw_only=True):
 
 
 class AlarmMessage(msgspec.Struct, tag="alarm", kw_only=True):
-    """One transition of one alarm; ``offset`` grows by one with each transition of the service."""
+    """One transition of one alarm; ``offset`` grows by one with each transition or notice of the service."""
 
     sub: int
     offset: int
     alarm: Alarm[int]
+
+
+class NoticeMessage(msgspec.Struct, tag="notice", kw_only=True):
+    """A notice that is due or was cancelled; ``offset`` is in the same numbering as that of transitions."""
+
+    sub: int
+    offset: int
+    notice: NoticeView[int]
 
 
 class Health(msgspec.Struct, kw_only=True):
@@ -254,7 +264,7 @@ class Wire:
 
     __slots__ = ("_head", "_tail", "_texts", "size")
 
-    def __init__(self, message: Snapshot | Delta | AlarmMessage) -> None:
+    def __init__(self, message: Snapshot | Delta | AlarmMessage | NoticeMessage) -> None:
         body = encode(message)
         head, _, tail = body.partition(b'"sub":0')
         self._head = f'{head.decode()}"sub":'

@@ -217,8 +217,9 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
     ) -> StreamingResponse:
         """Follow alarms as server-sent events.
 
-        Event ``snapshot`` holds all active alarms. It comes first, unless the transitions missed since
-        ``Last-Event-ID`` can be sent. Event ``alarm`` is one transition. Lines beginning with a colon are the
+        Event ``snapshot`` holds all active alarms and pending notices. It comes first, unless the transitions missed since
+        ``Last-Event-ID`` can be sent. Event ``alarm`` is one transition. Event ``notice`` is a notice that is due to
+        people because nobody answered an alarm, or was cancelled. Lines beginning with a colon are the
         heartbeat.
         """
         require(actor, Action.PATIENT_READ, ward or None)

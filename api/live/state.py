@@ -19,7 +19,7 @@ from api.live.model_table import ModelReport, entries_of, reports_by_patient
 from api.live.news2 import news2_of
 from api.live.protocol import STATES, PatientEntry, TurnedOff, encode
 from api.live.state_table import StateTable
-from twins.records import Estimates, ModelOutputs, Outcome, Profile, Score, Transition
+from twins.records import Estimates, ModelOutputs, Notice, Outcome, Profile, Score, Transition
 from twins.signals import SIGNALS
 
 __all__ = ["Changes", "Estimate", "LiveState", "Moved"]
@@ -60,7 +60,7 @@ class Moved(msgspec.Struct, frozen=True):
 
 
 class Changes(msgspec.Struct, kw_only=True):
-    """The changes of an outcome: rows with changed entries, patients who moved or left, and alarm transitions in order.
+    """The changes of an outcome: rows with changed entries, patients who moved or left, transitions and notices in order.
 
     ``complete``: a whole partition was replaced, so everything may have changed.
     """
@@ -70,6 +70,7 @@ class Changes(msgspec.Struct, kw_only=True):
     rows: set[int] = msgspec.field(default_factory=set)
     moved: list[Moved] = []
     events: list[Transition] = []
+    notices: list[Notice] = []
 
 
 class _Followed:
@@ -100,6 +101,8 @@ class LiveState:
         self._cells = StateTable()
         self._wholes: dict[tuple[int, bool], tuple[int, msgspec.Raw]] = {}
         self._alarms: dict[str, Transition] = {}
+        self._notices: dict[str, tuple[int, Notice]] = {}
+        """By id, the partition and the pending notice."""
         self._ended: OrderedDict[str, Transition] = OrderedDict()
 
     # -- changes -------------------------------------------------------------------------------------------------
@@ -121,12 +124,14 @@ class LiveState:
             self._scored(score, changes)
         for transition in outcome.transitions:
             self._alarmed(transition, changes)
+        self._noticed(outcome, changes)
         for profile in outcome.profiles:
             if not profile.active:
                 self._leave(profile.patient, changes)
         return changes
 
     def _clear(self, partition: int) -> None:
+        self._notices = {name: held for name, held in self._notices.items() if held[0] != partition}
         for patient, row in list(self._row.items()):
             if self._at(row).partition == partition:
                 self._forget(patient, row)
@@ -195,6 +200,15 @@ class LiveState:
             changes.rows.add(row)
         if not changes.complete:
             changes.events.append(transition)
+
+    def _noticed(self, outcome: Outcome, changes: Changes) -> None:
+        for notice in outcome.notices:
+            if notice.state == "pending":
+                self._notices[notice.id] = (outcome.partition, notice)
+            else:
+                self._notices.pop(notice.id, None)
+        if not outcome.complete:
+            changes.notices = outcome.notices
 
     def _end(self, transition: Transition) -> None:
         self._ended[transition.alarm] = transition
@@ -284,6 +298,10 @@ class LiveState:
             found = self._alarms.values()
         here = [one for one in found if self._within(self._row[one.patient], wards)]
         return sorted(here, key=lambda one: (_RANK.get(one.priority, 3), -one.onset, one.alarm))
+
+    def pending_notices(self) -> list[Notice]:
+        """Notices that are due and not cancelled, the oldest first."""
+        return sorted((notice for _, notice in self._notices.values()), key=lambda one: (one.due, one.id))
 
     def entry(self, patient: str, *, full: bool = False) -> PatientEntry | None:
         """The patient's entry on a channel; ``full`` with all forecast quantiles. ``None`` if not admitted."""

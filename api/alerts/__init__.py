@@ -1,0 +1,1 @@
+"""What goes to people elsewhere because of an alarm."""
