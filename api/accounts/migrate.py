@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from alembic.config import Config
     from sqlalchemy import Connection, Engine
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in `migrations/versions`; a test checks this."""
 
 VERSION_TABLE = "accounts_version"

@@ -47,6 +47,8 @@ class Action(StrEnum):
     AUDIT_READ = "audit.read"
     DEAD_LETTERS_READ = "dead_letters.read"
     RULES_WRITE = "rules.write"
+    ESCALATION_WRITE = "escalation.write"
+    ON_CALL_WRITE = "on_call.write"
 
 
 ADMINISTRATION = frozenset({
@@ -62,6 +64,7 @@ _CLINICIAN = _VIEWER | {
     Action.PATIENT_ADMIT,
     Action.PATIENT_MOVE,
     Action.PATIENT_DISCHARGE,
+    Action.ON_CALL_WRITE,
 }
 
 ROLES: Mapping[str, frozenset[Action]] = MappingProxyType(

@@ -42,6 +42,8 @@ TABLE = {
     Action.AUDIT_READ: (0, 0, 1, 0, 0, 0),
     Action.DEAD_LETTERS_READ: (0, 0, 1, 0, 0, 0),
     Action.RULES_WRITE: (0, 0, 1, 0, 0, 0),
+    Action.ESCALATION_WRITE: (0, 0, 1, 0, 0, 0),
+    Action.ON_CALL_WRITE: (0, 1, 1, 0, 0, 0),
 }
 
 
