@@ -49,16 +49,21 @@ class Action(StrEnum):
     RULES_WRITE = "rules.write"
     ESCALATION_WRITE = "escalation.write"
     ON_CALL_WRITE = "on_call.write"
+    ALARM_PAUSE = "alarm.pause"
+    WARD_SILENCE = "ward.silence"
+    ALARM_POLICY_WRITE = "alarm_policy.write"
 
 
 ADMINISTRATION = frozenset({
     Action.ACCOUNTS_MANAGE, Action.DEVICES_MANAGE, Action.AUDIT_READ, Action.DEAD_LETTERS_READ, Action.RULES_WRITE,
+    Action.ALARM_POLICY_WRITE,
 })  # fmt: skip
 """Actions that concern the whole service, so they need all wards."""
 
 _VIEWER = frozenset({Action.PATIENT_READ})
 _CLINICIAN = _VIEWER | {
     Action.ALARM_ACKNOWLEDGE,
+    Action.ALARM_PAUSE,
     Action.FACT_WRITE,
     Action.LIMITS_WRITE,
     Action.PATIENT_ADMIT,

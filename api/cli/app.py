@@ -7,6 +7,7 @@ import typer
 
 from api.cli import (
     account,
+    alarms,
     audit,
     backup,
     burden,
@@ -55,6 +56,7 @@ app.add_typer(account.app, name="account")
 app.add_typer(device.app, name="device")
 app.add_typer(audit.app, name="audit")
 app.add_typer(rules.app, name="rules")
+app.add_typer(alarms.app, name="alarms")
 
 
 @app.command()

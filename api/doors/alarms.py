@@ -15,7 +15,7 @@ from api.http.problems import Problem
 from api.live.alarm import Alarm, alarm_of
 from twins.records import Acknowledge, Transition
 
-__all__ = ["router"]
+__all__ = ["course_of", "router"]
 
 router = APIRouter(prefix="/v1/alarms", tags=["alarms"])
 
@@ -90,7 +90,7 @@ async def list_alarms(
 @router.get("/{id}", response_model=Course, responses=_READ)
 async def read_alarm(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
     """One alarm with all its transitions and their explanations."""
-    course = await _course(context, actor, id)
+    course = await course_of(context, actor, id)
     context.accounts.audit(actor, Action.PATIENT_READ, course[-1].patient, detail=f"alarm {id}")
     return respond(Course(alarm_of(course[-1], iso), [alarm_of(one, iso) for one in course]))
 
@@ -112,7 +112,7 @@ async def acknowledge(
     body: Acknowledgement | None = None,
 ) -> Response:
     """Acknowledge this alarm only; repeating it changes nothing."""
-    newest = (await _course(context, actor, id))[-1]
+    newest = (await course_of(context, actor, id))[-1]
     profile = context.service.registry.get(newest.patient)
     if profile is None or newest.onset < profile.begin:
         require(actor, Action.ALARM_ACKNOWLEDGE, newest.ward)
@@ -128,7 +128,7 @@ async def acknowledge(
     return respond(alarm_of(context.view.alarm(id) or newest, iso))
 
 
-async def _course(context: AppContext, actor: Actor, name: str) -> list[Transition]:
+async def course_of(context: AppContext, actor: Actor, name: str) -> list[Transition]:
     """The transitions of an alarm the actor may read, oldest first; raises ``Problem`` not-found."""
     require(actor, Action.PATIENT_READ)
     course = list(await context.service.history.alarm(name))

@@ -1,30 +1,32 @@
-"""Turns the limit alarms of one signal off for a limited time, with author, reason and end, which every view shows."""
+"""Turns alarms off for a limited time, with author, reason and end, which every view shows."""
 
 from dataclasses import dataclass
 from typing import Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from api.accounts import Action, Actor
+from api.accounts import Action, Actor, require
 from api.context import AppContext, Caller, Context, patient_of, settled
 from api.http.answers import Time, iso, problems, respond
-from api.http.fields import Body, Note
+from api.http.fields import Body, Composed, Note
 from api.http.problems import Fault, Problem
+from twins.alarms.off import may_be_off
 from twins.alarms.policy import LONGEST_OFF_US
+from twins.bank.policies import policy_in
 from twins.records import AlarmOff, Profile, SetAlarmOff
-from twins.signals import BY_NAME
 
-__all__ = ["TurnedOff", "router", "turned_off"]
+__all__ = ["TurnedOff", "everywhere", "router", "turned_off"]
 
 router = APIRouter(prefix="/v1/patients/{id}/alarms-off", tags=["alarms"])
+everywhere = APIRouter(prefix="/v1/alarms-off", tags=["alarms"])
 
 _MOST_MINUTES = LONGEST_OFF_US // 60_000_000
 
 
 @dataclass(frozen=True, slots=True)
 class TurnedOff:
-    """Who turned a signal's limit alarms off, why, and from when until when."""
+    """Who turned alarms off, why, and from when until when."""
 
     since: Time
     until: Time
@@ -48,23 +50,70 @@ Given = dict[str, AlarmOff]
 
 
 def turned_off(off: Given) -> dict[str, TurnedOff]:
-    """The signals whose alarms are off."""
+    """What is off: signals, ``news2``, rules as ``rule.<id>``."""
     return {name: TurnedOff(iso(one.since), iso(one.until), one.by, one.reason) for name, one in off.items()}
+
+
+@dataclass(frozen=True, slots=True)
+class OffForPatient:
+    """One thing that is turned off for one patient."""
+
+    patient: str
+    ward: str
+    bed: str
+    label: str
+    what: str
+    since: Time
+    until: Time
+    by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class OffForPatients:
+    """Everything that is turned off within reach, the earliest end first."""
+
+    items: list[OffForPatient]
+
+
+@everywhere.get("", response_model=OffForPatients, responses=_READ)
+async def list_alarms_off(
+    context: Context,
+    actor: Caller,
+    ward: Annotated[Composed | None, Query(max_length=128, description="Only this ward.")] = None,
+) -> Response:
+    """Everything that is turned off for the patients within the caller's reach: who, why, until when."""
+    require(actor, Action.PATIENT_READ)
+    found = sorted(
+        (off.until, one.patient, what, off, one) for one in context.view.patients() for what, off in one.alarms_off.items()
+        if (ward is None or one.ward == ward) and actor.covers(one.ward, one.patient)
+    )  # fmt: skip
+    context.accounts.audit(actor, "patient.list", detail=f"{len(found)} alarms off, ward {ward or '*'}")
+    return respond(OffForPatients([
+        OffForPatient(
+            one.patient, one.ward, one.bed, one.label, what, iso(off.since), iso(off.until), off.by, off.reason
+        )
+        for _, _, what, off, one in found
+    ]))  # fmt: skip
 
 
 @router.get("", response_model=dict[str, TurnedOff], responses=_READ)
 async def read_alarms_off(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
-    """The signals whose limit alarms are off."""
+    """What is turned off for a patient: signals, `news2`, rules as `rule.<id>`."""
     return respond(turned_off(patient_of(context, actor, id).alarms_off))
 
 
 @router.put("/{signal}", response_model=dict[str, TurnedOff], responses=_WRITE)
 async def turn_off(context: Context, actor: Caller, id: str, signal: str, body: Off) -> Response:  # noqa: A002 - as above
-    """Turn the limit and predicted alarms of a signal off. They turn on again at the given end, or at the end of the stay.
+    """Turn alarms off: of a signal (its limits, predictions, rates), of `news2`, or of a site's rule (`rule.<id>`).
 
-    Sensor alarms (faulty, silent) and NEWS2 alarms stay on.
+    They turn on again at the given end, or at the end of the stay. Alarms of the sensor itself (faulty, silent) stay on.
     """
     profile = _meant(context, actor, id, signal)
+    longest = policy_in(context.service.site_settings(), profile.ward).longest_alarm_off_s
+    if body.minutes * 60 > longest:
+        detail = f"the policy allows at most {longest / 60:g} minutes"
+        raise Problem("invalid", detail, faults=[Fault("too_long", detail, field="minutes")])
     now = context.service.clock.now()
     until = now + body.minutes * 60_000_000
     return await _set(context, actor, profile, SetAlarmOff(patient=id, signal=signal, until=until, reason=body.reason))
@@ -80,9 +129,9 @@ def _meant(context: AppContext, actor: Actor, patient: str, signal: str) -> Prof
     profile = patient_of(context, actor, patient, Action.LIMITS_WRITE)
     if not profile.active:
         raise Problem("discharged")
-    known = BY_NAME.get(signal)
-    if known is None or not known.filtered:
-        raise Problem("invalid", faults=[Fault("no_limits", "this signal has no limits", field="signal")])
+    if not may_be_off(signal):
+        detail = "only a signal with limits, news2, or a site's rule (rule.<id>) can be turned off"
+        raise Problem("invalid", detail, faults=[Fault("no_limits", detail, field="signal")])
     return profile
 
 

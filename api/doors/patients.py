@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 from api.accounts import Action, Actor, require
 from api.context import AppContext, Caller, Context, patient_of, settled
 from api.doors.alarms_off import TurnedOff, turned_off
+from api.doors.pauses import Paused, paused
 from api.doors.stay_of_request import StayMeant, meant, stays_of
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Composed, Label, PatientId, Ward
@@ -42,7 +43,7 @@ class Patient:
 
     ``measured``: the same two as measured by devices, by signal; the newest value counts for NEWS2.
 
-    ``alarms_off`` lists the signals whose limit alarms are turned off.
+    ``alarms_off`` lists what is turned off; ``pauses`` has the pauses of the patient's alarms.
     ``news2`` is the setting for this patient (null: the ward decides), ``news2_off`` the reason why there is no score.
     ``adult_limits``: the patient is a child and the limits of adults are in force.
     """
@@ -60,6 +61,7 @@ class Patient:
     consciousness_time: Time | None
     measured: dict[str, Measured]
     alarms_off: dict[str, TurnedOff]
+    pauses: Paused
     birth_date: str | None
     age_years: int | None
     news2: bool | None
@@ -185,6 +187,7 @@ def patient(profile: Profile) -> Patient:
         consciousness_time=iso(profile.consciousness_time) if profile.consciousness_time else None,
         measured={name: Measured(fact.value, iso(fact.time)) for name, fact in profile.measured.items()},
         alarms_off=turned_off(profile.alarms_off),
+        pauses=paused(profile),
         birth_date=profile.birth_date or None,
         age_years=profile.age,
         news2=profile.news2,

@@ -25,6 +25,7 @@ __all__ = [
     "ModelEntry",
     "NoticeMessage",
     "PatientEntry",
+    "Pause",
     "Ping",
     "Reason",
     "Refusal",
@@ -75,8 +76,18 @@ class SignalState(msgspec.Struct, gc=False):
     rejected: tuple[int, float] | UnsetType = UNSET
 
 
+class Pause(msgspec.Struct):
+    """A pause of the patient's alarms: since when and until when (ms), by whom, why, and whether it is for the ward."""
+
+    since: int
+    until: int
+    by: str
+    reason: str
+    scope: Literal["patient", "ward"]
+
+
 class TurnedOff(msgspec.Struct):
-    """A signal's limit alarms are off: by whom, why, and until when (ms)."""
+    """Alarms of a signal, of NEWS2 or of a rule are off: by whom, why, and until when (ms)."""
 
     until: int
     by: str
@@ -100,6 +111,7 @@ class PatientEntry(msgspec.Struct, kw_only=True):
 
     ``measured``: oxygen and consciousness from devices, by signal (value, since when in ms). ``news2_off`` says why there
     is no score; ``adult_limits`` says that the limits of adults are in force for a child.
+    ``audio_pause`` and ``alarm_pause`` are the pauses of the patient's alarms in force.
     ``models`` is present on a patient's channel if a model of the site has outputs.
     """
 
@@ -112,6 +124,8 @@ class PatientEntry(msgspec.Struct, kw_only=True):
     measured: dict[str, tuple[float, int]] | UnsetType = UNSET
     spo2_scale: int | UnsetType = UNSET
     alarms_off: dict[str, TurnedOff] | UnsetType = UNSET
+    audio_pause: Pause | UnsetType | None = UNSET
+    alarm_pause: Pause | UnsetType | None = UNSET
     age: int | UnsetType | None = UNSET
     news2_off: Literal["", "child", "patient", "ward"] | UnsetType = UNSET
     adult_limits: bool | UnsetType = UNSET

@@ -18,8 +18,9 @@ from api.live.alarm import alarm_of
 from api.live.model_table import ModelReport, entries_of, reports_by_patient
 from api.live.news2 import news2_of
 from api.live.protocol import STATES, PatientEntry, TurnedOff, encode
+from api.live.protocol import Pause as ShownPause
 from api.live.state_table import StateTable
-from twins.records import Estimates, ModelOutputs, Notice, Outcome, Profile, Score, Transition
+from twins.records import Estimates, ModelOutputs, Notice, Outcome, Pause, Profile, Score, Transition
 from twins.signals import SIGNALS
 
 __all__ = ["Changes", "Estimate", "LiveState", "Moved"]
@@ -389,6 +390,14 @@ def _describe(entry: PatientEntry, profile: Profile) -> None:
     entry.alarms_off = {
         name: TurnedOff(off.until // 1000, off.by, off.reason) for name, off in profile.alarms_off.items()
     }
+    entry.audio_pause = _pause(profile.audio_pause)
+    entry.alarm_pause = _pause(profile.alarm_pause)
     entry.age = profile.age
     entry.news2_off = profile.news2_off  # type: ignore[assignment] # the record's words are these
     entry.adult_limits = profile.adult_limits
+
+
+def _pause(pause: Pause | None) -> ShownPause | None:
+    if pause is None:
+        return None
+    return ShownPause(pause.since // 1000, pause.until // 1000, pause.by, pause.reason, pause.scope)

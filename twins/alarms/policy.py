@@ -8,7 +8,7 @@ import msgspec
 from twins.alarms.conditions import BY_NAME, Condition
 from twins.records import AlarmPolicy
 
-__all__ = ["BOUNDS", "LONGEST_OFF_US", "LONGEST_PAUSE_US", "Flaw", "Policy", "flaws", "policy_of"]
+__all__ = ["BOUNDS", "LONGEST_OFF_US", "LONGEST_PAUSE_US", "Flaw", "Policy", "flaws", "policy_of", "read_policy"]
 
 _S = 1_000_000
 REMIND_AFTER_S: Mapping[str, float] = {"high": 600.0, "medium": 3600.0, "low": 0.0}
@@ -103,3 +103,19 @@ def flaws(policy: AlarmPolicy) -> list[Flaw]:
                 Flaw(f"latches.{name}", f"no such condition; there are {known}, and a site's rules as rule.<id>")
             )
     return found
+
+
+def read_policy(given: object) -> tuple[AlarmPolicy | None, list[Flaw]]:
+    """A policy from a document (TOML or JSON), and everything that is wrong with it.
+
+    >>> read_policy({"fold": 60})[1][0].detail.partition(";")[0]
+    'Object contains unknown field `fold`'
+    """
+    try:
+        policy = msgspec.convert(given, AlarmPolicy)
+    except msgspec.ValidationError as error:
+        what, _, place = str(error).partition(" - at `$")
+        if "unknown field" in what:
+            what += f"; there are {', '.join(AlarmPolicy.__struct_fields__)}"
+        return None, [Flaw(place.rstrip("`").lstrip("."), what)]
+    return policy, flaws(policy)

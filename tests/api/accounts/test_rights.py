@@ -44,6 +44,9 @@ TABLE = {
     Action.RULES_WRITE: (0, 0, 1, 0, 0, 0),
     Action.ESCALATION_WRITE: (0, 0, 1, 0, 0, 0),
     Action.ON_CALL_WRITE: (0, 1, 1, 0, 0, 0),
+    Action.ALARM_PAUSE: (0, 1, 1, 0, 0, 0),
+    Action.WARD_SILENCE: (0, 0, 1, 0, 0, 0),
+    Action.ALARM_POLICY_WRITE: (0, 0, 1, 0, 0, 0),
 }
 
 
