@@ -52,6 +52,11 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ages: list[AgeBand] = []
     text: dict[str, str] = {}
 
+    def __post_init__(self) -> None:
+        """Whole numbers of seconds as decimals: a rule is the same before and after it was in the log."""
+        for name in ("for_s", "clear_after_s", "within_s"):
+            msgspec.structs.force_setattr(self, name, float(getattr(self, name)))
+
     @property
     def key(self) -> str:
         """Names the rule and what decides whether it is true: with another key, its state starts anew."""
