@@ -8,7 +8,7 @@ from streams.history import History
 from streams.log.log import DeadLetter
 from streams.registry import Registry
 from streams.settings import Settings
-from twins.records import Columns, Command, Fact, Outcome, SetRules, Setting, Zone
+from twins.records import Columns, Command, Fact, Outcome, SetLimits, SetRules, Setting, Zone
 
 __all__ = ["Service"]
 
@@ -65,6 +65,9 @@ class Service(Protocol):
 
     def ward_limits(self, ward: str) -> dict[str, dict[str, float]]:
         """The limits set for a ward: by signal, then by bound."""
+
+    def ward_settings(self, ward: str) -> dict[str, SetLimits]:
+        """The commands that set the limits of a ward, by signal."""
 
     def ward_scores(self, ward: str) -> bool:
         """Whether NEWS2 is used in a ward."""

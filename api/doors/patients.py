@@ -18,9 +18,10 @@ from api.doors.pauses import Paused, paused
 from api.doors.stay_of_request import StayMeant, meant, stays_of
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Composed, Label, PatientId, Ward
-from api.http.problems import Problem
+from api.http.problems import Fault, Problem
+from api.rules import UnknownZone, zone_named
 from twins.models.deterioration.eligibility import DAY_US
-from twins.records import Admit, Discharge, Move, Profile, SetProfile, SetWard
+from twins.records import Admit, Discharge, Move, Profile, SetProfile, SetWard, SetZone, Zone
 
 __all__ = ["Patient", "patient", "router"]
 
@@ -103,6 +104,7 @@ class WardSize:
     name: str
     patients: int
     news2: bool
+    time_zone: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,9 +168,13 @@ class Change(_Person):
 
 
 class WardChange(Body):
-    """The changes of a ward."""
+    """The changes of a ward; fields that are omitted or null stay as they are."""
 
-    news2: bool = Field(description="Whether NEWS2 is used for patients without a setting of their own.")
+    news2: bool | None = Field(None, description="Whether NEWS2 is used for patients without a setting of their own.")
+    time_zone: Annotated[str, Field(max_length=64)] | None = Field(
+        None,
+        description='The IANA name, like "Europe/Berlin", for hours of rules and limits; "site": that of the rules.',
+    )
 
 
 def patient(profile: Profile) -> Patient:
@@ -208,18 +214,36 @@ async def list_wards(context: Context, actor: Caller) -> Response:
     """The wards within the caller's reach, with the number of admitted patients in each."""
     require(actor, Action.PATIENT_READ)
     sizes = sorted(context.view.wards().items())
-    scores = context.service.ward_scores
-    return respond(Wards([WardSize(name, count, scores(name)) for name, count in sizes if actor.covers(name)]))
+    return respond(Wards([_ward(context, name, count) for name, count in sizes if actor.covers(name)]))
 
 
 @router.patch("/wards/{name}", response_model=WardSize, responses=_WRITE)
 async def change_ward(context: Context, actor: Caller, name: Ward, body: WardChange) -> Response:
-    """Set whether a ward uses NEWS2; a children's ward should not."""
+    """Set whether a ward uses NEWS2 (a children's ward should not), and its time zone."""
     require(actor, Action.LIMITS_WRITE, name)
-    await context.service.append(SetWard(ward=name, news2=body.news2, by=actor.name))
-    context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: news2 {body.news2}")
-    await settled(lambda: context.service.ward_scores(name) is body.news2)
-    return respond(WardSize(name, context.view.wards().get(name, 0), context.service.ward_scores(name)))
+    service, zone = context.service, _zone(context, body.time_zone)
+    if body.news2 is not None:
+        await service.append(SetWard(ward=name, news2=body.news2, by=actor.name))
+        context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: news2 {body.news2}")
+        await settled(lambda: service.ward_scores(name) is body.news2)
+    if body.time_zone is not None:
+        await service.append(SetZone(ward=name, zone=zone, by=actor.name))
+        context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {name}: time zone {body.time_zone}")
+        await settled(lambda: zone is None or service.zone(name) == zone)
+    return respond(_ward(context, name, context.view.wards().get(name, 0)))
+
+
+def _ward(context: AppContext, name: str, count: int) -> WardSize:
+    return WardSize(name, count, context.service.ward_scores(name), context.service.zone(name).name)
+
+
+def _zone(context: AppContext, name: str | None) -> Zone | None:
+    if name in {None, "site"}:
+        return None
+    try:
+        return zone_named(str(name), context.service.clock.now())
+    except UnknownZone as error:
+        raise Problem("invalid", str(error), faults=[Fault("unknown_zone", str(error), field="time_zone")]) from None
 
 
 @router.get("/patients", response_model=Patients, responses=_READ | problems("bad-cursor"))

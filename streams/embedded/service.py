@@ -31,6 +31,7 @@ from twins.records import (
     Fact,
     Move,
     Outcome,
+    SetLimits,
     SetRules,
     Setting,
     Zone,
@@ -245,6 +246,10 @@ class EmbeddedService:
         """The limits set for a ward: by signal, then by bound."""
         found = dict(self.worker.banks[0].ward_limits) if self.worker.banks else {}
         return {signal: limits_given(given) for (place, signal), given in found.items() if place == ward}
+
+    def ward_settings(self, ward: str) -> dict[str, SetLimits]:
+        """The commands that set the limits of a ward, by signal."""
+        return self.worker.banks[0].ward_settings(ward) if self.worker.banks else {}
 
     async def failed(self) -> str:
         """Return only if the service cannot go on, with the reason: it should be stopped and started again."""

@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from twins.alarms import agreement
 from twins.alarms.conditions import CHANNEL_CONDITIONS
+from twins.alarms.limits_in_force import Layer, in_force
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.bank.devices import device_of
@@ -23,6 +24,13 @@ __all__ = ["FAULTS", "of_clock", "of_event", "of_score"]
 
 FAULTS: dict[int, str] = {layout.UNRELIABLE: "implausible", layout.MISFIT: "misfit", layout.FLAT: "flat"}
 """Why a sensor is considered faulty, by the reason code of the kernels."""
+
+
+BOUND_OF = {
+    layout.CRITICAL_LOW: "critical_low", layout.LOW: "low", layout.HIGH: "high", layout.CRITICAL_HIGH: "critical_high",
+    layout.PREDICTED_LOW: "low", layout.PREDICTED_HIGH: "high",
+}  # fmt: skip
+"""By condition of a channel, the limit that it watches."""
 
 
 def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
@@ -45,14 +53,14 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
         "device": device_of(bank, row),
     }
     if condition.side:
-        force, origin = bank.limits_in_force(int(bank.patient_of_row[row]), code)
+        force, origins = in_force(bank.limit_layers(int(bank.patient_of_row[row]), code))
         critical = number in (layout.CRITICAL_LOW, layout.CRITICAL_HIGH)
         explanation["limit"] = {
             "bound": _round(event[layout.E_LIMIT]),
             "side": condition.side,
             "hysteresis": signal.hysteresis,
             "delay_s": min(force["delay_s"], signal.critical_delay_s) if critical else force["delay_s"],
-            "origin": origin,
+            **_origin(origins[BOUND_OF[number]]),
         }
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):
         belief = np.empty((1, layout.BELIEF), np.float32)
@@ -87,6 +95,18 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
     if number == layout.SILENT:
         explanation["silent_s"] = _round(event[layout.E_EXTRA])
     return explanation
+
+
+def _origin(layer: Layer) -> dict[str, Any]:
+    """Where a limit comes from: level, part of the day, age band with its source, who set it and when (ms)."""
+    found: dict[str, Any] = {"origin": layer.level}
+    if layer.period:
+        found["period"] = layer.period
+    if layer.source:
+        found |= {"band": layer.band, "source": layer.source}
+    if layer.time:
+        found |= {"set_by": layer.by, "set_at": layer.time // 1000}
+    return found
 
 
 def _disagreement(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:

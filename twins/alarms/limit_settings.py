@@ -7,10 +7,24 @@ from twins.records import SetLimits
 from twins.signals import BY_NAME, FIRST_OF, Limits, Signal
 from twins.units import examples, factor
 
-__all__ = ["BOUNDS", "default_limits", "flaw", "in_own_unit", "limits_given", "of_signal", "set_by"]
+__all__ = [
+    "BOUNDS",
+    "RATES",
+    "SETTINGS",
+    "default_limits",
+    "flaw",
+    "in_own_unit",
+    "limits_given",
+    "of_signal",
+    "set_by",
+]
 
 BOUNDS: tuple[str, ...] = Limits.__struct_fields__
 """The names of the bounds, from lowest to highest."""
+RATES = ("falling_per_min", "rising_per_min")
+"""The names of the rates of change."""
+SETTINGS = (*BOUNDS, "delay_s", *RATES)
+"""Everything with a number that a level may set for a signal."""
 
 
 def default_limits(signal: str) -> dict[str, float]:
@@ -21,8 +35,7 @@ def default_limits(signal: str) -> dict[str, float]:
 
 def limits_given(command: SetLimits) -> dict[str, float]:
     """What a command sets, by name."""
-    names = (*Limits.__struct_fields__, "delay_s")
-    return {name: value for name in names if (value := getattr(command, name)) is not None}
+    return {name: value for name in SETTINGS if (value := getattr(command, name)) is not None}
 
 
 def set_by(command: SetLimits, before: Mapping[str, float]) -> dict[str, float]:
@@ -55,7 +68,8 @@ def in_own_unit(signal: Signal, given: Mapping[str, float], unit: str) -> dict[s
     if conversion is None:
         raise ValueError(f"{signal.name} does not come in {unit!r}; known: {', '.join(examples(signal))}")
     scale, offset = conversion
-    return {name: round(value * scale + offset, 6) if name in BOUNDS else value for name, value in given.items()}
+    own = {name: round(value * scale + offset, 6) if name in BOUNDS else value for name, value in given.items()}
+    return own | {name: round(value * scale, 6) for name, value in given.items() if name in RATES}
 
 
 def flaw(signal: Signal, given: Mapping[str, float], unit: str = "") -> tuple[str, str]:
@@ -74,6 +88,10 @@ def flaw(signal: Signal, given: Mapping[str, float], unit: str = "") -> tuple[st
         if name == "delay_s":
             if value > signal.longest_delay_s:
                 return name, f"{name}: at most {signal.longest_delay_s:g} s for {signal.name}"
+            continue
+        if name in RATES:
+            if not 0.0 < value <= highest - lowest:
+                return name, f"{name}: {given[name]:g}: above 0 and at most {highest - lowest:g} {signal.unit} a minute"
             continue
         said = f"{name}: {given[name]:g} {unit}"
         if not lowest <= value <= highest:

@@ -17,6 +17,7 @@ ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "watch": ("f8", (layout.WATCH_WIDTH,)),
     "ring": ("f8", (layout.RING, 2)),
     "kept": ("f8", (2, layout.STATE_WIDTH)),
+    "rate": ("f8", (layout.RATE_WIDTH,)),
     "limit": ("f8", (layout.LIMIT_WIDTH,)),
     "judged": ("f8", (layout.JUDGED_WIDTH,)),
     "due": ("f8", (layout.HORIZONS * layout.SLOTS + 1,)),
@@ -63,13 +64,13 @@ PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
 }
 KEPT_ROWS = tuple(name for name in ROWS if name != "patient_of_row")
 """Arrays with one row per channel that are in checkpoints."""
-OF_READINGS = tuple(name for name in ROWS if name not in ("limit", "signal_of_row", "patient_of_row"))
+OF_READINGS = tuple(name for name in ROWS if name not in ("limit", "rate", "signal_of_row", "patient_of_row"))
 """Those that depend on readings alone."""
 KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
 """Arrays with one row per patient that are in checkpoints."""
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
-    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "known_parts": -1,
+    "mark": np.nan, "rate": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "known_parts": -1,
 }  # fmt: skip
 
 

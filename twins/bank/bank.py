@@ -13,7 +13,9 @@ import numpy.typing as npt
 
 from twins.alarms.active import Active, Key
 from twins.alarms.lifecycle import Alarm
-from twins.alarms.limit_settings import default_limits, limits_given, of_signal
+from twins.alarms.limit_settings import BOUNDS, RATES, limits_given
+from twins.alarms.limits_in_force import Layer, OwnLimits, in_force, layers
+from twins.alarms.rules import local_minute
 from twins.bank import layout
 from twins.bank.arrays import BLANK, KEPT_PATIENTS, KEPT_ROWS, OF_READINGS, PATIENTS, ROWS, grown, new
 from twins.bank.memory import Clock, Others, Past, Withheld
@@ -80,6 +82,7 @@ class Bank:
     agreement: npt.NDArray[np.float64]
     rule_force: npt.NDArray[np.uint32]
     score_rise: npt.NDArray[np.int8]
+    rate: npt.NDArray[np.float64]
 
     def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:  # noqa: PLR0915 - one line a part
         self.partition = partition
@@ -93,6 +96,8 @@ class Bank:
         self.charted: list[list[str]] = []
         """By patient, the ids of the newest facts, to recognise repeats."""
         self.ward_limits: dict[tuple[str, str], SetLimits] = {}
+        self._row_limits: dict[tuple[int, str, int | None], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        """Rows of ``limit`` and ``rate`` by signal, ward and age, for patients without settings of their own."""
         self.ward_changes: list[tuple[int, SetLimits]] = []
         """Offset in the log at which each ward limit was set, as far back as a replay may begin."""
         self.ward_scores: dict[str, bool] = {}
@@ -105,6 +110,8 @@ class Bank:
         """Notices of escalated alarms that nobody has answered yet, by patient."""
         self.escalates_next = 0
         """No step of an escalation is due before this time (µs)."""
+        self.minute = -1
+        """The minute of the log's time, since 1970, in which parts of the day were last checked."""
         self.day = -1
         """The day of the log's time, in days since 1970, on which ages were last checked."""
         self.alarms = Active()
@@ -318,37 +325,47 @@ class Bank:
 
     def limits_in_force(self, number: int, signal_code: int) -> tuple[dict[str, float], str]:
         """Limits of a channel by name (with ``delay_s``), and the most specific level that any of them comes from."""
-        signal = SIGNALS[signal_code]
-        force = default_limits(signal.name)
-        origin = "default"
-        there = self.profile(number).ward
-        ward = of_signal(signal.name, lambda name: self.ward_given(there, name))
-        own = of_signal(signal.name, self.patient_limits[number].get)
-        for level, given in (("ward", ward), ("patient", own)):
-            if given:
-                force.update(given)
-                origin = level
-        return force, origin
+        found = self.limit_layers(number, signal_code)
+        return in_force(found)[0], found[-1].level
 
-    def ward_given(self, ward: str, signal: str) -> dict[str, float] | None:
-        """What a ward sets for a signal, by name; ``None`` if nothing."""
-        command = self.ward_limits.get((ward, signal))
-        return limits_given(command) if command else None
+    def limit_layers(self, number: int, signal_code: int) -> list[Layer]:
+        """What each level sets for a channel now, the most general first."""
+        profile = self.profile(number)
+        own = OwnLimits(self.patient_limits[number], profile.periods, profile.limits_set)
+        minute = local_minute(self.rules.zone_of(profile.ward), self.time)
+        return layers(SIGNALS[signal_code].name, profile.age, self.ward_settings(profile.ward), own, minute)
+
+    def ward_settings(self, ward: str) -> dict[str, SetLimits]:
+        """The commands that set the limits of a ward, by signal."""
+        return {signal: command for (place, signal), command in self.ward_limits.items() if place == ward}
 
     def set_row_limits(self, row: int) -> None:
         """Write the limits in force into a channel's row."""
-        code = int(self.signal_of_row[row])
+        code, number = int(self.signal_of_row[row]), int(self.patient_of_row[row])
+        profile = self.profile(number)
+        plain = not (self.patient_limits[number] or profile.periods or profile.alarms_off)
+        key = (code, profile.ward, profile.age if plain else -1)
+        known = self._row_limits.get(key) if plain else None
+        if known is None:
+            known = self._limits_of(number, code)
+            if plain and not any(one.periods for one in self.ward_settings(profile.ward).values()):
+                self._row_limits[key] = known
+        self.limit[row], self.rate[row, : layout.RATE_LIMITS] = known
+
+    def _limits_of(self, number: int, code: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """The rows of ``limit`` and ``rate`` for a channel."""
         signal = SIGNALS[code]
-        number = int(self.patient_of_row[row])
-        force, _ = self.limits_in_force(number, code)
+        force, _ = in_force(self.limit_layers(number, code))
         off = signal.name in self.profile(number).alarms_off
-        self.limit[row] = (
-            *((np.nan,) * 4 if off else (force["critical_low"], force["low"], force["high"], force["critical_high"])),
+        bounds = (np.nan,) * 4 if off else tuple(force[name] for name in BOUNDS)
+        rates = (np.nan,) * 2 if off else tuple(force.get(name, np.nan) / 60.0 for name in RATES)
+        return (
+            *bounds,
             signal.hysteresis,
             force["delay_s"] * 1e6,
             min(force["delay_s"], signal.critical_delay_s) * 1e6,
             signal.silence_s * 1e6,
-        )
+        ), rates
 
     # -- blocks -------------------------------------------------------------------------------------------------
 
@@ -379,7 +396,8 @@ class Bank:
     def set_ward_limits(self, offset: int, limits: SetLimits) -> None:
         """Set a ward's limits of one signal, from the record at ``offset`` on."""
         self.ward_changes.append((offset, limits))
-        if limits_given(limits):
+        self._row_limits.clear()
+        if limits_given(limits) or limits.periods:
             self.ward_limits[limits.ward, limits.signal] = limits
         else:
             self.ward_limits.pop((limits.ward, limits.signal), None)

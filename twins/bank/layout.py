@@ -42,6 +42,11 @@ SHOWN = 8
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
 
+# rate: float64[rows, RATE_WIDTH]: limits of the rate of change (per s, both positive; NaN: none); since when (µs) each
+# is passed or, while its condition is on, no longer passed (0: it is not); and the phase of both conditions.
+FALLING, RISING, FALLING_SINCE, RISING_SINCE, FALLING_PHASE, RISING_PHASE = range(6)
+RATE_LIMITS, RATE_WIDTH = 2, 6
+
 # judged: float64[rows, JUDGED_WIDTH]: what the limits store about arrivals. ARRIVED is when the reading was received
 # for which a limit waits. PASSED_LOW and PASSED_HIGH are when a critical limit was last passed, in the channel's time,
 # and LOW_VALUE and HIGH_VALUE by which value. CONTRADICTED is when readings last passed one and did not in turn. LAG is

@@ -21,6 +21,7 @@ from twins.records.inputs import (
     Tick,
     for_everybody,
 )
+from twins.records.limit_periods import LimitPeriod, SetAt
 from twins.records.outcomes import (
     HORIZONS_MIN,
     QUANTILES,
@@ -52,6 +53,7 @@ __all__ = [
     "Frame",
     "Hours",
     "JudgedChances",
+    "LimitPeriod",
     "MeasuredFact",
     "ModelOutputs",
     "Move",
@@ -70,6 +72,7 @@ __all__ = [
     "Score",
     "SetAlarmOff",
     "SetAlarmPolicy",
+    "SetAt",
     "SetEscalation",
     "SetLimits",
     "SetProfile",

@@ -12,6 +12,7 @@ import numpy as np
 from twins.arrays import F8, I8, U2, U4
 from twins.records.alarm_commands import PauseAlarms, SetAlarmPolicy, TakeAlarm
 from twins.records.escalation import SetEscalation, SetSchedule
+from twins.records.limit_periods import LimitPeriod
 from twins.records.rules import SetRules, SetZone
 
 __all__ = [
@@ -165,7 +166,8 @@ class Acknowledge(msgspec.Struct, tag="acknowledge", kw_only=True):
 class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
     """Limits of one signal for a patient, or for a ward when ``patient`` is empty; ``None`` falls back one level.
 
-    The bounds named in ``keep`` stay as they are at that level. Ward limits are written to every partition.
+    ``falling_per_min`` and ``rising_per_min`` are rates of change, both positive. ``periods`` are limits for parts of the
+    day, by name. What is named in ``keep`` stays as it is at that level. Ward limits are written to every partition.
     """
 
     signal: str
@@ -177,6 +179,9 @@ class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
     high: float | None = None
     critical_high: float | None = None
     delay_s: float | None = None
+    falling_per_min: float | None = None
+    rising_per_min: float | None = None
+    periods: dict[str, LimitPeriod] = {}
     by: str = ""
     received: int = 0
     keep: list[str] = []

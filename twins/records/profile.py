@@ -4,6 +4,8 @@ from typing import Literal
 
 import msgspec
 
+from twins.records.limit_periods import LimitPeriod, SetAt
+
 __all__ = ["AlarmOff", "MeasuredFact", "Pause", "Profile", "Stay"]
 
 
@@ -46,6 +48,8 @@ class Profile(msgspec.Struct, kw_only=True):
     ``twins.models.deterioration.eligibility``. ``adult_limits`` says that limits for adults are applied to a child.
     ``alarms_off`` has what is turned off: signals, ``news2``, rules as ``rule.<id>``. ``audio_pause`` and ``alarm_pause``
     are the pauses in force.
+    ``limits`` are those set for this patient, by signal, ``periods`` those for parts of the day, and ``limits_set`` says
+    who set them last.
     """
 
     patient: str
@@ -71,6 +75,8 @@ class Profile(msgspec.Struct, kw_only=True):
     news2_off: str = ""
     adult_limits: bool = False
     limits: dict[str, dict[str, float]] = {}
+    periods: dict[str, dict[str, LimitPeriod]] = {}
+    limits_set: dict[str, SetAt] = {}
     alarms_off: dict[str, AlarmOff] = {}
     audio_pause: Pause | None = None
     alarm_pause: Pause | None = None

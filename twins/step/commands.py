@@ -10,6 +10,7 @@ from twins.alarms import lifecycle, limits
 from twins.alarms.conditions import CHANNEL_CONDITIONS, SCORE_CONDITIONS
 from twins.alarms.limit_settings import limits_given, set_by
 from twins.bank import layout
+from twins.bank.bank import Bank
 from twins.models.deterioration import eligibility, facts
 from twins.models.deterioration import model as deterioration
 from twins.models.deterioration.twin import DETERIORATION
@@ -24,6 +25,7 @@ from twins.records import (
     Retract,
     SetAlarmOff,
     SetAlarmPolicy,
+    SetAt,
     SetEscalation,
     SetLimits,
     SetProfile,
@@ -218,16 +220,13 @@ def _set_limits(effects: Effects, command: SetLimits) -> None:
         number = _number_in_stay(effects, command.patient, command.stay)
         if number < 0:
             return
-        given = set_by(command, bank.patient_limits[number].get(command.signal, {}))
-        if given:
-            bank.patient_limits[number][command.signal] = given
-        else:
-            bank.patient_limits[number].pop(command.signal, None)
+        _set_own_limits(bank, number, command)
         numbers = [number]
     else:
         before = bank.ward_limits.get((command.ward, command.signal))
         given = set_by(command, limits_given(before) if before else {})
-        whole = msgspec.structs.replace(command, keep=[], **given)
+        periods = before.periods if before and "periods" in command.keep else command.periods
+        whole = msgspec.structs.replace(command, keep=[], periods=periods, **given)
         bank.set_ward_limits(effects.outcome.offset, whole)
         effects.outcome.ward_limits.append(whole)
         numbers = [
@@ -238,6 +237,20 @@ def _set_limits(effects: Effects, command: SetLimits) -> None:
     for number in numbers:
         update_eligibility(effects, number)
         restate(effects, number)
+
+
+def _set_own_limits(bank: Bank, number: int, command: SetLimits) -> None:
+    """Set limits of one patient, with who set them; what is empty afterwards follows the ward."""
+    profile, signal = bank.profile(number), command.signal
+    given = set_by(command, bank.patient_limits[number].get(signal, {}))
+    periods = profile.periods.get(signal, {}) if "periods" in command.keep else command.periods
+    others = {name: one for name, one in profile.periods.items() if name != signal}
+    who = {name: one for name, one in profile.limits_set.items() if name != signal}
+    bank.patient_limits[number].pop(signal, None)
+    if given:
+        bank.patient_limits[number][signal] = given
+    profile.periods = others | ({signal: periods} if periods else {})
+    profile.limits_set = who | ({signal: SetAt(command.by, command.received)} if given or periods else {})
 
 
 def _set_ward(effects: Effects, command: SetWard) -> None:

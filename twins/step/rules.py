@@ -68,6 +68,7 @@ def set_rules(effects: Effects, command: SetRules) -> None:
     named = {f"rule.{rule.id}": rule.key for rule in bank.rules.rules.rules}
     bank.rules.set_rules(effects.outcome.offset, command)
     effects.outcome.rules = command
+    bank.minute = -1
     kept = before & {rule.key for rule in bank.rules.rules.rules}
     for key in sorted(bank.alarms):
         number, condition, _ = key
@@ -89,6 +90,7 @@ def set_zone(effects: Effects, command: SetZone) -> None:
     """Set the time zone of a ward."""
     effects.bank.rules.set_zone(effects.outcome.offset, command)
     effects.outcome.zones.append(command)
+    effects.bank.minute = -1  # parts of the day are elsewhere now: the next tick writes the limits again
     _judge_everybody(effects)
 
 

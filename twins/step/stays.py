@@ -61,6 +61,7 @@ def end_stay(bank: Bank, number: int) -> None:
     profile.alarms_off = {}
     profile.audio_pause = profile.alarm_pause = None
     bank.note_alarms_off(number)
+    profile.periods, profile.limits_set = {}, {}
 
 
 def charted_before(bank: Bank, number: int, fact: Fact) -> bool:

@@ -12,7 +12,7 @@ from twins.records import (
 from twins.step import arrival, emission, past, rules, silencing, walk
 from twins.step.effects import Effects, forget_ended
 from twins.step.emission import emit
-from twins.step.restate import check_ages
+from twins.step.restate import check_ages, check_periods
 
 __all__ = ["pass_time"]
 
@@ -29,6 +29,7 @@ def pass_time(effects: Effects, tick: Tick) -> None:
         _shift_last_heard(effects, tick.unheard)
     silencing.pass_time(effects)
     forget_ended(bank, effects.now)
+    check_periods(effects)
     live = bank.live * bank.active
     at = 0
     waiting: list[F8] = []

@@ -210,6 +210,10 @@ class KafkaService:
         """The limits set for a ward: by signal, then by bound."""
         return {signal: limits_given(given) for (place, signal), given in self._ward_limits.items() if place == ward}
 
+    def ward_settings(self, ward: str) -> dict[str, SetLimits]:
+        """The commands that set the limits of a ward, by signal."""
+        return {signal: given for (place, signal), given in self._ward_limits.items() if place == ward}
+
     def ward_scores(self, ward: str) -> bool:
         """Whether NEWS2 is used in a ward."""
         return self._ward_scores.get(ward, True)

@@ -132,3 +132,60 @@ def test_the_farthest_limits_lie_outside_the_defaults_and_within_what_is_plausib
             assert not (farthest > default if bound.endswith("low") else farthest < default)
         assert signal.delay_s <= signal.longest_delay_s
     assert BY_NAME["heart_rate"].farthest.critical_high == 250.0
+
+
+NIGHT = {"from_time": "22:00", "to_time": "06:00", "low": 40}
+
+
+def test_limits_for_parts_of_the_day_are_set_kept_and_removed(admin, place, patient):
+    night = {"night": NIGHT, "noon": {"from_time": "12:00", "to_time": "13:00", "high": 110}}
+    shown = admin.put(place, json={"heart_rate": {"high": 125, "periods": night}}).json()["heart_rate"]
+    assert shown["periods"]["night"]["low"] == 40
+    assert shown["periods"]["noon"] == {
+        "from_time": "12:00", "to_time": "13:00", "critical_low": None, "low": None, "high": 110, "critical_high": None,
+        "delay_s": None,
+    }  # fmt: skip
+    assert shown["origins"]["critical_high"]["level"] == "default"
+    own = "patient" if "patients" in place else "ward"
+    assert shown["origins"]["high"]["level"] == own
+    assert (shown["origins"]["high"]["set_by"], bool(shown["origins"]["high"]["set_at"])) == ("root", True)
+    shown = admin.patch(place, json={"heart_rate": {"high": 126}}).json()["heart_rate"]
+    assert set(shown["periods"]) == {"night", "noon"}
+    shown = admin.patch(place, json={"heart_rate": {"periods": None, "falling_per_min": 10}}).json()["heart_rate"]
+    assert (shown["periods"], shown["own"]) == ({}, {"high": 126, "falling_per_min": 10})
+    assert admin.put(place, json={"heart_rate": None}).json()["heart_rate"]["origin"] == "default" or own == "patient"
+
+
+@pytest.mark.parametrize(
+    ("periods", "field", "said"),
+    [
+        ({"night": NIGHT, "early": {"from_time": "05:00", "to_time": "07:00", "low": 45}}, "", "overlap at 05:00"),
+        ({"night": NIGHT | {"low": 130}}, ".night", "rising order"),
+        ({"night": NIGHT | {"to_time": "22:00"}}, ".night", "different times"),
+        ({"night": {"from_time": "22:00", "to_time": "06:00"}}, ".night", "sets no limit"),
+        ({"night": NIGHT | {"low": 4}}, ".night.low", "lies outside"),
+    ],
+)
+def test_a_part_of_the_day_that_cannot_be_meant_is_refused_with_its_place(admin, place, periods, field, said):
+    answer = admin.patch(place, json={"heart_rate": {"periods": periods}})
+    assert answer.status_code == 422
+    fault = answer.json()["errors"][0]
+    assert fault["field"] == f"heart_rate.periods{field}"
+    assert said in fault["detail"]
+
+
+def test_a_ward_has_a_time_zone(admin, patient):
+    assert admin.patch("/v1/wards/north", json={"time_zone": "Europe/Berlin"}).json()["time_zone"] == "Europe/Berlin"
+    assert [one["time_zone"] for one in admin.get("/v1/wards").json()["items"] if one["name"] == "north"] == [
+        "Europe/Berlin"
+    ]
+    assert admin.patch("/v1/wards/north", json={"time_zone": "Mars"}).status_code == 422
+    assert admin.patch("/v1/wards/north", json={"time_zone": "site"}).status_code == 200
+    eventually(lambda: admin.get("/v1/wards").json()["items"][0]["time_zone"] == "UTC")
+
+
+def test_the_limits_of_a_child_are_those_of_its_age(admin):
+    admin.post("/v1/patients", json={"id": "small", "ward": "south", "age_years": 2})
+    shown = admin.get("/v1/patients/small/limits").json()["heart_rate"]
+    assert (shown["low"], shown["high"], shown["origin"]) == (70, 150, "default")
+    assert (shown["origins"]["high"]["band"], "PEWS" in shown["origins"]["high"]["source"]) == ("child", True)

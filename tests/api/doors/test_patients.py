@@ -140,7 +140,10 @@ def test_one_bound_changes_and_the_others_go_on_following(admin, warm):
     own, ward = "/v1/patients/one/limits", "/v1/limits?ward=One"
     first = admin.patch(own, json={"heart_rate": {"high": 110}}).json()["heart_rate"]
     assert first["own"] == {"high": 110}
-    assert first["follows"] == {"critical_low": 40, "low": 50, "high": 120, "critical_high": 140, "delay_s": 10}
+    assert first["follows"] == {
+        "critical_low": 40, "low": 50, "high": 120, "critical_high": 140, "delay_s": 10, "falling_per_min": None,
+        "rising_per_min": None,
+    }  # fmt: skip
     # The ward's change applies to every limit except the one set for the patient.
     admin.patch(ward, json={"heart_rate": {"low": 55, "high": 125, "delay_s": 3}})
     now = admin.get(own).json()["heart_rate"]
@@ -296,7 +299,7 @@ def test_dead_letters_by_page(running, device, admin):
 
 def test_a_child_and_whoever_is_not_to_be_scored(admin, nurse, warm):
     child = admin.post("/v1/patients", json={"id": "child", "ward": "A", "age_years": 1}).json()
-    assert (child["age_years"], child["news2_off"], child["adult_limits"]) == (1, "child", True)
+    assert (child["age_years"], child["news2_off"], child["adult_limits"]) == (1, "child", False)
     born = admin.post(
         "/v1/patients", json={"id": "born", "ward": "A", "birth_date": "1950-02-28", "news2": False}
     ).json()

@@ -76,7 +76,7 @@ class Ward:
 
 def test_a_limit_alarm_begins_after_its_delay_and_ends_beyond_the_hysteresis():
     ward = Ward()
-    ward.take(SetLimits(patient="p", signal="heart_rate", high=100.0, received=T0))
+    ward.take(SetLimits(patient="p", signal="heart_rate", high=100.0, by="ada", received=T0))
     ward.steady(1, 30)
     ward.steady(30, 60, value=103.0)
     ward.steady(60, 90, value=99.0)
@@ -86,7 +86,8 @@ def test_a_limit_alarm_begins_after_its_delay_and_ends_beyond_the_hysteresis():
     (begin,) = [t for o in ward.outcomes for t in o.transitions if (t.condition, t.presence) == ("limit.high", "on")]
     assert begin.limit == 100.0
     assert begin.explanation["limit"] == {
-        "bound": 100.0, "side": "high", "hysteresis": 2.0, "delay_s": 10.0, "origin": "patient",
+        "bound": 100.0, "side": "high", "hysteresis": 2.0, "delay_s": 10.0, "origin": "patient", "set_by": "ada",
+        "set_at": T0 // 1000,
     }  # fmt: skip
     assert begin.explanation["observations"][-1] == [begin.time // 1000, 103.0]
 

@@ -5,6 +5,7 @@ Ages are whole years at a moment of the log's time, by the calendar in UTC.
 
 import numpy as np
 
+from twins.alarms.age_limits import BY_AGE, age_limits
 from twins.bank.bank import Bank
 from twins.records import Profile, SetProfile
 from twins.signals import BY_NAME
@@ -14,8 +15,6 @@ __all__ = ["ADULT", "DAY_US", "adult_limits", "age_of", "settle", "take", "unsco
 ADULT = 16
 """The chart applies from this age in years (Royal College of Physicians 2017)."""
 DAY_US = 86_400_000_000
-_BY_AGE = ("heart_rate", "respiratory_rate", "systolic_bp")
-"""Signals whose normal values differ most between children and adults."""
 
 
 def _day(time: int) -> str:
@@ -50,11 +49,14 @@ def unscored(profile: Profile, *, ward_scores: bool, now: int) -> str:
 
 
 def adult_limits(bank: Bank, number: int, now: int) -> bool:
-    """Whether limits for adults are applied to a child: nobody has set other limits for the signals that differ most."""
+    """Whether limits for adults are applied to a child: no default for that age, and nobody has set other limits."""
     age = age_of(bank.profile(number), now)
     if age is None or age >= ADULT:
         return False
-    return any(bank.limits_in_force(number, BY_NAME[name].code)[1] == "default" for name in _BY_AGE)
+    return any(
+        age_limits(name, age) is None and bank.limits_in_force(number, BY_NAME[name].code)[1] == "default"
+        for name in BY_AGE
+    )
 
 
 def settle(bank: Bank, number: int, now: int) -> bool:

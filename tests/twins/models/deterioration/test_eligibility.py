@@ -10,6 +10,7 @@ from tests.twins.alarms.test_worsening import changes, sick
 from tests.twins.step.test_step import T0, S, Ward
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import block_of, foundation_of, restore, restore_foundation
+from twins.models.deterioration import eligibility
 from twins.models.deterioration.eligibility import DAY_US, age_of, unscored
 from twins.records import Admit, Discharge, Move, Profile, SetLimits, SetProfile, SetWard, Tick
 from twins.step.estimates import complete
@@ -44,9 +45,10 @@ def test_a_patient_who_is_not_scored_has_no_score_and_no_alarm_of_it(said):
     assert [one for outcome in ward.outcomes for one in outcome.transitions if one.condition.startswith("news2")] == []
     assert profile(ward).news2_off == ("patient" if said == {"news2": False} else "child")
     assert complete(ward.bank, 0).scores == []
-    # Limits still apply to a child; they are limits for adults, and this is reported.
-    assert changes(ward, "limit.critical_low", "systolic_bp") or changes(ward, "limit.low", "systolic_bp")
-    assert profile(ward).adult_limits is (said != {"news2": False})
+    # Limits apply to a child of known age: those for that age, of which this patient passes none.
+    limits = [one for outcome in ward.outcomes for one in outcome.transitions if one.family in {"low", "high"}]
+    assert (limits == []) is (said in ({"age_years": 1}, {"birth_date": "2022-12-01"}))
+    assert profile(ward).adult_limits is False
 
 
 def test_a_score_that_is_switched_off_ends_its_alarm_and_comes_back_when_it_is_wanted_again():
@@ -96,12 +98,12 @@ def test_the_next_stay_does_not_have_the_age_of_the_last():
     assert scores(ward)
 
 
-def test_limits_of_the_patient_or_the_ward_are_not_the_adult_defaults():
+def test_adult_limits_are_only_applied_to_a_child_where_there_is_no_row_for_its_age(monkeypatch):
     ward = Ward()
     ward.take(SetProfile(patient="p", age_years=1, received=T0))
-    assert profile(ward).adult_limits
-    for name in ("heart_rate", "respiratory_rate"):
-        ward.take(SetLimits(ward="A", signal=name, low=20.0, high=160.0, received=T0))
+    assert not profile(ward).adult_limits
+    monkeypatch.setitem(eligibility.BY_AGE, "systolic_bp", ())
+    ward.take(SetProfile(patient="p", age_years=2, received=T0))
     assert profile(ward).adult_limits
     ward.take(SetLimits(patient="p", signal="systolic_bp", low=70.0, received=T0))
     assert not profile(ward).adult_limits
