@@ -50,6 +50,8 @@ class AppContext:
     letters: DeadLetters
     alarm_counts: AlarmCounts
     refused: Counter[str] = field(default_factory=Counter)
+    previews: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Previews of limits run one at a time."""
 
 
 def app_context(connection: HTTPConnection) -> AppContext:

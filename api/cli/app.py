@@ -20,6 +20,7 @@ from api.cli import (
     fit,
     repair,
     replay,
+    replay_limits,
     rules,
     serve,
     simulate,
@@ -43,6 +44,7 @@ app.command("init")(distributed.initialise)
 app.command("worker")(distributed.worker)
 app.command("api")(distributed.doors)
 app.command()(replay.replay)
+app.command("replay-limits")(replay_limits.replay_limits)
 app.command()(evaluate.evaluate)
 app.command()(fit.fit)
 app.command()(simulate.simulate)

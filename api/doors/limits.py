@@ -22,7 +22,7 @@ from twins.alarms.rules import local_minute
 from twins.records import LimitPeriod, Profile, SetLimits
 from twins.signals import BY_NAME, SIGNALS
 
-__all__ = ["router"]
+__all__ = ["WantedLimits", "checked", "command_of", "of_patient", "of_ward", "router"]
 
 router = APIRouter(prefix="/v1", tags=["limits"])
 
@@ -166,7 +166,7 @@ WardName = Annotated[Ward, Query(description="The ward.")]
 async def read_ward_limits(context: Context, actor: Caller, ward: Annotated[Ward | None, Query()] = None) -> Response:
     """Limits in force in a ward for patients without limits of their own; without ward, the defaults."""
     require(actor, Action.PATIENT_READ, ward)
-    return respond(_of_ward(context, ward or ""))
+    return respond(of_ward(context, ward or ""))
 
 
 @router.put("/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
@@ -183,12 +183,12 @@ async def change_ward_limits(context: Context, actor: Caller, ward: WardName, bo
 
 async def _set_ward(context: AppContext, actor: Actor, ward: str, body: WantedLimits, *, whole: bool) -> Response:
     require(actor, Action.LIMITS_WRITE, ward)
-    changes = _checked(body, _of_ward(context, ward), whole=whole)
+    changes = checked(body, of_ward(context, ward), whole=whole)
     for name, change in changes.items():
-        await context.service.append(_command(change, ward=ward, signal=name, by=actor.name))
+        await context.service.append(command_of(change, ward=ward, signal=name, by=actor.name))
     context.accounts.audit(actor, Action.LIMITS_WRITE, detail=f"ward {ward}: {', '.join(changes)}"[:200])
     await settled(lambda: _same(_ward_own(context, ward), changes), _SHOWN_S)
-    return respond(_of_ward(context, ward))
+    return respond(of_ward(context, ward))
 
 
 @router.get("/patients/{id}/limits", response_model=dict[str, InForce], responses=_READ)
@@ -196,7 +196,7 @@ async def read_limits(context: Context, actor: Caller, id: str) -> Response:  # 
     """Limits in force for a patient."""
     patient_of(context, actor, id)
     context.accounts.audit(actor, Action.PATIENT_READ, id, detail="limits")
-    return respond(_of_patient(context, id))
+    return respond(of_patient(context, id))
 
 
 @router.put("/patients/{id}/limits", response_model=dict[str, InForce], responses=_WRITE, openapi_extra=_BODY)
@@ -233,12 +233,12 @@ async def _set_patient(
     patient, stay = profile.patient, profile.admitted
     if not profile.active:
         raise Problem("discharged")
-    changes = _checked(body, _of_patient(context, patient), whole=whole)
+    changes = checked(body, of_patient(context, patient), whole=whole)
     for name, change in changes.items():
-        await context.service.append(_command(change, patient=patient, stay=stay, signal=name, by=actor.name))
+        await context.service.append(command_of(change, patient=patient, stay=stay, signal=name, by=actor.name))
     context.accounts.audit(actor, Action.LIMITS_WRITE, patient, detail=", ".join(changes)[:200])
     await settled(lambda: _same(_own(context, patient), changes), _SHOWN_S)
-    return respond(_of_patient(context, patient))
+    return respond(of_patient(context, patient))
 
 
 Found = Callable[[str, str], list[Layer]]
@@ -282,7 +282,8 @@ def _minute(context: AppContext, ward: str) -> int:
     return local_minute(context.service.zone(ward), context.service.clock.now())
 
 
-def _of_ward(context: AppContext, ward: str) -> dict[str, InForce]:
+def of_ward(context: AppContext, ward: str) -> dict[str, InForce]:
+    """Limits in force in a ward for patients without limits of their own."""
     settings = context.service.ward_settings(ward) if ward else {}
     minute = _minute(context, ward)
 
@@ -305,7 +306,8 @@ def _own(context: AppContext, patient: str) -> _Own:
     return {name: (profile.limits.get(name, {}), profile.periods.get(name, {})) for name in names}
 
 
-def _of_patient(context: AppContext, patient: str) -> dict[str, InForce]:
+def of_patient(context: AppContext, patient: str) -> dict[str, InForce]:
+    """Limits in force for a patient."""
     profile = context.service.registry.get(patient)
     ward, age = (profile.ward, profile.age) if profile else ("", None)
     settings = context.service.ward_settings(ward)
@@ -332,7 +334,7 @@ class Change:
     """Its limits for parts of the day after the change."""
 
 
-def _checked(body: WantedLimits, now: Mapping[str, InForce], *, whole: bool) -> dict[str, Change]:
+def checked(body: WantedLimits, now: Mapping[str, InForce], *, whole: bool) -> dict[str, Change]:
     """The changes by signal, checked together with the limits that stay in force; raises ``Problem`` invalid."""
     changes = {}
     for name, limits in body.root.items():
@@ -407,7 +409,8 @@ def _in_signal_unit(name: str, field: str, given: dict[str, float], wanted: Want
     return in_own_unit(signal, given, unit)
 
 
-def _command(change: Change, **place: str | int) -> SetLimits:
+def command_of(change: Change, **place: str | int) -> SetLimits:
+    """The command that makes a change at a place (patient or ward, and signal)."""
     periods = {} if "periods" in change.keep else change.periods
     whole: dict[str, Any] = {**place, **change.set_here, "keep": change.keep}
     return SetLimits(**whole, periods=periods)

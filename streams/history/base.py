@@ -184,6 +184,9 @@ class History(Protocol):
     ) -> Series | Buckets:
         """All readings of a window or, given ``points``, at most that many summaries of believable readings."""
 
+    async def all_observations(self, patient: str, start_us: int, end_us: int) -> dict[int, Series]:
+        """All readings of a window by signal, without the signals that have none."""
+
     async def observations_page(  # noqa: PLR0917 (a window is four)
         self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
     ) -> SeriesPage:

@@ -27,5 +27,5 @@ class NoHistory:
         """Raise ``HistoryNotKept``."""
         raise HistoryNotKept("no history is kept: name an InfluxDB in VITALTWIN_INFLUX_URL")
 
-    observations = observations_page = versions = estimates = forecasts = _refuse
+    observations = all_observations = observations_page = versions = estimates = forecasts = _refuse
     alarms = alarm = latest = facts = stays = stays_within = revisions = track_record = _refuse

@@ -69,7 +69,14 @@ class Door:
         """The JSON object at a path; raises ``Away``, ``DoorRefused``."""
         status, answer, _ = self._ask("GET", path)
         if status != 200:
-            raise DoorRefused(status, str(answer.get("detail") or answer.get("title") or "no reason given"))
+            raise DoorRefused(status, _reason(answer))
+        return answer
+
+    def send(self, path: str, body: object) -> dict[str, Any]:
+        """The JSON object that answers a JSON body; raises ``Away``, ``DoorRefused``."""
+        status, answer, _ = self._ask("POST", path, json.dumps(body).encode(), "application/json")
+        if status != 200:
+            raise DoorRefused(status, _reason(answer))
         return answer
 
     def post(self, frame: bytes) -> Answer:
@@ -98,10 +105,12 @@ class Door:
             self._connection.close()
             self._connection = None
 
-    def _ask(self, method: str, path: str, body: bytes | None = None) -> tuple[int, dict[str, Any], float]:
+    def _ask(
+        self, method: str, path: str, body: bytes | None = None, kind: str = FRAME_TYPE
+    ) -> tuple[int, dict[str, Any], float]:
         headers = dict(self._headers)
         if body is not None:
-            headers["Content-Type"] = FRAME_TYPE
+            headers["Content-Type"] = kind
         try:
             response, raw = self._exchange(method, self.url.path.rstrip("/") + path, body, headers)
         except ssl.SSLCertVerificationError as error:
@@ -144,6 +153,17 @@ def _object(raw: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def _reason(answer: dict[str, Any]) -> str:
+    """What a problem says, with the first field that is wrong."""
+    said = str(answer.get("detail") or answer.get("title") or "no reason given")
+    errors = answer.get("errors")
+    if not isinstance(errors, list) or not errors or not isinstance(errors[0], dict):
+        return said
+    first = errors[0]
+    detail = str(first.get("detail") or first.get("reason"))
+    return f"{first.get('field', 'a value')}: {detail if detail not in said else said}"
 
 
 def _seconds(response: http.client.HTTPResponse) -> float:

@@ -37,6 +37,7 @@ BENCHES: dict[str, Bench] = {
         "latency",
         "live",
         "recovery",
+        "replay_limits",
         "restore",
         "robustness",
         "start",

@@ -39,6 +39,7 @@ from streams.settings import Settings
 from streams.spool.spill import Spill
 from twins.arrays import F4, F8, I8, U1, U2, U4
 from twins.records import Fact, JudgedChances, Revision, Stay, Transition
+from twins.signals import SIGNALS
 
 __all__ = ["InfluxHistory"]
 
@@ -158,6 +159,11 @@ class InfluxHistory:
         if points is None:
             return await self._link.ask(series.observations(self._link, self._bucket, window))
         return await self._link.ask(series.buckets(self._link, self._bucket, window, points))
+
+    async def all_observations(self, patient: str, start_us: int, end_us: int) -> dict[int, Series]:
+        """All readings of a window by signal, without the signals that have none."""
+        found = [(signal.code, await self.observations(patient, signal.code, start_us, end_us)) for signal in SIGNALS]
+        return {code: one for code, one in found if len(one.time)}
 
     async def observations_page(  # noqa: PLR0917 (a window is four)
         self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000

@@ -205,6 +205,16 @@ class SqliteHistory:
 
         return await self._readers.ask(answer)
 
+    async def all_observations(self, patient: str, start_us: int, end_us: int) -> dict[int, Series]:
+        """All readings of a window by signal, without the signals that have none."""
+        signal, *columns = await self._readers.ask(rows, OBSERVATIONS, (patient, None, start_us, end_us))
+        codes, starts = np.unique(signal, return_index=True)
+        ends = [*starts.tolist(), len(signal)][1:]
+        return {
+            code: Series(*(column[first:last] for column in columns))
+            for code, first, last in zip(codes.tolist(), starts.tolist(), ends, strict=True)
+        }
+
     async def observations_page(  # noqa: PLR0917 (a window is four)
         self, patient: str, signal: int, start_us: int, end_us: int, cursor: str | None = None, limit: int = 1000
     ) -> SeriesPage:

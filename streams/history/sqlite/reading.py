@@ -29,7 +29,7 @@ __all__ = ["HOUR_US", "Readers", "Window", "rows", "rows_page"]
 HOUR_US = 3_600_000_000
 Given = ParamSpec("Given")
 Answer = TypeVar("Answer")
-Window = tuple[str, int, int, int]
+Window = tuple[str, int | None, int, int]
 """patient, signal, start, end"""
 
 
@@ -143,8 +143,8 @@ def _earliest(connection: sqlite3.Connection, waiting: Waiting, kind: Kind, wind
     return max(start, min(known)) if known else None
 
 
-def _picked(segment: Segment, patient: str, signal: int) -> tuple[Column, ...]:
-    """A segment's rows of one patient and signal."""
+def _picked(segment: Segment, patient: str, signal: int | None) -> tuple[Column, ...]:
+    """A segment's rows of one patient and one or all signals."""
     numbers = [number for number, name in enumerate(segment.patients) if name == patient]
     if not numbers:
         return tuple(column[:0] for column in segment.columns)
@@ -154,5 +154,6 @@ def _picked(segment: Segment, patient: str, signal: int) -> tuple[Column, ...]:
         wanted = np.zeros(len(segment.patients), np.bool_)
         wanted[numbers] = True
         chosen = wanted[segment.patient]
-    chosen &= segment.columns[0] == signal
+    if signal is not None:
+        chosen &= segment.columns[0] == signal
     return tuple(column[chosen] for column in segment.columns)

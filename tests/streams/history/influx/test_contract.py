@@ -140,6 +140,19 @@ async def test_readings(both) -> None:
             wanted = await file.history.observations(patient, signal, *wide, points=40)
             same(await history.observations(patient, signal, *wide, points=40), wanted, near=True)
     assert rows > 200
+    for patient in PATIENTS:
+        for window in (EVER, (BEGIN + 1, BEGIN + SPAN // 2), (BEGIN, BEGIN)):
+            every = await file.history.all_observations(patient, *window)
+            # InfluxDB is asked for the signals of the table alone.
+            for history_of in (file.history, history):
+                for signal in SIGNALS[:2]:
+                    wanted = await history_of.observations(patient, signal, *window)
+                    if len(wanted.time):
+                        same(every[signal], wanted)
+                    else:
+                        assert signal not in every
+            known = await history.all_observations(patient, *window)
+            assert known.keys() == every.keys() - {SIGNALS[2]}
 
 
 async def test_judged_chances(both) -> None:
