@@ -11,6 +11,7 @@ from api.live.protocol import (
     AlarmMessage,
     Auth,
     Delta,
+    Digest,
     NoticeMessage,
     PatientEntry,
     Ping,
@@ -23,7 +24,7 @@ from api.live.protocol import (
 
 __all__ = ["RECEIVED", "SENT", "document"]
 
-SENT: tuple[type[msgspec.Struct], ...] = (Snapshot, Delta, AlarmMessage, NoticeMessage, Ping, Result, Refusal)
+SENT: tuple[type[msgspec.Struct], ...] = (Snapshot, Delta, AlarmMessage, NoticeMessage, Digest, Ping, Result, Refusal)
 """What the service sends."""
 
 RECEIVED: tuple[type[msgspec.Struct], ...] = (Auth, Subscribe, Unsubscribe)
@@ -35,6 +36,8 @@ JSON texts. The first message is `auth` with a single-use ticket from `POST /v1/
 answered by a `snapshot` with `sub` = its `id`; `delta`, `alarm` and `notice` follow. Alarm transitions and notices are numbered
 (`offset`) within an `epoch`. A client that reconnects sends `since`, and gets every missed one, then a snapshot with
 `recovered` true.
+When more than 100 events a second come for a channel, the others come together in a `digest`; alarms of high priority
+never do. A client that missed very many events gets a digest of them, too.
 A `ping` comes every `ping` seconds, and at once when the service's health changes. It carries that health. After 2.5 periods
 without a message the connection is lost.
 The connection ends with 4400 after a text that is not JSON, not UTF-8 or nested too deeply, after a message that is not text,

@@ -12,14 +12,17 @@ from math import inf
 
 import msgspec
 
+from api.live.burst import Burst, digest_of
 from api.live.event_ring import Event, EventRing
 from api.live.outbox import Outbox
 from api.live.protocol import Delta, Refusal, Snapshot, Wire, encode
 from api.live.state import LiveState
 from streams.clock import Clock
 
-__all__ = ["Channel", "Feed", "Subscription"]
+__all__ = ["MOST_MISSED", "Channel", "Feed", "Subscription"]
 
+MOST_MISSED = 1000
+"""A client that comes back gets so many missed events one by one; if it missed more, a digest of them."""
 _GATHER_S = 0.002
 """How long a change waits for others that arrive with it."""
 _SPACING_S = 0.01
@@ -85,26 +88,36 @@ class Feed:
         self._timer: asyncio.Handle | None = None
         self._timer_at = inf
         self._snapshot: tuple[Wire, int] | None = None
+        self._burst = Burst(self._send_to_all, self._tell_all)
 
     # -- subscriptions -------------------------------------------------------------------------------------------
 
     def join(self, subscription: Subscription, missed: list[Event] | None) -> None:
         """Send the missed events, then a snapshot; deltas follow."""
-        for event in missed or ():
-            # A ward gets all events of the ward; a patient's channel only those of the present stay.
-            transition = event.transition
-            if self.channel.patient and transition is not None and not self._view.of_this_stay(transition):
-                continue
-            if self.channel.holds(event.what.ward, event.what.patient):
+        self._burst.flush()
+        wanted = [event for event in missed or () if self._for_channel(event)]
+        if len(wanted) > MOST_MISSED:
+            subscription.send(Wire(digest_of(wanted, self._ring.epoch)))
+        else:
+            subscription.outbox.make_room(sum(event.wire.size for event in wanted))
+            for event in wanted:
                 self._send_event(subscription, event)
         subscription.send(self._whole(recovered=missed is not None), whole=True)
         self.subscriptions.add(subscription)
+
+    def _for_channel(self, event: Event) -> bool:
+        """Whether an event is on the channel. A ward gets all of the ward; a patient's channel only the present stay's."""
+        if not self.channel.holds(event.ward, event.patient):
+            return False
+        transition = event.transition if self.channel.patient else None
+        return transition is None or self._view.of_this_stay(transition)
 
     def leave(self, subscription: Subscription) -> None:
         """End one subscription; the last one stops the timers."""
         self.subscriptions.discard(subscription)
         if not self.subscriptions:
             self._stop()
+            self._burst.drop()
 
     def review(self, ward: str, patient: str) -> list[Subscription]:
         """End and return the subscriptions that may not see this patient in the present ward."""
@@ -136,17 +149,27 @@ class Feed:
     def alarmed(self, event: Event) -> None:
         """A transition or notice of a patient on the channel; it is sent at once."""
         self._snapshot = None
+        self._burst.offer(event)
+
+    def _send_to_all(self, event: Event) -> None:
         for subscription in self.subscriptions:
             self._send_event(subscription, event)
 
+    def _tell_all(self, events: list[Event]) -> None:
+        wire = Wire(digest_of(events, self._ring.epoch))
+        for subscription in self.subscriptions:
+            if not self.channel.patient or subscription.permits(events[-1].ward, events[-1].patient):
+                subscription.send(wire)
+
     def _send_event(self, subscription: Subscription, event: Event) -> None:
         """Send a transition if the client may see it: on a patient's channel one from another ward may arrive late."""
-        if not self.channel.patient or subscription.permits(event.what.ward, event.what.patient):
+        if not self.channel.patient or subscription.permits(event.ward, event.patient):
             subscription.send(event.wire)
 
     def send_snapshots(self) -> None:
         """Everything may have changed: send a new snapshot to all clients."""
         self._stop()
+        self._burst.drop()
         self._revisions = dict.fromkeys(self.channel.rows(self._view), self._view.revision)
         self._sent.clear()
         self._snapshot = None

@@ -8,11 +8,9 @@ event loop and nothing waits for a client: each has its own bounded outbox.
 import asyncio
 from collections.abc import Callable
 
-from api.http.answers import milliseconds
-from api.live.alarm import alarm_of
 from api.live.event_ring import EventRing
 from api.live.feed import Channel, Feed, Subscription
-from api.live.notice import notice_of
+from api.live.followers import Followers
 from api.live.outbox import Outbox
 from api.live.protocol import Health, Ping, Since, encode
 from api.live.service_health import grave
@@ -38,7 +36,7 @@ class Hub:
         self._feeds: dict[tuple[Channel, float], Feed] = {}
         self._patient_feeds: dict[str, set[Feed]] = {}
         self._clients: dict[Outbox, dict[int, tuple[Feed, Subscription]]] = {}
-        self._followers: dict[Outbox, Channel] = {}
+        self._followers: dict[Channel, Followers] = {}
         self._heartbeat: asyncio.TimerHandle | None = None
         self.health: Callable[[], Health] = Health
         """Returns the service's health; set by the application."""
@@ -58,10 +56,8 @@ class Hub:
             for feed in self._feeds.values():
                 if feed.channel.holds(what.ward, what.patient):
                     feed.alarmed(event)
-            for outbox, channel in self._followers.items():
-                if channel.holds(what.ward, what.patient):
-                    text = event.sse(self.ring.epoch)
-                    outbox.put(text, len(text))
+            for followers in self._followers.values():
+                followers.happened(event)
         if changes.complete:
             self._send_snapshots()
         elif self._feeds:
@@ -106,8 +102,8 @@ class Hub:
             if row >= 0:
                 self._end(feed, feed.review(self.view.ward_of(row), feed.channel.patient))
             feed.send_snapshots()
-        for outbox, channel in self._followers.items():
-            self._send_active(outbox, channel)
+        for followers in self._followers.values():
+            followers.begin_again()
 
     # -- clients -------------------------------------------------------------------------------------------------
 
@@ -123,7 +119,10 @@ class Hub:
         for sub in list(self._clients.get(outbox, ())):
             self.unsubscribe(outbox, sub)
         self._clients.pop(outbox, None)
-        self._followers.pop(outbox, None)
+        for channel, followers in list(self._followers.items()):
+            followers.leave(outbox)
+            if not len(followers):
+                del self._followers[channel]
 
     def subscribe(  # noqa: PLR0917 - the fields of a request to subscribe
         self, outbox: Outbox, sub: int, channel: Channel, max_hz: float, since: Since | None,
@@ -170,32 +169,11 @@ class Hub:
         """An outbox of alarm transitions as server-sent events: the missed ones or the active alarms, then new ones."""
         outbox = Outbox(self.queue_bytes, "sse")
         self._take_in(outbox)
-        self._followers[outbox] = channel
-        missed = self.ring.since(since.epoch, since.offset) if since else None
-        if missed is None:
-            self._send_active(outbox, channel)
-        for event in missed or ():
-            if channel.holds(event.what.ward, event.what.patient):
-                text = event.sse(self.ring.epoch)
-                outbox.put(text, len(text))
+        followers = self._followers.get(channel)
+        if followers is None:
+            followers = self._followers[channel] = Followers(self.view, self.ring, self.clock, channel)
+        followers.join(outbox, self.ring.since(since.epoch, since.offset) if since else None)
         return outbox
-
-    def _send_active(self, outbox: Outbox, channel: Channel) -> None:
-        epoch, top = self.ring.epoch, self.ring.top
-        alarms = self.view.active_alarms(channel.wards, channel.patient)
-        content = {
-            "epoch": epoch,
-            "offset": top,
-            "server_time": self.clock.now() // 1000,
-            "alarms": [alarm_of(one, milliseconds) for one in alarms],
-            "notices": [
-                notice_of(one, milliseconds)
-                for one in self.view.pending_notices()
-                if channel.holds(one.ward, one.patient)
-            ],
-        }
-        text = f"id: {epoch}:{top}\nevent: snapshot\ndata: {encode(content).decode()}\n\n"
-        outbox.put(text, len(text), whole=True)
 
     def _take_in(self, outbox: Outbox) -> None:
         self._clients[outbox] = {}

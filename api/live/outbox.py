@@ -55,6 +55,10 @@ class Outbox:
         if self.waiting_bytes > self._limit:
             self._drop()
 
+    def make_room(self, size: int) -> None:
+        """Raise the limit for ``size`` bytes that come at once and were asked for."""
+        self._limit = max(self._limit, self.waiting_bytes + 2 * size)
+
     def close(self, code: int, reason: str) -> None:
         """Close the connection; waiting messages are not sent any more. Only the first call counts."""
         if self.closed is None:

@@ -20,6 +20,8 @@ __all__ = [
     "AlarmMessage",
     "Auth",
     "Delta",
+    "Digest",
+    "DigestGroup",
     "Health",
     "Inbound",
     "ModelEntry",
@@ -175,6 +177,35 @@ class NoticeMessage(msgspec.Struct, tag="notice", kw_only=True):
     notice: NoticeView[int]
 
 
+class DigestGroup(msgspec.Struct, kw_only=True):
+    """Events of one kind in a ward: how many, of how many patients. ``event`` is what caused them (see the alarm's)."""
+
+    ward: str
+    condition: str
+    event: str
+    priority: str
+    count: int
+    patients: int
+
+
+class Digest(msgspec.Struct, tag="digest", kw_only=True):
+    """Many events at once, told together: those of the channel from number ``first`` to ``offset``.
+
+    The most urgent ``groups`` come first; ``left_out`` is how many groups are not listed. The active alarms are in the
+    entries as always. ``GET /v1/events/missed`` returns the events themselves.
+    """
+
+    sub: int
+    epoch: str
+    first: int
+    offset: int
+    time: int
+    count: int
+    patients: int
+    groups: list[DigestGroup]
+    left_out: int
+
+
 class Health(msgspec.Struct, kw_only=True):
     """The service's health.
 
@@ -278,7 +309,7 @@ class Wire:
 
     __slots__ = ("_head", "_tail", "_texts", "size")
 
-    def __init__(self, message: Snapshot | Delta | AlarmMessage | NoticeMessage) -> None:
+    def __init__(self, message: Snapshot | Delta | AlarmMessage | NoticeMessage | Digest) -> None:
         body = encode(message)
         head, _, tail = body.partition(b'"sub":0')
         self._head = f'{head.decode()}"sub":'

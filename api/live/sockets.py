@@ -13,12 +13,13 @@ from starlette.responses import Response, StreamingResponse
 
 from api.accounts import Accounts, Action, Actor, require
 from api.context import Caller
-from api.http.answers import problems
+from api.http.answers import problems, respond
 from api.http.guard import same_origin
 from api.live.asyncapi import document
 from api.live.conversation import Conversation
 from api.live.feed import Channel
 from api.live.hub import Hub
+from api.live.missed import MissedEvents, missed_events
 from api.live.outbox import Closed, Outbox
 from api.live.protocol import Result, Since, encode
 from api.live.session_watch import SessionWatch
@@ -219,7 +220,9 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
 
         Event ``snapshot`` holds all active alarms and pending notices. It comes first, unless the transitions missed since
         ``Last-Event-ID`` can be sent. Event ``alarm`` is one transition. Event ``notice`` is a notice that is due to
-        people because nobody answered an alarm, or was cancelled. Lines beginning with a colon are the
+        people because nobody answered an alarm, or was cancelled. When more than 100 events come in a second, or a client
+        missed more than 1000, event ``digest`` counts them instead; ``GET /v1/events/missed`` returns them. Alarms of high
+        priority are always sent one by one. Lines beginning with a colon are the
         heartbeat.
         """
         require(actor, Action.PATIENT_READ, ward or None)
@@ -230,6 +233,26 @@ def router(hub: Hub, accounts: Accounts) -> APIRouter:
             media_type="text/event-stream",
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Connection": "close"},
         )
+
+    @routes.get(
+        "/v1/events/missed",
+        tags=["alarms"],
+        response_model=MissedEvents,
+        responses=problems("unauthenticated", "forbidden", "invalid", "not-found", "store-unavailable"),
+    )
+    async def read_missed(
+        actor: Caller,
+        epoch: Annotated[str, Query(max_length=64, description="The epoch of the stream or socket.")],
+        after: Annotated[int, Query(ge=0, lt=1 << 53, description="The number of the last event that is known.")],
+        limit: Annotated[int, Query(ge=1, le=5000)] = 1000,
+    ) -> Response:
+        """The events that a digest counts, one by one: transitions of alarms and notices, by their numbers.
+
+        The service keeps the newest 32,768 events since its start.
+        """
+        require(actor, Action.PATIENT_READ)
+        accounts.audit(actor, Action.PATIENT_READ, detail=f"events after {after}")
+        return respond(missed_events(hub.ring, actor, epoch, after, limit))
 
     @routes.get("/asyncapi.json", include_in_schema=False)
     async def read_document() -> Response:
