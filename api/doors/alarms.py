@@ -8,6 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, Actor, require
 from api.context import AppContext, Caller, Context, patient_of, settled
+from api.doors.grouped_alarms import GroupedAlarms, entries_by_cause
 from api.doors.stay_of_request import StayNamed, of_stay, readable, viewed
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Composed, Moment, Note
@@ -45,7 +46,7 @@ class Acknowledgement(Body):
 _READ = problems("unauthenticated", "forbidden", "not-found", "invalid", "store-unavailable")
 
 
-@router.get("", response_model=Alarms, responses=_READ | problems("bad-cursor"))
+@router.get("", response_model=Alarms | GroupedAlarms, responses=_READ | problems("bad-cursor"))
 async def list_alarms(
     *,
     request: Request,
@@ -59,6 +60,10 @@ async def list_alarms(
     cursor: Annotated[str | None, Query(max_length=1024)] = None,
     limit: Annotated[int, Query(ge=1, le=1000)] = 100,
     stay: StayNamed = None,
+    grouped: Annotated[
+        bool,
+        Query(description="With active: entries by cause. A ward in which many patients fell silent is one entry."),
+    ] = False,
 ) -> Response:
     """Active alarms, high priority first; or all stored alarms, newest first, each with its newest transition.
 
@@ -70,6 +75,8 @@ async def list_alarms(
     if state == "active":
         found = [one for one in context.view.active_alarms(patient=patient) if _within(context, actor, one, ward)]
         past = shown is not None and not shown.present
+        if grouped:
+            return respond(entries_by_cause([] if past else found, context.view.wards))
         return respond(Alarms([] if past else [alarm_of(one, iso) for one in found], None))
     purpose = f"alarms {patient} {ward} {start} {end} {stay} {sorted(actor.wards)}"
     place = context.cursors.open(cursor, purpose)

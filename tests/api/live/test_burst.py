@@ -128,3 +128,23 @@ def test_what_is_no_longer_kept_is_said_and_another_ward_is_not_shown(running, a
     publish(running, [transition("f1")])
     answer = eventually(lambda: stranger.get("/v1/events/missed", params={"epoch": epoch, "after": top}).json())
     assert answer == {"epoch": epoch, "events": [], "next": None}
+
+
+def test_the_list_by_cause_has_every_alarm_in_one_entry(running, admin, flooded):
+    names = [f"g{n}" for n in range(60)]
+    publish(running, [], [Profile(patient=name, ward="gateway", admitted=1, begin=0) for name in names])
+    silent = [transition(name, ward="gateway", explanation={"silent_s": 30.0}) for name in names[:58]]
+    high = transition("g59", "high", "limit.critical_low", ward="gateway", signal="heart_rate")
+    publish(running, [*silent, high])
+    wanted = {"grouped": True, "ward": "gateway"}
+    answer = admin.get("/v1/alarms", params=wanted).json()
+    assert (answer["alarms"], answer["unanswered"]) == (59, 59)
+    first, ward = answer["entries"]
+    assert (first["kind"], first["ids"], first["summary"]) == (
+        "alarm", [high.alarm], "limit.critical_low of heart_rate: patient g59",
+    )  # fmt: skip
+    assert (ward["kind"], ward["patients"], ward["of"], ward["unanswered"]) == ("silent_ward", 58, 60, 58)
+    assert ward["summary"].startswith("58 of 60 patients send nothing since 2023-11-14T22:12:50")
+    assert sorted(ward["ids"]) == sorted(one.alarm for one in silent)
+    assert ward["alarm"]["id"] == ward["ids"][0]
+    assert len(admin.get("/v1/alarms", params={"ward": "gateway"}).json()["items"]) == 59
