@@ -274,6 +274,9 @@ SIGNALS: tuple[Signal, ...] = (
     ),
     # Only the first source predicts a crossing, so that it is reported once.
     _oximeter(25, "second_oxygen_saturation"),
+    Signal(
+        code=26, name="device_battery", unit="%", kind="setting", plausible=(0.0, 100.0), mdc=(67996,), step=1.0,
+    ),
 )
 """Every signal, indexed by its code."""
 # fmt: on

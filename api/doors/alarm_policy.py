@@ -35,6 +35,9 @@ class PolicyInForce:
     longest_alarm_off_s: float
     fold_s: float
     precision_wanted: float
+    unheard_after_s: float
+    battery_below: float
+    quality_below: float
 
 
 @dataclass(frozen=True, slots=True)

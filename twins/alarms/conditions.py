@@ -11,7 +11,9 @@ import msgspec
 from twins.bank import layout
 from twins.signals import SIGNALS
 
-__all__ = ["BY_NAME", "CHANNEL_CONDITIONS", "RANK", "SCORE_CONDITIONS", "Condition", "family_of", "priority_of"]
+__all__ = [
+    "BY_NAME", "CHANNEL_CONDITIONS", "PATIENT_CONDITIONS", "RANK", "SCORE_CONDITIONS", "Condition", "family_of", "priority_of",
+]  # fmt: skip
 
 Priority = Literal["high", "medium", "low"]
 
@@ -51,6 +53,9 @@ CHANNEL_CONDITIONS: tuple[Condition, ...] = (
     Condition("sensor.silent", "technical", "low"),
     Condition("sensor.disagreement", "technical", "low"),
     Condition("sensor.clock", "technical", "low"),
+    Condition("rate.falling", "physiological", "medium"),
+    Condition("rate.rising", "physiological", "medium"),
+    Condition("sensor.quality", "technical", "low"),
 )
 """In the order of the condition numbers in the kernels."""
 
@@ -61,7 +66,15 @@ SCORE_CONDITIONS: tuple[Condition, ...] = (
 )
 """NEWS2 of 7 or more; 5 or 6; 3 in one parameter below that (Royal College of Physicians 2017, chart 4)."""
 
-BY_NAME: dict[str, Condition] = {condition.name: condition for condition in (*CHANNEL_CONDITIONS, *SCORE_CONDITIONS)}
+PATIENT_CONDITIONS: tuple[Condition, ...] = (
+    Condition("device.unheard", "technical", "low"),
+    Condition("device.battery", "technical", "low"),
+)
+"""Nothing was ever received for an admitted patient; a battery is low."""
+
+BY_NAME: dict[str, Condition] = {
+    condition.name: condition for condition in (*CHANNEL_CONDITIONS, *SCORE_CONDITIONS, *PATIENT_CONDITIONS)
+}
 """Every built-in condition by name."""
 
 

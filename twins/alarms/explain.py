@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 from twins.alarms import agreement
 from twins.alarms.conditions import CHANNEL_CONDITIONS
+from twins.alarms.limit_settings import RATES
 from twins.alarms.limits_in_force import Layer, in_force
 from twins.bank import layout
 from twins.bank.bank import Bank
@@ -92,6 +93,18 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
             explanation["fault"]["flat_s"] = _round(event[layout.E_EXPECTED])
     if number == layout.DISAGREEMENT:
         explanation["disagreement"] = _disagreement(bank, event)
+    if number in (layout.RATE_FALLING, layout.RATE_RISING):
+        name = RATES[number - layout.RATE_FALLING]
+        force, origins = in_force(bank.limit_layers(int(bank.patient_of_row[row]), code))
+        explanation["rate"] = {
+            "per_min": _round(60.0 * event[layout.E_EXTRA]),
+            "limit_per_min": _round(60.0 * event[layout.E_EXPECTED]),
+            "side": "falling" if number == layout.RATE_FALLING else "rising",
+            "window_s": signal.trend_s,
+            **(_origin(origins[name]) if name in force else {}),
+        }
+    if number == layout.LOW_QUALITY:
+        explanation["quality"] = {"quality": _round(event[layout.E_EXTRA]), "below": _round(event[layout.E_EXPECTED])}
     if number == layout.SILENT:
         explanation["silent_s"] = _round(event[layout.E_EXTRA])
     return explanation

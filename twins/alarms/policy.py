@@ -21,6 +21,9 @@ BOUNDS: Mapping[str, tuple[float, float]] = {
     "longest_alarm_off_s": (60.0, 86_400.0),
     "fold_s": (0.0, 3600.0),
     "precision_wanted": (0.1, 0.95),
+    "unheard_after_s": (0.0, 86_400.0),
+    "battery_below": (0.0, 50.0),
+    "quality_below": (0.0, 0.7),
 }
 """Least and most of each number of a policy."""
 _REMIND = (60.0, 86_400.0)
@@ -39,6 +42,10 @@ class Policy(msgspec.Struct, kw_only=True, frozen=True):
     """One shift: the next shift decides again."""
     fold_s: float = 600.0
     precision_wanted: float = 2 / 3
+    unheard_after_s: float = 900.0
+    """Long enough to attach a monitor after an admission was entered."""
+    battery_below: float = 20.0
+    quality_below: float = 0.4
 
     def longest_pause_us(self, kind: str) -> int:
         """The longest pause of a kind (``audio``, ``alarm``), µs."""

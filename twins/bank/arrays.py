@@ -70,7 +70,7 @@ KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
 """Arrays with one row per patient that are in checkpoints."""
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
-    "mark": np.nan, "rate": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "known_parts": -1,
+    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "known_parts": -1,
 }  # fmt: skip
 
 

@@ -335,6 +335,10 @@ class Bank:
         minute = local_minute(self.rules.zone_of(profile.ward), self.time)
         return layers(SIGNALS[signal_code].name, profile.age, self.ward_settings(profile.ward), own, minute)
 
+    def forget_row_limits(self) -> None:
+        """A setting of wards has changed that rows of limits follow from."""
+        self._row_limits.clear()
+
     def ward_settings(self, ward: str) -> dict[str, SetLimits]:
         """The commands that set the limits of a ward, by signal."""
         return {signal: command for (place, signal), command in self.ward_limits.items() if place == ward}
@@ -359,13 +363,14 @@ class Bank:
         off = signal.name in self.profile(number).alarms_off
         bounds = (np.nan,) * 4 if off else tuple(force[name] for name in BOUNDS)
         rates = (np.nan,) * 2 if off else tuple(force.get(name, np.nan) / 60.0 for name in RATES)
+        quality = self.policies.of(self.profile(number).ward).quality_below
         return (
             *bounds,
             signal.hysteresis,
             force["delay_s"] * 1e6,
             min(force["delay_s"], signal.critical_delay_s) * 1e6,
             signal.silence_s * 1e6,
-        ), rates
+        ), (*rates, quality)
 
     # -- blocks -------------------------------------------------------------------------------------------------
 

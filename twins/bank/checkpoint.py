@@ -195,6 +195,9 @@ def _restore_rows(bank: Bank, block: Block, first: int) -> None:
             continue  # what an older checkpoint does not contain keeps its initial value
         dtype, shape = ROWS[name]
         getattr(bank, name)[rows] = np.frombuffer(block.arrays[stored], dtype).reshape(len(block.rows), *shape)
+    if "rate" not in block.arrays:
+        for row in range(rows.start, rows.stop):
+            bank.set_row_limits(row)  # of an earlier version, which knew fewer limits
     for model in bank.models:
         if model.level == "channel":
             _restore_model(bank, block, model, rows)

@@ -42,10 +42,10 @@ SHOWN = 8
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
 
-# rate: float64[rows, RATE_WIDTH]: limits of the rate of change (per s, both positive; NaN: none); since when (µs) each
-# is passed or, while its condition is on, no longer passed (0: it is not); and the phase of both conditions.
-FALLING, RISING, FALLING_SINCE, RISING_SINCE, FALLING_PHASE, RISING_PHASE = range(6)
-RATE_LIMITS, RATE_WIDTH = 2, 6
+# rate: float64[rows, RATE_WIDTH]: limits of the rate of falling and rising (per s, both positive; NaN: none) and of the
+# quality; since when (µs) each is passed or, while its condition is on, no longer passed (0: it is not); their phases.
+RATE_LIMITS = 3
+RATE_WIDTH = 3 * RATE_LIMITS
 
 # judged: float64[rows, JUDGED_WIDTH]: what the limits store about arrivals. ARRIVED is when the reading was received
 # for which a limit waits. PASSED_LOW and PASSED_HIGH are when a critical limit was last passed, in the channel's time,
@@ -110,7 +110,9 @@ DISAGREEMENT = 8
 """A condition of two channels of a patient: its phase is in ``agreement``."""
 CLOCK = 9
 """The sender's clock is wrong: judged at the beginning of a frame, see ``twins.step.arrival``."""
-JUDGED_CHANCE = 10
+RATE_FALLING, RATE_RISING, LOW_QUALITY = 10, 11, 12
+"""Conditions of one channel whose phases are in ``rate``."""
+JUDGED_CHANCE = 99
 """No condition: an event with this number says that a stated chance was judged, see ``twins.models.channel.statements``."""
 UNRELIABLE, MISFIT, FLAT = 1, 2, 3
 """Why a sensor counts as faulty: implausible values, values that do not fit the course, values that never change."""

@@ -43,7 +43,9 @@ class AlarmPolicy(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unkno
     ``latches`` says by condition whether its alarm stays after its end until somebody acknowledges it.
     ``remind_after_s`` says by priority after how long an acknowledged alarm that is still true sounds again; 0 is never.
     ``fold_s``: a condition that becomes true again within this time after its end continues the same alarm.
-    ``precision_wanted`` is the share of predicted alarms that should come true, 0–1.
+    ``precision_wanted`` is the share of predicted alarms that should come true, 0–1. ``unheard_after_s``: a patient
+    whose devices never sent anything for so long has an alarm; 0 is never. ``battery_below`` (percent) and
+    ``quality_below`` (0–1): a lower battery or signal quality has an alarm; 0 is never.
     """
 
     latches: dict[str, bool] = {}
@@ -53,6 +55,9 @@ class AlarmPolicy(msgspec.Struct, kw_only=True, omit_defaults=True, forbid_unkno
     longest_alarm_off_s: float | None = None
     fold_s: float | None = None
     precision_wanted: float | None = None
+    unheard_after_s: float | None = None
+    battery_below: float | None = None
+    quality_below: float | None = None
 
 
 class SetAlarmPolicy(msgspec.Struct, tag="set_alarm_policy", kw_only=True):

@@ -271,8 +271,12 @@ def _set_ward(effects: Effects, command: SetWard) -> None:
 
 def _set_setting(effects: Effects, command: Setting) -> None:
     """Set what belongs to no patient. It is for what happens from now on: a pause in force keeps its end."""
-    effects.bank.settings.set(effects.outcome.offset, command)
+    bank = effects.bank
+    bank.settings.set(effects.outcome.offset, command)
     effects.outcome.settings.append(command)
+    if isinstance(command, SetAlarmPolicy):
+        bank.forget_row_limits()
+        write_limits(effects, np.flatnonzero(bank.live[: bank.patients]).tolist())
 
 
 _WITHOUT_NUMBER: dict[type, Callable[[Effects, Any], None]] = {

@@ -22,7 +22,7 @@ from twins.step import arrival, retraction
 __all__ = ["Effects", "fold_us", "forget_ended"]
 
 _SILENT, _FAULT = CHANNEL_CONDITIONS[layout.SILENT].name, CHANNEL_CONDITIONS[layout.FAULT].name
-_SIDES = ("low", "high")
+_SIDES = ("low", "high", "rate.falling", "rate.rising")
 
 
 class Effects:

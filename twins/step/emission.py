@@ -7,7 +7,7 @@ from collections.abc import Set as AbstractSet
 
 import numpy as np
 
-from twins.alarms import agreement, explain
+from twins.alarms import agreement, explain, trends
 from twins.alarms.conditions import SCORE_CONDITIONS
 from twins.arrays import I8, U1
 from twins.bank import layout
@@ -66,6 +66,12 @@ def emit(effects: Effects, numbers: I8) -> None:
             at, rows, effects.now, bank.signal_of_row, bank.state, bank.judged, bank.stretch, bank.watch, bank.ring,
             bank.limit, bank.phase, bank.since, bank.awaiting, bank.stated, bank.offsets, layout.PARAMETERS, bank.scratch,
             effects.events, effects.counts,
+        )  # fmt: skip
+        effects.raised()
+    at = 0
+    while at < len(rows):
+        at = trends.judge(
+            at, rows, bank.rate, bank.state, bank.watch, bank.ring, bank.limit, bank.phase, effects.events, effects.counts
         )  # fmt: skip
         effects.raised()
     _compare(effects, numbers)

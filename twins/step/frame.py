@@ -17,7 +17,7 @@ from twins.records import (
     Status,
 )  # fmt: skip
 from twins.signals import FILTERED
-from twins.step import arrival, emission, past, retraction, site_models, walk
+from twins.step import arrival, devices, emission, past, retraction, site_models, walk
 from twins.step.correction import judge_anew
 from twins.step.effects import Effects
 from twins.step.emission import emit
@@ -127,7 +127,8 @@ def _revise(effects: Effects, frame: Frame, columns: Columns, numbers: I8, statu
 
 
 def _measured(effects: Effects, columns: Columns, numbers: I8, touched: npt.NDArray[np.uint8]) -> None:
-    """Take what devices report about oxygen and consciousness; marks patients whose profile changes."""
+    """Take what devices report about oxygen, consciousness and batteries; marks patients whose profile changes."""
+    devices.take_batteries(effects, columns, numbers)
     for number in facts.take(effects.bank, columns, columns.patient, numbers):
         restate(effects, number)
         touched[number] = 1

@@ -9,7 +9,7 @@ from twins.models.deterioration import eligibility
 from twins.records import (
     Tick,
 )  # fmt: skip
-from twins.step import arrival, emission, past, rules, silencing, walk
+from twins.step import arrival, devices, emission, past, rules, silencing, walk
 from twins.step.effects import Effects, forget_ended
 from twins.step.emission import emit
 from twins.step.restate import check_ages, check_periods
@@ -51,6 +51,7 @@ def pass_time(effects: Effects, tick: Tick) -> None:
     bank.dirty.update((numbers // BLOCK).tolist())
     emit(effects, numbers)
     rules.pass_time(effects, live, numbers)
+    devices.unheard(effects, live)
 
 
 def _shift_last_heard(effects: Effects, unheard: int) -> None:

@@ -4,7 +4,7 @@ import * as clock from "../shared/clock.js";
 import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "../shared/format.js";
 import { has, known, t } from "../shared/i18n.js";
 import { horizons } from "../shared/signals.js";
-import { inputName, newsParts, timesInTen } from "./words.js";
+import { inputName, newsParts, rateOf, ruleTerms, timesInTen } from "./words.js";
 
 const OBSERVATIONS = 5;
 
@@ -13,6 +13,9 @@ export function sentences(alarm) {
   const explanation = alarm.explanation ?? {};
   return [
     t("explain.onset", { time: moment(alarm.onset, clock.now()), age: age((clock.now() - alarm.onset) / 1000) }),
+    ...rule(explanation),
+    ...change(alarm, explanation.rate),
+    ...devices(explanation),
     ...silence(explanation),
     ...wrongClock(explanation.clock),
     ...past(alarm, explanation.past),
@@ -27,6 +30,40 @@ export function sentences(alarm) {
     ...model(explanation.model),
     ...answered(alarm),
   ];
+}
+
+function rule(explanation) {
+  const given = explanation.rule;
+  if (!given) return [];
+  const said = [t("explain.rule", { rule: given.id, list: list(ruleTerms(explanation)) })];
+  if (given.for_s > 0) said.push(t("explain.rule_for", { age: age(given.for_s) }));
+  if (given.times > 1) said.push(t("explain.rule_times", { times: number(given.times), age: age(given.within_s) }));
+  said.push(t("explain.rule_set", { by: given.set_by || "–", time: given.set_at ? moment(given.set_at, clock.now()) : "–", version: given.version }));
+  return said;
+}
+
+function change({ signal }, given) {
+  if (!given) return [];
+  const texts = { rate: rateOf(signal, given.per_min), limit: rateOf(signal, given.limit_per_min), age: age(given.window_s), signal: signalName(signal) };
+  return [t(`explain.rate.${given.side}`, texts), ...origin(given)];
+}
+
+function devices({ quality, battery, unheard }) {
+  const said = [];
+  if (quality) said.push(t("explain.quality", { quality: percent(quality.quality), below: percent(quality.below) }));
+  if (battery) said.push(t("explain.battery", { percent: percent(battery.percent / 100), below: percent(battery.below / 100) }));
+  if (unheard) said.push(t("explain.unheard", { time: moment(unheard.since, clock.now()), age: age(unheard.after_s) }));
+  return said;
+}
+
+/** Where a limit comes from, and who set it when. */
+function origin(given) {
+  const said = [];
+  if (given.band && given.band !== "adult") said.push(t("explain.origin.band", { band: t(`band.${given.band}`), source: given.source }));
+  else if (has(`explain.origin.${given.origin}`)) said.push(t(`explain.origin.${given.origin}`));
+  if (given.period) said.push(t("explain.origin.period", { period: known(`period.${given.period}`, given.period) }));
+  if (given.set_at) said.push(t("explain.origin.set", { by: given.set_by || "–", time: moment(given.set_at, clock.now()) }));
+  return said;
 }
 
 function silence({ silent_s: silent }) {
@@ -106,8 +143,7 @@ function limit({ signal }, given, ahead) {
     const back = { value: limitMeasure(signal, given.bound + (low ? given.hysteresis : -given.hysteresis)) };
     said.push(low ? t("explain.back_low", back) : t("explain.back_high", back));
   }
-  if (has(`explain.origin.${given.origin}`)) said.push(t(`explain.origin.${given.origin}`));
-  return said;
+  return [...said, ...origin(given)];
 }
 
 function readings({ signal }, observations) {

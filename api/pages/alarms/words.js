@@ -1,7 +1,7 @@
 /* The wording of an alarm, a score and a signal's state, one line each, shared by all views. */
 
-import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, value } from "../shared/format.js";
-import { has, known, t } from "../shared/i18n.js";
+import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, unit, value } from "../shared/format.js";
+import { has, known, locale, t } from "../shared/i18n.js";
 import { isOld, present } from "../patient/reading.js";
 import { standing } from "../shared/store.js";
 
@@ -11,9 +11,28 @@ const CONDITIONS = {
 
 /** The alarm in two or three words: "Oxygen saturation low". */
 export function alarmName(alarm) {
+  if (alarm.condition.startsWith("rule.")) return ruleText(alarm) || t("alarm.rule", { rule: alarm.condition.slice("rule.".length) });
   const key = `alarm.${alarm.condition}`;
   const signal = signalName(alarm.signal);
   return has(key) ? t(key, { signal }) : t("alarm.other", { condition: alarm.condition, signal });
+}
+
+/** The text that the site has given a rule, in the language of the page, else in English, else in any language. */
+function ruleText({ text = {} }) {
+  const language = locale().slice(0, 2);
+  return text[language] ?? text.en ?? Object.values(text)[0] ?? "";
+}
+
+/** A rule's terms that are true, with their values: "Oxygen saturation 88 % (< 92 %)". */
+export function ruleTerms({ rule }) {
+  return (rule?.terms ?? []).filter((term) => term.true).map((term) => {
+    const [base, aspect = ""] = term.name.split(".");
+    const name = term.signal ? signalName(term.signal) : aspect && aspect !== "rise" ? `NEWS2, ${inputName(aspect)}` : "NEWS2";
+    const named = has(`rule.aspect.${aspect}`) ? t(`rule.aspect.${aspect}`, { signal: name }) : name;
+    const size = (amount) => (aspect === "trend" ? `${amount < 0 ? "−" : ""}${rateOf(base, amount)}`
+      : aspect === "quality" ? percent(amount) : term.signal ? measure(base, amount) : number(amount));
+    return `${named} ${size(term.value)} (${term.compare}\u00a0${size(term.bound)})`;
+  });
 }
 
 /** The patient's bed and label, as {bed, label}. A label that begins with the bed ("Bed 3 · Ward round") loses that part. */
@@ -64,8 +83,20 @@ export function why(alarm, entry, now) {
     return t(`why.clock.${explanation.clock.side}`, { age: age(explanation.clock.apart_s) });
   }
   if (condition === "sensor.silent") return whySilent(alarm, entry?.signals?.[signal], now);
+  if (condition.startsWith("rule.")) return list(ruleTerms(explanation));
+  if (condition.startsWith("rate.") && explanation.rate) {
+    return t(`why.${condition}`, { rate: rateOf(signal, explanation.rate.per_min), limit: rateOf(signal, explanation.rate.limit_per_min) });
+  }
+  if (condition === "sensor.quality" && explanation.quality) return t("why.sensor.quality", { quality: percent(explanation.quality.quality) });
+  if (condition === "device.battery" && explanation.battery) return t("why.device.battery", { percent: percent(explanation.battery.percent / 100) });
+  if (condition === "device.unheard" && explanation.unheard) return t("why.device.unheard", { age: age(explanation.unheard.waited_s + (standing(alarm) ? (now - alarm.onset) / 1000 : 0)) });
   if (condition.startsWith("news2.")) return whyNews2(alarm, entry?.news2);
   return "";
+}
+
+/** A rate of change: "12 /min a minute". */
+export function rateOf(signal, amount) {
+  return t("rate.a_minute", { value: `${number(Math.abs(amount), Math.abs(amount) < 1 ? 2 : 1)}\u00a0${unit(signal)}`.trim() });
 }
 
 function whyLimit(alarm, limit, reading, now) {

@@ -1,0 +1,108 @@
+"""Conditions of one channel besides its limits: a rate of change beyond its limit, and a signal of low quality.
+
+The rate is the trend of the estimate, over the signal's window of trends. A condition begins when it was true for its
+wait, in the channel's time, and ends when it was clearly false for as long. While the sensor is faulty, silent or
+searching, nothing is known about the rate: the wait starts again, and an alarm stays.
+"""
+
+import math
+
+from twins.alarms.phases import note
+from twins.arrays import F8, I8, U1
+from twins.bank.layout import (
+    BEGINS,
+    COUNT,
+    DELAY,
+    E_EXPECTED,
+    E_EXTRA,
+    ENDS,
+    FAULT,
+    INTERVAL,
+    LAST,
+    ON,
+    QUALITY,
+    RATE_FALLING,
+    RATE_LIMITS,
+    REJECTS,
+    SILENT,
+    TREND,
+)  # fmt: skip
+from twins.compiled.jit import kernel
+
+__all__ = ["KINDS", "judge"]
+
+KINDS = RATE_LIMITS
+"""Falling, rising, low quality: their places among the limits, the times and the phases of ``rate``."""
+_LOW_QUALITY = 2
+BACK = 0.7
+"""A rate ends when it is within this share of its limit."""
+LEAST_HOLD_US = 10e6
+"""A trend of a noisy signal changes within seconds."""
+QUALITY_HOLD_US, QUALITY_BACK = 60e6, 0.2
+"""Quality is low after this time, and good again when it is so much above the limit for as long."""
+DENSE_S = 60.0
+"""Where readings are rarer, one odd reading would count for too long: quality is not judged there."""
+
+
+@kernel(forceinline=True)
+def _turn(own: F8, kind: int, t: float, true: bool, clear: bool, hold: float) -> int:  # noqa: FBT001 - truths
+    """Move one condition: 1 begins, -1 ends, else 0."""
+    on = own[2 * KINDS + kind] == ON
+    if not (clear if on else true):
+        own[KINDS + kind] = 0.0
+        return 0
+    if own[KINDS + kind] == 0.0:
+        own[KINDS + kind] = t
+    if t - own[KINDS + kind] < hold:
+        return 0
+    own[KINDS + kind] = 0.0
+    own[2 * KINDS + kind] = 0.0 if on else ON
+    return -1 if on else 1
+
+
+@kernel()
+def judge(
+    begin: int, rows: I8, rate: F8, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, events: F8, counts: I8
+) -> int:  # fmt: skip
+    """Judge ``rows`` that have new readings, from place ``begin``; pauses and counts as ``walk.frame`` does.
+
+    An event has the value that was judged (rate per s, or quality) in ``E_EXTRA`` and its limit in ``E_EXPECTED``.
+    """
+    n = 0
+    k = begin
+    while k < len(rows):
+        if n + KINDS > len(events):
+            break
+        row = rows[k]
+        k += 1
+        own, of_state = rate[row], state[row]
+        none_set = not own[0] > 0.0 and not own[1] > 0.0
+        fine = not of_state[QUALITY] < own[_LOW_QUALITY] and own[KINDS + _LOW_QUALITY] == 0.0
+        if none_set and fine and own[2 * KINDS] == own[2 * KINDS + 1] == own[2 * KINDS + 2] == 0.0:
+            continue  # the usual case
+        t = of_state[LAST]
+        unknown = phase[row, FAULT] == ON or phase[row, SILENT] == ON or of_state[COUNT] == 0.0
+        for kind in range(KINDS):
+            bound = own[kind] if own[kind] > 0.0 else math.nan
+            if kind == _LOW_QUALITY:
+                x = of_state[QUALITY]
+                judged = phase[row, FAULT] != ON and watch[row, INTERVAL] <= DENSE_S
+                # A faulty sensor has its own alarm, which says more.
+                true, clear = judged and x < bound, not judged or not x < bound + QUALITY_BACK
+                hold = QUALITY_HOLD_US if judged else 0.0
+            else:
+                x = -of_state[TREND] if kind == 0 else of_state[TREND]
+                if (unknown or of_state[REJECTS] != 0.0) and not math.isnan(bound):
+                    own[KINDS + kind] = 0.0
+                    continue
+                true, clear, hold = x > bound, not x > BACK * bound, max(limit[row, DELAY], LEAST_HOLD_US)
+                if math.isnan(bound):
+                    hold = 0.0
+            turned = _turn(own, kind, t, true, clear, hold)
+            if turned != 0:
+                n = note(
+                    events, n, row, RATE_FALLING + kind, BEGINS if turned > 0 else ENDS, t, bound, of_state, watch[row], ring[row]
+                )  # fmt: skip
+                events[n - 1, E_EXTRA], events[n - 1, E_EXPECTED] = x, bound
+    counts[0] = n
+    return k
