@@ -50,7 +50,7 @@ class Line(Bed):
         return [
             (one.condition, one.presence)
             for one in self.transitions
-            if not one.past and one.condition != "sensor.silent"
+            if not one.past and one.condition not in {"sensor.silent", "device.unheard"}
         ]
 
 
