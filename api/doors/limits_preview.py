@@ -21,12 +21,21 @@ from api.rules.files import findings
 from streams.errors import HistoryNotKept, HistoryUnavailable, StreamsError
 from streams.history import SqliteHistory
 from streams.history.nothing import NoHistory
-from streams.preview.child import Question, ask
+from streams.preview.child import Answer, Question, ask
 from streams.preview.job import Episode, Job, Preview, TooLarge
 from streams.settings import Settings
 from twins.records import Command, Profile, SetRules, SetWard, SetZone
 
-__all__ = ["Asked", "PreviewedLimits", "ask_for", "changes_of", "preview_answer", "router", "setup_commands"]
+__all__ = [
+    "Asked",
+    "PreviewedLimits",
+    "ask_for",
+    "changes_of",
+    "place_of",
+    "preview_answer",
+    "router",
+    "setup_commands",
+]
 
 router = APIRouter(prefix="/v1/limits", tags=["limits"])
 
@@ -154,23 +163,31 @@ async def preview_limits(context: Context, actor: Caller, body: Asked) -> Respon
     context.accounts.audit(
         actor, "limits.preview", body.patient or "", detail=f"{whose} {iso(start)} to {iso(end)}".strip()
     )
-    return respond(preview_answer(await ask_for(context, job, log=body.source == "log")))
+    found = await ask_for(context, Question(job=job, **place_of(context)), log=body.source == "log")
+    assert isinstance(found, Preview)  # noqa: S101 - as asked
+    return respond(preview_answer(found))
 
 
-async def ask_for(context: AppContext, job: Job, *, log: bool = True) -> Preview:
-    """Run a job in a process of its own, with readings from the log if it reaches them; raises ``Problem``."""
+def place_of(context: AppContext) -> dict[str, Any]:
+    """Where the other process finds the history, as fields of a question; raises ``HistoryNotKept``."""
     history = context.service.history
     if isinstance(history, NoHistory):
         raise HistoryNotKept("no history is kept, so there are no readings to run again")
-    embedded = isinstance(history, SqliteHistory)
-    if embedded and log:
-        job.log = str(context.settings.database.absolute())
-    question = Question(job=job, store="sqlite" if embedded else "influx", settings=_settings(context.settings))
+    return {
+        "store": "sqlite" if isinstance(history, SqliteHistory) else "influx",
+        "settings": _settings(context.settings),
+    }
+
+
+async def ask_for(context: AppContext, question: Question, *, log: bool = True) -> Answer:
+    """Run a question in a process of its own, with readings from the log if it reaches them; raises ``Problem``."""
+    if log and question.store == "sqlite":
+        question.job.log = str(context.settings.database.absolute())
     async with _turn(context):
         try:
             return await ask(question, _SECONDS)
         except TooLarge as error:
-            raise Problem("invalid", str(error), faults=[Fault("too_large", str(error), field="body.days")]) from None
+            raise Problem("invalid", str(error), faults=[Fault("too_large", str(error), field="days")]) from None
         except HistoryUnavailable:
             raise
         except StreamsError as error:

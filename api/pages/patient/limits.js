@@ -6,6 +6,7 @@ import { get, part, patch } from "../shared/http.js";
 import { locale, t } from "../shared/i18n.js";
 import { read } from "./numeral.js";
 import { signal } from "../shared/signals.js";
+import { Suggestions } from "./suggestions.js";
 
 const BOUNDS = ["critical_low", "low", "high", "critical_high"];
 const FIELDS = [...BOUNDS, "delay_s"];
@@ -38,6 +39,8 @@ export class Limits extends EventTarget {
     this.place = h("div", { class: "scroll", tabIndex: 0, role: "group", "aria-labelledby": "limits-heading" });
     this.root = h("section", { class: "box limits", "aria-labelledby": "limits-heading" },
       h("h2", { id: "limits-heading" }, t("limits.title")), this.place, this.said, this.now);
+    this.suggestions = new Suggestions(patient, (changes) => this.#accept(changes));
+    if (may) this.root.append(this.suggestions.root);
   }
 
   /** Another stay has begun: limits shown or being typed belonged to the earlier one. */
@@ -47,6 +50,20 @@ export class Limits extends EventTarget {
     this.#show();
     write(this.said, "");
     write(this.now, "");
+    this.suggestions.anew();
+  }
+
+  /** Set limits that a person has accepted; returns whether the service took them. */
+  async #accept(changes) {
+    const meant = this.stay ? `?stay=${new Date(this.stay).toISOString()}` : "";
+    try {
+      this.#take(await patch(`v1/patients/${part(this.patient)}/limits${meant}`, changes));
+      await this.#settle(changes);
+      return true;
+    } catch (refusal) {
+      write(this.said, refusal.message);
+      return false;
+    }
   }
 
   async load(names) {

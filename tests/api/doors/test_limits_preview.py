@@ -80,6 +80,17 @@ def test_a_whole_ward_and_rules(ward, admin):
     assert (nobody["patients"], nobody["readings"], nobody["present"]["alarms"]) == (0, 0, 0)
 
 
+def test_suggestions(ward, admin, running):
+    """Three alarms are too few to suggest anything; that a suggestion holds is tested where it is made."""
+    found = admin.get("/v1/patients/ada/limit-suggestions", params={"hours": 1}).json()
+    assert (found["patient"], found["items"]) == ("ada", [])
+    assert found["readings"] == 600
+    assert (
+        problem(running.person("nurse-of-b", "viewer", ("B",)).get("/v1/patients/ada/limit-suggestions")) == "not-found"
+    )
+    assert admin.get("/v1/patients/ada/limit-suggestions", params={"hours": 99}).status_code == 422
+
+
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
