@@ -62,6 +62,8 @@ def begin(  # noqa: PLR0917 - everything that a level is
     elif above.level < condition.level or RANK[above.priority] < RANK[priority]:
         event = "rose"
     else:
+        if alarm.presence == "on":
+            _will_latch(alarm)
         return None
     alarm.standing, alarm.known = True, True
     _show(alarm)
@@ -135,7 +137,7 @@ def acknowledge(  # noqa: PLR0917 - who, when, why, and how long it lasts
     # From now on the priority is that of what is true: what latched before has been seen.
     alarm.worst, alarm.worst_level, alarm.latches = "", None, False
     if alarm.levels:
-        _show(alarm, answered=True)
+        _show(alarm)
     return change(alarm, "acknowledged", ward, time)
 
 
@@ -203,13 +205,12 @@ def _top(alarm: Alarm) -> Level | None:
     return max(alarm.levels.values(), key=lambda one: (one.level, RANK[one.priority]), default=None)
 
 
-def _show(alarm: Alarm, *, answered: bool = False) -> None:
-    """Show the highest level that is true; unless ``answered``, the priority of a latched level stays."""
+def _show(alarm: Alarm) -> None:
+    """Show the highest level that is true; the priority of a latched level that nobody has answered stays."""
     name, top = max(alarm.levels.items(), key=lambda item: (item[1].level, RANK[item[1].priority]))
     alarm.condition, alarm.limit, alarm.explanation = name, top.limit, top.explanation
-    keeps = alarm.latches and not answered
-    if not keeps or RANK[top.priority] > RANK[alarm.priority]:
-        alarm.priority = top.priority
+    latched = alarm.worst_level.priority if alarm.worst_level is not None else top.priority
+    alarm.priority = max(top.priority, latched, key=RANK.__getitem__)
 
 
 def _no_longer_true(alarm: Alarm, time: int) -> None:
@@ -217,9 +218,8 @@ def _no_longer_true(alarm: Alarm, time: int) -> None:
         alarm.ended = max(time, alarm.time)
     alarm.standing, alarm.known = False, True
     if alarm.worst_level is not None:
-        alarm.condition, alarm.limit, alarm.explanation = (
-            alarm.worst, alarm.worst_level.limit, alarm.worst_level.explanation,
-        )  # fmt: skip
+        alarm.condition, alarm.priority = alarm.worst, alarm.worst_level.priority
+        alarm.limit, alarm.explanation = alarm.worst_level.limit, alarm.worst_level.explanation
 
 
 def next_time(alarm: Alarm) -> int:
