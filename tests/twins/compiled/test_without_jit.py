@@ -19,17 +19,17 @@ from twins.records import Acknowledge, Fact, Retract, Tick
 
 ward = Ward()
 ILL = {"respiratory_rate": 22, "oxygen_saturation": 93, "systolic_bp": 95, "heart_rate": 100}
-for at in range(1, 90):
-    values = ILL if at < 50 else ILL | {"oxygen_saturation": 55, "heart_rate": 400 if at % 2 else 150}
+for at in range(1, 130):
+    values = ILL if at < 90 else ILL | {"oxygen_saturation": 55, "heart_rate": 400 if at % 2 else 150}
     ward.take(frame(at, *[("p", name, value) for name, value in values.items()]))
     ward.take(Tick(T0 + at * S))
-    if at == 45:
+    if at == 85:
         for alarm in list(ward.bank.alarms.values()):
             ward.take(Acknowledge(patient="p", alarm=alarm.id, by="n", received=T0 + at * S))
 for k in range(30):
-    ward.take(frame(90 + 300 * k, ("p", "glucose", 150 - 4 * k), ("p", "glucose", 150 - 4 * k, -9)))
+    ward.take(frame(130 + 300 * k, ("p", "glucose", 150 - 4 * k), ("p", "glucose", 150 - 4 * k, -9)))
 ward.take(frame(9100, ("p", "glucose", 60, 700)))
-ward.take(Retract(patient="p", signal="glucose", time=T0 + (90 + 300 * 29) * S, received=T0 + 9200 * S))
+ward.take(Retract(patient="p", signal="glucose", time=T0 + (130 + 300 * 29) * S, received=T0 + 9200 * S))
 ward.take(Tick(T0 + 20000 * S))
 told = [[one.condition, one.signal, one.presence, one.number, one.value] for o in ward.outcomes for one in o.transitions]
 texts = ["2026-11-27T14:05:06.123456Z", "1999-12-31T23:59:59.999999Z", "2000-02-29T00:00:00.000000Z"]

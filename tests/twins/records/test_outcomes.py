@@ -8,6 +8,7 @@ from msgspec import UNSET
 
 from twins.bank.bank import Bank
 from twins.records import Admit, Frame, JudgedChances, Outcome
+from twins.records.rules import SetRules
 from twins.signals import BY_NAME
 from twins.step.dispatch import step
 
@@ -89,7 +90,7 @@ def test_outcomes_of_two_records_become_one_that_has_all_of_both():
 
 def test_no_field_of_an_outcome_is_lost_when_two_become_one():
     """A field that is set in one of two outcomes is set in both together, whichever it is."""
-    filled = {"complete": True, "status": b"\0", "chances": judged(["a"], [0], [1])}
+    filled = {"complete": True, "status": b"\0", "chances": judged(["a"], [0], [1]), "rules": SetRules(rules=[])}
     for name, kind in get_type_hints(Outcome).items():
         if name in {"partition", "offset", "time", "estimates", "outputs"}:
             continue
