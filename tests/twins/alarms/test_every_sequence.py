@@ -2,6 +2,9 @@
 
 import copy
 import itertools
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -211,3 +214,10 @@ def test_every_state_can_be_reached_and_left():
 def test_the_printed_table_has_every_move_and_every_signal():
     rows = markdown().splitlines()
     assert sum(len(events) for events in MOVES.values()) + len(EVENTS) + len(SIGNALS_OF) + 3 * 2 + 2 == len(rows)
+
+
+def test_the_documentation_has_the_table_as_the_command_prints_it():
+    document = (Path(__file__).parents[3] / "docs" / "alarms.md").read_text("utf-8")
+    printed = document.partition("<!-- table: vitaltwin alarms table -->\n")[2].partition("<!-- end of table -->")[0]
+    command = [Path(sys.executable).with_name("vitaltwin"), "alarms", "table"]
+    assert subprocess.run(command, check=True, capture_output=True, text=True, timeout=120).stdout == printed
