@@ -70,6 +70,8 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     that represent "LOW" and "HIGH", just outside the measuring range of such sensors. ``farthest`` is how far out each
     limit may be set, and ``longest_delay_s`` how long the delay may be; an alarm beyond that would practically be off.
     ``levels`` are the clinical edges between bands of level; forecasts are judged, and their widths fitted, band by band.
+    ``delay_s`` is how long a value must be just beyond a low or high limit before its alarm begins (a value that is deeper
+    needs less), ``clear_s`` how long it must not be beyond the limit before the alarm ends.
     Values are in ``unit`` (UCUM), durations in seconds.
     """
 
@@ -87,6 +89,7 @@ class Signal(msgspec.Struct, frozen=True, kw_only=True):
     limits: Limits = Limits()
     hysteresis: float = 0.0
     delay_s: float = 0.0
+    clear_s: float = 0.0
     critical_delay_s: float = 0.0
     worse: tuple[float, float] = (inf, inf)
     perhaps_from: float = inf
@@ -145,7 +148,8 @@ def _line(
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="mm[Hg]", kind="vital", plausible=(10.0, 300.0), loinc=(loinc,), mdc=mdc, step=1.0,
-        jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, critical_delay_s=5.0, silence_s=60.0, flat_s=600.0,
+        jump=40.0, limits=limits, hysteresis=3.0, delay_s=10.0, clear_s=60.0, critical_delay_s=5.0, silence_s=60.0,
+        flat_s=600.0,
         predictive_priority="low", farthest=farthest,
         worse=(10.0, 20.0), perhaps_from=0.0, levels=levels,
     )
@@ -159,8 +163,9 @@ def _oximeter(
     loinc, mdc = codes
     return Signal(
         code=code, name=name, unit="%", kind="vital", plausible=(30.0, 100.0), loinc=loinc, mdc=mdc, step=1.0, jump=8.0,
-        censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=10.0, critical_delay_s=5.0,
-        silence_s=20.0, predictive_priority=predictive_priority, second=second,
+        censored=(-inf, 99.5, 101.0), limits=_SATURATION, hysteresis=1.0, delay_s=20.0, clear_s=60.0,
+        critical_delay_s=5.0,
+        silence_s=30.0, predictive_priority=predictive_priority, second=second,
         farthest=Limits(critical_low=60.0, low=70.0, high=100.0, critical_high=100.0),
         worse=(4.0, 4.0), perhaps_from=1.0, levels=(88.0, 92.0, 96.0, 98.0),
     )
@@ -185,21 +190,21 @@ SIGNALS: tuple[Signal, ...] = (
     Signal(
         code=0, name="heart_rate", unit="/min", kind="vital", plausible=(15.0, 300.0),
         loinc=("8867-4",), mdc=(147842, 8454258), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
-        delay_s=10.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
+        delay_s=10.0, clear_s=60.0, critical_delay_s=4.0, silence_s=20.0, flat_s=3600.0, predictive_priority="low",
         farthest=_FAR_RATE,
         worse=(10.0, 20.0), perhaps_from=0.0, levels=_OF_RATE,
     ),
     Signal(
         code=1, name="pulse_rate", unit="/min", kind="vital", plausible=(15.0, 260.0),
         loinc=("8889-8",), mdc=(149530, 149514, 149546), step=1.0, jump=20.0, limits=_RATE, hysteresis=2.0,
-        delay_s=15.0, critical_delay_s=8.0, silence_s=20.0, flat_s=3600.0, farthest=_FAR_RATE,
+        delay_s=30.0, clear_s=60.0, critical_delay_s=8.0, silence_s=40.0, flat_s=3600.0, farthest=_FAR_RATE,
         worse=(10.0, 20.0), perhaps_from=0.0, levels=_OF_RATE,
     ),
     Signal(
         code=2, name="respiratory_rate", unit="/min", kind="vital", plausible=(2.0, 90.0),
         loinc=("9279-1",), mdc=(151562, 151570, 151578, 151594), step=1.0, jump=12.0,
-        limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=15.0,
-        critical_delay_s=8.0, silence_s=30.0, flat_s=14400.0, predictive_priority="low",
+        limits=Limits(critical_low=6.0, low=8.0, high=25.0, critical_high=35.0), hysteresis=1.0, delay_s=30.0,
+        clear_s=120.0, critical_delay_s=8.0, silence_s=40.0, flat_s=14400.0, predictive_priority="low",
         farthest=Limits(critical_low=3.0, low=4.0, high=60.0, critical_high=80.0),
         worse=(2.0, 5.0), perhaps_from=0.0, levels=(9.0, 12.0, 21.0, 25.0),
     ),
@@ -226,7 +231,7 @@ SIGNALS: tuple[Signal, ...] = (
         code=11, name="body_temperature", unit="Cel", kind="vital", plausible=(25.0, 45.0),
         loinc=("8310-5", "8329-5"), mdc=(150344, 150364, 150368), step=0.1, jump=2.0, trend_s=900.0,
         limits=Limits(critical_low=34.0, low=35.0, high=39.0, critical_high=40.5), hysteresis=0.2, delay_s=30.0,
-        critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low", longest_delay_s=1800.0,
+        clear_s=60.0, critical_delay_s=30.0, silence_s=1800.0, predictive_priority="low", longest_delay_s=1800.0,
         farthest=Limits(critical_low=28.0, low=32.0, high=41.0, critical_high=42.0),
         worse=(0.5, 0.5), levels=(35.0, 36.0, 38.0, 39.1),
     ),

@@ -32,6 +32,7 @@ _SHOWN_S = 10.0
 _SET = (*SETTINGS, "periods")
 _MOST_PERIODS = 4
 PeriodName = Annotated[str, Field(pattern="^[a-z0-9][a-z0-9_-]{0,19}$")]
+Duration = Annotated[float, Field(strict=False, ge=0, le=3600, allow_inf_nan=False)]
 Bound = Annotated[float, Field(strict=False, ge=-10_000, le=10_000, allow_inf_nan=False)]
 
 
@@ -44,6 +45,7 @@ class Followed:
     high: float | None
     critical_high: float | None
     delay_s: float | None
+    clear_s: float | None
     falling_per_min: float | None
     rising_per_min: float | None
 
@@ -87,6 +89,7 @@ class InForce:
     high: float | None
     critical_high: float | None
     delay_s: float | None
+    clear_s: float | None
     falling_per_min: float | None
     rising_per_min: float | None
     origin: Literal["default", "ward", "patient"]
@@ -105,7 +108,7 @@ class WantedPeriod(Body):
     low: Bound | None = None
     high: Bound | None = None
     critical_high: Bound | None = None
-    delay_s: Annotated[float, Field(strict=False, ge=0, le=3600, allow_inf_nan=False)] | None = None
+    delay_s: Duration | None = None
 
 
 Rate = Annotated[float, Field(strict=False, gt=0, le=10_000, allow_inf_nan=False)]
@@ -115,7 +118,9 @@ class Wanted(Body):
     """Limits to set; null falls back one level, and so do limits omitted in a PUT.
 
     Limits are in ``unit``; default: the signal's own unit. A limit that the signal cannot reach is refused. So is a limit
-    so far out, or a delay so long, that the alarm would be practically off. ``falling_per_min`` and ``rising_per_min`` (in
+    so far out, or a delay so long, that the alarm would be practically off. ``delay_s`` is how long a value must be just
+    beyond the low or high limit before the alarm begins: deeper values need less, a third at the critical limit.
+    ``clear_s`` is how long it must not be beyond before the alarm ends. ``falling_per_min`` and ``rising_per_min`` (in
     the unit a minute) alarm on a rate of change; without them there is no such alarm. ``periods`` replaces all limits for
     parts of the day, by name, such as "night"; null removes them.
     """
@@ -124,7 +129,8 @@ class Wanted(Body):
     low: Bound | None = None
     high: Bound | None = None
     critical_high: Bound | None = None
-    delay_s: Annotated[float, Field(strict=False, ge=0, le=3600, allow_inf_nan=False)] | None = None
+    delay_s: Duration | None = None
+    clear_s: Duration | None = None
     falling_per_min: Rate | None = None
     rising_per_min: Rate | None = None
     periods: Annotated[dict[PeriodName, WantedPeriod], Field(max_length=_MOST_PERIODS)] | None = None

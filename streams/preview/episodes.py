@@ -65,8 +65,12 @@ class Episodes:
 
 
 def sustained(one: Episode, until: int) -> bool:
-    """Whether an episode was true for at least 60 s; one that went on is judged at ``until`` (µs)."""
-    return (one.end or until) - one.onset >= SUSTAINED_US
+    """Whether an episode was true for at least 60 s; one that went on is judged at ``until`` (µs).
+
+    The time for which a limit must not be passed before its alarm ends does not count.
+    """
+    cleared_s = one.explanation.get("limit", {}).get("clear_s", 0.0) if one.end else 0.0
+    return (one.end or until) - one.onset - cleared_s * 1e6 >= SUSTAINED_US
 
 
 def counts_of(episodes: Episodes, until: int) -> Counts:

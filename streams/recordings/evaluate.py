@@ -108,11 +108,13 @@ class Forecasts:
         for patient in columns.patients:
             step(bank, Admit(patient=patient, received=int(columns.time[0])), offset)
             offset += 1
-        reported = 0
+        reported, before = 0, 0
         for first, last in _frames(columns):
             part = cut(columns, first, last)
             now = int(part.time[-1])
-            ticked = step(bank, Tick(now), offset)
+            # A tick of the same moment would send the patient's estimates, and the frame's readings would wait.
+            ticked = step(bank, Tick(max(before, now - _SECOND_US)), offset)
+            before = now
             outcome = step(bank, as_record(part, now), offset + 1)
             offset += 2
             changes = (*ticked.transitions, *outcome.transitions)

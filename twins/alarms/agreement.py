@@ -99,7 +99,7 @@ APART_US, APART_INTERVALS = 10e6, 3.0
 """
 SIGMAS = 4.0
 """A difference within this many standard deviations of the bias is no disagreement either."""
-HOLD_US, HOLD_PAIRS = 15e6, 3.0
+HOLD_US, HOLD_PAIRS = 60e6, 3.0
 """A disagreement begins, and ends, after this many pairs in a row over this time."""
 BACK = 0.7
 """It ends when the difference is within this share of the difference that begins it."""

@@ -1,6 +1,6 @@
 """When the conditions of one channel are judged: after a reading, a late reading, a correction, and as time passes."""
 
-from twins.alarms.limits import begin_pending, judge_limits, mark_from, recent_us
+from twins.alarms.limits import begin_pending, end_cleared, judge_limits, mark_from, recent_us
 from twins.alarms.phases import note
 from twins.alarms.sensor_faults import FAULT_SPAN_US, implausible, judge_sensor, silence_us, silent_after_us
 from twins.arrays import F8, I8, U1
@@ -176,6 +176,10 @@ def _waits(
             n = begin_pending(
                 row, condition, now, quiet, parameter, state, watch, ring, limit, judged, mark, phase, since, events, n
             )
+        elif not critical and since[condition] < 0:
+            n = end_cleared(
+                row, condition, now, quiet, state, watch, ring, limit, judged, phase, since, events, n
+            )  # fmt: skip
         elif mark[condition, BEYOND_SINCE] > 0.0 and state[LAST] - mark[condition, BEYOND_SINCE] + quiet >= delay:
             n = note(events, n, row, condition, WORSENS, now, limit[condition], state, watch, ring)
             mark_from(mark, condition, state[VALUE] if critical else state[M0], parameter)

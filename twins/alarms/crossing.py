@@ -17,6 +17,7 @@ from twins.bank.layout import (
     E_EXTRA,
     E_KIND,
     FAULT,
+    HEAD,
     HIGH,
     IDLE,
     INTERVAL,
@@ -32,6 +33,7 @@ from twins.bank.layout import (
     PREDICTED,
     PREDICTED_HIGH,
     PREDICTED_LOW,
+    RING,
     RUN,
     VALUE,
     T,
@@ -68,6 +70,19 @@ def awaited(state: F8, parameter: F8, watch: F8) -> bool:
     return not state[LAST] - watch[PREDICTED] < PREDICT_EVERY_US
 
 
+@kernel()
+def _was_passed(t: float, bound: float, toward: float, watch: F8, ring: F8) -> bool:
+    """Whether one of the newest readings, of the last ``QUIET_US``, was beyond the limit: its alarm may be one of the past."""
+    head = int(watch[HEAD])
+    for back in range(1, min(head, RING) + 1):
+        time, value = ring[(head - back) % RING, 0], ring[(head - back) % RING, 1]
+        if t - time > QUIET_US:
+            break
+        if toward * (value - bound) > 0.0:
+            return True
+    return False
+
+
 @kernel(forceinline=True)
 def predicted(
     row: int, state: F8, parameter: F8, offsets: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, scratch: F4,
@@ -101,6 +116,8 @@ def predicted(
             if kind == NEXT_READING or most_beyond(state, parameter, bound, toward) >= matters:
                 raw = raw_chance(state, parameter, watch, bound, toward, kind)
                 chance = stated_of(raw, parameter, kind, side, own)
+        if chance >= PREDICT_ON and phase[condition] == IDLE and _was_passed(t, bound, toward, watch, ring):
+            chance = 0.0
         turned = turn(phase, since, condition, chance >= PREDICT_ON, chance < PREDICT_OFF, t, delay)
         if turned != 0:
             n = note(events, n, row, condition, 1.0 if turned > 0 else 0.0, t, bound, state, watch, ring)

@@ -61,6 +61,7 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
             "side": condition.side,
             "hysteresis": signal.hysteresis,
             "delay_s": min(force["delay_s"], signal.critical_delay_s) if critical else force["delay_s"],
+            "clear_s": 0.0 if critical else force["clear_s"],
             **_origin(origins[BOUND_OF[number]]),
         }
     if number in (layout.PREDICTED_LOW, layout.PREDICTED_HIGH):

@@ -9,6 +9,7 @@ from twins.units import examples, factor
 
 __all__ = [
     "BOUNDS",
+    "DURATIONS",
     "RATES",
     "SETTINGS",
     "default_limits",
@@ -23,14 +24,18 @@ BOUNDS: tuple[str, ...] = Limits.__struct_fields__
 """The names of the bounds, from lowest to highest."""
 RATES = ("falling_per_min", "rising_per_min")
 """The names of the rates of change."""
-SETTINGS = (*BOUNDS, "delay_s", *RATES)
+DURATIONS = ("delay_s", "clear_s")
+"""The names of the settings in seconds."""
+LONGEST_CLEAR_S = 600.0
+"""An alarm that goes on for longer after its cause is over tells nobody about the present."""
+SETTINGS = (*BOUNDS, *DURATIONS, *RATES)
 """Everything with a number that a level may set for a signal."""
 
 
 def default_limits(signal: str) -> dict[str, float]:
-    """The limits of the signals table, by name, with the delay in seconds."""
+    """The limits of the signals table, by name, with the durations in seconds."""
     entry = BY_NAME[signal]
-    return {name: getattr(entry.limits, name) for name in Limits.__struct_fields__} | {"delay_s": entry.delay_s}
+    return {name: getattr(entry.limits, name) for name in BOUNDS} | {name: getattr(entry, name) for name in DURATIONS}
 
 
 def limits_given(command: SetLimits) -> dict[str, float]:
@@ -85,8 +90,10 @@ def flaw(signal: Signal, given: Mapping[str, float], unit: str = "") -> tuple[st
     own = in_own_unit(signal, given, unit)
     lowest, highest = signal.plausible
     for name, value in own.items():
-        if name == "delay_s":
-            if value > signal.longest_delay_s:
+        if name in DURATIONS:
+            if name == "clear_s" and value > LONGEST_CLEAR_S:
+                return name, f"{name}: at most {LONGEST_CLEAR_S:g} s"
+            if name == "delay_s" and value > signal.longest_delay_s:
                 return name, f"{name}: at most {signal.longest_delay_s:g} s for {signal.name}"
             continue
         if name in RATES:

@@ -1,4 +1,4 @@
-"""The limit conditions of one channel: hysteresis, delay, clear worsening, and senders that contradict each other."""
+"""The limit conditions of one channel: hysteresis, graded delay, clear worsening, and senders that contradict each other."""
 
 import math
 
@@ -11,7 +11,9 @@ from twins.bank.layout import (
     BEGINS,
     BEYOND,
     BEYOND_SINCE,
+    CLEAR,
     CONTRADICTED,
+    COUNTED,
     CRITICAL_DELAY,
     CRITICAL_HIGH,
     CRITICAL_LOW,
@@ -23,6 +25,7 @@ from twins.bank.layout import (
     HIGH,
     HYSTERESIS,
     IDLE,
+    INTERVAL,
     LAG,
     LAST,
     LOW,
@@ -30,15 +33,17 @@ from twins.bank.layout import (
     M0,
     ON,
     PASSED_LOW,
+    PENDING,
     RECEIVED,
     RECENT_LEAST_US,
     RECENT_MOST_US,
     SILENCE,
     VALUE,
+    WAITED,
     WORSENS,
 )  # fmt: skip
 from twins.compiled.jit import kernel
-from twins.models.channel.filter import GATED
+from twins.models.channel.filter import DENSE_S, GATED
 
 CLEAR_US = 3e6
 """If readings pass a critical limit and do not in turn, the limit must not be passed for this long before the condition
@@ -46,6 +51,10 @@ ends. When two senders contradict each other, the normal one does not silence th
 """
 CONTRADICTED_US = 10e6
 """… for this long after the last contradiction."""
+STEEP, DEEPEST = 2.0, 3.0
+"""How much faster a delay passes for a value at the critical limit than just beyond the limit, in multiples; and the depth,
+in distances from the limit to the critical one, from which it passes no faster. Fitted on recordings, see docs/alarms.md.
+"""
 
 
 @kernel()
@@ -84,9 +93,110 @@ def _left_to_critical(condition: int, state: F8, limit: F8) -> bool:
 
 
 @kernel(forceinline=True)
+def _critical_follows(condition: int, state: F8, limit: F8, phase: U1) -> bool:
+    """Whether the critical limit is passed too and its alarm is about to begin: one alarm, not two within seconds."""
+    critical = CRITICAL_LOW if condition == LOW else CRITICAL_HIGH
+    return _left_to_critical(condition, state, limit) and phase[critical] != ON
+
+
+@kernel(forceinline=True)
 def recent_us(limit: F8) -> float:
     """How old a channel's newest reading may be on arrival and still describe the patient's present state."""
     return float(min(max(limit[SILENCE], RECENT_LEAST_US), RECENT_MOST_US))
+
+
+@kernel(forceinline=True)
+def _speed(condition: int, x: float, parameter: F8, limit: F8) -> float:
+    """How fast the delay of a low or high limit passes while the value is ``x``: the deeper beyond it, the faster."""
+    low_side = condition == LOW
+    distance = limit[LOW] - limit[CRITICAL_LOW] if low_side else limit[CRITICAL_HIGH] - limit[HIGH]
+    if not distance > 0.0:
+        distance = parameter[A_WORSE_LOW] if low_side else parameter[A_WORSE_HIGH]
+    depth = (limit[LOW] - x if low_side else x - limit[HIGH]) / distance if distance > 0.0 else 0.0
+    return 1.0 + STEEP * min(max(depth, 0.0), DEEPEST)
+
+
+@kernel(forceinline=True)
+def _turn_graded(
+    phase: U1, since: I8, mark: F8, condition: int, true: int, clear: int, time: float, speed: float, delay_us: float,
+    clear_us: float,
+) -> int:  # fmt: skip
+    """Update a low or high limit; +1 when it goes on, −1 when it ends, else 0.
+
+    ``delay_us`` passes at ``speed``: the longer and the deeper the limit is passed, the sooner the alarm.
+    """
+    now = int(time)
+    if phase[condition] == ON:
+        if not clear:
+            since[condition] = abs(since[condition])
+            return 0
+        if since[condition] >= 0:
+            since[condition] = -now
+        if now + since[condition] >= clear_us:
+            phase[condition] = IDLE
+            since[condition] = now
+            return -1
+        return 0
+    if not true:
+        phase[condition] = IDLE
+        return 0
+    if phase[condition] == IDLE:
+        phase[condition] = PENDING
+        since[condition] = now
+        mark[condition, WAITED] = 0.0
+    else:
+        waited = mark[condition, WAITED]
+        waited = 0.0 if math.isnan(waited) else max(waited, 0.0)
+        mark[condition, WAITED] = waited + (time - mark[condition, COUNTED]) * speed
+    mark[condition, COUNTED] = time
+    if mark[condition, WAITED] >= delay_us:
+        phase[condition] = ON
+        return 1
+    return 0
+
+
+@kernel(forceinline=True)
+def _judge_plain(
+    row: int, condition: int, status: int, t: float, x: float, delay: float, parameter: F8, state: F8, watch: F8, ring: F8,
+    limit: F8, judged: F8, mark: F8, phase: U1, since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """Judge the low or the high limit by ``x``; returns the new event count.
+
+    A reading that does not fit the course is no evidence where readings are dense: others follow at once. Where they are
+    sparse it counts, but another must confirm it.
+    """
+    gated = status == GATED
+    if gated and watch[INTERVAL] <= DENSE_S:
+        return n
+    bound, margin = limit[condition], limit[HYSTERESIS]
+    low_side = condition == LOW
+    # A missing limit is NaN. A comparison with it is never true, and it clears a condition that an earlier limit began.
+    true = x < bound if low_side else x > bound
+    clear = not gated and not (x < bound + margin if low_side else x > bound - margin)
+    first = phase[condition] == IDLE
+    if first and gated and true:
+        phase[condition] = PENDING
+        since[condition] = int(t)
+        mark[condition, WAITED], mark[condition, COUNTED] = -1.0, t
+        return n
+    if gated and not true:
+        return n
+    clear_us = 0.0 if math.isnan(bound) else judged[row, CLEAR]
+    if phase[condition] != ON and _critical_follows(condition, state, limit, phase):
+        delay = math.inf
+    turned = _turn_graded(
+        phase, since, mark, condition, true, clear, t, _speed(condition, x, parameter, limit), delay, clear_us
+    )
+    if turned != 0:
+        n = note(events, n, row, condition, BEGINS if turned > 0 else ENDS, t, bound, state, watch, ring)
+        mark_from(mark, condition, state[M0], parameter)
+    elif phase[condition] == ON and not gated:
+        if _left_to_critical(condition, state, limit) or not worsens(
+            mark, condition, state[M0], parameter, t, limit[DELAY]
+        ):
+            return n
+        n = note(events, n, row, condition, WORSENS, t, bound, state, watch, ring)
+    return n
 
 
 @kernel(forceinline=True)
@@ -96,29 +206,52 @@ def judge_limits(
 ) -> int:  # fmt: skip
     """Judge the limits after a plausible reading that arrived at the channel's time ``t``; returns the new event count.
 
-    Critical limits use every reading as observed, so that no filter delays them. The other limits use the filtered
-    value. A reading that is not ``fresh`` starts no condition before ``GRACE_US`` have passed. A reading that is not
-    the channel's ``newest`` ends no critical alarm.
+    Every reading counts as observed, so that no filter delays an alarm. A reading that is not ``fresh`` starts no condition
+    before ``GRACE_US`` have passed. A reading that is not the channel's ``newest`` ends no critical alarm, and for the low
+    and high limit the estimate, which contains it, counts.
     """
-    level = state[M0]
+    x = value if newest else state[M0]
     passed_none = not (value < limit[CRITICAL_LOW] or value > limit[CRITICAL_HIGH])
-    passed_none = passed_none and (status == GATED or not (level < limit[LOW] or level > limit[HIGH]))
+    passed_none = passed_none and not (x < limit[LOW] or x > limit[HIGH])
     if passed_none and phase[CRITICAL_LOW] | phase[LOW] | phase[HIGH] | phase[CRITICAL_HIGH] == IDLE:
         return n  # the usual case
     margin = limit[HYSTERESIS]
     for condition in range(4):
         bound = limit[condition]
         critical = condition in (CRITICAL_LOW, CRITICAL_HIGH)
-        if not critical and status == GATED:
-            continue
-        x = value if critical else state[M0]
         low_side = condition in (CRITICAL_LOW, LOW)
+        before = phase[condition]
+        delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
+        if before == IDLE and (value < bound if low_side else value > bound):
+            judged[row, ARRIVED] = received
+        if not fresh and received - judged[row, ARRIVED] < GRACE_US:
+            delay = math.inf
+        if not critical:
+            n = _judge_plain(
+                row,
+                condition,
+                status,
+                t,
+                x,
+                delay,
+                parameter,
+                state,
+                watch,
+                ring,
+                limit,
+                judged,
+                mark,
+                phase,
+                since,
+                events,
+                n,
+            )
+            continue
         # A missing limit is NaN. A comparison with it is never true, and it clears a condition that an earlier limit
         # began.
-        true = x < bound if low_side else x > bound
-        clear = not (x < bound + margin) if low_side else not (x > bound - margin)
-        before = phase[condition]
-        if critical and (true or before != IDLE):
+        true = value < bound if low_side else value > bound
+        clear = not (value < bound + margin) if low_side else not (value > bound - margin)
+        if true or before != IDLE:
             side = 0 if low_side else 1
             passed, contradicted = judged[row, PASSED_LOW + side], judged[row, CONTRADICTED]
             if true:
@@ -128,24 +261,15 @@ def judge_limits(
                 judged[row, LOW_VALUE + side] = value
             elif not newest or (t - passed < CLEAR_US and t - contradicted < CONTRADICTED_US):
                 continue
-        delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
-        if true and before == IDLE:
-            judged[row, ARRIVED] = received
-        if not fresh and received - judged[row, ARRIVED] < GRACE_US:
-            delay = math.inf
         turned = turn(phase, since, condition, true, clear, t, delay)
         if turned != 0:
             n = note(events, n, row, condition, BEGINS if turned > 0 else ENDS, t, bound, state, watch, ring)
-            mark_from(mark, condition, x, parameter)
-        elif phase[condition] == ON:
-            told_there = _left_to_critical(condition, state, limit)
-            if told_there or not worsens(mark, condition, x, parameter, t, delay):
-                continue
+            mark_from(mark, condition, value, parameter)
+        elif phase[condition] == ON and worsens(mark, condition, value, parameter, t, delay):
             n = note(events, n, row, condition, WORSENS, t, bound, state, watch, ring)
         else:
             continue
-        if critical:
-            events[n - 1, E_VALUE] = value
+        events[n - 1, E_VALUE] = value
     return n
 
 
@@ -162,11 +286,29 @@ def begin_pending(
     stale = watch[RECEIVED] - state[LAST] - judged[row, LAG] > FRESH_US
     if stale and now - judged[row, ARRIVED] < GRACE_US:
         return n
-    delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
-    if state[LAST] - since[condition] + quiet >= delay:
+    if critical:
+        begins = state[LAST] - since[condition] + quiet >= limit[CRITICAL_DELAY]
+    else:
+        waited, unseen = mark[condition, WAITED], state[LAST] - mark[condition, COUNTED] + quiet
+        begins = waited >= 0.0 and not _critical_follows(condition, state, limit, phase)
+        begins = begins and (waited + unseen * _speed(condition, state[VALUE], parameter, limit) >= limit[DELAY])
+    if begins:
         phase[condition] = ON
         n = note(events, n, row, condition, BEGINS, now, limit[condition], state, watch, ring)
         mark_from(mark, condition, judged[row, LOW_VALUE + side] if critical else state[M0], parameter)
         if critical:
             events[n - 1, E_VALUE] = judged[row, LOW_VALUE + side]
+    return n
+
+
+@kernel()
+def end_cleared(
+    row: int, condition: int, now: float, quiet: float, state: F8, watch: F8, ring: F8, limit: F8, judged: F8, phase: U1,
+    since: I8, events: F8, n: int,
+) -> int:  # fmt: skip
+    """End a low or high limit's condition that has been clear for long enough, ``quiet`` µs after the newest reading."""
+    if since[condition] < 0 and state[LAST] + since[condition] + quiet >= judged[row, CLEAR]:
+        phase[condition] = IDLE
+        since[condition] = int(now)
+        n = note(events, n, row, condition, ENDS, now, limit[condition], state, watch, ring)
     return n

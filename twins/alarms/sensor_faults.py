@@ -33,7 +33,9 @@ from twins.models.channel.filter import ACCEPTED, DENSE_S, GRADE, IMPLAUSIBLE, R
 FAULT_RUN = 5
 """This many unusable readings in a row make a sensor fault …"""
 FAULT_SPAN_US = 4e6
-"""… if they span this long."""
+"""… if they span this long and the newest is implausible …"""
+MISFIT_SPAN_US = 30e6
+"""… or if they span this long and only do not fit the course. Where the patient has changed, the filter follows before."""
 RECOVER_RUN = 3
 POOR, GOOD = 0.6, 0.8
 """A sensor is also faulty if alternating readings bring its quality below the first; it recovers above the second …"""
@@ -151,7 +153,8 @@ def judge_sensor(
             phase[FAULT] = IDLE
             n = note(events, n, row, FAULT, 0.0, t, 0.0, state, watch, ring)
         return n
-    failed = watch[RUN] <= -FAULT_RUN and t - watch[BAD_SINCE] >= FAULT_SPAN_US
+    span_us = FAULT_SPAN_US if status == IMPLAUSIBLE else MISFIT_SPAN_US
+    failed = watch[RUN] <= -FAULT_RUN and t - watch[BAD_SINCE] >= span_us
     failed |= status == IMPLAUSIBLE and state[QUALITY] < POOR and watch[HEAD] > LEARNT
     if failed or flat > 0.0:
         phase[FAULT] = ON

@@ -318,13 +318,14 @@ class Bank:
             getattr(self, name)[row] = BLANK[name]
         self.models.forget("channel", row)
         self.watch[row, layout.DIRTY] = 1.0
+        self.set_row_limits(row)
 
     def recent_us(self, row: int) -> float:
         """How old a channel's newest reading may be on arrival and still describe the patient's present state."""
         return min(max(float(self.limit[row, layout.SILENCE]), layout.RECENT_LEAST_US), layout.RECENT_MOST_US)
 
     def limits_in_force(self, number: int, signal_code: int) -> tuple[dict[str, float], str]:
-        """Limits of a channel by name (with ``delay_s``), and the most specific level that any of them comes from."""
+        """Limits of a channel by name (with the durations), and the most specific level that any of them comes from."""
         found = self.limit_layers(number, signal_code)
         return in_force(found)[0], found[-1].level
 
@@ -354,23 +355,24 @@ class Bank:
             known = self._limits_of(number, code)
             if plain and not any(one.periods for one in self.ward_settings(profile.ward).values()):
                 self._row_limits[key] = known
-        self.limit[row], self.rate[row, : layout.RATE_LIMITS] = known
+        self.limit[row], self.rate[row, : layout.RATE_LIMITS], self.judged[row, layout.CLEAR] = known
 
-    def _limits_of(self, number: int, code: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
-        """The rows of ``limit`` and ``rate`` for a channel."""
+    def _limits_of(self, number: int, code: int) -> tuple[tuple[float, ...], tuple[float, ...], float]:
+        """The rows of ``limit`` and ``rate`` for a channel, and after how many µs a limit's alarm ends."""
         signal = SIGNALS[code]
         force, _ = in_force(self.limit_layers(number, code))
         off = signal.name in self.profile(number).alarms_off
         bounds = (np.nan,) * 4 if off else tuple(force[name] for name in BOUNDS)
         rates = (np.nan,) * 2 if off else tuple(force.get(name, np.nan) / 60.0 for name in RATES)
         quality = self.policies.of(self.profile(number).ward).quality_below
-        return (
+        limits = (
             *bounds,
             signal.hysteresis,
             force["delay_s"] * 1e6,
             min(force["delay_s"], signal.critical_delay_s) * 1e6,
             signal.silence_s * 1e6,
-        ), (*rates, quality)
+        )
+        return limits, (*rates, quality), force["clear_s"] * 1e6
 
     # -- blocks -------------------------------------------------------------------------------------------------
 

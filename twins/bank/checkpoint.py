@@ -194,13 +194,21 @@ def _restore_rows(bank: Bank, block: Block, first: int) -> None:
         if stored not in block.arrays:
             continue  # what an older checkpoint does not contain keeps its initial value
         dtype, shape = ROWS[name]
-        getattr(bank, name)[rows] = np.frombuffer(block.arrays[stored], dtype).reshape(len(block.rows), *shape)
+        kept = np.frombuffer(block.arrays[stored], dtype)
+        if name == "judged" and len(kept) < len(block.rows) * shape[0]:
+            kept = _with_setting(kept.reshape(len(block.rows), -1), bank.signal_of_row[rows])
+        getattr(bank, name)[rows] = kept.reshape(len(block.rows), *shape)
     if "rate" not in block.arrays:
         for row in range(rows.start, rows.stop):
             bank.set_row_limits(row)  # of an earlier version, which knew fewer limits
     for model in bank.models:
         if model.level == "channel":
             _restore_model(bank, block, model, rows)
+
+
+def _with_setting(judged: npt.NDArray[Any], codes: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """Rows of an earlier version, which did not have the time after which a limit's condition ends: the default."""
+    return np.column_stack([judged, layout.PARAMETERS[codes, layout.A_CLEAR]])
 
 
 def _restore_model(bank: Bank, block: Block, model: Model, places: slice) -> None:

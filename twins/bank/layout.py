@@ -50,9 +50,10 @@ RATE_WIDTH = 3 * RATE_LIMITS
 # judged: float64[rows, JUDGED_WIDTH]: what the limits store about arrivals. ARRIVED is when the reading was received
 # for which a limit waits. PASSED_LOW and PASSED_HIGH are when a critical limit was last passed, in the channel's time,
 # and LOW_VALUE and HIGH_VALUE by which value. CONTRADICTED is when readings last passed one and did not in turn. LAG is
-# by how much the sender's clock is behind (µs).
-ARRIVED, PASSED_LOW, PASSED_HIGH, LOW_VALUE, HIGH_VALUE, CONTRADICTED, LAG = range(7)
-JUDGED_WIDTH = 7
+# by how much the sender's clock is behind (µs). CLEAR is a setting: how long a low or high limit must not be passed
+# before its condition ends (µs).
+ARRIVED, PASSED_LOW, PASSED_HIGH, LOW_VALUE, HIGH_VALUE, CONTRADICTED, LAG, CLEAR = range(8)
+JUDGED_WIDTH = 8
 FRESH_US = 60e6
 """A reading that is not older than this on arrival describes the patient's present state, even if the channel has a
 newer time.
@@ -96,13 +97,16 @@ B_RETURN = B_RECENT + 1
 BELIEF = B_RETURN + 1
 
 # mark: float64[rows, LIMIT_CONDITIONS, 2]: beyond which value a limit's condition that is on is clearly worse (NaN: not
-# known yet), and since when the value is beyond it (0: it is not).
+# known yet), and since when the value is beyond it (0: it is not). While a low or high limit waits for its delay: how much
+# of it has passed (µs; negative: another reading must confirm it), and when that was counted.
 LIMIT_CONDITIONS = 4
 BEYOND, BEYOND_SINCE = 0, 1
+WAITED, COUNTED = 0, 1
 
 # shown: float64[rows, 2]: time and value of the newest plausible reading before a run of implausible ones
 
-# phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]
+# phase: uint8[rows, CONDITIONS] and since: int64[rows, CONDITIONS]. A low or high limit that is on has a negative time
+# in since while it is not passed any more: since when.
 PREDICTED_LOW, PREDICTED_HIGH, FAULT, SILENT = 4, 5, 6, 7
 CONDITIONS = 8
 IDLE, PENDING, ON = 0, 1, 2
@@ -140,6 +144,7 @@ EVENT_WIDTH = E_RING + 2 * SHOWN
 # From A_CHANCES on: how chances are recalibrated, CHANCE_WIDTH numbers for each kind and side.
 C_SLOPE, C_OFFSET, C_PRECISION = range(3)
 CHANCE_WIDTH = 3
+A_CLEAR = A_CHANCES + 4 * CHANCE_WIDTH
 PARAMETER_WIDTH = 40
 A_CODE = PARAMETER_WIDTH - 1
 """The last column is the signal's code."""
@@ -184,6 +189,7 @@ def parameters() -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
             *signal.worse,
             signal.repeat_s * 1e6,
         )
+        table[signal.code, A_CLEAR] = signal.clear_s * 1e6
         table[signal.code, A_CHANCES : A_CHANCES + 4 * CHANCE_WIDTH] = [
             figure
             for kind in KINDS

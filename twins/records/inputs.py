@@ -185,6 +185,7 @@ class SetLimits(msgspec.Struct, tag="set_limits", kw_only=True):
     by: str = ""
     received: int = 0
     keep: list[str] = []
+    clear_s: float | None = None
 
 
 class SetProfile(msgspec.Struct, tag="set_profile", kw_only=True):

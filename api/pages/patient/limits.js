@@ -9,7 +9,8 @@ import { signal } from "../shared/signals.js";
 import { Suggestions } from "./suggestions.js";
 
 const BOUNDS = ["critical_low", "low", "high", "critical_high"];
-const FIELDS = [...BOUNDS, "delay_s"];
+const DURATIONS = ["delay_s", "clear_s"];
+const FIELDS = [...BOUNDS, ...DURATIONS];
 const LONGEST_DELAY_S = 3600;
 /* How often and for how long the page checks whether a change is in force before it says that it is not yet. */
 const LOOKS = 20;
@@ -95,7 +96,7 @@ export class Limits extends EventTarget {
 
   #format(name, field, amount) {
     if (!finite(amount)) return t("limits.none");
-    return field === "delay_s" ? number(amount, decimals(amount, 1)) : limitValue(name, amount);
+    return DURATIONS.includes(field) ? number(amount, decimals(amount, 1)) : limitValue(name, amount);
   }
 
   #table(cell) {
@@ -187,7 +188,7 @@ export class Limits extends EventTarget {
     const { amount, reason, readings } = read(input.value);
     if (reason === "ambiguous") throw new InvalidLimit(input, t("limits.ambiguous", { ...texts, one: readings[0], other: readings[1] }));
     if (reason) throw new InvalidLimit(input, t("limits.not_a_number", texts));
-    if (field === "delay_s") {
+    if (DURATIONS.includes(field)) {
       if (amount < 0 || amount > LONGEST_DELAY_S) throw new InvalidLimit(input, t("limits.delay_range", { most: number(LONGEST_DELAY_S) }));
       return amount;
     }

@@ -141,7 +141,7 @@ def test_one_bound_changes_and_the_others_go_on_following(admin, warm):
     first = admin.patch(own, json={"heart_rate": {"high": 110}}).json()["heart_rate"]
     assert first["own"] == {"high": 110}
     assert first["follows"] == {
-        "critical_low": 40, "low": 50, "high": 120, "critical_high": 140, "delay_s": 10, "falling_per_min": None,
+        "critical_low": 40, "low": 50, "high": 120, "critical_high": 140, "delay_s": 10, "clear_s": 60, "falling_per_min": None,
         "rising_per_min": None,
     }  # fmt: skip
     # The ward's change applies to every limit except the one set for the patient.

@@ -14,6 +14,7 @@ from twins.records import (
     Override,
     SetAlarmOff,
     SetEscalation,
+    SetLimits,
     SetSchedule,
     Tick,
 )
@@ -177,6 +178,7 @@ def test_the_chain_repeats_as_often_as_it_says():
 
 def test_a_latched_alarm_waits_and_goes_on_when_the_condition_returns():
     ward = alarmed()
+    ward.take(SetLimits(patient="p", signal="oxygen_saturation", clear_s=0.0, received=T0 + 60 * S))
     go_on(ward, 60, 65)
     first = onset(ward)
     go_on(ward, 65, 200, value=96)

@@ -83,7 +83,8 @@ def test_a_night_limit_begins_and_ends_on_ticks_in_the_wards_time_zone_and_says_
     ward.steady(6_401, 6_440, value=105.0)
     (began,) = changes(ward, "limit.high")
     assert began.explanation["limit"] == {
-        "bound": 100.0, "side": "high", "hysteresis": 2.0, "delay_s": 10.0, "origin": "ward", "period": "night", "set_by": "ada",
+        "bound": 100.0, "side": "high", "hysteresis": 2.0, "delay_s": 10.0, "clear_s": 60.0,
+        "origin": "ward", "period": "night", "set_by": "ada",
         "set_at": (T0 + 3 * S) // 1000,
     }  # fmt: skip
     ward.take(Tick(T0 + (6_400 + 8 * 3600) * S))

@@ -88,14 +88,14 @@ def test_a_probe_off_for_two_minutes_is_one_low_technical_alarm_that_ends():
     (begin,) = bedside.disagreements()
     assert (begin.presence, begin.kind, begin.priority) == ("on", "technical", "low")
     assert begin.signal == "second_oxygen_saturation"
-    assert 615 <= (begin.time - T0) / S <= 645
+    assert 660 <= (begin.time - T0) / S <= 690
     why = begin.explanation["disagreement"]
     assert [source["signal"] for source in why["sources"]] == ["oxygen_saturation", "second_oxygen_saturation"]
     assert why["sources"][1]["value"] == pytest.approx(90.0, abs=1.5)
     assert why["difference"] - why["bias"] < -4.0
     assert why["bias"] == pytest.approx(2.0, abs=0.5)
     assert why["allowed"] == pytest.approx(4.0, abs=0.5)
-    bedside.run(720, 820, 96.0, 98.0)
+    bedside.run(720, 880, 96.0, 98.0)
     assert [change.presence for change in bedside.disagreements()] == ["on", "off"]
     assert bedside.bias == pytest.approx(2.0, abs=0.5)
 
@@ -133,10 +133,10 @@ def test_news2_uses_the_scale_of_the_first_source_and_does_not_jump():
 def test_news2_takes_the_first_alone_while_they_disagree():
     bedside = Bedside()
     bedside.run(1, 600, 96.0, 96.0)
-    bedside.run(600, 660, 96.0, 86.0)
-    bedside.measure(660.5, second=86)
+    bedside.run(600, 720, 96.0, 86.0)
+    bedside.measure(720.5, second=86)
     assert bedside.own[layout.G_PHASE] == layout.ON
-    assert bedside.saturation(661) == bedside.mean(FIRST)
+    assert bedside.saturation(721) == bedside.mean(FIRST)
 
 
 def test_news2_takes_a_second_source_without_a_first():
@@ -160,7 +160,7 @@ def test_readings_at_the_end_of_the_range_only_bound_the_bias():
 def test_a_source_that_falls_from_the_end_of_the_range_disagrees():
     bedside = Bedside()
     bedside.run(1, 600, 100.0, 100.0, noise=0.0)
-    bedside.run(600, 660, 100.0, 93.0)
+    bedside.run(600, 720, 100.0, 93.0)
     assert [change.presence for change in bedside.disagreements()] == ["on"]
 
 
@@ -216,7 +216,7 @@ def test_a_restore_changes_nothing():
     bedside.run(300, 308, 96.0, 86.0)
     block = msgspec.msgpack.decode(msgspec.msgpack.encode(block_of(bedside.bank, 0, len(bedside.log) - 1)), type=Block)
     at = len(bedside.log)
-    bedside.run(308, 400, 96.0, 86.0)
+    bedside.run(308, 440, 96.0, 86.0)
     restored = Bank()
     restore(restored, block)
     for offset in range(at, len(bedside.log)):

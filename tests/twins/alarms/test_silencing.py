@@ -14,6 +14,7 @@ from twins.records import (
     Move,
     PauseAlarms,
     SetAlarmPolicy,
+    SetLimits,
     TakeAlarm,
     Tick,
 )
@@ -162,6 +163,7 @@ def test_a_pause_ends_early_on_request():
 
 def test_a_condition_that_ends_ends_its_pause_and_sounds_when_it_comes_again():
     ward = fast()
+    ward.take(SetLimits(patient="p", signal="heart_rate", clear_s=0.0, received=at(59)))
     alarm = alarm_of(ward)
     pause(ward, 60, 170, patient="p", alarm=alarm.id)
     ticks(ward, 61, 90, value=80.0)
@@ -237,7 +239,7 @@ def test_a_policy_of_the_ward_comes_before_that_of_the_site():
     ward.take(Acknowledge(patient="p", alarm=alarm_of(ward).id, by="nurse", received=at(61)))
     assert alarm_of(ward).reminds_at == at(121)
     ticks(ward, 62, 130, value=125.0)
-    ward.steady(130, 160)
+    ward.steady(130, 210)
     assert alarm_of(ward).presence == "latched"
 
 

@@ -220,7 +220,7 @@ def test_a_latched_alarm_reports_the_end_of_its_condition():
     ward = Ward()
     ward.steady(1, 30)
     ward.steady(30, 60, value=150.0)
-    ward.steady(60, 100)
+    ward.steady(60, 135)
     latched = changes(ward, "limit.critical_high")[-1]
     assert (latched.presence, latched.priority, latched.standing) == ("latched", "high", False)
     assert latched.ended == latched.time

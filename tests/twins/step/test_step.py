@@ -81,12 +81,14 @@ def test_a_limit_alarm_begins_after_its_delay_and_ends_beyond_the_hysteresis():
     ward.steady(30, 60, value=103.0)
     ward.steady(60, 90, value=99.0)
     assert ward.presences("limit.high") == ["on"]
-    ward.steady(90, 120, value=90.0)
+    ward.steady(90, 150, value=90.0)
+    assert ward.presences("limit.high") == ["on"]  # it ends when the limit has not been passed for a minute
+    ward.steady(150, 165, value=90.0)  # the first seconds did not fit the course
     assert ward.presences("limit.high") == ["on", "off"]
     (begin,) = [t for o in ward.outcomes for t in o.transitions if (t.condition, t.presence) == ("limit.high", "on")]
     assert begin.limit == 100.0
     assert begin.explanation["limit"] == {
-        "bound": 100.0, "side": "high", "hysteresis": 2.0, "delay_s": 10.0, "origin": "patient", "set_by": "ada",
+        "bound": 100.0, "side": "high", "hysteresis": 2.0, "delay_s": 10.0, "clear_s": 60.0, "origin": "patient", "set_by": "ada",
         "set_at": T0 // 1000,
     }  # fmt: skip
     assert begin.explanation["observations"][-1] == [begin.time // 1000, 103.0]
@@ -105,11 +107,11 @@ def test_a_latching_alarm_stays_until_acknowledged_and_only_that_one():
     ward = Ward()
     ward.steady(1, 30)
     ward.steady(30, 60, value=150.0)
-    ward.steady(60, 100)
+    ward.steady(60, 135)
     assert ward.presences("limit.critical_high") == ["on", "latched"]
     (alarm,) = [a for a in ward.bank.alarms.values() if a.condition == "limit.critical_high"]
     others = len(ward.bank.alarms) - 1
-    ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 100 * S))
+    ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 135 * S))
     assert ward.presences("limit.critical_high") == ["on", "latched", "off"]
     assert len(ward.bank.alarms) == others
 
@@ -121,7 +123,7 @@ def test_an_acknowledged_alarm_is_silent_until_the_condition_ends():
     (alarm,) = [a for a in ward.bank.alarms.values() if a.condition == "limit.critical_high"]
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 60 * S))
     ward.take(Acknowledge(patient="p", alarm=alarm.id, by="nurse", received=T0 + 61 * S))
-    ward.steady(62, 100)
+    ward.steady(62, 135)
     assert ward.presences("limit.critical_high") == ["on", "acknowledged"]
     assert ward.presences("limit.high")[-2:] == ["acknowledged", "off"]  # it eased, then it ended
 
@@ -348,7 +350,7 @@ def test_a_checkpoint_of_other_columns_keeps_patients_limits_and_alarms_and_begi
     restored.bank.finish_catch_up()
     assert restored.bank.limits_in_force(restored.bank.index["p"], 0)[0]["high"] == 110.0
     assert [alarm.condition for alarm in restored.bank.alarms.values()] == ["limit.high"]
-    restored.steady(30, 40, value=80.0)
+    restored.steady(30, 95, value=80.0)
     assert restored.presences("limit.high") == ["off"]
 
 
