@@ -96,7 +96,7 @@ class Bank:
         self.charted: list[list[str]] = []
         """By patient, the ids of the newest facts, to recognise repeats."""
         self.ward_limits: dict[tuple[str, str], SetLimits] = {}
-        self._row_limits: dict[tuple[int, str, int | None], tuple[tuple[float, ...], tuple[float, ...]]] = {}
+        self._row_limits: dict[tuple[int, str, int | None], tuple[tuple[float, ...], tuple[float, ...], float]] = {}
         """Rows of ``limit`` and ``rate`` by signal, ward and age, for patients without settings of their own."""
         self.ward_changes: list[tuple[int, SetLimits]] = []
         """Offset in the log at which each ward limit was set, as far back as a replay may begin."""
