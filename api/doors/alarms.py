@@ -8,12 +8,14 @@ from fastapi import APIRouter, Query, Request, Response
 
 from api.accounts import Action, Actor, require
 from api.context import AppContext, Caller, Context, patient_of, settled
+from api.doors.alarm_moments import ReopenedMoment, moments_of
 from api.doors.grouped_alarms import GroupedAlarms, entries_by_cause
 from api.doors.stay_of_request import StayNamed, of_stay, readable, viewed
 from api.http.answers import Time, iso, problems, respond
 from api.http.fields import Body, Composed, Moment, Note
 from api.http.problems import Problem
 from api.live.alarm import Alarm, alarm_of
+from api.live.sentence import sentences_of
 from twins.records import Acknowledge, Transition
 
 __all__ = ["course_of", "router"]
@@ -31,10 +33,16 @@ class Alarms:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """An alarm in its present state, with all its transitions."""
+    """An alarm in its present state, with all its transitions.
+
+    ``sentences`` says in one plain sentence, by language, what each transition was. ``moments`` has the twins' state as it was
+    at each transition; it is null unless asked for.
+    """
 
     alarm: Alarm[Time]
     transitions: list[Alarm[Time]]
+    sentences: list[dict[str, str]]
+    moments: list[ReopenedMoment] | None
 
 
 class Acknowledgement(Body):
@@ -95,11 +103,21 @@ async def list_alarms(
 
 
 @router.get("/{id}", response_model=Course, responses=_READ)
-async def read_alarm(context: Context, actor: Caller, id: str) -> Response:  # noqa: A002 - the name in the address
-    """One alarm with all its transitions and their explanations."""
+async def read_alarm(
+    *,
+    context: Context,
+    actor: Caller,
+    id: str,  # noqa: A002 - the name in the address
+    moment: Annotated[
+        bool, Query(description="Also reopen the moment of each transition; takes a second or two.")
+    ] = False,
+) -> Response:
+    """One alarm with all its transitions and their explanations, on request with the twins' state as it was at each."""
     course = await course_of(context, actor, id)
     context.accounts.audit(actor, Action.PATIENT_READ, course[-1].patient, detail=f"alarm {id}")
-    return respond(Course(alarm_of(course[-1], iso), [alarm_of(one, iso) for one in course]))
+    moments = await moments_of(context, course) if moment else None
+    said = [sentences_of(one) for one in course]
+    return respond(Course(alarm_of(course[-1], iso), [alarm_of(one, iso) for one in course], said, moments))
 
 
 @router.post(

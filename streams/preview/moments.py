@@ -8,8 +8,6 @@ import numpy as np
 from streams.preview.course import Course, records_of
 from streams.preview.job import Job, Part
 from streams.preview.run import setup_of
-from twins.alarms.limit_settings import SETTINGS
-from twins.alarms.limits_in_force import in_force
 from twins.bank import layout
 from twins.bank.bank import Bank
 from twins.models.channel import forecast
@@ -19,14 +17,11 @@ from twins.step.dispatch import step
 
 __all__ = ["Moment", "reopen"]
 
-_LEAST_RUN_IN_US = 600_000_000
-"""The log must reach back at least so long before a moment: before that the twins did not know the patient."""
-
 
 class Moment(msgspec.Struct, kw_only=True):
     """A channel's twin at a moment of the log (``time``, µs); without ``source`` it was not reopened.
 
-    ``forecast`` has quantiles by horizon, as ``twins.records.HORIZONS_MIN`` and ``QUANTILES``; ``limits`` are those in force.
+    ``forecast`` has quantiles by horizon, as ``twins.records.HORIZONS_MIN`` and ``QUANTILES``.
     """
 
     time: int
@@ -37,7 +32,6 @@ class Moment(msgspec.Struct, kw_only=True):
     trend_per_min: float | None = None
     quality: float | None = None
     forecast: list[list[float | None]] = []
-    limits: dict[str, float] = {}
 
 
 def reopen(job: Job, course: Course, parts: list[Part], moments: list[Moment]) -> list[Moment]:
@@ -57,7 +51,7 @@ def reopen(job: Job, course: Course, parts: list[Part], moments: list[Moment]) -
             step(bank, record, offset)
             offset += 1
         done = upto
-        if one.time - max(log.start, begin) >= _LEAST_RUN_IN_US or begin > log.start:
+        if one.time >= log.start:
             _fill(bank, one)
     return moments
 
@@ -82,12 +76,10 @@ def _fill(bank: Bank, one: Moment) -> None:
     forecast.write_belief(
         state, layout.PARAMETERS[code], bank.stretch[row], bank.recent[row], belief[0], belief[0, layout.B_RECENT :]
     )
-    force, _ = in_force(bank.limit_layers(0, code))
     one.source = "log"
     one.mean, one.sd = _plain(state[layout.M0]), _plain(math.sqrt(max(state[layout.P00], 0.0)))
     one.trend_per_min, one.quality = _plain(state[layout.TREND] * 60.0), _plain(state[layout.QUALITY])
     one.forecast = [[_plain(q) for q in row] for row in fan(belief, np.array([code], np.uint16))[0].tolist()]
-    one.limits = {name: value for name, value in force.items() if name in SETTINGS and not math.isnan(value)}
 
 
 def _plain(value: float) -> float | None:

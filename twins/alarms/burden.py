@@ -1,7 +1,8 @@
 """How much the alarms of a period demand of the staff: rates, floods, answers, and how they compare with guidelines.
 
-An alarm counts when it calls: when its condition begins, or begins again. A rise in priority calls too; rises are counted
-beside the alarms. What does not sound does not count: past episodes, and alarms that are grouped under another one.
+An alarm counts when it calls: when its condition begins, or begins again. An alarm that rises in priority, becomes clearly
+worse or reminds calls too; these ``rises`` are counted beside the alarms. What does not sound does not count: past
+episodes, and alarms that are grouped under another one.
 
 The guidelines are those of process control, EEMUA 191 and ISA-18.2. No hospital standard has such figures. They are about one
 operator; here a ward stands for the operator.
@@ -14,6 +15,7 @@ from typing import Literal
 
 import msgspec
 
+from twins.alarms.table import ANNUNCIATES
 from twins.records import Stay, Transition
 
 __all__ = [
@@ -31,6 +33,7 @@ BANDS: tuple[tuple[float, str], ...] = ((1.0, "acceptable"), (2.0, "manageable")
 """Up to so many alarms in 10 min (EEMUA 191); more is ``unacceptable``."""
 _DAY_US = 86_400_000_000
 _TOP = 10
+_AGAIN = ANNUNCIATES - {"began", "recurred"}
 
 Band = Literal["acceptable", "manageable", "demanding", "unacceptable", "unknown"]
 Hour = Callable[[int], int]
@@ -132,7 +135,7 @@ class _Call(msgspec.Struct):
 
 
 def calls(transition: Transition) -> Literal["", "alarm", "rise"]:
-    """Whether a transition sounds anew: as an alarm that began or began again, or as one that rose in priority.
+    """Whether a transition sounds anew: as an alarm that began or began again, or as one that rose, worsened or reminds.
 
     A transition that an earlier version stored does not say what caused it: then only the first of an alarm counts.
     """
@@ -141,7 +144,7 @@ def calls(transition: Transition) -> Literal["", "alarm", "rise"]:
         return ""
     if event in {"began", "recurred"}:
         return "alarm"
-    if event == "rose":
+    if event in _AGAIN:
         return "rise"
     return "alarm" if not event and transition.number == 1 and transition.presence == "on" else ""
 
