@@ -17,7 +17,8 @@ class News2(Generic[T]):
     """A NEWS2 score. A parameter that is missing or too old is listed, never counted as 0.
 
     ``measured`` is the time of the newest vital sign that counts. ``state`` is ``old`` when all of them are stale, ``void``
-    when none counts any more: then there is no ``score``.
+    when none counts any more: then there is no ``score``. ``rise`` is by how much it is above the lowest score of the last
+    two hours, of the same inputs; null: there was none.
     """
 
     score: int | None
@@ -30,6 +31,7 @@ class News2(Generic[T]):
     at: T
     state: Literal["current", "old", "void"]
     measured: T | None
+    rise: int | None
 
 
 def news2_of(score: Score, moment: Callable[[int], T]) -> News2[T]:
@@ -45,4 +47,5 @@ def news2_of(score: Score, moment: Callable[[int], T]) -> News2[T]:
         at=moment(score.time),
         state=score.state,
         measured=moment(score.measured) if score.measured else None,
+        rise=score.rise if score.state != "void" else None,
     )

@@ -18,6 +18,7 @@ from twins.models.channel.chances import WITHIN
 from twins.models.channel.fan import fan
 from twins.models.channel.model import CHANNEL
 from twins.models.channel.recalibration import KINDS
+from twins.models.deterioration import history
 from twins.records import Score
 from twins.signals import SIGNALS
 
@@ -99,13 +100,16 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
         force, origins = in_force(bank.limit_layers(int(bank.patient_of_row[row]), code))
         explanation["rate"] = {
             "per_min": _round(60.0 * event[layout.E_EXTRA]),
-            "limit_per_min": _round(60.0 * event[layout.E_EXPECTED]),
+            "limit_per_min": round(60.0 * float(event[layout.E_EXPECTED]), 2),
             "side": "falling" if number == layout.RATE_FALLING else "rising",
             "window_s": signal.trend_s,
             **(_origin(origins[name]) if name in force else {}),
         }
     if number == layout.LOW_QUALITY:
-        explanation["quality"] = {"quality": _round(event[layout.E_EXTRA]), "below": _round(event[layout.E_EXPECTED])}
+        explanation["quality"] = {
+            "quality": _round(event[layout.E_EXTRA]),
+            "below": round(float(event[layout.E_EXPECTED]), 2),
+        }
     if number == layout.SILENT:
         explanation["silent_s"] = _round(event[layout.E_EXTRA])
     return explanation
@@ -157,6 +161,8 @@ def of_score(score: Score) -> dict[str, Any]:
     return {
         "news2": {
             "score": score.total,
+            "rise": score.rise,
+            "rise_within_s": history.WITHIN_S,
             "risk": score.risk,
             "partial": score.partial,
             "parts": score.parts,

@@ -8,7 +8,7 @@ searching, nothing is known about the rate: the wait starts again, and an alarm 
 import math
 
 from twins.alarms.phases import note
-from twins.arrays import F8, I8, U1
+from twins.arrays import F4, F8, I8, U1, U4
 from twins.bank.layout import (
     BEGINS,
     COUNT,
@@ -17,6 +17,7 @@ from twins.bank.layout import (
     E_EXTRA,
     ENDS,
     FAULT,
+    IDLE,
     INTERVAL,
     LAST,
     ON,
@@ -36,33 +37,34 @@ KINDS = RATE_LIMITS
 _LOW_QUALITY = 2
 BACK = 0.7
 """A rate ends when it is within this share of its limit."""
-LEAST_HOLD_US = 10e6
+LEAST_HOLD_S = 10.0
 """A trend of a noisy signal changes within seconds."""
-QUALITY_HOLD_US, QUALITY_BACK = 60e6, 0.2
+QUALITY_HOLD_S, QUALITY_BACK = 60.0, 0.2
 """Quality is low after this time, and good again when it is so much above the limit for as long."""
 DENSE_S = 60.0
 """Where readings are rarer, one odd reading would count for too long: quality is not judged there."""
 
 
 @kernel(forceinline=True)
-def _turn(own: F8, kind: int, t: float, true: bool, clear: bool, hold: float) -> int:  # noqa: FBT001 - truths
-    """Move one condition: 1 begins, -1 ends, else 0."""
-    on = own[2 * KINDS + kind] == ON
+def _turn(since: U4, phase: U1, kind: int, now: int, true: bool, clear: bool, hold_s: float) -> int:  # noqa: FBT001 - truths
+    """Move one condition at ``now`` (s): 1 begins, -1 ends, else 0."""
+    on = phase[kind] == ON
     if not (clear if on else true):
-        own[KINDS + kind] = 0.0
+        since[kind] = 0
         return 0
-    if own[KINDS + kind] == 0.0:
-        own[KINDS + kind] = t
-    if t - own[KINDS + kind] < hold:
+    if since[kind] == 0 or since[kind] > now:
+        since[kind] = now
+    if now - since[kind] < hold_s:
         return 0
-    own[KINDS + kind] = 0.0
-    own[2 * KINDS + kind] = 0.0 if on else ON
+    since[kind] = 0
+    phase[kind] = IDLE if on else ON
     return -1 if on else 1
 
 
 @kernel()
 def judge(
-    begin: int, rows: I8, rate: F8, state: F8, watch: F8, ring: F8, limit: F8, phase: U1, events: F8, counts: I8
+    begin: int, rows: I8, rate: F4, rate_since: U4, rate_phase: U1, state: F8, watch: F8, ring: F8, limit: F8, phase: U1,
+    events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Judge ``rows`` that have new readings, from place ``begin``; pauses and counts as ``walk.frame`` does.
 
@@ -75,30 +77,30 @@ def judge(
             break
         row = rows[k]
         k += 1
-        own, of_state = rate[row], state[row]
-        none_set = not own[0] > 0.0 and not own[1] > 0.0
-        fine = not of_state[QUALITY] < own[_LOW_QUALITY] and own[KINDS + _LOW_QUALITY] == 0.0
-        if none_set and fine and own[2 * KINDS] == own[2 * KINDS + 1] == own[2 * KINDS + 2] == 0.0:
+        own, of_state, since, on = rate[row], state[row], rate_since[row], rate_phase[row]
+        fine = not of_state[QUALITY] < own[_LOW_QUALITY] and since[_LOW_QUALITY] == 0
+        if fine and not own[0] > 0.0 and not own[1] > 0.0 and (on[0] | on[1] | on[2]) == 0:
             continue  # the usual case
         t = of_state[LAST]
+        now = int(t * 1e-6)
         unknown = phase[row, FAULT] == ON or phase[row, SILENT] == ON or of_state[COUNT] == 0.0
         for kind in range(KINDS):
-            bound = own[kind] if own[kind] > 0.0 else math.nan
+            bound = float(own[kind]) if own[kind] > 0.0 else math.nan
             if kind == _LOW_QUALITY:
                 x = of_state[QUALITY]
                 judged = phase[row, FAULT] != ON and watch[row, INTERVAL] <= DENSE_S
                 # A faulty sensor has its own alarm, which says more.
                 true, clear = judged and x < bound, not judged or not x < bound + QUALITY_BACK
-                hold = QUALITY_HOLD_US if judged else 0.0
+                hold = QUALITY_HOLD_S if judged else 0.0
             else:
                 x = -of_state[TREND] if kind == 0 else of_state[TREND]
                 if (unknown or of_state[REJECTS] != 0.0) and not math.isnan(bound):
-                    own[KINDS + kind] = 0.0
+                    since[kind] = 0
                     continue
-                true, clear, hold = x > bound, not x > BACK * bound, max(limit[row, DELAY], LEAST_HOLD_US)
+                true, clear, hold = x > bound, not x > BACK * bound, max(limit[row, DELAY] * 1e-6, LEAST_HOLD_S)
                 if math.isnan(bound):
                     hold = 0.0
-            turned = _turn(own, kind, t, true, clear, hold)
+            turned = _turn(since, on, kind, now, true, clear, hold)
             if turned != 0:
                 n = note(
                     events, n, row, RATE_FALLING + kind, BEGINS if turned > 0 else ENDS, t, bound, of_state, watch[row], ring[row]

@@ -17,7 +17,9 @@ ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "watch": ("f8", (layout.WATCH_WIDTH,)),
     "ring": ("f8", (layout.RING, 2)),
     "kept": ("f8", (2, layout.STATE_WIDTH)),
-    "rate": ("f8", (layout.RATE_WIDTH,)),
+    "rate": ("f4", (layout.RATE_LIMITS,)),
+    "rate_since": ("u4", (layout.RATE_LIMITS,)),
+    "rate_phase": ("u1", (layout.RATE_LIMITS,)),
     "limit": ("f8", (layout.LIMIT_WIDTH,)),
     "judged": ("f8", (layout.JUDGED_WIDTH,)),
     "due": ("f8", (layout.HORIZONS * layout.SLOTS + 1,)),
@@ -61,6 +63,9 @@ PATIENTS: dict[str, tuple[str, tuple[int, ...]]] = {
     "agreement": ("f8", (len(agreement.PAIRS), layout.AGREEMENT_WIDTH)),
     "rule_force": ("u4", ()),
     "score_rise": ("i1", ()),
+    "score_past": ("i1", (8,)),
+    "score_inputs": ("u1", (8,)),
+    "score_quarter": ("u4", ()),
 }
 KEPT_ROWS = tuple(name for name in ROWS if name != "patient_of_row")
 """Arrays with one row per channel that are in checkpoints."""
@@ -70,7 +75,7 @@ KEPT_PATIENTS = tuple(name for name in PATIENTS if name not in ("slot", "live"))
 """Arrays with one row per patient that are in checkpoints."""
 _FILL: dict[str, float] = {
     "slot": -1, "patient_of_row": -1, "oxygen": np.nan, "consciousness": np.nan, "device": np.nan, "parts": -1, "limit": np.nan,
-    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "known_parts": -1,
+    "mark": np.nan, "awaiting": np.nan, "score_told": -1, "score_rise": -1, "score_past": -1, "known_parts": -1,
 }  # fmt: skip
 
 

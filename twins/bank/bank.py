@@ -82,7 +82,12 @@ class Bank:
     agreement: npt.NDArray[np.float64]
     rule_force: npt.NDArray[np.uint32]
     score_rise: npt.NDArray[np.int8]
-    rate: npt.NDArray[np.float64]
+    score_past: npt.NDArray[np.int8]
+    score_inputs: npt.NDArray[np.uint8]
+    score_quarter: npt.NDArray[np.uint32]
+    rate: npt.NDArray[np.float32]
+    rate_since: npt.NDArray[np.uint32]
+    rate_phase: npt.NDArray[np.uint8]
 
     def __init__(self, partition: int = 0, models: Iterable[SiteModel] = ()) -> None:  # noqa: PLR0915 - one line a part
         self.partition = partition
@@ -355,7 +360,7 @@ class Bank:
             known = self._limits_of(number, code)
             if plain and not any(one.periods for one in self.ward_settings(profile.ward).values()):
                 self._row_limits[key] = known
-        self.limit[row], self.rate[row, : layout.RATE_LIMITS], self.judged[row, layout.CLEAR] = known
+        self.limit[row], self.rate[row], self.judged[row, layout.CLEAR] = known
 
     def _limits_of(self, number: int, code: int) -> tuple[tuple[float, ...], tuple[float, ...], float]:
         """The rows of ``limit`` and ``rate`` for a channel, and after how many µs a limit's alarm ends."""

@@ -42,10 +42,10 @@ SHOWN = 8
 CRITICAL_LOW, LOW, HIGH, CRITICAL_HIGH, HYSTERESIS, DELAY, CRITICAL_DELAY, SILENCE = range(8)
 LIMIT_WIDTH = 8
 
-# rate: float64[rows, RATE_WIDTH]: limits of the rate of falling and rising (per s, both positive; NaN: none) and of the
-# quality; since when (µs) each is passed or, while its condition is on, no longer passed (0: it is not); their phases.
+# rate: float32[rows, RATE_LIMITS]: limits of the rate of falling and rising (per s, both positive; 0 or NaN: none) and of
+# the quality. rate_since: uint32, since when (s) each is passed or, while its condition is on, no longer passed (0: it is
+# not). rate_phase: uint8, their phases.
 RATE_LIMITS = 3
-RATE_WIDTH = 3 * RATE_LIMITS
 
 # judged: float64[rows, JUDGED_WIDTH]: what the limits store about arrivals. ARRIVED is when the reading was received
 # for which a limit waits. PASSED_LOW and PASSED_HIGH are when a critical limit was last passed, in the channel's time,

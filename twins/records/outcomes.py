@@ -201,7 +201,8 @@ class Score(msgspec.Struct, kw_only=True):
     """A patient's NEWS2 as known at ``time``: points by parameter, and missing or stale inputs (never counted as 0).
 
     ``measured`` is the time of the newest vital sign that counts, 0 if there is none. The score is ``old`` when all
-    vital signs that count are stale, and ``void`` when none counts any more. A ``void`` total has no meaning.
+    vital signs that count are stale, and ``void`` when none counts any more. A ``void`` total has no meaning. ``rise``
+    is by how much the total is above the lowest one of the last two hours, of the same inputs; ``None``: there was none.
     """
 
     patient: str
@@ -215,6 +216,7 @@ class Score(msgspec.Struct, kw_only=True):
     ages_s: dict[str, float]
     state: Literal["current", "old", "void"] = "current"
     measured: int = 0
+    rise: int | None = None
 
 
 class Revision(msgspec.Struct, tag="revision", kw_only=True):

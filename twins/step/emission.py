@@ -71,7 +71,8 @@ def emit(effects: Effects, numbers: I8) -> None:
     at = 0
     while at < len(rows):
         at = trends.judge(
-            at, rows, bank.rate, bank.state, bank.watch, bank.ring, bank.limit, bank.phase, effects.events, effects.counts
+            at, rows, bank.rate, bank.rate_since, bank.rate_phase, bank.state, bank.watch, bank.ring, bank.limit, bank.phase,
+            effects.events, effects.counts,
         )  # fmt: skip
         effects.raised()
     _compare(effects, numbers)

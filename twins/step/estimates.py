@@ -71,7 +71,9 @@ def complete(bank: Bank, offset: int, first: int = 0, last: int | None = None) -
     scores: list[Score] = []
     for at, number in enumerate(active.tolist()):
         if (bank.parts[number] >= 0).any():
-            scores.append(deterioration.score_of(bank.profile(number).patient, bank.parts[number], age[at], bank.time))
+            rise = int(bank.score_rise[number])
+            patient = bank.profile(number).patient
+            scores.append(deterioration.score_of(patient, bank.parts[number], age[at], bank.time, rise=rise))
     told = site_models.outputs_of(bank, active, bank.time) if bank.models and len(active) else []
     return Outcome(
         partition=bank.partition,

@@ -4,7 +4,7 @@ import * as clock from "../shared/clock.js";
 import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "../shared/format.js";
 import { has, known, t } from "../shared/i18n.js";
 import { horizons } from "../shared/signals.js";
-import { inputName, newsParts, rateOf, ruleTerms, timesInTen } from "./words.js";
+import { inputName, lacking, newsParts, rateOf, ruleTerms, timesInTen } from "./words.js";
 
 const OBSERVATIONS = 5;
 
@@ -129,7 +129,11 @@ function news(explanation) {
   const parts = newsParts(explanation);
   if (!parts.length) return [];
   const items = parts.map(([name, points]) => t("explain.news2_part", { input: inputName(name), points: number(points) }));
-  return [t("explain.news2", { list: list(items) })];
+  const said = [t("explain.news2", { list: list(items) })];
+  const { rise, missing = [], stale = [] } = explanation.news2 ?? {};
+  if (rise > 0) said.push(t("explain.news2_rise", { points: number(rise) }));
+  if (missing.length || stale.length) said.push(t("explain.news2_lacking", { why: lacking({ missing, stale }) }));
+  return said;
 }
 
 function limit({ signal }, given, ahead) {

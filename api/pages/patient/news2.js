@@ -49,6 +49,9 @@ export function silentInputs({ news2, signals }, now) {
   return INPUTS.flatMap(gone);
 }
 
+/** ", up 3 in 2 h"; empty where the score has not risen. */
+const rise = ({ rise: points }) => (points > 0 ? `, ${t("news2.rise", { points: number(points) })}` : "");
+
 export class News2Table {
   constructor(patient, may) {
     this.adult = h("p", { class: "partial-long" });
@@ -72,7 +75,7 @@ export class News2Table {
     attribute(this.score, "data-risk", risk);
     mark(this.score, "old", old !== null);
     this.score.replaceChildren(...(news2
-      ? [h("strong", {}, number(news2.score)), ` ${t("news2.of")} – ${known(`news2.risk.${risk}`, risk)}`] : [t("news2.none")]));
+      ? [h("strong", {}, number(news2.score)), ` ${t("news2.of")} – ${known(`news2.risk.${risk}`, risk)}${rise(news2)}`] : [t("news2.none")]));
     write(this.silent, old === null ? "" : t("news2.old", { age: age(old) }));
     if (off(entry)) this.score.replaceChildren(off(entry));
     write(this.adult, entry.adult_limits ? t("news2.adult_limits") : "");

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from twins.alarms import agreement
 from twins.arrays import F8, I8
 from twins.bank.bank import Bank
-from twins.models.deterioration import news2
+from twins.models.deterioration import history, news2
 from twins.models.deterioration import scoring as kernel
 from twins.records import Score
 from twins.signals import BY_NAME
@@ -78,11 +78,12 @@ def evaluate(bank: Bank, numbers: I8, now: int) -> tuple[list[Score], list[tuple
         bank.score_phase, bank.score_since, bank.score_told, bank.agreement, _CODES, _PAIRED, _FORGOTTEN, _STALE, value, age,
         prescribed, parts, speak, turned,
     )  # fmt: skip
+    history.note(numbers, now, bank.parts, bank.score_past, bank.score_inputs, bank.score_quarter, bank.score_rise)
     scores: list[Score] = []
     events: list[tuple[int, int, int, Score]] = []
     for at in speak.nonzero()[0].tolist():
         number = int(numbers[at])
-        score = score_of(bank.profile(number).patient, parts[at], age[at], now)
+        score = score_of(bank.profile(number).patient, parts[at], age[at], now, rise=int(bank.score_rise[number]))
         scores.append(score)
         events += [(number, which, turn, score) for which, turn in enumerate(turned[at].tolist()) if turn]
     return scores, events
@@ -99,10 +100,11 @@ def forget(bank: Bank, number: int) -> None:
     """Reset the patient to the state before the first score."""
     bank.parts[number] = bank.known_parts[number] = bank.score_told[number] = -1
     bank.stale[number] = bank.score_phase[number] = 0
+    bank.score_rise[number] = bank.score_past[number] = -1
 
 
-def score_of(patient: str, parts: npt.NDArray[np.int8], age: F8, now: int) -> Score:
-    """The record of one patient's score."""
+def score_of(patient: str, parts: npt.NDArray[np.int8], age: F8, now: int, *, rise: int = -1) -> Score:
+    """The record of one patient's score; ``rise`` as in ``history.note``."""
     ages = {name: seconds for name, seconds in zip(news2.PARAMETERS, age.tolist(), strict=True) if not isnan(seconds)}
     summary = news2.summarise(parts.tolist(), ages)
     newest = min((ages[name] for name in news2.VITALS if name in summary.parts), default=None)
@@ -119,4 +121,5 @@ def score_of(patient: str, parts: npt.NDArray[np.int8], age: F8, now: int) -> Sc
         ages_s=ages,
         state="void" if newest is None else "current" if fresh else "old",
         measured=now - round(newest * 1e6) if newest is not None else 0,
+        rise=rise if rise >= 0 else None,
     )

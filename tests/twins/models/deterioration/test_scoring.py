@@ -208,7 +208,10 @@ def test_scores_turns_and_arrays_are_those_of_the_formulas(data):
             np.testing.assert_array_equal(mine, theirs)
         scores, events = deterioration.evaluate(bank, asked, now)
         expected, turned = evaluate(other, asked, now)
-        assert msgspec.json.encode(scores) == msgspec.json.encode(expected)
+        shown = msgspec.json.decode(msgspec.json.encode(scores))
+        for score in shown:
+            del score["rise"]  # has a test of its own
+        assert msgspec.json.encode(shown) == msgspec.json.encode(expected)
         assert [(*event[:3], msgspec.to_builtins(event[3])) for event in events] == turned
         for name in KEPT:
             assert getattr(bank, name).tobytes() == getattr(other, name).tobytes(), name
