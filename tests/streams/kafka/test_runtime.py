@@ -30,7 +30,18 @@ from tests.support.fault_scenario import FaultScenario
 from tests.support.service import ServiceUnderTest
 from tests.support.topics import compare
 from twins.bank import layout
-from twins.records import Admit, Columns, Outcome, SetLimits, Tick
+from twins.records import (
+    Acknowledge,
+    Admit,
+    Columns,
+    EscalationStep,
+    Outcome,
+    Rotation,
+    SetEscalation,
+    SetLimits,
+    SetSchedule,
+    Tick,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
 
@@ -57,6 +68,15 @@ def of(records: list[aiokafka.ConsumerRecord], partition: int) -> list[bytes]:
     return [record.value for record in records if record.partition == partition]
 
 
+async def acknowledge_one(service: EmbeddedService, heard: list[Outcome]) -> None:
+    """Acknowledge an alarm that was escalated and is still on."""
+    newest = {one.alarm: one for outcome in heard for one in outcome.transitions}
+    for alarm in newest.values():
+        if alarm.presence == "on" and alarm.step:
+            await service.append(Acknowledge(patient=alarm.patient, alarm=alarm.alarm, by="ada"))
+            return
+
+
 async def recorded(path: Path) -> list[Outcome]:
     """Some minutes of a ward with alarms, through the embedded service, in the file ``path``."""
     service = EmbeddedService(Settings(database=path, partitions=2, tick_seconds=0.2))
@@ -68,6 +88,11 @@ async def recorded(path: Path) -> list[Outcome]:
     for patient in patients:
         await service.append(Admit(patient=patient, ward="A"))
     await service.append(SetLimits(signal="heart_rate", ward="A", high=110.0, delay_s=1.0))
+    steps = [EscalationStep(0.4, ["schedule:doctor", "role:clinician"]), EscalationStep(0.4, ["person:head"])]
+    for priority in ("high", "medium"):
+        await service.append(SetEscalation(priority=priority, steps=steps, repeat=1, repeat_after_s=0.6))  # type: ignore[arg-type]
+    on_call = Rotation(people=["ada", "bob"], start="2020-01-01", every="day", zone="Europe/Berlin")
+    await service.append(SetSchedule(name="doctor", rotations=[on_call]))
     now = service.clock.now() - 240_000_000
     for second in range(240):
         # Some beds rise, some make a step, some are late now and then: the bands learn from all of it.
@@ -80,6 +105,8 @@ async def recorded(path: Path) -> list[Outcome]:
             columns = Columns(patients, np.arange(12, dtype="u4"), np.full(12, code, "u2"), moments, values)
             await service.observe(columns, "monitor")
         await asyncio.sleep(0.02)
+        if second % 60 == 59:
+            await acknowledge_one(service, heard)
     await service.stop()
     await asyncio.sleep(0)
     return [outcome for outcome in heard if not outcome.complete and not outcome.empty]
@@ -97,6 +124,10 @@ async def test_the_same_results_in_both_runtimes(
         alarms[one.partition] += [encode_transition(transition) for transition in one.transitions]
     assert min(map(len, estimates.values())) > 10
     assert sum(map(len, alarms.values())) > 5
+    notices = [notice for one in wanted for notice in one.notices]
+    assert {notice.state for notice in notices} == {"pending", "cancelled"}
+    assert {notice.step for notice in notices} >= {1, 2, 3}
+    assert {"ada", "bob"} & {person for notice in notices for person in notice.people}
     learnt = np.concatenate([one.estimates.rows["belief"][:, layout.B_RECENT :] for one in wanted if one.estimates])
     assert len(np.unique(learnt[:, 0])) > 20
     assert np.any(learnt[:, 0] > 1.2)
