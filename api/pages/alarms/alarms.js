@@ -6,14 +6,20 @@ import { number } from "../shared/format.js";
 import { t } from "../shared/i18n.js";
 import { calling, episode } from "../shared/store.js";
 import { alarmName, priorityName, whoLine, why } from "./words.js";
-import { Card, keep, line } from "./card.js";
+import { Card, digestLine, keep, line } from "./card.js";
+import { causeId, causes, isCause } from "./causes.js";
+import { SilentWard } from "./silent_ward.js";
 
 const LINES = 60;
+const CARDS = 200;
+const CALM_MS = 400;
 
 export class Alarms {
   #cards = new Map();
   #shown = "";
   #timer = 0;
+  /* In a flood the list is written less often: one that changes sixty times a second helps nobody. */
+  #crowded = false;
 
   constructor(store, { may, alert, status, button }) {
     this.store = store;
@@ -23,6 +29,7 @@ export class Alarms {
     this.button = button;
     this.list = h("ul", { class: "cards" });
     this.none = h("p", { class: "none" });
+    this.rest = h("p", { class: "none" });
     this.events = h("ol", { class: "events" });
     this.noEvents = h("p", { class: "none" });
     const heading = h("h2", { id: "alarms-heading", tabIndex: -1 }, t("alarms.title"));
@@ -31,13 +38,16 @@ export class Alarms {
       h("div", { class: "alarms-head" }, heading,
         h("button", { class: "close", type: "button", onclick: () => this.toggle(false) }, t("nav.close"))),
       h("div", { class: "alarms-body", tabIndex: 0, role: "group", "aria-labelledby": "alarms-heading" },
-        this.none, this.list,
+        this.none, this.list, this.rest,
         h("h3", {}, t("alarms.recent")), this.noEvents, this.events));
     button.addEventListener("click", () => this.toggle(!document.body.classList.contains("show-alarms")));
     addEventListener("keydown", (event) => event.key === "Escape" && this.toggle(false));
     addEventListener("hashchange", () => this.toggle(false));
     store.addEventListener("alarms", () => this.#soon());
     store.addEventListener("transition", ({ detail }) => this.#announce(detail));
+    store.addEventListener("digest", ({ detail }) => {
+      this.status.textContent = t("alarms.digest", { count: number(detail.count), amount: detail.count });
+    });
     setInterval(() => this.#tick(), 1000);
     this.#update();
   }
@@ -60,25 +70,32 @@ export class Alarms {
     this.#timer ||= setTimeout(() => {
       this.#timer = 0;
       this.#update();
-    }, 16);
+    }, this.#crowded ? CALM_MS : 16);
   }
 
   #update() {
     const active = this.store.active();
-    keep(this.list, this.#cards, active, (alarm) => new Card(alarm, {
-      label: this.#label(alarm), may: this.may, entry: () => this.store.entries.get(alarm.patient),
-    }));
+    const entries = causes(active, this.store.entries);
+    this.#crowded = active.length > CARDS;
+    keep(this.list, this.#cards, entries.slice(0, CARDS), (entry) => (isCause(entry)
+      ? new SilentWard(entry, { may: this.may, entries: this.store.entries })
+      : new Card(entry, {
+        label: this.#label(entry), may: this.may, entry: () => this.store.entries.get(entry.patient),
+      })));
+    const rest = entries.length - CARDS;
+    write(this.rest, rest > 0 ? t("alarms.more", { count: number(rest), amount: rest }) : "");
     write(this.none, active.length ? "" : t("alarms.none"));
     write(this.button, t("nav.alarms_count", { count: number(active.length), amount: active.length }));
     const [worst] = active;
     for (const priority of ["high", "medium", "low"]) mark(this.button, priority, worst?.priority === priority);
     mark(this.button, "answered", worst && !calling(worst));
-    const latest = this.store.transitions.slice(-LINES).reverse();
+    const latest = [...this.store.transitions.slice(-LINES), ...this.store.digests]
+      .sort((a, b) => b.time - a.time).slice(0, LINES);
     write(this.noEvents, latest.length ? "" : t("alarms.none_recent"));
-    const shown = latest.map((alarm) => `${episode(alarm)}${alarm.presence}${alarm.time}${this.#label(alarm)}`).join();
+    const shown = latest.map((one) => (one.groups ? `digest${one.offset}` : `${episode(one)}${one.presence}${one.time}${this.#label(one)}`)).join();
     if (shown === this.#shown) return;
     this.#shown = shown;
-    this.events.replaceChildren(...latest.map((alarm) => line(alarm, this.#label(alarm))));
+    this.events.replaceChildren(...latest.map((one) => (one.groups ? digestLine(one) : line(one, this.#label(one)))));
   }
 
   #tick() {

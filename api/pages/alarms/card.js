@@ -2,13 +2,14 @@
 
 import * as clock from "../shared/clock.js";
 import { badge, h, write } from "../shared/dom.js";
+import { causeId, isCause } from "./causes.js";
 import { sentences } from "./explain.js";
 import { address } from "../forecasts/forecasts.js";
-import { age, shortTime } from "../shared/format.js";
+import { age, number, shortTime } from "../shared/format.js";
 import { part, post } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 import { calling, episode } from "../shared/store.js";
-import { alarmName, presenceName, priorityName, why } from "./words.js";
+import { alarmName, calls, presenceName, priorityName, why } from "./words.js";
 
 /** Ask the service to acknowledge. The card changes when the transition comes back, on every screen at once. */
 async function acknowledge(alarm, button, error) {
@@ -38,11 +39,12 @@ export class Card {
     this.root = h("li", { class: "card" });
     this.since = h("span", { class: "since" });
     this.why = h("p", { class: "why" });
+    this.calls = h("p", { class: "state calls" });
     this.update(alarm);
   }
 
   update(alarm) {
-    const state = `${alarm.presence}${alarm.priority}${alarm.time}${alarm.value}`;
+    const state = `${alarm.number ?? ""}${alarm.presence}${alarm.priority}${alarm.time}${alarm.value}`;
     const changed = state !== this.state;
     this.alarm = alarm;
     this.state = state;
@@ -52,6 +54,7 @@ export class Card {
 
   tick() {
     write(this.why, why(this.alarm, this.entry(), clock.now()));
+    write(this.calls, calls(this.alarm));
     write(this.since, t("alarms.since", { age: age((clock.now() - this.alarm.onset) / 1000) }));
   }
 
@@ -74,7 +77,7 @@ export class Card {
       h("div", { class: "said" },
         this.label && h("a", { class: "whom", href: `#/patient/${encodeURIComponent(alarm.patient)}` }, this.label),
         h("strong", {}, name), this.why,
-        h("p", { class: "state" }, presenceName(alarm), " · ", this.since)),
+        h("p", { class: "state" }, presenceName(alarm), " · ", this.since), this.calls),
       this.details, ...(button ? [button] : []), error);
     this.#explain();
   }
@@ -97,9 +100,20 @@ export function line(alarm, label) {
       h("span", { class: "presence" }, presenceName(alarm))));
 }
 
+/** Many events that the service has counted, as a line of the event list. */
+export function digestLine(digest) {
+  const groups = digest.groups.slice(0, 5).map(({ condition, count }) => t("alarms.digest_group", {
+    count: number(count), alarm: alarmName({ condition, signal: "" }),
+  }));
+  return h("li", { class: "event", dataset: { digest: String(digest.offset) } },
+    h("time", { dateTime: new Date(digest.time).toISOString() }, shortTime(digest.time)),
+    h("span", {}, t("alarms.digest", { count: number(digest.count), amount: digest.count }),
+      h("span", { class: "presence" }, groups.join(" · "))));
+}
+
 /** Keep a list's cards in step with the alarms. The same alarm keeps its card, so focus and open explanations stay. */
 export function keep(list, cards, alarms, make) {
-  const wanted = new Map(alarms.map((alarm) => [episode(alarm), alarm]));
+  const wanted = new Map(alarms.map((alarm) => [isCause(alarm) ? causeId(alarm) : episode(alarm), alarm]));
   for (const [id, card] of cards) {
     if (wanted.has(id)) continue;
     card.root.remove();

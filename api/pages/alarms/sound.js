@@ -22,6 +22,7 @@ export class Sound extends EventTarget {
   #wave = null;
   #played = new Map();
   #fault = "";
+  #timer = 0;
   /* The user has silenced the present fault. */
   quiet = false;
   #wanted = localStorage.getItem(KEPT) !== "off";
@@ -30,7 +31,7 @@ export class Sound extends EventTarget {
     super();
     this.store = store;
     this.connection = connection;
-    store.addEventListener("alarms", () => this.#play());
+    store.addEventListener("alarms", () => this.#soon());
     setInterval(() => this.#play(), 500);
     if (this.#wanted) this.#try();
   }
@@ -83,6 +84,14 @@ export class Sound extends EventTarget {
       this.quiet = false;
       this.#changed();
     }
+  }
+
+  /** In a flood alarms change a hundred times a second: look at them together. */
+  #soon() {
+    this.#timer ||= setTimeout(() => {
+      this.#timer = 0;
+      this.#play();
+    }, 50);
   }
 
   /**

@@ -2,6 +2,7 @@
 
 import { age, limitMeasure, list, measure, number, percent, shortTime, signalName, unit, value } from "../shared/format.js";
 import { has, known, locale, t } from "../shared/i18n.js";
+import { millis } from "../shared/http.js";
 import { isOld, present } from "../patient/reading.js";
 import { standing } from "../shared/store.js";
 
@@ -54,6 +55,26 @@ export const priorityName = (priority) => known(`priority.${priority}`, priority
 export function presenceName(alarm) {
   if (alarm.presence === "acknowledged" && alarm.by) return t("presence.acknowledged_by", { by: alarm.by });
   return known(`presence.${alarm.presence}`, alarm.presence);
+}
+
+/** Whom a step of the escalation calls: "who is on call (doctor)", "clinicians", "ada". */
+function targetName(target) {
+  const [kind, name] = [target.slice(0, target.indexOf(":")), target.slice(target.indexOf(":") + 1)];
+  if (kind === "role") return t("escalation.role", { role: known(`role.${name}`, name) });
+  return kind === "schedule" ? t("escalation.schedule", { name }) : kind === "person" ? name : target;
+}
+
+/** Who was called because nobody answered, and who is called next: "called ada at 12:04 · calls bob at 12:09". */
+export function calls(alarm) {
+  const parts = [];
+  if (alarm.presence !== "off" && alarm.step && alarm.called_at) {
+    const called = list(alarm.called.map(targetName));
+    parts.push(called ? t("escalation.called", { names: called, time: shortTime(millis(alarm.called_at)) })
+      : t("escalation.nobody", { time: shortTime(millis(alarm.called_at)) }));
+  }
+  if (alarm.escalates_at) parts.push(t("escalation.calls", { names: list(alarm.escalates_to.map(targetName)), time: shortTime(millis(alarm.escalates_at)) }));
+  else if (alarm.event === "exhausted") parts.push(t("escalation.exhausted"));
+  return parts.join(" · ");
 }
 
 /** The value at the alarm's onset. An alarm stored by an earlier version has none: then the newest reading behind it. */

@@ -2,13 +2,15 @@
  * The state received from the service: the entries of the patients followed, their alarms, and every alarm
  * transition seen. State is merged (the latest wins). Each transition is stored once, in order.
  *
- * Events: "entries" (detail: ids changed, or null for all), "alarms", "transition" (detail: the alarm), and "gap"
- * when the service could not replay what was missed: the history then has to be loaded.
+ * Events: "entries" (detail: ids changed, or null for all), "alarms", "transition" (detail: the alarm), "digest" (detail:
+ * counts of many events that were not sent one by one), and "gap" when the service could not replay what was missed: the
+ * history then has to be loaded.
  */
 
 import { millis } from "./http.js";
 
 const RECENT = 500;
+const DIGESTS = 20;
 const REMEMBERED = 4 * RECENT;
 const RANK = { high: 0, medium: 1, low: 2 };
 
@@ -35,13 +37,16 @@ export const standing = (alarm) => alarm.standing ?? (alarm.presence === "on" ||
 export class Store extends EventTarget {
   entries = new Map();
   transitions = [];
+  digests = [];
   loaded = false;
+  #active = null;
   #seen = new Set();
 
   /** Start again for another channel: forget the former one with its events. */
   clear() {
     this.entries.clear();
     this.transitions = [];
+    this.digests = [];
     this.#seen.clear();
     this.loaded = false;
     this.#emit("entries", null);
@@ -58,6 +63,7 @@ export class Store extends EventTarget {
     if (message.type === "snapshot") this.#snapshot(message);
     else if (message.type === "delta") this.#delta(message);
     else if (message.type === "alarm") this.transition(message.alarm, true);
+    else if (message.type === "digest") this.#digest(message);
   }
 
   #snapshot({ entries, epoch, recovered }) {
@@ -83,6 +89,14 @@ export class Store extends EventTarget {
     }
     this.#emit("entries", del.length ? null : Object.keys(set));
     if (alarms) this.#emit("alarms");
+  }
+
+  /** Many events at once, counted by the service. The alarms themselves come with the entries. */
+  #digest(message) {
+    this.digests.push(message);
+    if (this.digests.length > DIGESTS) this.digests.shift();
+    this.#emit("alarms");
+    this.#emit("digest", message);
   }
 
   /** Take one transition; known ones are ignored. `live` ones are announced. */
@@ -131,7 +145,9 @@ export class Store extends EventTarget {
 
   /** The active alarms of all patients followed, most urgent first. */
   active() {
-    return [...this.entries.values()].flatMap((entry) => entry.alarms).sort(byUrgency);
+    // Several parts of the page ask after each change: thousands of alarms are sorted once.
+    this.#active ??= [...this.entries.values()].flatMap((entry) => entry.alarms).sort(byUrgency);
+    return this.#active;
   }
 
   label(patient) {
@@ -139,6 +155,7 @@ export class Store extends EventTarget {
   }
 
   #emit(name, detail) {
+    if (name !== "transition" && name !== "digest" && name !== "gap") this.#active = null;
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
