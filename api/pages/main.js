@@ -10,6 +10,7 @@ import { load as loadMessages, t } from "./shared/i18n.js";
 import { PatientPage } from "./patient/patient.js";
 import { load as loadSignals } from "./shared/signals.js";
 import { Connection } from "./shared/socket.js";
+import { MomentPage } from "./moment/moment.js";
 import { Sound } from "./alarms/sound.js";
 import { Store } from "./shared/store.js";
 import { Ward } from "./ward/ward.js";
@@ -70,7 +71,7 @@ class Dashboard {
     this.connection.open();
   }
 
-  /** #/ward/A, #/ward/*, #/patient/ID, #/forecasts/SIGNAL/WARD, #/burden/WARD; anything else shows the last ward. */
+  /** #/ward/A, #/ward/*, #/patient/ID, #/forecasts/SIGNAL/WARD, #/burden/WARD, #/moment/ALARM; anything else shows the last ward. */
   route() {
     const [, view, rest = ""] = location.hash.match(/^#\/(\w+)(?:\/(.*))?$/) ?? [];
     const name = plain(rest);
@@ -82,6 +83,11 @@ class Dashboard {
     mark(document.body, "on-patient", view === "patient");
     if (view === "patient" && name) {
       this.#page = new PatientPage(name, { ward: this.store, connection: this.connection, may: this.may });
+      place("main").replaceChildren(this.#page.root);
+      place("main").focus({ preventScroll: true });
+    } else if (view === "moment" && name) {
+      this.#page = new MomentPage(name);
+      document.title = `${t("moment.title")} – ${t("app.title")}`;
       place("main").replaceChildren(this.#page.root);
       place("main").focus({ preventScroll: true });
     } else if (view === "forecasts" || view === "burden") {

@@ -5,6 +5,7 @@ import { badge, h, write } from "../shared/dom.js";
 import { causeId, isCause } from "./causes.js";
 import { sentences } from "./explain.js";
 import { address } from "../forecasts/forecasts.js";
+import { address as momentOf } from "../moment/moment.js";
 import { age, number, shortTime } from "../shared/format.js";
 import { part, post } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
@@ -87,7 +88,8 @@ export class Card {
     const { condition, signal, ward } = this.alarm;
     const record = condition.startsWith("predicted.") && signal
       ? [h("li", {}, h("a", { href: address(signal, ward || "*") }, t("forecasts.link")))] : [];
-    this.details.lastChild.replaceChildren(...sentences(this.alarm).map((sentence) => h("li", {}, sentence)), ...record);
+    this.details.lastChild.replaceChildren(...sentences(this.alarm).map((sentence) => h("li", {}, sentence)), ...record,
+      h("li", {}, h("a", { class: "reopen", href: momentOf(episode(this.alarm)) }, t("moment.reopen"))));
   }
 }
 

@@ -4,7 +4,7 @@ import * as clock from "../shared/clock.js";
 import { age, alarmValue, limitMeasure, list, measure, moment, number, percent, signalName, time, unit } from "../shared/format.js";
 import { has, known, t } from "../shared/i18n.js";
 import { horizons } from "../shared/signals.js";
-import { inputName, lacking, newsParts, rateOf, ruleTerms, timesInTen } from "./words.js";
+import { alarmName, inputName, lacking, newsParts, rateOf, ruleTerms, timesInTen, why } from "./words.js";
 
 const OBSERVATIONS = 5;
 
@@ -12,6 +12,7 @@ const OBSERVATIONS = 5;
 export function sentences(alarm) {
   const explanation = alarm.explanation ?? {};
   return [
+    plain(alarm),
     t("explain.onset", { time: moment(alarm.onset, clock.now()), age: age((clock.now() - alarm.onset) / 1000) }),
     ...rule(explanation),
     ...change(alarm, explanation.rate),
@@ -30,6 +31,12 @@ export function sentences(alarm) {
     ...model(explanation.model),
     ...answered(alarm),
   ];
+}
+
+/** What happened, in one sentence: the alarm's name and the reason at its onset. */
+function plain(alarm) {
+  const said = why(alarm, null, clock.now());
+  return said ? t("explain.plain", { alarm: alarmName(alarm), why: said }) : `${alarmName(alarm)}.`;
 }
 
 function rule(explanation) {
