@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from api.cli import escalation
 from api.cli.opened import Database
 from api.cli.output import Failure, failures, print_json, say
 from api.cli.rules import AccountName, Json, Url
@@ -22,6 +23,8 @@ policy = typer.Typer(
     help="The policy about alarms: what latches, longest pauses, reminders. A file in TOML has what differs from the default.",
 )
 app.add_typer(policy, name="policy")
+app.add_typer(escalation.app, name="escalation")
+app.command("on-call")(escalation.on_call)
 File = Annotated[Path, typer.Argument(help="A policy in TOML (or .json).", exists=True, dir_okay=False)]
 Ward = Annotated[str, typer.Option(help="A ward.", show_default="the whole site")]
 _URL = "http://127.0.0.1:8000"
