@@ -42,7 +42,8 @@ def test_an_acknowledged_critical_alarm_stays_red_and_foremost(service: Service,
     tile = tile_of(service, page, "severity", patient)
     service.observe(patient, "oxygen_saturation", 97, 20)
     critical = alarming(service, patient, "oxygen_saturation", 80, "limit.critical_low")
-    alarming(service, patient, "oxygen_saturation", 80, "limit.low")
+    service.observe(patient, "heart_rate", 100, 20)
+    alarming(service, patient, "heart_rate", 127, "limit.high")  # another family: an alarm of its own
     expect(tile.locator(".foot strong")).to_have_text("Oxygen saturation critically low", timeout=15_000)
     service.ask("POST", f"/v1/alarms/{critical}/acknowledge", {})
     expect(tile.locator(".foot .answered")).to_be_visible(timeout=15_000)

@@ -5,6 +5,7 @@ import { h, mark, write } from "../shared/dom.js";
 import { number } from "../shared/format.js";
 import { t } from "../shared/i18n.js";
 import { calling, episode } from "../shared/store.js";
+import { nested, under } from "./silenced.js";
 import { alarmName, priorityName, whoLine, why } from "./words.js";
 import { Card, digestLine, keep, line } from "./card.js";
 import { causeId, causes, isCause } from "./causes.js";
@@ -13,6 +14,10 @@ import { SilentWard } from "./silent_ward.js";
 const LINES = 60;
 const CARDS = 200;
 const CALM_MS = 400;
+/* Changes of an alarm that sound nowhere: screen readers do not interrupt for them. */
+const UNANNOUNCED = new Set([
+  "paused", "resumed", "taken", "grouped", "ungrouped", "known", "unknown", "eased", "escalated", "exhausted",
+]);
 
 export class Alarms {
   #cards = new Map();
@@ -75,12 +80,13 @@ export class Alarms {
 
   #update() {
     const active = this.store.active();
-    const entries = causes(active, this.store.entries);
+    const entries = nested(causes(active, this.store.entries));
     this.#crowded = active.length > CARDS;
     keep(this.list, this.#cards, entries.slice(0, CARDS), (entry) => (isCause(entry)
       ? new SilentWard(entry, { may: this.may, entries: this.store.entries })
       : new Card(entry, {
         label: this.#label(entry), may: this.may, entry: () => this.store.entries.get(entry.patient),
+        members: (lead) => under(this.store.entries.get(lead.patient), lead),
       })));
     const rest = entries.length - CARDS;
     write(this.rest, rest > 0 ? t("alarms.more", { count: number(rest), amount: rest }) : "");
@@ -104,7 +110,7 @@ export class Alarms {
 
   /** Announce: new high alarms at once, everything else when the screen reader pauses. */
   #announce(alarm) {
-    if (alarm.past) return;
+    if (alarm.past || UNANNOUNCED.has(alarm.event) || (alarm.under && alarm.presence === "on")) return;
     const texts = { alarm: alarmName(alarm), label: this.#label(alarm), why: why(alarm, this.store.entries.get(alarm.patient), clock.now()), priority: priorityName(alarm.priority) };
     if (alarm.presence === "on" && alarm.priority === "high") this.alert.textContent = t("alarms.announce", texts);
     else if (alarm.presence === "acknowledged") this.status.textContent = t("alarms.announce_acknowledged", texts);

@@ -7,33 +7,49 @@ import { sentences } from "./explain.js";
 import { address } from "../forecasts/forecasts.js";
 import { address as momentOf } from "../moment/moment.js";
 import { age, number, shortTime } from "../shared/format.js";
-import { part, post } from "../shared/http.js";
+import { part, post, put, remove } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
-import { calling, episode } from "../shared/store.js";
+import { calling, episode, flashing } from "../shared/store.js";
+import { notes } from "./silenced.js";
 import { alarmName, calls, presenceName, priorityName, why } from "./words.js";
 
+const PAUSE_S = 120;
+
 /** Ask the service to acknowledge. The card changes when the transition comes back, on every screen at once. */
-async function acknowledge(alarm, button, error) {
+async function acknowledge(alarms, button, error) {
+  const label = button.textContent;
   button.disabled = true;
   write(button, t("alarms.sending"));
   write(error, "");
   try {
-    await post(`v1/alarms/${part(episode(alarm))}/acknowledge`);
+    if (alarms.length === 1) await post(`v1/alarms/${part(episode(alarms[0]))}/acknowledge`);
+    else await post("v1/alarms/acknowledge", { alarms: alarms.map(episode) });
   } catch (refusal) {
     write(error, refusal.message);
     button.disabled = false;
-    write(button, t("alarms.acknowledge"));
+    write(button, label);
+  }
+}
+
+/** Ask for something else about an alarm. */
+async function ask(request, error) {
+  write(error, "");
+  try {
+    await request();
+  } catch (refusal) {
+    write(error, refusal.message);
   }
 }
 
 /**
  * A card that stays in place while its alarm changes. `label` names the patient (empty on the patient's own page);
  * `may` says whether this person may acknowledge; `open` shows the explanation at once; `entry` returns the patient's
- * current entry, so that the card shows the present and not only the onset.
+ * current entry, so that the card shows the present and not only the onset; `members` the alarms that are shown under it.
  */
 export class Card {
-  constructor(alarm, { label = "", may = false, open = false, entry = () => null } = {}) {
+  constructor(alarm, { label = "", may = false, open = false, entry = () => null, members = () => [] } = {}) {
     this.entry = entry;
+    this.members = members;
     this.may = may;
     this.label = label;
     this.open = open;
@@ -41,11 +57,12 @@ export class Card {
     this.since = h("span", { class: "since" });
     this.why = h("p", { class: "why" });
     this.calls = h("p", { class: "state calls" });
+    this.notes = h("p", { class: "state notes" });
     this.update(alarm);
   }
 
   update(alarm) {
-    const state = `${alarm.number ?? ""}${alarm.presence}${alarm.priority}${alarm.time}${alarm.value}`;
+    const state = `${alarm.number ?? ""}|${alarm.presence}${alarm.priority}${alarm.time}${alarm.value}${this.#waiting(alarm).length}`;
     const changed = state !== this.state;
     this.alarm = alarm;
     this.state = state;
@@ -56,7 +73,14 @@ export class Card {
   tick() {
     write(this.why, why(this.alarm, this.entry(), clock.now()));
     write(this.calls, calls(this.alarm));
+    write(this.notes, notes(this.alarm).join(" · "));
     write(this.since, t("alarms.since", { age: age((clock.now() - this.alarm.onset) / 1000) }));
+  }
+
+  /** This alarm and those shown under it, as far as nobody has acknowledged them. */
+  #waiting(alarm) {
+    const under = this.members(alarm).filter((one) => one.presence === "on" || one.presence === "latched");
+    return calling(alarm) ? [alarm, ...under] : [];
   }
 
   #build() {
@@ -66,21 +90,38 @@ export class Card {
     const expanded = this.details?.open ?? this.open;
     this.details = h("details", { open: expanded, ontoggle: () => this.#explain() },
       h("summary", {}, t("explain.title")), h("ul", { class: "sentences" }));
+    const several = this.#waiting(alarm).length;
     const button = this.may && calling(alarm) && h("button", {
       class: "acknowledge", type: "button", "aria-label": t("alarms.acknowledge_one", { alarm: name, label: this.label }),
-      onclick: () => acknowledge(this.alarm, button, error),
-    }, t("alarms.acknowledge"));
-    this.root.className = `card ${alarm.priority} ${alarm.presence}`;
+      onclick: () => acknowledge(this.#waiting(this.alarm), button, error),
+    }, several > 1 ? t("alarms.acknowledge_group", { count: number(several) }) : t("alarms.acknowledge"));
+    const others = this.may && calling(alarm) ? this.#others(name, error) : [];
+    this.root.className = `card ${alarm.priority} ${alarm.presence}${alarm.under ? " under" : ""}`;
     this.root.dataset.alarm = episode(alarm);
     this.root.dataset.presence = alarm.presence;
     this.root.replaceChildren(
-      badge(alarm.priority, !calling(alarm), priorityName(alarm.priority)),
+      badge(alarm.priority, !flashing(alarm), priorityName(alarm.priority)),
       h("div", { class: "said" },
         this.label && h("a", { class: "whom", href: `#/patient/${encodeURIComponent(alarm.patient)}` }, this.label),
         h("strong", {}, name), this.why,
-        h("p", { class: "state" }, presenceName(alarm), " · ", this.since), this.calls),
-      this.details, ...(button ? [button] : []), error);
+        h("p", { class: "state" }, presenceName(alarm), " · ", this.since), this.notes, this.calls),
+      this.details, ...(button ? [button] : []), ...others, error);
     this.#explain();
+  }
+
+  /** "I take it", and the pause of this alarm's sound. */
+  #others(name, error) {
+    const place = `v1/alarms/${part(episode(this.alarm))}`;
+    const paused = this.alarm.audio_paused_until > clock.now();
+    return [h("div", { class: "answers" },
+      ...(this.alarm.responder ? [] : [h("button", {
+        type: "button", class: "take", "aria-label": t("alarms.take_one", { alarm: name, label: this.label }),
+        onclick: () => ask(() => post(`${place}/take`), error),
+      }, t("alarms.take"))]),
+      h("button", {
+        type: "button", class: "pause",
+        onclick: () => ask(() => (paused ? remove(`${place}/pauses/audio`) : put(`${place}/pauses/audio`, { seconds: PAUSE_S })), error),
+      }, paused ? t("pause.end") : t("alarms.pause_one")))];
   }
 
   #explain() {

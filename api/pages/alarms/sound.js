@@ -5,7 +5,7 @@
 
 import * as clock from "../shared/clock.js";
 import { faults } from "../shared/health.js";
-import { calling } from "../shared/store.js";
+import { sounding } from "../shared/store.js";
 
 const PATTERNS = {
   high: { pitch: 523.25, pulse: 0.15, starts: [0, 0.26, 0.52, 1.0, 1.26, 2.1, 2.36, 2.62, 3.1, 3.36], repeat: 7 },
@@ -102,7 +102,7 @@ export class Sound extends EventTarget {
     this.#listen();
     if (!this.on) return;
     const lost = Boolean(this.#fault) && !this.quiet;
-    const worst = this.store.active().find(calling)?.priority ?? null;
+    const worst = this.store.active().find(sounding)?.priority ?? null;
     const priority = lost && worst !== "high" ? "medium" : worst;
     if (!priority) {
       this.#played.clear();

@@ -11,9 +11,11 @@ import { t } from "../shared/i18n.js";
 import { Limits } from "./limits.js";
 import { Models } from "./models.js";
 import { News2Table } from "./news2.js";
+import { Pauses } from "./pauses.js";
 import { SignalView } from "./signal.js";
 import { recorded, rows, PAIRS } from "../shared/signals.js";
 import { byUrgency, Store } from "../shared/store.js";
+import { nested, under } from "../alarms/silenced.js";
 import { whoLine } from "../alarms/words.js";
 
 const RANGES_S = [1800, 7200, 28800, 86400];
@@ -51,6 +53,7 @@ export class PatientPage {
     this.facts = new Facts(this.id, this.may);
     this.limits = new Limits(this.id, this.may);
     this.off = new AlarmsOff(this.id, this.may);
+    this.pauses = new Pauses(this.id, this.may);
     this.news2 = new News2Table(this.id, this.may);
     this.models = new Models();
     this.charts = h("div", { class: "charts" });
@@ -74,7 +77,7 @@ export class PatientPage {
           h("section", { class: "box", "aria-labelledby": "patient-alarms" },
             h("h2", { id: "patient-alarms" }, t("patient.alarms")), this.none, this.cards,
             h("details", {}, h("summary", {}, t("patient.past")), this.past)),
-          this.off.root, this.news2.root, this.models.root, this.facts.root)));
+          this.pauses.root, this.off.root, this.news2.root, this.models.root, this.facts.root)));
   }
 
   /** The service no longer sends this patient's values: remove all of them from the screen. */
@@ -96,7 +99,7 @@ export class PatientPage {
     this.charts.replaceChildren();
     this.other.replaceChildren();
     const nobody = { label: this.id, signals: {}, alarms: [], news2: null };
-    for (const side of [this.news2, this.models, this.facts, this.off]) side.update(nobody);
+    for (const side of [this.news2, this.models, this.facts, this.off, this.pauses]) side.update(nobody);
   }
 
   get entry() {
@@ -125,6 +128,7 @@ export class PatientPage {
     this.models.update(entry);
     this.facts.update(entry);
     this.off.update(entry);
+    this.pauses.update(entry);
   }
 
   /** One view for every signal that the twin follows, made when the signal appears. */
@@ -157,12 +161,15 @@ export class PatientPage {
     this.#draw();
     if (this.entry) this.news2.update(this.entry);
     this.models.tick();
+    this.pauses.tick();
     for (const card of this.#cards.values()) card.tick();
   }
 
   #alarms() {
     const alarms = [...(this.entry?.alarms ?? [])].sort(byUrgency);
-    keep(this.cards, this.#cards, alarms, (alarm) => new Card(alarm, { may: this.may, open: true, entry: () => this.entry }));
+    keep(this.cards, this.#cards, nested(alarms), (alarm) => new Card(alarm, {
+      may: this.may, open: true, entry: () => this.entry, members: (lead) => under(this.entry, lead),
+    }));
     write(this.none, alarms.length ? "" : t("alarms.none_patient"));
     const here = this.store.transitions.filter((alarm) => alarm.patient === this.id).slice(-EARLIER).reverse();
     this.past.replaceChildren(...here.map((alarm) => line(alarm, "")));

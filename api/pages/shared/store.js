@@ -28,8 +28,19 @@ export function byUrgency(a, b) {
     || Number(standing(b)) - Number(standing(a)) || b.onset - a.onset;
 }
 
-/** Whether this alarm is unacknowledged: then it sounds and flashes. An alarm recorded after the fact never does. */
-export const calling = (alarm) => !alarm.past && (alarm.presence === "on" || alarm.presence === "latched");
+/**
+ * Whether this alarm is unacknowledged: then it sounds and flashes, if no pause silences it. An alarm recorded after the fact
+ * never does, nor one that is shown under another: that one calls.
+ */
+export const calling = (alarm) => !alarm.past && !alarm.under && (alarm.presence === "on" || alarm.presence === "latched");
+
+/** Whether it sounds now: nobody has paused it. */
+export const sounding = (alarm) => calling(alarm) && ["on", "latched"].includes(alarm.signals?.audible ?? "on");
+
+/** Whether it flashes now. */
+export const flashing = (alarm) => calling(alarm) && (alarm.signals?.visible ?? "on") !== "paused";
+
+const TIMES = ["onset", "time", "ended", "audio_paused_until", "paused_until", "reminds_at", "escalates_at", "called_at"];
 
 /** Whether the condition holds now. The condition of a latched alarm is over; the alarm waits to be acknowledged. */
 export const standing = (alarm) => alarm.standing ?? (alarm.presence === "on" || alarm.presence === "acknowledged");
@@ -101,7 +112,7 @@ export class Store extends EventTarget {
 
   /** Take one transition; known ones are ignored. `live` ones are announced. */
   transition(alarm, live) {
-    for (const field of ["onset", "time", "ended"]) if (alarm[field]) alarm[field] = millis(alarm[field]);
+    for (const field of TIMES) if (alarm[field]) alarm[field] = millis(alarm[field]);
     if (this.#seen.has(change(alarm))) return;
     this.#seen.add(change(alarm));
     this.transitions.push(alarm);
@@ -115,7 +126,7 @@ export class Store extends EventTarget {
   /** Insert transitions from the history before the live ones. */
   backfill(alarms) {
     // Sort oldest first: only the newest are kept.
-    for (const alarm of alarms) for (const field of ["onset", "time", "ended"]) if (alarm[field]) alarm[field] = millis(alarm[field]);
+    for (const alarm of alarms) for (const field of TIMES) if (alarm[field]) alarm[field] = millis(alarm[field]);
     for (const alarm of [...alarms].sort((a, b) => a.time - b.time)) this.transition(alarm, false);
     this.transitions.sort((a, b) => a.time - b.time || (episode(a) === episode(b) ? (a.number ?? 0) - (b.number ?? 0) : 0));
     this.#bound();

@@ -9,6 +9,7 @@ import { isOld, present, rejected } from "../patient/reading.js";
 import { PAIRS, PAIR_NAMES, recorded, rows, rowOf, signal, span } from "../shared/signals.js";
 import { draw, follow } from "./sparkline.js";
 import { byUrgency, calling, episode, standing } from "../shared/store.js";
+import { pauses, pauseText, pausedBy } from "../alarms/silenced.js";
 import { alarmName, ended, inputShort, lacking, presenceName, priorityName, who, whoLine, why } from "../alarms/words.js";
 
 const MOST_ROWS = 5;
@@ -94,11 +95,12 @@ export class Tile {
     this.score = h("span", { class: "score" });
     this.partial = h("span", { class: "partial" });
     this.body = h("div", { class: "rows" });
+    this.paused = h("p", { class: "paused" });
     this.foot = h("div", { class: "foot" });
     this.link = h("a", { class: "open", href: `#/patient/${encodeURIComponent(patient)}` },
       h("h2", { class: "who" }, this.bed, this.label));
     this.root = h("article", { class: "tile", dataset: { patient } },
-      h("header", {}, this.link, h("span", { class: "news" }, this.score, this.partial)), this.body, this.foot);
+      h("header", {}, this.link, h("span", { class: "news" }, this.score, this.partial)), this.body, this.paused, this.foot);
   }
 
   /** Write the patient's name at once: the keyboard and screen readers also reach tiles that are not on screen. */
@@ -118,6 +120,8 @@ export class Tile {
     this.#arrange(entry, alarms);
     for (const row of this.#rows.values()) row.update(entry, now, alarms);
     this.#foot(entry, alarms, now);
+    write(this.paused, pauseText(entry, now));
+    attribute(this.paused, "title", pauses(entry).map(([, pause]) => pausedBy(pause)).join("; ") || null);
     const [worst] = alarms;
     for (const priority of ["high", "medium", "low"]) mark(this.root, priority, worst?.priority === priority);
     mark(this.root, "answered", worst && !alarms.some(calling));

@@ -7,6 +7,7 @@ import { get, part } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 import { signal } from "../shared/signals.js";
 import { byUrgency } from "../shared/store.js";
+import { pauses } from "../alarms/silenced.js";
 import { Tile } from "./tile.js";
 
 const KEPT = "vitaltwin.order";
@@ -42,6 +43,7 @@ export class Ward {
     store.addEventListener("alarms", () => this.#order === "urgency" && this.#sort());
     this.grid.addEventListener("measured", ({ target }) => this.#soil(target.closest(".tile").dataset.patient));
     setInterval(() => this.#soilAll(), 5000);
+    setInterval(() => this.#countDown(), 1000);
     this.#changed(null);
   }
 
@@ -118,6 +120,11 @@ export class Ward {
     if (!tile) return;
     tile.dirty = true;
     if (tile.visible && !this.#frame) this.#frame = requestAnimationFrame(() => this.#paint());
+  }
+
+  /** The time that is left of a pause changes every second. */
+  #countDown() {
+    for (const id of this.#tiles.keys()) if (pauses(this.store.entries.get(id)).length) this.#soil(id);
   }
 
   #soilAll() {
