@@ -80,6 +80,8 @@ def _schema() -> dict[str, Any]:
 
 
 _BODY = {"requestBody": {"required": True, "content": {"application/json": {"schema": _schema()}}}}
+_ANY_OBJECT = {"type": "object", "description": "As for PUT; whatever is wrong with it is in the answer."}
+_DRAFT = {"requestBody": {"required": True, "content": {"application/json": {"schema": _ANY_OBJECT}}}}
 _READ = problems("unauthenticated", "forbidden", "store-unavailable")
 _CHECK = _READ | problems("malformed-body", "foreign-origin", "body-too-large", "unsupported-media-type", "invalid")
 _WRITE = _CHECK | problems("overloaded", "log-unavailable", "storage-full")
@@ -106,7 +108,7 @@ async def set_rules(context: Context, actor: Caller, body: Wanted) -> Response:
     return respond(_rules(context.service.rules()))
 
 
-@router.post("/check", response_model=Checked, responses=_CHECK, openapi_extra=_BODY)
+@router.post("/check", response_model=Checked, responses=_CHECK, openapi_extra=_DRAFT)
 async def check_rules(request: Request, context: Context, actor: Caller, body: Wanted) -> Response:
     """Check rules without setting them."""
     del request

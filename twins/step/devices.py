@@ -5,6 +5,7 @@ import numpy as np
 from twins.alarms.conditions import PATIENT_CONDITIONS
 from twins.arrays import I8, U1
 from twins.bank.bank import Bank
+from twins.bank.layout import RECENT_MOST_US
 from twins.records import Columns
 from twins.signals import BY_NAME
 from twins.step.effects import Effects
@@ -23,8 +24,10 @@ def unheard(effects: Effects, live: U1) -> None:
     """On a tick: patients whose devices never sent anything for as long as the policy of the ward says."""
     bank, now = effects.bank, effects.now
     count = bank.patients
-    nothing = (bank.slot[:count] < 0).all(axis=1) & (live[:count] != 0)
-    for number in np.flatnonzero(nothing).tolist():
+    # Most patients have a heart rate: only the others are looked at closely.
+    some = np.flatnonzero((bank.slot[:count, 0] < 0) & (live[:count] != 0))
+    silent = some[(bank.slot[some] < 0).all(axis=1)].tolist()
+    for number in silent:
         profile = bank.profile(number)
         after_s = bank.policies.of(profile.ward).unheard_after_s
         key = (number, _UNHEARD.name, -1)
@@ -33,14 +36,14 @@ def unheard(effects: Effects, live: U1) -> None:
             why = {"unheard": {"since": profile.admitted // 1000, "waited_s": waited_s, "after_s": after_s}}
             effects.begin(number, _UNHEARD, -1, now, _UNHEARD.priority, None, None, why)
             bank.touch(number)
-    for number in [key[0] for key in bank.alarms if key[1] == _UNHEARD.name]:
-        if live[number] and not nothing[number]:
+    for number in sorted(key[0] for key in bank.alarms if key[1] == _UNHEARD.name):
+        if live[number] and (bank.slot[number] >= 0).any():
             effects.end(number, _UNHEARD.name, -1, now)
             bank.touch(number)
 
 
 def take_batteries(effects: Effects, columns: Columns, numbers: I8) -> None:
-    """Judge batteries among the readings of a frame; the newest reading in the frame counts.
+    """Judge batteries among the readings of a frame; the newest reading in the frame counts, if it is recent.
 
     ``numbers`` is as for ``walk.frame``: an entry without a patient's number is skipped.
     """
@@ -49,7 +52,8 @@ def take_batteries(effects: Effects, columns: Columns, numbers: I8) -> None:
     for place in np.flatnonzero(columns.signal == BATTERY).tolist():
         entry, value, time = int(columns.patient[place]), float(columns.value[place]), int(columns.time[place])
         number = int(numbers[entry]) if entry < len(numbers) else -1
-        if number >= 0 and 0.0 <= value <= 100.0 and time >= newest.get(number, (time, 0.0))[0]:
+        recent = effects.now - time <= RECENT_MOST_US
+        if number >= 0 and recent and 0.0 <= value <= 100.0 and time >= newest.get(number, (time, 0.0))[0]:
             newest[number] = (time, value)
     for number, (time, value) in newest.items():
         _judge(effects, bank, number, time, value)

@@ -5,7 +5,20 @@ import msgspec
 from tests.twins.step.test_step import T0, S, Ward, frame
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
-from twins.records import Acknowledge, Admit, Discharge, Hours, Move, Rule, SetProfile, SetRules, SetZone, Tick, Zone
+from twins.records import (
+    Acknowledge,
+    Admit,
+    Discharge,
+    Hours,
+    Move,
+    Rule,
+    SetAlarmOff,
+    SetProfile,
+    SetRules,
+    SetZone,
+    Tick,
+    Zone,
+)
 from twins.step.dispatch import step
 from twins.step.estimates import complete
 
@@ -123,6 +136,18 @@ def test_new_rules_keep_what_still_holds_and_end_what_is_gone():
     ward.take(SetRules(rules=[msgspec.structs.replace(same, when="heart_rate > 130")], received=T0 + 5 * S))
     assert changes(ward, "rule.fast")[-1] == (5, "turned_off")
     assert "rule.fast" not in {alarm.condition for alarm in ward.bank.alarms.values()}
+
+
+def test_a_rule_turned_off_for_a_patient_alarms_again_when_the_time_is_over_and_it_is_still_true():
+    ward = under(FAST)
+    beat(ward, 1, 3, 110)
+    off = SetAlarmOff(patient="p", signal="rule.fast", until=T0 + 100 * S, reason="seen", by="ada", received=T0 + 3 * S)
+    ward.take(off)
+    beat(ward, 4, 99, 110)
+    assert changes(ward, "rule.fast") == [(1, "began"), (3, "turned_off")]
+    for at in range(99, 103):
+        ward.take(Tick(T0 + at * S))
+    assert changes(ward, "rule.fast")[2:] == [(100, "began")]
 
 
 def test_what_is_no_rule_in_the_log_is_left_out():

@@ -135,4 +135,6 @@ def test_a_low_battery_rises_and_ends_when_it_is_charged():
     first, second, _ = changes(ward, "device.battery")
     assert (first.priority, first.value, first.limit) == ("low", 19.0, 20.0)
     assert (second.priority, second.explanation["battery"]["percent"]) == ("medium", 9.0)
+    ward.take(frame(5000, ("p", "device_battery", 3, 1000)))
+    assert len(events(ward, "device.battery")) == 3
     assert math.isclose(ward.bank.policies.of("A").battery_below, 20.0)
