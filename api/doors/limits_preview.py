@@ -175,7 +175,7 @@ def place_of(context: AppContext) -> dict[str, Any]:
         raise HistoryNotKept("no history is kept, so there are no readings to run again")
     return {
         "store": "sqlite" if isinstance(history, SqliteHistory) else "influx",
-        "settings": _settings(context.settings),
+        "settings": settings_of_child(context.settings),
     }
 
 
@@ -209,7 +209,7 @@ async def _turn(context: AppContext) -> AsyncIterator[None]:
         context.previews.release()
 
 
-def _settings(settings: Settings) -> str:
+def settings_of_child(settings: Settings) -> str:
     """What the other process needs to read the history."""
     names = [name for name in type(settings).model_fields if name == "database" or name.startswith("influx_")]
     values = {name: getattr(settings, name) for name in names}

@@ -137,7 +137,9 @@ export class Card {
 /** One transition as a line of the event list. */
 export function line(alarm, label) {
   return h("li", { class: "event", dataset: { transition: `${episode(alarm)}|${alarm.presence}` } },
-    h("time", { dateTime: new Date(alarm.time).toISOString() }, shortTime(alarm.time)),
+    h("time", { dateTime: new Date(alarm.time).toISOString() }, h("a", {
+      class: "reopen", href: momentOf(episode(alarm)), title: t("moment.reopen"),
+    }, shortTime(alarm.time))),
     badge(alarm.priority, true, priorityName(alarm.priority)),
     h("span", {}, h("a", { href: `#/patient/${encodeURIComponent(alarm.patient)}` }, label), " ", alarmName(alarm),
       h("span", { class: "presence" }, presenceName(alarm))));
