@@ -7,6 +7,7 @@ alarm, ends none, and stops the clock of a wait.
 import math
 
 from twins.alarms.rule_language import AND, ESTIMATE, NEWS2, NEWS2_PART, NOT, QUALITY, READING, TERM
+from twins.alarms.rules import CLEARING, COUNTED, IS_ON, WAITING
 from twins.alarms.sensor_faults import silence_us
 from twins.arrays import F8, I1, I4, I8, U1, U4
 from twins.bank.layout import (
@@ -28,15 +29,13 @@ from twins.compiled.jit import kernel
 from twins.models.deterioration.scoring import HIGHEST, PARAMETERS
 
 __all__ = [
-    "BEGINS", "CLEARING", "COUNTED", "ENDS", "FALSE", "IS_ON", "KNOWN", "NOT_KNOWN", "TRUE", "UNKNOWN", "WAITING", "evaluate",
+    "BEGINS", "ENDS", "FALSE", "KNOWN", "NOT_KNOWN", "TRUE", "UNKNOWN", "evaluate",
     "operand", "truth_of",
 ]  # fmt: skip
 
 FALSE, TRUE, UNKNOWN = 0, 1, 2
 BEGINS, ENDS, NOT_KNOWN, KNOWN = 1, -1, 2, 3
 """How a rule changed; the last two are of a rule that is on: its alarm stays, and it is (not) known whether it is true."""
-WAITING, IS_ON, COUNTED, CLEARING = 1, 2, 4, 8
-"""Bits of a rule's phase: ``when`` is true and waits; the alarm is on; this occurrence is counted; it is about to end."""
 FORGET_US = 300_000_000
 """A wait starts again after being unknown for longer than this."""
 

@@ -10,12 +10,17 @@ from twins.alarms.rule_language import TERM, Fault, Program, parse
 from twins.arrays import F8, I8
 from twins.records import Hours, Rule, Zone
 
-__all__ = ["MOST_RULES", "MOST_TIMES", "Compiled", "compiled", "in_hours", "local_minute", "minutes"]
+__all__ = [
+    "CLEARING", "COUNTED", "IS_ON", "MOST_RULES", "MOST_TIMES", "WAITING", "Compiled", "compiled", "in_hours", "local_minute",
+    "minutes",
+]  # fmt: skip
 
 MOST_RULES = 32
 """The most rules of a site: those in force for a patient are the bits of one number."""
 MOST_TIMES = 8
 """The most occurrences that a rule may ask for."""
+WAITING, IS_ON, COUNTED, CLEARING = 1, 2, 4, 8
+"""Bits of a rule's phase: ``when`` is true and waits; the alarm is on; this occurrence is counted; it is about to end."""
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _DAY_MIN, _WEEK_MIN = 1440, 7 * 1440
 _EPOCH_DAY = 3

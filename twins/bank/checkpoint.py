@@ -301,6 +301,10 @@ def _begin_anew(bank: Bank, block: Block, first: int) -> None:
                 row = bank.open_channel(first + owner, code)
                 bank.phase[row, which] = layout.ON
                 bank.since[row, which] = alarm.levels[condition.name].since
+        for which in (layout.RATE_FALLING, layout.RATE_RISING, layout.LOW_QUALITY):
+            if CHANNEL_CONDITIONS[which].name in alarm.levels:
+                row = bank.open_channel(first + owner, code)
+                bank.rate_phase[row, which - layout.RATE_FALLING] = layout.ON
 
 
 def foundation_of(bank: Bank, offset: int, committed: int = -1) -> Foundation:

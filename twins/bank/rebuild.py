@@ -50,6 +50,8 @@ def keep_alarms(bank: Bank, block: Block) -> None:
         number = block.number * BLOCK + owner
         if bank.profiles[number] is None or not bank.active[number]:
             continue
+        if condition.startswith("rule.") and bank.rules.rule(condition) < 0:
+            continue  # the rule is gone
         key = (number, condition, code)
         again = bank.alarms.get(key)
         if again is None:
@@ -80,7 +82,12 @@ def _to_be_ended(bank: Bank, number: int, condition: str, code: int, level: Leve
             if bank.known_parts[number, column] < 0 and name in told:
                 # The inputs of the score are no longer known: the alarm stays until they are.
                 bank.known_parts[number, column] = told[name]
-    elif code >= 0 and _CHANNEL.get(condition, layout.CONDITIONS) < layout.CONDITIONS:
-        row = bank.open_channel(number, code)
-        bank.phase[row, _CHANNEL[condition]] = layout.ON
-        bank.since[row, _CHANNEL[condition]] = level.since
+    elif condition.startswith("rule."):
+        bank.rules.turn_on(number, condition)
+    elif code >= 0 and condition in _CHANNEL:
+        which, row = _CHANNEL[condition], bank.open_channel(number, code)
+        if which < layout.CONDITIONS:
+            bank.phase[row, which] = layout.ON
+            bank.since[row, which] = level.since
+        elif layout.RATE_FALLING <= which <= layout.LOW_QUALITY:
+            bank.rate_phase[row, which - layout.RATE_FALLING] = layout.ON

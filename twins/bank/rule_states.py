@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from twins.alarms.rules import MOST_TIMES, Compiled, compiled
+from twins.alarms.rules import IS_ON, MOST_TIMES, Compiled, compiled
 from twins.records import SetRules, SetZone, Zone
 
 __all__ = ["RuleStates"]
@@ -96,6 +96,10 @@ class RuleStates:
     def rule(self, condition: str) -> int:
         """The index of the rule with a condition's name, −1 if there is none."""
         return next((at for at, held in enumerate(self.rules.conditions) if held.name == condition), -1)
+
+    def turn_on(self, number: int, condition: str) -> None:
+        """The alarm of a rule is on: it ends when the rule is no longer true."""
+        self.phase[number, self.columns[self.rule(condition)]] = IS_ON
 
     def column(self, key: str) -> int:
         """The column of a key; a new one if it has none."""

@@ -5,6 +5,7 @@ import msgspec
 from tests.twins.step.test_step import T0, S, Ward, frame
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, restore, restore_foundation
+from twins.bank.rebuild import begin_patients, keep_alarms
 from twins.records import (
     Acknowledge,
     Admit,
@@ -207,6 +208,23 @@ def test_a_restart_anywhere_changes_no_alarm_and_no_state():
             again, outcomes = restarted(ward, upto, committed)
             assert msgspec.msgpack.encode(outcomes) == msgspec.msgpack.encode(ward.outcomes[upto + 1 :])
             assert msgspec.msgpack.encode(block_of(again, 0, last)) == final
+
+
+def test_twins_rebuilt_from_the_log_keep_a_rules_alarm_until_the_rule_is_no_longer_true():
+    ward = under(FAST, NIGHT)
+    beat(ward, 1, 5, 110)
+    block = block_of(ward.bank, 0, len(ward.log) - 1)
+    fresh = Ward()
+    fresh.bank = Bank()
+    begin_patients(fresh.bank, block)
+    fresh.take(SetRules(rules=[FAST], by="ada", received=T0))
+    fresh.outcomes.clear()
+    keep_alarms(fresh.bank, block)
+    assert {alarm.condition for alarm in fresh.bank.alarms.values()} == {"rule.fast"}
+    beat(fresh, 10, 12, 110)
+    assert changes(fresh, "rule.fast") == []
+    beat(fresh, 12, 14, 80)
+    assert changes(fresh, "rule.fast") == [(12, "ended")]
 
 
 def test_a_discharge_empties_the_rules_of_a_patient():
