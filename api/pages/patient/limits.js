@@ -41,6 +41,7 @@ export class Limits extends EventTarget {
     this.root = h("section", { class: "box limits", "aria-labelledby": "limits-heading" },
       h("h2", { id: "limits-heading" }, t("limits.title")), this.place, this.said, this.now);
     this.suggestions = new Suggestions(patient, (changes) => this.#accept(changes));
+    this.suggestions.root.hidden = true;
     if (may) this.root.append(this.suggestions.root);
   }
 
@@ -116,6 +117,7 @@ export class Limits extends EventTarget {
       return this.#own(name, field) === null ? text : h("strong", { class: "own", title: t("limits.own") }, text);
     };
     this.place.replaceChildren(this.#table(cell), ...(edit ? [edit] : []));
+    this.suggestions.root.hidden = !this.names.length;
   }
 
   /** The form shows the limits in force when it opens: another screen may have changed them. */
