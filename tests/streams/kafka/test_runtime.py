@@ -35,12 +35,17 @@ from twins.records import (
     Admit,
     Columns,
     EscalationStep,
+    LimitPeriod,
     Outcome,
     Rotation,
+    Rule,
     SetEscalation,
     SetLimits,
+    SetRules,
     SetSchedule,
+    SetZone,
     Tick,
+    Zone,
 )
 
 pytestmark = [pytest.mark.slow, pytest.mark.fault]
@@ -87,7 +92,17 @@ async def recorded(path: Path) -> list[Outcome]:
     patients = [f"bed {number}" for number in range(12)]
     for patient in patients:
         await service.append(Admit(patient=patient, ward="A"))
-    await service.append(SetLimits(signal="heart_rate", ward="A", high=110.0, delay_s=1.0))
+    night = {"all": LimitPeriod(begin="00:00", end="24:00", low=45.0)}
+    await service.append(
+        SetLimits(signal="heart_rate", ward="A", high=110.0, delay_s=1.0, rising_per_min=10.0, periods=night)
+    )
+    zone = Zone("two ahead", [(0, 7200)])
+    fast = Rule(id="fast", when="heart_rate > 95 and oxygen_saturation > 90", for_s=1, text={"en": "{heart_rate}"})
+    often = Rule(id="often", when="oxygen_saturation.reading < 95", times=3, within_s=600, days=["mon", "wed", "fri"])
+    await service.append(
+        SetRules(rules=[fast, often, Rule(id="poor", when="heart_rate.quality < 0.9")], zone=zone, by="ada")
+    )
+    await service.append(SetZone(ward="A", zone=zone))
     steps = [EscalationStep(0.4, ["schedule:doctor", "role:clinician"]), EscalationStep(0.4, ["person:head"])]
     for priority in ("high", "medium"):
         await service.append(SetEscalation(priority=priority, steps=steps, repeat=1, repeat_after_s=0.6))  # type: ignore[arg-type]
@@ -124,6 +139,8 @@ async def test_the_same_results_in_both_runtimes(
         alarms[one.partition] += [encode_transition(transition) for transition in one.transitions]
     assert min(map(len, estimates.values())) > 10
     assert sum(map(len, alarms.values())) > 5
+    conditions = {one.condition for outcome in wanted for one in outcome.transitions}
+    assert {"rule.fast", "rate.rising"} <= conditions
     notices = [notice for one in wanted for notice in one.notices]
     assert {notice.state for notice in notices} == {"pending", "cancelled"}
     assert {notice.step for notice in notices} >= {1, 2, 3}
