@@ -1,5 +1,6 @@
 """The site's rules over HTTP, from a TOML file, and an alarm of one of them on the WebSocket."""
 
+import json
 import os
 import subprocess
 import sys
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api.rules import read_rules
 from tests.api.conftest import PASSWORD, eventually
 from tests.api.live.test_sockets import follow, hear, opened
 
@@ -119,3 +121,23 @@ def test_a_rule_from_a_file_alarms_on_the_socket_with_its_text_and_version(tmp_p
     )
     assert heard["alarm"]["text"]["de"] == "SpO2 88 % bei 31 Atemzügen"
     assert (why["rule"]["version"], why["rule"]["set_by"]) == (version, "root")
+
+
+def test_on_the_services_own_machine_no_password_is_needed(running, admin):
+    shown = vitaltwin(running, "show", "--json", "--database", running.service.settings.database)
+    assert shown.returncode == 0, shown.stderr
+    assert json.loads(shown.stdout) == admin.get("/v1/rules").json()
+
+
+def test_a_service_that_is_not_there_is_one_plain_line(running, tmp_path):
+    gone = vitaltwin(running, "show", "--url", "http://127.0.0.1:9", "--account", "root")
+    assert (gone.returncode, gone.stderr.count("\n")) == (1, 1)
+    assert "is the service running?" in gone.stderr
+
+
+def test_the_example_of_the_documentation_is_valid():
+    page = (Path(__file__).parents[3] / "docs" / "rules.md").read_text("utf-8")
+    example = page.partition("```toml\n")[2].partition("```")[0]
+    read = read_rules(example, 1_700_000_000_000_000)
+    assert read.findings == []
+    assert [rule.id for rule in read.rules] == ["respiratory-failure", "spells-at-night", "worse-in-two-hours"]
