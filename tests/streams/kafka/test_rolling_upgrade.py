@@ -74,9 +74,10 @@ class Ward:
             await asyncio.sleep(EVERY_S)
 
     def alarms(self) -> dict[str, str]:
-        """The newest presence of every high heart rate."""
+        """The newest presence of every heart rate that was critically high; its alarm may have eased since."""
         result = [one for outcome in list(self.heard) for one in outcome.transitions]
-        return {one.alarm: one.presence for one in result if one.condition == "limit.critical_high"}
+        critical = {one.alarm for one in result if one.condition == "limit.critical_high"}
+        return {one.alarm: one.presence for one in result if one.alarm in critical}
 
 
 async def until(true: Callable[[], Any], what: str, seconds: float = 120.0) -> None:
