@@ -2,9 +2,12 @@
 
 import math
 
+import numpy as np
+
 from twins.alarms.phases import note, turn
 from twins.arrays import F4, F8, I8, U1
 from twins.bank.layout import (
+    A_CODE,
     A_FAST,
     A_MEAN,
     A_PREDICTIVE,
@@ -36,12 +39,20 @@ from twins.bank.layout import (
     RING,
     RUN,
     VALUE,
+    WARNED_CHANCE,
+    WARNED_COUNT,
+    WARNED_OWN,
+    WARNED_RAISED,
+    WARNED_TRIALS,
+    WARNED_TRUE,
+    WARNED_WANTED,
     T,
 )  # fmt: skip
 from twins.compiled.jit import kernel
 from twins.models.channel import passage
 from twins.models.channel.chances import (
     FEWEST,
+    FLOOR,
     NEXT_READING,
     WITHIN,
     is_sparse,
@@ -50,12 +61,31 @@ from twins.models.channel.chances import (
     raw_of,
     stated_of,
 )
+from twins.signals import SIGNALS
 
 __all__ = ["awaited", "predicted"]
 
 
 PREDICT_ON, PREDICT_OFF = 0.5, 0.3
 PREDICT_EVERY_US = 5e6
+NEAR_US = 150e6
+"""Readings that pause for longer than this about the end of the half hour do not judge a prediction."""
+LATEST = 1.5
+"""The next reading judges a prediction if it comes within this many usual intervals."""
+PRECISION, MOST_TRIALS = 5.0, 60.0
+"""The precision of the fit as a prior of a patient's own offset; beyond so many trials older ones are forgotten."""
+_FITS = {
+    ("glucose", WITHIN): ((0.5, 0.25), (0.55, 0.43)),
+    ("glucose", NEXT_READING): ((0.5, -0.3), (0.5, -0.3)),
+}
+"""Slope and offset of the logit of the share that came true, for the low and the high side: how many predictions of
+recorded patients (even places by id) came true, by the stated chance. Lows are treated, which the chance does not know.
+"""
+_OTHERS = {WITHIN: ((1.0, 0.0), (1.0, 0.0)), NEXT_READING: ((0.5, -1.0), (0.5, -1.0))}
+_FITTED = np.array([
+    [_FITS.get((signal.name, kind), _OTHERS[kind]) for kind in (WITHIN, NEXT_READING)] for signal in SIGNALS
+])  # fmt: skip
+"""By signal, kind and side."""
 QUIET_US = 1800e6
 """No prediction begins while a limit is passed, or this long after: who was called for the limit needs no prediction."""
 
@@ -84,13 +114,54 @@ def _was_passed(t: float, bound: float, toward: float, watch: F8, ring: F8) -> b
 
 
 @kernel(forceinline=True)
+def _precision(chance: float, code: int, kind: int, side: int, warned: F4) -> float:
+    """The share of such predictions that comes true, by the fit of recordings and by this patient's own."""
+    fit = _FITTED[code, kind, side]
+    chance = min(max(chance, FLOOR), 1.0 - FLOOR)
+    return 1.0 / (1.0 + math.exp(-(fit[0] * math.log(chance / (1.0 - chance)) + fit[1] + float(warned[WARNED_OWN]))))
+
+
+@kernel()
+def _try(warned: F4, warned_at: I8, side: int, t: float, said: float, kind: int, raised: float) -> None:
+    """Note a prediction, to be judged by what comes."""
+    warned[WARNED_CHANCE] = -said if kind == NEXT_READING else said
+    warned[WARNED_RAISED] = raised
+    warned_at[side] = int(t)
+
+
+@kernel()
+def _settle(warned: F4, made: int, t: float, passed: int, watch: F8) -> None:
+    """Judge the pending prediction at ``t`` (µs), if its time has come or the limit was passed; learn from it.
+
+    It is dropped if nobody knows: the next reading came too late, or readings paused about the end of the half hour.
+    """
+    following = warned[WARNED_CHANCE] < 0.0
+    end = made + (LATEST * watch[INTERVAL] if following else PREDICT_WITHIN_S) * 1e6
+    if t <= made or (not following and t < end and not passed):
+        return
+    said = abs(float(warned[WARNED_CHANCE]))
+    warned[WARNED_CHANCE] = 0.0
+    if t > end + (0.0 if following else NEAR_US):
+        return
+    came = 1.0 if passed else 0.0
+    warned[WARNED_TRIALS] += 1.0
+    learnt = PRECISION + 0.2 * min(float(warned[WARNED_TRIALS]), MOST_TRIALS)
+    warned[WARNED_OWN] += (came - said) / learnt
+    if warned[WARNED_RAISED] != 0.0:
+        warned[WARNED_COUNT] += 1.0
+        warned[WARNED_TRUE] += came
+
+
+@kernel(forceinline=True)
 def predicted(
-    row: int, state: F8, parameter: F8, offsets: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, scratch: F4,
-    events: F8, n: int,
+    row: int, state: F8, parameter: F8, offsets: F4, watch: F8, ring: F8, limit: F8, phase: U1, since: I8, warned: F4,
+    warned_at: I8, scratch: F4, events: F8, n: int,
 ) -> int:  # fmt: skip
     """Predicted crossings of the low and high limit, for ``awaited`` rows; returns the event count.
 
-    Uses the stated chance: on at ``PREDICT_ON`` or above, off below ``PREDICT_OFF`` or when the limit itself is crossed.
+    A stated chance of ``PREDICT_ON`` or above is a prediction. It is an alarm if what became of such predictions before
+    says that the wanted share of them comes true. The alarm ends when the chance falls below ``PREDICT_OFF`` or when the
+    limit itself is crossed.
     """
     t = state[LAST]
     watch[PREDICTED] = t
@@ -105,6 +176,9 @@ def predicted(
         itself = LOW if side == 0 else HIGH
         toward = -1.0 if side == 0 else 1.0
         passed = toward * (state[VALUE] - bound) > 0.0 or phase[itself] != IDLE
+        if warned[side, WARNED_CHANCE] != 0.0:
+            came = 1 if passed or abs(since[itself]) > warned_at[side] else 0
+            _settle(warned[side], warned_at[side], t, came, watch)
         if phase[condition] == ON and passed and phase[itself] != ON:
             continue  # it is coming true; the limit's own alarm follows, after its delay
         # After its end, and after a delay that was not reached, a limit keeps when that was.
@@ -118,7 +192,14 @@ def predicted(
                 chance = stated_of(raw, parameter, kind, side, own)
         if chance >= PREDICT_ON and phase[condition] == IDLE and _was_passed(t, bound, toward, watch, ring):
             chance = 0.0
-        turned = turn(phase, since, condition, chance >= PREDICT_ON, chance < PREDICT_OFF, t, delay)
+        said = _precision(chance, int(parameter[A_CODE]), kind, side, warned[side]) if chance >= PREDICT_ON else 0.0
+        if said > 0.0 and warned[side, WARNED_CHANCE] == 0.0 and phase[condition] != ON:
+            _try(warned[side], warned_at, side, t, said, kind, 0.0)
+        raises = said > 0.0 and said >= warned[side, WARNED_WANTED]
+        turned = turn(phase, since, condition, raises, chance < PREDICT_OFF, t, delay)
+        if turned > 0:
+            _try(warned[side], warned_at, side, t, said, kind, 1.0)
+            chance = said
         if turned != 0:
             n = note(events, n, row, condition, 1.0 if turned > 0 else 0.0, t, bound, state, watch, ring)
             events[n - 1, E_EXTRA] = chance

@@ -76,12 +76,18 @@ def of_event(bank: Bank, event: npt.NDArray[np.float64]) -> dict[str, Any]:
             belief[0, layout.B_RECENT :],
         )
         within = int(event[layout.E_KIND]) == WITHIN
+        side = number - layout.PREDICTED_LOW
         expected_min = event[layout.E_EXPECTED] / 60.0
         explanation["forecast"] = {
             "probability": _round(event[layout.E_EXTRA]),
             "kind": KINDS[int(event[layout.E_KIND])],
             "horizon_min": _round(layout.PREDICT_WITHIN_S / 60.0 if within else expected_min),
             "expected_min": _round(expected_min) if within else None,
+            "wanted": _round(bank.warned[row, side, layout.WARNED_WANTED]),
+            "before": {
+                "predictions": int(bank.warned[row, side, layout.WARNED_COUNT]),
+                "came_true": int(bank.warned[row, side, layout.WARNED_TRUE]),
+            },
             "quantiles": [
                 [_round(q) for q in quantiles] for quantiles in fan(belief, np.array([code], np.uint16))[0].tolist()
             ],

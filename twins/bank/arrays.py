@@ -17,6 +17,8 @@ ROWS: dict[str, tuple[str, tuple[int, ...]]] = {
     "watch": ("f8", (layout.WATCH_WIDTH,)),
     "ring": ("f8", (layout.RING, 2)),
     "kept": ("f8", (2, layout.STATE_WIDTH)),
+    "warned": ("f4", (2, layout.WARNED_WIDTH)),
+    "warned_at": ("i8", (2,)),
     "rate": ("f4", (layout.RATE_LIMITS,)),
     "rate_since": ("u4", (layout.RATE_LIMITS,)),
     "rate_phase": ("u1", (layout.RATE_LIMITS,)),

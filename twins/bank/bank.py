@@ -361,6 +361,7 @@ class Bank:
             if plain and not any(one.periods for one in self.ward_settings(profile.ward).values()):
                 self._row_limits[key] = known
         self.limit[row], self.rate[row], self.judged[row, layout.CLEAR] = known
+        self.warned[row, :, layout.WARNED_WANTED] = self.policies.of(profile.ward).precision_wanted
 
     def _limits_of(self, number: int, code: int) -> tuple[tuple[float, ...], tuple[float, ...], float]:
         """The rows of ``limit`` and ``rate`` for a channel, and after how many µs a limit's alarm ends."""

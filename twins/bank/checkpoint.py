@@ -198,7 +198,7 @@ def _restore_rows(bank: Bank, block: Block, first: int) -> None:
         if name == "judged" and len(kept) < len(block.rows) * shape[0]:
             kept = _with_setting(kept.reshape(len(block.rows), -1), bank.signal_of_row[rows])
         getattr(bank, name)[rows] = kept.reshape(len(block.rows), *shape)
-    if "rate_since" not in block.arrays:
+    if "warned" not in block.arrays:
         for row in range(rows.start, rows.stop):
             bank.set_row_limits(row)  # of an earlier version, which knew fewer limits
     for model in bank.models:

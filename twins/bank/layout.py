@@ -89,6 +89,13 @@ AWAITING_WIDTH = 8
 S_CHANCE, S_BOUND, S_SPAN = 0, 2, 4
 STATED_WIDTH = 5
 
+# warned: float32[rows, 2, WARNED_WIDTH], by side: what became of predictions of a crossing. CHANCE is the chance of the
+# pending one (0: none; negative: about the next reading), RAISED whether it was an alarm, OWN the patient's own offset of
+# the logit, TRIALS how many it was learnt from, COUNT and TRUE how many alarms were judged and came true. WANTED is a
+# setting: the share of such alarms that should come true. warned_at: int64[rows, 2]: when the pending one was made (µs).
+WARNED_CHANCE, WARNED_RAISED, WARNED_OWN, WARNED_TRIALS, WARNED_COUNT, WARNED_TRUE, WARNED_WANTED = range(7)
+WARNED_WIDTH = 7
+
 # belief: float32[rows, BELIEF]: the numbers that a forecast is computed from, as sent; from B_STRETCH on the stretch of
 # each horizon, then how large recent errors are against the usual ones, and this patient's share of returns.
 B_LEVEL, B_SLOW, B_P00, B_P01, B_P11, B_NOISE, B_STRETCH = range(7)

@@ -22,6 +22,7 @@ def judge_anew(effects: Effects, row: int, reason: str) -> None:
     bank.watch[row, layout.PREDICTED] = 0.0
     bank.watch[row, layout.DIRTY] = 1.0
     statements.drop(bank.awaiting[row], bank.stated[row])
+    bank.warned[row, :, layout.WARNED_CHANCE] = 0.0
     effects.urgent.add(number)
     if retraction.empty(bank, row):
         column = deterioration.column_of(code)

@@ -64,8 +64,8 @@ def emit(effects: Effects, numbers: I8) -> None:
     while at < len(rows):
         at = walk.predictions(
             at, rows, effects.now, bank.signal_of_row, bank.state, bank.judged, bank.stretch, bank.watch, bank.ring,
-            bank.limit, bank.phase, bank.since, bank.awaiting, bank.stated, bank.offsets, layout.PARAMETERS, bank.scratch,
-            effects.events, effects.counts,
+            bank.limit, bank.phase, bank.since, bank.awaiting, bank.stated, bank.offsets, bank.warned, bank.warned_at,
+            layout.PARAMETERS, bank.scratch, effects.events, effects.counts,
         )  # fmt: skip
         effects.raised()
     at = 0

@@ -288,7 +288,8 @@ def due_rows(patients: I8, slot: I4, watch: F8) -> npt.NDArray[np.int64]:
 @kernel()
 def predictions(
     begin: int, rows: I8, now: int, signal_of_row: U2, state: F8, judged: F8, stretch: F4, watch: F8, ring: F8, limit: F8,
-    phase: U1, since: I8, awaiting: F8, stated: F4, offsets: F4, parameters: F8, scratch: F4, events: F8, counts: I8,
+    phase: U1, since: I8, awaiting: F8, stated: F4, offsets: F4, warned: F4, warned_at: I8, parameters: F8, scratch: F4,
+    events: F8, counts: I8,
 ) -> int:  # fmt: skip
     """Predicted crossings and stated chances of ``rows`` from place ``begin``; pauses and counts as ``frame`` does."""
     n = 0
@@ -310,7 +311,7 @@ def predictions(
         if crossing.awaited(state[row], parameters[signal_of_row[row]], watch[row]):
             n = crossing.predicted(
                 row, state[row], parameters[signal_of_row[row]], offsets[row], watch[row], ring[row], limit[row], phase[row],
-                since[row], scratch, events, n,
+                since[row], warned[row], warned_at[row], scratch, events, n,
             )  # fmt: skip
         if not state[row, LAST] < awaiting[row, Q_AGAIN]:
             statements.make(

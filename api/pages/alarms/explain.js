@@ -114,11 +114,14 @@ function disagreement(given) {
 
 function forecast({ signal, limit: bound }, made) {
   if (!made) return [];
-  const { probability, kind, horizon_min: minutes, expected_min: expected, quantiles } = made;
+  const { probability, kind, horizon_min: minutes, expected_min: expected, quantiles, before } = made;
   const said = [];
   if (Number.isFinite(probability)) {
     const texts = { times: timesInTen(probability), minutes: number(minutes), bound: limitMeasure(signal, bound) };
     said.push(kind === "next_reading" ? t("explain.forecast_next", texts) : t("explain.forecast", texts));
+  }
+  if (before?.predictions > 0) {
+    said.push(t("explain.forecast_before", { count: number(before.predictions), true: number(before.came_true) }));
   }
   if (Number.isFinite(expected)) said.push(t("explain.expected", { minutes: number(Math.max(1, Math.round(expected))) }));
   const ahead = horizons();

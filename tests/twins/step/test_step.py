@@ -13,11 +13,13 @@ from twins.bank.checkpoint import Block, Foundation, block_of, foundation_of, re
 from twins.records import (
     Acknowledge,
     Admit,
+    AlarmPolicy,
     Columns,
     Discharge,
     Fact,
     Move,
     Retract,
+    SetAlarmPolicy,
     SetLimits,
     SetProfile,
     Status,
@@ -148,17 +150,24 @@ def test_a_detached_sensor_is_a_technical_alarm_not_a_low_heart_rate():
     assert ward.presences("sensor.fault") == ["on", "off"]
 
 
-def test_a_steady_fall_alarms_before_the_limit_is_crossed():
+@pytest.mark.parametrize("wanted", [0.5, 0.9])
+def test_a_steady_fall_alarms_before_the_limit_is_crossed(wanted):
+    """It does if it is likely enough for the precision that is wanted, and says what became of earlier ones."""
     ward = Ward()
+    ward.take(SetAlarmPolicy(policy=AlarmPolicy(precision_wanted=wanted)))
     for k in range(14):
         ward.take(frame(300 * (k + 1), ("p", "glucose", 180 - 8.0 * k)))
         if ward.presences("predicted.low"):
             break
-    assert ward.presences("predicted.low") == ["on"]
+    assert ward.presences("predicted.low") == ([] if wanted > 0.5 else ["on"])
+    if wanted > 0.5:
+        return
     assert 180 - 8.0 * k > 70
     assert ward.presences("limit.low") == []
     alarm = next(a for a in ward.bank.alarms.values() if a.condition == "predicted.low")
-    assert alarm.explanation["forecast"]["probability"] >= 0.5
+    made = alarm.explanation["forecast"]
+    assert made["probability"] >= made["wanted"] == 0.5
+    assert made["before"] == {"predictions": 0, "came_true": 0}
 
 
 def test_news2_is_partial_until_everything_is_known_and_alarms_after_a_minute():

@@ -7,6 +7,7 @@ from tests.twins.alarms.test_worsening import changes
 from tests.twins.step.test_implausible import stated
 from tests.twins.step.test_step import Ward, frame
 from twins.bank import layout
+from twins.records import AlarmPolicy, SetAlarmPolicy
 from twins.signals import SIGNALS
 
 GLUCOSE = SIGNALS[14]
@@ -21,6 +22,7 @@ def course(k):
 def predicted(offsets, apart=0):
     """Predicted-low alarms, and the final twin, for readings every 5 min, each repeated after some seconds."""
     ward = Ward()
+    ward.take(SetAlarmPolicy(policy=AlarmPolicy(precision_wanted=0.2)))
     for k in range(600):
         for place, offset in enumerate(offsets):
             ward.take(frame(300 * k + max(offset, 0), ("p", "glucose", course(k) + place * apart, max(-offset, 0))))
