@@ -54,6 +54,8 @@ class Bank:
     awaiting: npt.NDArray[np.float64]
     stated: npt.NDArray[np.float32]
     offsets: npt.NDArray[np.float32]
+    warned: npt.NDArray[np.float32]
+    warned_at: npt.NDArray[np.int64]
     phase: npt.NDArray[np.uint8]
     since: npt.NDArray[np.int64]
     signal_of_row: npt.NDArray[np.uint16]
