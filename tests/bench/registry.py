@@ -29,6 +29,7 @@ BENCHES: dict[str, Bench] = {
         "abuse",
         "alarms",
         "failover",
+        "flood",
         "forecast",
         "history",
         "ingest",
