@@ -13,7 +13,7 @@ import { SilentWard } from "./silent_ward.js";
 
 const LINES = 60;
 const CARDS = 200;
-const CALM_MS = 400;
+const CALM_MS = 1000;
 /* Changes of an alarm that sound nowhere: screen readers do not interrupt for them. */
 const UNANNOUNCED = new Set([
   "paused", "resumed", "taken", "grouped", "ungrouped", "known", "unknown", "eased", "escalated", "exhausted",

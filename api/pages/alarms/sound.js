@@ -102,7 +102,7 @@ export class Sound extends EventTarget {
     this.#listen();
     if (!this.on) return;
     const lost = Boolean(this.#fault) && !this.quiet;
-    const worst = this.store.active().find(sounding)?.priority ?? null;
+    const worst = this.store.foremost(sounding);
     const priority = lost && worst !== "high" ? "medium" : worst;
     if (!priority) {
       this.#played.clear();

@@ -98,6 +98,7 @@ export class Store extends EventTarget {
       alarms ||= "alarms" in part || !this.entries.has(id);
       this.entries.set(id, { ...entry, ...part, signals });
     }
+    if (alarms) this.#active = null;
     this.#emit("entries", del.length ? null : Object.keys(set));
     if (alarms) this.#emit("alarms");
   }
@@ -151,6 +152,7 @@ export class Store extends EventTarget {
     const others = entry.alarms.filter((one) => one !== present);
     const alarms = alarm.presence === "off" ? others : [...others, alarm];
     this.entries.set(alarm.patient, { ...entry, alarms });
+    this.#active = null;
     this.#emit("entries", [alarm.patient]);
   }
 
@@ -161,12 +163,24 @@ export class Store extends EventTarget {
     return this.#active;
   }
 
+  /** The highest priority of the active alarms that meet a condition; null if none does. It sorts nothing. */
+  foremost(wanted) {
+    let found = null;
+    for (const { alarms } of this.entries.values()) {
+      for (const alarm of alarms) {
+        if ((found === null || RANK[alarm.priority] < RANK[found]) && wanted(alarm)) found = alarm.priority;
+      }
+      if (found === "high") break;
+    }
+    return found;
+  }
+
   label(patient) {
     return this.entries.get(patient)?.label || patient;
   }
 
   #emit(name, detail) {
-    if (name !== "transition" && name !== "digest" && name !== "gap") this.#active = null;
+    if (name === "alarms" || detail === null) this.#active = null;
     this.dispatchEvent(new CustomEvent(name, { detail }));
   }
 }
