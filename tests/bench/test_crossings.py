@@ -33,7 +33,7 @@ def test_figures_are_those_of_the_definition(made):
     assert high["true"] == pytest.approx(came[known].mean())
     assert high["skill"] == pytest.approx(skill(chance[known], came[known]))
     assert high["ece"] == pytest.approx(ece(chance[known], came[known]))
-    assert 0 < high["lead_min"] <= 30
+    assert (0 < high["lead_min"] <= 30) == (high["first_warnings_true"] > 0)
     assert high["first_warnings_true"] <= high["first_warnings"] <= high["warnings"]
 
 
