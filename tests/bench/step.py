@@ -15,12 +15,14 @@ import numpy as np
 from api.cli.output import say
 from streams.log.frame import as_record
 from tests.support.load import SimulatedWard
-from twins.alarms import agreement
+from twins.alarms import agreement, trends
 from twins.bank.bank import Bank
 from twins.models.deterioration import model as deterioration
-from twins.records import Admit, Frame, Tick
-from twins.step import emission, walk
+from twins.records import Admit, Frame, SetRules, Tick
+from twins.records.rules import Rule
+from twins.step import emission, rules, walk
 from twins.step.dispatch import step
+from twins.step.effects import Effects
 
 __all__ = ["run"]
 
@@ -33,6 +35,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
 
     Every model is on: filter, quality, late readings, calibration, forecasts, limits, predicted crossings and NEWS2, and
     every patient's estimates and forecasts go out once a second. ``bytes_per_patient`` is the size of the bank's arrays.
+    ``alarm_engine`` is the share of what runs only for alarms, with five rules of a site.
     """
     patients, rounds = (500, 20) if quick else (10_000, 60)
     bank, ward = Bank(), SimulatedWard(patients)
@@ -66,6 +69,10 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "estimates": estimates,
         "bytes_per_patient": bank.bytes_held / patients,
         "ns_per_reading": parts,
+        "alarm_engine": {
+            "share_of_step": sum(parts[name] for name in _ALARMS) / parts["whole"],
+            "share_of_a_core_at_1_hz": sum(parts[name] for name in _ALARMS) * ward.channels * 1e-9,
+        },
     }
 
 
@@ -78,10 +85,24 @@ _PARTS = {
     "news2": (deterioration, "evaluate"),
     "estimates": (emission, "estimates_of"),
     "tick": (walk, "tick"),
+    "trends": (trends, "judge"),
+    "rules": (rules, "judge"),
+    "rules_on_tick": (rules, "pass_time"),
+    "transitions": (Effects, "raised"),
 }
 """Functions that a step calls, and the names of their times."""
 
 
+_ALARMS = ("predictions", "agreement", "news2", "tick", "trends", "rules", "rules_on_tick", "transitions")
+"""Those of the alarm engine. Its limits are judged within ``filter_and_limits``, reading by reading, and are not apart."""
+_RULES = (
+    "oxygen_saturation < 80 and respiratory_rate > 40",
+    "heart_rate > 180",
+    "heart_rate < 30 or heart_rate > 190",
+    "respiratory_rate > 45 and heart_rate > 150",
+    "oxygen_saturation < 70",
+)
+"""Rules of a site, judged while the parts are timed; they are true for nobody, like most rules most of the time."""
 _SETTLING = 5
 """Seconds that are not timed: around the end of the first minute every score goes out again."""
 
@@ -89,6 +110,9 @@ _SETTLING = 5
 def _parts(bank: Bank, ward: SimulatedWard, offset: int, begin: int, rounds: int) -> dict[str, float]:
     """How the time of a reading divides, in ns: by part, the rest of it and the whole; timed apart, as timing costs some."""
     spent = dict.fromkeys(_PARTS, 0.0)
+    some = [Rule(id=f"rule-{at}", when=when, for_s=60.0, text={"en": when}) for at, when in enumerate(_RULES)]
+    step(bank, SetRules(rules=some, received=begin - _SECOND_US), offset)
+    offset += 1
 
     def timed(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*arguments: object) -> object:
