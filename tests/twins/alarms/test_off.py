@@ -1,6 +1,6 @@
 """Limit alarms turned off: which are silent, which are still raised, and that it always ends."""
 
-from tests.twins.step.test_step import T0, S, Ward
+from tests.twins.step.test_step import T0, S, Ward, frame
 from twins.bank.bank import Bank
 from twins.bank.checkpoint import block_of, restore
 from twins.records import Discharge, SetAlarmOff, Tick
@@ -87,3 +87,53 @@ def test_it_survives_a_restart_and_ends_after_it():
     ticked(ward, 120)
     ward.steady(121, 130, value=160.0)
     assert ward.presences("limit.critical_high")[-1] == "on"
+
+
+ILL = {"heart_rate": 135.0, "respiratory_rate": 27.0, "oxygen_saturation": 90.0, "systolic_bp": 105.0}
+
+
+def ill_until(ward, begin, end, values=ILL):
+    for second in range(begin, end):
+        ward.take(frame(second, *(("p", signal, value) for signal, value in values.items())))
+        ticked(ward, second)
+
+
+def news2(ward):
+    return [
+        (t.event, t.condition) for outcome in ward.outcomes for t in outcome.transitions if t.family == "news2"
+    ]  # fmt: skip
+
+
+def test_what_is_true_while_news2_is_off_begins_when_it_is_on_again():
+    ward = Ward()
+    ill_until(ward, 1, 120)
+    (alarm,) = [one for one in ward.bank.alarms.values() if one.family == "news2"]
+    assert alarm.condition == "news2.high"
+    ward.take(off(300, signal="news2", at=120))
+    assert news2(ward)[-1] == ("turned_off", "news2.high")
+    ill_until(ward, 121, 300)
+    assert [one for one in ward.bank.alarms.values() if one.family == "news2"] == []
+    ill_until(ward, 300, 310)
+    (again,) = [one for one in ward.bank.alarms.values() if one.family == "news2"]
+    assert (again.condition, again.priority, again.presence) == ("news2.high", "high", "on")
+    assert again.id != alarm.id
+    assert not ward.bank.withheld
+
+
+def test_what_ends_while_news2_is_off_does_not_begin_again():
+    ward = Ward()
+    ill_until(ward, 1, 120)
+    ward.take(off(600, signal="news2", at=120))
+    well = {"heart_rate": 75.0, "respiratory_rate": 15.0, "oxygen_saturation": 98.0, "systolic_bp": 125.0}
+    ill_until(ward, 121, 620, well)
+    assert news2(ward)[-1][0] == "turned_off"
+    assert not ward.bank.withheld
+
+
+def test_what_is_withheld_survives_a_restart():
+    ward = Ward()
+    ill_until(ward, 1, 120)
+    ward.take(off(300, signal="news2", at=120))
+    bank = Bank()
+    restore(bank, block_of(ward.bank, 0, len(ward.log) - 1))
+    assert bank.withheld == ward.bank.withheld != {}
