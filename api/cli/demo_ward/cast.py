@@ -97,12 +97,12 @@ _SCHEDULE: tuple[tuple[int, tuple[Episode, ...], dict[str, float]], ...] = (
         (
             Episode(
                 kind="hypoglycaemia",
-                start_s=-900,
+                start_s=-600,
                 rise_s=1_800,
                 hold_s=900,
                 recover_s=2_400,
                 period_s=7_200,
-                scale=0.6,
+                scale=0.9,
             ),
         ),
         _OBSERVED | {"glucose": 60.0},
