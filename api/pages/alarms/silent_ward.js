@@ -3,7 +3,7 @@
 import * as clock from "../shared/clock.js";
 import { badge, h, write } from "../shared/dom.js";
 import { age, number, shortTime } from "../shared/format.js";
-import { part, post } from "../shared/http.js";
+import { post } from "../shared/http.js";
 import { t } from "../shared/i18n.js";
 import { episode } from "../shared/store.js";
 import { causeId, unanswered } from "./causes.js";
@@ -12,24 +12,16 @@ import { priorityName, whoLine } from "./words.js";
 const LISTED = 200;
 const AT_ONCE = 6;
 
-/** Acknowledge exactly these alarms, some at a time. */
+/** Acknowledge exactly these alarms, as many in a request as it may have. */
 async function acknowledgeAll(alarms, button, error) {
   button.disabled = true;
   write(button, t("alarms.sending"));
   write(error, "");
-  const left = alarms.map(episode);
-  const work = async () => {
-    for (let name = left.shift(); name; name = left.shift()) {
-      try {
-        await post(`v1/alarms/${part(name)}/acknowledge`);
-      } catch (refusal) {
-        // One that is over meanwhile needs no answer any more.
-        if (refusal.status !== 409) throw refusal;
-      }
-    }
-  };
+  const names = alarms.map(episode);
   try {
-    await Promise.all(Array.from({ length: AT_ONCE }, work));
+    for (let at = 0; at < names.length; at += AT_ONCE) {
+      await post("v1/alarms/acknowledge", { alarms: names.slice(at, at + AT_ONCE) });
+    }
   } catch (refusal) {
     write(error, refusal.message);
     button.disabled = false;

@@ -12,10 +12,12 @@ from twins.records import (
     EscalationStep,
     Move,
     Override,
+    PauseAlarms,
     SetAlarmOff,
     SetEscalation,
     SetLimits,
     SetSchedule,
+    TakeAlarm,
     Tick,
 )
 from twins.step.dispatch import step
@@ -138,6 +140,38 @@ def test_every_end_of_the_alarm_cancels_its_notices(command):
     outcome = ward.take(command)
     assert [one.state for one in outcome.notices] == ["cancelled"]
     assert ward.bank.notices == {}
+
+
+def test_who_takes_the_alarm_stops_it_in_the_same_record():
+    ward = alarmed()
+    go_on(ward, 60, 90)
+    outcome = ward.take(TakeAlarm(patient="p", alarm=the_alarm(ward).id, by="ada", received=T0 + 90 * S))
+    (change,) = outcome.transitions
+    assert (change.event, change.presence, change.escalates_at) == ("taken", "on", 0)
+    assert [(one.state, one.reason) for one in outcome.notices] == [("cancelled", "taken")]
+    go_on(ward, 90, 400)
+    assert len(called(ward)) == 1
+
+
+def test_no_step_is_made_during_a_pause_of_the_alarm_and_the_wait_begins_again_after_it():
+    ward = alarmed()
+    pause = PauseAlarms(
+        kind="alarm", patient="p", alarm=the_alarm(ward).id, until=T0 + 110 * S, by="x", received=T0 + 60 * S
+    )
+    ward.take(pause)
+    assert the_alarm(ward).paused_until == T0 + 110 * S
+    go_on(ward, 60, 200)
+    assert called(ward)[0] == (140, 1)
+
+
+def test_a_pause_of_the_sound_is_no_answer():
+    ward = alarmed()
+    pause = PauseAlarms(
+        kind="audio", patient="p", alarm=the_alarm(ward).id, until=T0 + 110 * S, by="x", received=T0 + 60 * S
+    )
+    ward.take(pause)
+    go_on(ward, 60, 100)
+    assert called(ward) == [(onset(ward) + 30, 1)]
 
 
 def test_without_a_chain_nobody_is_called_and_a_ward_may_have_its_own():
