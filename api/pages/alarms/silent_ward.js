@@ -10,7 +10,7 @@ import { causeId, unanswered } from "./causes.js";
 import { priorityName, whoLine } from "./words.js";
 
 const LISTED = 200;
-const AT_ONCE = 6;
+const AT_ONCE = 500;
 
 /** Acknowledge exactly these alarms, as many in a request as it may have. */
 async function acknowledgeAll(alarms, button, error) {
