@@ -16,6 +16,7 @@ from api.http.fields import Body, Composed, Moment, Note
 from api.http.problems import Problem
 from api.live.alarm import Alarm, alarm_of
 from api.live.sentence import sentences_of
+from streams.errors import HistoryNotKept
 from twins.records import Acknowledge, Transition
 
 __all__ = ["course_of", "router"]
@@ -156,7 +157,10 @@ async def acknowledge(
 async def course_of(context: AppContext, actor: Actor, name: str) -> list[Transition]:
     """The transitions of an alarm the actor may read, oldest first; raises ``Problem`` not-found."""
     require(actor, Action.PATIENT_READ)
-    course = list(await context.service.history.alarm(name))
+    try:
+        course = list(await context.service.history.alarm(name))
+    except HistoryNotKept:
+        course = []  # an active alarm can be read and answered without a history
     newest = context.view.alarm(name)
     if newest is not None and all(one.id != newest.id for one in course):
         course.append(newest)

@@ -5,6 +5,7 @@ of the records in them, that an older program would not understand; ``_prepare``
 
 1  log, checkpoints, committed, dead_letters
 2  a checkpoint has a checksum, and an older checkpoint is stored beside it
+3  an alarm has levels, and there are commands about pauses, policies, rules, escalation and schedules
 """
 
 import sqlite3
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 OFFSET_BITS = 48
-FORMAT = 2
+FORMAT = 3
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS log_facts (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT;

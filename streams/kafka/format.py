@@ -3,6 +3,8 @@
 ``FORMAT`` rises with every change of inputs, outcomes or manifests that an earlier version would misunderstand or pass
 over. A member that an earlier version may ignore does not raise it. Records of the first format have no header; every
 record of a later format has the number as a header. A manifest also has it, with the version of its checkpoints.
+
+2  an alarm has levels, and there are commands about pauses, policies, rules, escalation and schedules
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,7 +13,7 @@ from streams.errors import NewerVersion
 
 __all__ = ["FORMAT", "HEADER", "format_of", "headers", "newer"]
 
-FORMAT = 1
+FORMAT = 2
 HEADER = "vitaltwin-format"
 
 _BEFORE = 1

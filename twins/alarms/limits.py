@@ -57,6 +57,10 @@ in distances from the limit to the critical one, from which it passes no faster.
 """
 
 
+SELDOM_S, SHORT_US = 45.0, 30e6
+"""Where readings usually come less often than the first, a delay up to the second waits for no reading: there is none."""
+
+
 @kernel()
 def mark_from(mark: F8, condition: int, x: float, parameter: F8) -> None:
     """Set how far beyond value ``x`` a limit's condition counts as clearly worse."""
@@ -224,6 +228,8 @@ def judge_limits(
         delay = limit[CRITICAL_DELAY] if critical else limit[DELAY]
         if before == IDLE and (value < bound if low_side else value > bound):
             judged[row, ARRIVED] = received
+        if watch[INTERVAL] > SELDOM_S and delay <= SHORT_US:
+            delay = 0.0
         if not fresh and received - judged[row, ARRIVED] < GRACE_US:
             delay = math.inf
         if not critical:

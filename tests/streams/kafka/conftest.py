@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
@@ -24,7 +25,7 @@ def given(brokers: Brokers, request: pytest.FixtureRequest, tmp_path: Path) -> d
     """Settings of programs that share this test's own topics."""
     return {
         "kafka_servers": brokers.servers,
-        "kafka_prefix": f"{request.node.name[:40].replace('[', '-').replace(']', '')}.",
+        "kafka_prefix": f"{request.node.name[:40].replace('[', '-').replace(']', '')}-{crc32(request.node.name.encode()):x}.",
         "kafka_partitions": "2",
         "kafka_session_seconds": "3",
         "influx_spill": str(tmp_path / "spill"),

@@ -134,7 +134,7 @@ def test_each_fault_has_its_reason():
     channel.read(*lively("heart_rate", 1, 60, 1))
     channel.read(np.arange(60, 70), 0)
     channel.read(*lively("heart_rate", 70, 100, 1))
-    channel.read(np.arange(100, 112), [160, 20, 200, 30] * 3)
+    channel.read(np.arange(100, 140), [160, 20, 200, 30] * 10)
     reasons = [change.explanation["fault"] for change in channel.transitions if change.presence == "on"]
     assert reasons == [{"reason": "implausible", "value": 0.0}, {"reason": "misfit"}]
 
