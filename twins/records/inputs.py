@@ -271,27 +271,7 @@ Command = (
     | SetSchedule
     | SetAlarmPolicy
 )
-Record = (
-    Frame
-    | Fact
-    | Tick
-    | Admit
-    | Move
-    | Discharge
-    | Acknowledge
-    | SetLimits
-    | SetProfile
-    | SetAlarmOff
-    | SetWard
-    | SetRules
-    | SetZone
-    | PauseAlarms
-    | TakeAlarm
-    | Retract
-    | SetEscalation
-    | SetSchedule
-    | SetAlarmPolicy
-)
+Record = Frame | Fact | Tick | Command
 
 
 def for_everybody(record: Fact | Command) -> bool:
